@@ -1,0 +1,187 @@
+"""What a user may declare. Values as written: nothing chosen is ever filled in here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+
+from cudaforge.versions import VersionWish
+
+
+class Flavor(str, Enum):
+    """How much of CUDA an image carries."""
+
+    BASE = "base"
+    RUNTIME = "runtime"
+    DEVEL = "devel"
+
+
+class Preference(str, Enum):
+    """By which policy the best of several answers is chosen."""
+
+    NEWEST = "newest"
+    SMALLEST = "smallest"
+    STABLE = "stable"
+
+
+class Gate(str, Enum):
+    """What becomes of the base image's `NVIDIA_REQUIRE_CUDA`."""
+
+    KEEP = "keep"
+    RELAX = "relax"
+    OFF = "off"
+
+
+class OnConflict(str, Enum):
+    """What an image without an answer does to the run."""
+
+    ERROR = "error"
+    SKIP = "skip"
+
+
+class GpuDemand(str, Enum):
+    """Whether a verification needs a GPU."""
+
+    REQUIRED = "required"
+    AUTO = "auto"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameworkWish:
+    """One framework asked for: `pytorch>=2.6,<2.9`. `name` as written, lower case."""
+
+    name: str
+    version: VersionWish | None = None
+
+    def __str__(self) -> str:
+        if self.version is None:
+            return self.name
+        text = str(self.version)
+        return f"{self.name}=={text}" if text[0].isdigit() else f"{self.name}{text}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wishes:
+    """What one image asks of the resolver. None means "not written"."""
+
+    frameworks: tuple[FrameworkWish, ...]
+    build: str | None = None
+    cuda: VersionWish | None = None
+    is_cpu: bool = False
+    """`cuda = "none"`: the CPU twin."""
+    cudnn: VersionWish | None = None
+    python: VersionWish | None = None
+    os: str | None = None
+    gpus: tuple[str, ...] = ()
+    driver: str | None = None
+    """The oldest driver in the fleet."""
+    flavor: Flavor | None = None
+    platforms: tuple[str, ...] = ()
+    base: str | None = None
+    python_provider: str | None = None
+    cuda_provider: str | None = None
+    toolkit: VersionWish | None = None
+    prefer: Preference = Preference.NEWEST
+    prefer_per_field: Mapping[str, Preference]
+    forward_compat: bool = False
+    require_cuda: Gate = Gate.KEEP
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CopyStep:
+    """Files of the project that go into the image. `source` is relative to the project."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What goes into the image besides the frameworks, and how it runs."""
+
+    packages: tuple[str, ...] = ()
+    requirements: str | None = None
+    apt: tuple[str, ...] = ()
+    copy: tuple[CopyStep, ...] = ()
+    workdir: str | None = None
+    env: Mapping[str, str]
+    command: tuple[str, ...] | None = None
+    entrypoint: tuple[str, ...] | None = None
+    user: str | None = None
+    labels: Mapping[str, str]
+    tags: tuple[str, ...] = ()
+    max_size: int | None = None
+    """Bytes."""
+    run: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    ssh: bool = False
+    template: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifySettings:
+    """How an image is proven."""
+
+    gpu: GpuDemand = GpuDemand.AUTO
+    steps: int = 20
+    memory_limit: int | None = None
+    """Bytes."""
+    timeout: float = 300.0
+    """Seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageDeclaration:
+    """One image to make: an `[images.NAME]` table, or one point of its matrix.
+
+    `name` is unique and safe as a file name and an image tag. `key` is the dotted key of the table
+    that it came from, for messages.
+    """
+
+    name: str
+    image: str
+    key: str
+    axes: tuple[tuple[str, str], ...] = ()
+    wishes: Wishes
+    contents: Contents
+    verify: VerifySettings
+    on_conflict: OnConflict = OnConflict.ERROR
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Network:
+    """The site's network, where the environment and the tools' own configuration do not say it."""
+
+    ca_bundle: Path | None = None
+    http_proxy: str | None = None
+    https_proxy: str | None = None
+    no_proxy: str | None = None
+    index: str | None = None
+    """The default package index, instead of the one that pip and uv are configured with."""
+    extra_indexes: tuple[str, ...] = ()
+    find_links: tuple[str, ...] = ()
+    indexes: Mapping[str, str]
+    """Addresses for the indexes that the matrix names, such as a mirror of `pytorch-cu128`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declaration:
+    """A whole declaration file, `extends` merged and matrices expanded."""
+
+    path: Path
+    """The file; messages name it as the user wrote it."""
+    root: Path
+    """The project directory: what `copy`, `requirements` and `extends` stay inside."""
+    project: str
+    registry: str | None = None
+    images: tuple[ImageDeclaration, ...]
+    registries: Mapping[str, str]
+    """Mirror map: registry host to the host (and path) that stands in for it."""
+    network: Network
+    overlays: tuple[Path, ...] = ()
+    digest: str
+    """SHA-256 over everything the declaration says, the files it extends and its requirements
+    and overlay files: what the lock is checked against."""

@@ -1,0 +1,164 @@
+"""The lock: everything that render, build and verify need, and nothing that only a site knows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+LOCK_SCHEMA = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedFramework:
+    """One framework of a locked image."""
+
+    name: str
+    version: str
+    build: str
+    reported: str
+    proof: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OsPackage:
+    """One package of a bootstrapped base."""
+
+    name: str
+    version: str
+    architecture: str
+    filename: str
+    """Path below the archive's root."""
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedBase:
+    """What the image starts from."""
+
+    reference: str
+    """As declared or chosen: `python:3.11-slim-bookworm`, `bootstrap:debian12`."""
+    digest: str | None
+    """`sha256:...` of its manifest or index; None only after `--allow-unpinned`."""
+    codename: str
+    packages: tuple[OsPackage, ...] = ()
+    """Contents of a bootstrapped base; empty for images from a registry."""
+
+    @property
+    def is_bootstrap(self) -> bool:
+        """Whether the base is made from the OS archive instead of pulled."""
+        return self.reference.startswith("bootstrap:")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedWheel:
+    """One wheel of a closure."""
+
+    package: str
+    version: str
+    filename: str
+    index: str
+    """Name of the index that serves it: `default`, or one that the matrix names."""
+    sha256: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closure:
+    """All Python packages of an image: the PEP 751 file, read."""
+
+    file: str
+    """Path relative to the lock: `cudaforge.lock.d/pylock.train.toml`."""
+    sha256: str
+    """Of the file's bytes."""
+    wheels: tuple[LockedWheel, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedCopy:
+    """Files of the project that go into the image."""
+
+    source: str
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedVerify:
+    """How the image is proven."""
+
+    gpu: str
+    steps: int
+    memory_limit: int | None
+    timeout: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedImage:
+    """One image, complete: the same entry always renders to the same bytes."""
+
+    name: str
+    image: str
+    digest: str
+    """SHA-256 over this entry and its closure: the identity that is written into the image."""
+    tags: tuple[str, ...]
+    """Full references: `ghcr.io/acme/vision:train-py312`."""
+    base: LockedBase
+    frameworks: tuple[LockedFramework, ...]
+    cuda: str | None
+    cudnn: str | None
+    nccl: str | None
+    cuda_provider: str
+    toolkit: str | None
+    driver_floor: str | None
+    gate: str | None
+    """Value for `NVIDIA_REQUIRE_CUDA` in the image; None keeps the base's, empty switches it off."""
+    architectures: tuple[str, ...]
+    ptx: tuple[str, ...]
+    python: str
+    python_provider: str
+    os: str
+    os_family: str
+    flavor: str
+    platforms: tuple[str, ...]
+    os_packages: tuple[str, ...]
+    """OS packages to install: Python's, the wheels' needs, then the user's."""
+    base_user: str | None
+    closure: Closure
+    companions: Mapping[str, str]
+    copy: tuple[LockedCopy, ...]
+    workdir: str
+    env: Mapping[str, str]
+    command: tuple[str, ...] | None
+    entrypoint: tuple[str, ...] | None
+    user: str
+    labels: Mapping[str, str]
+    max_size: int | None
+    run: tuple[str, ...]
+    secrets: tuple[str, ...]
+    ssh: bool
+    template: str | None
+    verify: LockedVerify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DroppedPoint:
+    """A matrix point that has no answer, kept so that `build` and reports can say so."""
+
+    name: str
+    core: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lock:
+    """A whole lock file."""
+
+    project: str
+    declaration: str
+    """Digest of the declaration that it was made from."""
+    matrix: str
+    """Revision (SHA-256) of the matrix that it was made from."""
+    tools: Mapping[str, str]
+    """Versions of cudaforge and uv that made it."""
+    images: tuple[LockedImage, ...]
+    dropped: tuple[DroppedPoint, ...] = ()

@@ -1,0 +1,168 @@
+"""Starting other programs. No other module does.
+
+Each child gets its own process group and a total deadline; on time-out, on an error in a
+callback and on interruption the whole group is ended (10 s grace, then SIGKILL), so that no
+child outlives the run that started it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cudaforge.errors import Problem, SurroundingsError
+
+GRACE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Completed:
+    """What a finished program left: its exit status and its decoded output."""
+
+    argv: tuple[str, ...]
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+class ProgramNotFound(SurroundingsError):
+    """The program is not installed or not executable."""
+
+
+class ProgramTimeout(SurroundingsError):
+    """The program did not end within its deadline and was killed."""
+
+
+_running: set[subprocess.Popen[str]] = set()
+_running_lock = threading.Lock()
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    stdin: str | None = None,
+) -> Completed:
+    """Run a program to its end and return its output, whatever its exit status.
+
+    `timeout` is the total deadline in seconds. `env` is added to this process's environment.
+    Raises ProgramNotFound and ProgramTimeout.
+    """
+    with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None) as child:
+        try:
+            stdout, stderr = child.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired:
+            raise _timed_out(argv, timeout) from None
+    return Completed(argv=tuple(argv), returncode=child.returncode, stdout=stdout, stderr=stderr)
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    on_stderr: Callable[[str], None],
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+) -> int:
+    """Run a program, hand each line of its stderr to `on_stderr` as it comes, return its exit status.
+
+    Standard output is dropped. Raises ProgramNotFound and ProgramTimeout; an exception in the
+    callback ends the program and is passed on.
+    """
+    expired = threading.Event()
+
+    with _child(argv, env=env, cwd=cwd, has_stdin=False, keep_stdout=False) as child:
+
+        def expire() -> None:
+            expired.set()
+            _end(child)
+
+        timer = threading.Timer(timeout, expire)
+        timer.daemon = True
+        timer.start()
+        try:
+            assert child.stderr is not None
+            for line in child.stderr:
+                on_stderr(line.rstrip("\n"))
+            child.wait()
+        finally:
+            timer.cancel()
+    if expired.is_set():
+        raise _timed_out(argv, timeout)
+    return child.returncode
+
+
+def end_all() -> None:
+    """End every program that is still running, for a run that was interrupted."""
+    with _running_lock:
+        children = tuple(_running)
+    for child in children:
+        _signal_group(child, signal.SIGTERM)
+    for child in children:
+        _end(child)
+
+
+@contextlib.contextmanager
+def _child(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str] | None,
+    cwd: Path | None,
+    has_stdin: bool,
+    keep_stdout: bool = True,
+) -> Iterator[subprocess.Popen[str]]:
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
+            stdout=subprocess.PIPE if keep_stdout else subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            encoding="utf-8",
+            errors="replace",
+            env={**os.environ, **env} if env else None,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except (FileNotFoundError, PermissionError) as error:
+        raise ProgramNotFound(
+            Problem(what=f"cannot start {argv[0]}: {error.strerror}", remedy=f"install {argv[0]}")
+        ) from None
+    with _running_lock:
+        _running.add(child)
+    try:
+        with child:
+            try:
+                yield child
+            finally:
+                _end(child)
+    finally:
+        with _running_lock:
+            _running.discard(child)
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    if child.poll() is not None:
+        return
+    _signal_group(child, signal.SIGTERM)
+    try:
+        child.wait(GRACE_SECONDS)
+    except subprocess.TimeoutExpired:
+        _signal_group(child, signal.SIGKILL)
+        child.wait()
+
+
+def _signal_group(child: subprocess.Popen[str], number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, number)
+
+
+def _timed_out(argv: Sequence[str], timeout: float) -> ProgramTimeout:
+    return ProgramTimeout(Problem(what=f"{argv[0]} did not end within {timeout:g} s and was stopped"))

@@ -1,0 +1,148 @@
+"""What the resolver answers: the best set that agrees, or why there is none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+from cudaforge.declaration.model import Flavor, Gate
+from cudaforge.matrix.model import CudaProvider, Source
+from cudaforge.versions import Version
+
+
+class PythonProvider(str, Enum):
+    """Who brings the Python interpreter."""
+
+    DISTRO = "distro"
+    IMAGE = "image"
+    STANDALONE = "standalone"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameworkChoice:
+    """One framework of the answer, with all that later stages need of its rows."""
+
+    name: str
+    version: Version
+    build: str
+    reported: str
+    index: str
+    requires: tuple[str, ...]
+    proof: str
+    template: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CudaNumbers:
+    """The four CUDA numbers, never mixed up, and which of them binds the driver."""
+
+    toolkit: Version | None
+    wheel: Version | None
+    driver_floor: Version | None
+    gate: str | None
+    binding: str | None
+    """`cuda`, `gpu`, `ptx` or `gate`: what sets the driver floor."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Size:
+    """Expected bytes of the image; `known` is False where a part is not in the matrix."""
+
+    compressed: int | None
+    installed: int | None
+    known: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Why one field has its value."""
+
+    field: str
+    value: str
+    because: str
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolution:
+    """A set of versions that agree."""
+
+    frameworks: tuple[FrameworkChoice, ...]
+    cuda_provider: CudaProvider
+    cuda: Version | None
+    """The CUDA whose libraries are loaded, as exact as the facts are: `12.8` or `12.8.1`."""
+    cudnn: Version | None
+    nccl: Version | None
+    python: str
+    python_provider: PythonProvider
+    python_packages: tuple[str, ...]
+    """OS packages that bring Python and what the wheels need."""
+    os: str
+    os_family: str
+    os_codename: str
+    glibc: Version
+    base_image: str
+    base_user: str | None = None
+    """An account that the base has with uid 1000 (`ubuntu` on ubuntu24.04)."""
+    bootstrap_packages: tuple[str, ...] = ()
+    """Contents of a bootstrapped base; empty for images from a registry."""
+    flavor: Flavor
+    platforms: tuple[str, ...]
+    numbers: CudaNumbers
+    gate: Gate
+    architectures: tuple[str, ...]
+    """`sm_90`: compute capabilities that every framework in the image has cubins for."""
+    ptx: tuple[str, ...]
+    """`compute_90`."""
+    size: Size
+    companions: Mapping[str, str]
+    requirements: tuple[str, ...]
+    """PEP 508 roots of the closure: the frameworks, exactly pinned."""
+    constraints: tuple[str, ...]
+    """PEP 508 pins that nothing in the closure may move: CUDA, cuDNN, companions."""
+    indexes: Mapping[str, str]
+    """Name to address of the package indexes that the frameworks need besides the site's own."""
+    env: Mapping[str, str]
+    """Environment that the frameworks need in the image."""
+    choices: tuple[Choice, ...]
+    warnings: tuple[str, ...] = ()
+
+
+class ReasonKind(str, Enum):
+    """Whether a wish contradicts the facts or is not covered by them."""
+
+    INCOMPATIBLE = "incompatible"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConflictReason:
+    """One fact behind a conflict."""
+
+    kind: ReasonKind
+    text: str
+    source: Source | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fix:
+    """A change of wishes that has been checked to resolve. None drops the wish."""
+
+    change: Mapping[str, str | None]
+    gives: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Why no set exists. `core` is minimal: without any one of its wishes there is an answer."""
+
+    core: tuple[str, ...]
+    """Wishes as words: `pytorch==2.4.*`, `gpu=RTX 5090`."""
+    keys: tuple[str, ...]
+    """The declaration keys of the core, for locations in messages."""
+    reasons: tuple[ConflictReason, ...]
+    fixes: tuple[Fix, ...]
+
+
+Answer = Resolution | Conflict

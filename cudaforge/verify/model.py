@@ -1,0 +1,44 @@
+"""The verdict: what was proven about one image, check by check."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import Enum
+
+
+class CheckState(str, Enum):
+    """How one check ended. Unknown fails."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    SKIPPED = "skipped"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckResult:
+    """One check's end. `detail` says what was seen, or why it was skipped."""
+
+    id: str
+    title: str
+    state: CheckState
+    detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What was proven about one image."""
+
+    name: str
+    reference: str
+    image_id: str
+    lock_digest: str | None
+    ok: bool
+    summary: str
+    """One sentence that never says more than was seen: "trained on CPU; not proven on a GPU"."""
+    checks: tuple[CheckResult, ...]
+    facts: Mapping[str, object]
+    """What the probe saw: versions, devices, losses."""
+    seconds: float
