@@ -99,14 +99,18 @@ class _Clause:
     version: Version
     is_prefix: bool
 
+    def _equals(self, candidate: Version) -> bool:
+        return candidate.has_prefix(self.version) if self.is_prefix else candidate == self.version
+
     def allows(self, candidate: Version) -> bool:
+        """Whether the candidate is within this clause."""
         if self.version.local is None:
             candidate = candidate.public() if candidate.local else candidate
         match self.operator:
             case "==":
-                return candidate.has_prefix(self.version) if self.is_prefix else candidate == self.version
+                return self._equals(candidate)
             case "!=":
-                return not (candidate.has_prefix(self.version) if self.is_prefix else candidate == self.version)
+                return not self._equals(candidate)
             case ">=":
                 return candidate >= self.version
             case "<=":
