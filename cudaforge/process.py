@@ -89,8 +89,7 @@ def stream(
         timer.daemon = True
         timer.start()
         try:
-            assert child.stderr is not None
-            for line in child.stderr:
+            for line in child.stderr or ():
                 on_stderr(line.rstrip("\n"))
             child.wait()
         finally:
