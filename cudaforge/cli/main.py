@@ -1,0 +1,122 @@
+"""The edge of the command line: dispatch, and the one place that catches errors."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import sys
+from collections.abc import Iterator, Sequence
+from types import FrameType
+
+from cudaforge.cli.commands import build_app
+from cudaforge.cli.output import write_error
+from cudaforge.errors import CudaforgeError, ExitCode, InputError, Interrupted, Problem, SurroundingsError
+
+DEBUG_FLAG = "--debug"
+
+
+def run_command_line(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code. Nothing but a bug in this function raises."""
+    words = _before_separator(arguments)
+    debug = DEBUG_FLAG in words or bool(os.environ.get("CUDAFORGE_DEBUG"))
+    arguments = [word for word in words if word != DEBUG_FLAG] + list(arguments[len(words) :])
+    as_json = "--json" in words
+    try:
+        with _signals_raise():
+            return _dispatch(arguments)
+    except CudaforgeError as error:
+        return _fail(error, as_json=as_json, debug=debug)
+    except KeyboardInterrupt:
+        return _fail(Interrupted(), as_json=as_json, debug=debug)
+    except BrokenPipeError:
+        # The reader of our output has left (`| head`): nothing more to say, and nobody to say it to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.OK
+    except OSError as error:
+        return _fail(_os_error(error), as_json=as_json, debug=debug)
+    except Exception as error:  # noqa: BLE001 -- a bug: one message instead of a traceback
+        return _fail(_bug(error), as_json=as_json, debug=debug)
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    import typer
+
+    usage_error = typer.BadParameter.__mro__[1]
+    app = build_app(arguments)
+    try:
+        outcome = app(args=list(arguments), prog_name="cudaforge", standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    except typer.Abort:
+        raise Interrupted from None
+    except usage_error as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            sys.stdout.write(str(error) + "\n")
+            return ExitCode.INPUT
+        raise InputError(_usage_problem(error)) from None
+    sys.stdout.flush()
+    return int(outcome or ExitCode.OK)
+
+
+def _usage_problem(error: Exception) -> Problem:
+    message = error.format_message() if hasattr(error, "format_message") else str(error)
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context is not None else "cudaforge"
+    return Problem(what=message.rstrip(".") or "wrong arguments", remedy=f"{command} --help")
+
+
+def _before_separator(arguments: Sequence[str]) -> list[str]:
+    words = list(arguments)
+    return words[: words.index("--")] if "--" in words else words
+
+
+@contextlib.contextmanager
+def _signals_raise() -> Iterator[None]:
+    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that every clean-up runs."""
+
+    def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of handlers
+        raise Interrupted(terminated=True)
+
+    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _fail(error: CudaforgeError, *, as_json: bool, debug: bool) -> int:
+    if isinstance(error, Interrupted):
+        from cudaforge.process import end_all
+
+        end_all()
+    if debug:
+        import traceback
+
+        traceback.print_exception(error.__cause__ or error)
+    with contextlib.suppress(BrokenPipeError):
+        write_error(error, as_json=as_json)
+    return error.exit_code
+
+
+def _os_error(error: OSError) -> SurroundingsError:
+    name = errno.errorcode.get(error.errno or 0, "OSError")
+    where = f" ({error.filename})" if error.filename else ""
+    wrapped = SurroundingsError(
+        Problem(what=f"{os.strerror(error.errno) if error.errno else error}{where} [{name}]")
+    )
+    wrapped.__cause__ = error
+    return wrapped
+
+
+def _bug(error: Exception) -> SurroundingsError:
+    wrapped = SurroundingsError(
+        Problem(
+            what=f"cudaforge failed in a way that it should not: {type(error).__name__}: {error}",
+            remedy="run the same command with --debug and report what it prints",
+        )
+    )
+    wrapped.__cause__ = error
+    return wrapped

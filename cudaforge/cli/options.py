@@ -1,0 +1,35 @@
+"""Options that several commands share, so that they read the same everywhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DEFAULT_FILE = Path("cudaforge.toml")
+
+File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The declaration.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Open no network connection.")]
+Images = Annotated[
+    list[str] | None, typer.Argument(metavar="[IMAGE ...]", help="Images by name; all without any.")
+]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[WORD ...]",
+        help="Ad-hoc wishes such as 'pytorch==2.8.*' 'gpu=RTX 5090', or names of the file's images.",
+    ),
+]
+AllowUnpinned = Annotated[
+    bool,
+    typer.Option("--allow-unpinned", help="Go on when a registry does not tell a base image's digest."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite files that cudaforge did not write.")]
+Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Builds at a time.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Build every step again.")]
+MaxImages = Annotated[
+    int, typer.Option("--max-images", min=1, metavar="N", help="Refuse to make more images than this.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Verify also what is already proven.")]

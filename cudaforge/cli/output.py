@@ -1,0 +1,45 @@
+"""What the commands write, and where: answers on stdout, everything else on stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from cudaforge.errors import CudaforgeError, Problem
+from cudaforge.report.problems import describe_problems
+
+JSON_SCHEMA = 1
+
+
+def write_text(text: str) -> None:
+    """Write an answer for people."""
+    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+
+
+def write_json(document: dict[str, object]) -> None:
+    """Write the one JSON document of a command."""
+    sys.stdout.write(json.dumps({"schema": JSON_SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_note(text: str) -> None:
+    """Write a remark beside the answer: progress, what was written where."""
+    sys.stderr.write(text + "\n")
+
+
+def write_error(error: CudaforgeError, *, as_json: bool) -> None:
+    """Write an error: for people on stderr, with `--json` also as the document on stdout."""
+    if as_json:
+        write_json({"errors": [_problem_json(problem) for problem in error.problems]})
+    sys.stderr.write(describe_problems(error.problems) + "\n")
+
+
+def _problem_json(problem: Problem) -> dict[str, object]:
+    where = problem.where
+    return {
+        "what": problem.what,
+        "file": where.file if where else None,
+        "line": where.line if where else None,
+        "key": where.key if where else None,
+        "because": list(problem.because),
+        "try": problem.remedy,
+    }

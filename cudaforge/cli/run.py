@@ -1,0 +1,28 @@
+"""`run`: a command inside a built image, with the GPU flags that this engine wants."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from cudaforge.cli.options import DEFAULT_FILE, File
+
+
+def run(
+    image: Annotated[str, typer.Argument(metavar="IMAGE", help="An image of the declaration.")],
+    command: Annotated[
+        list[str] | None, typer.Argument(metavar="-- CMD ...", help="What to run; the image's own without.")
+    ] = None,
+    *,
+    file: File = DEFAULT_FILE,
+    without_gpu: Annotated[
+        bool, typer.Option("--no-gpu", help="Ask the engine for no GPU even where it has some.")
+    ] = False,
+) -> int:
+    """Run an image with the right GPU flags; the exit code is the command's."""
+    from cudaforge import pipeline
+
+    return pipeline.run_image(
+        pipeline.load(file), image, tuple(command or ()), with_gpu=not without_gpu
+    )
