@@ -1,0 +1,87 @@
+"""The resolver's answers as text: what was chosen and why, or which wishes collide."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cudaforge.report.problems import visible
+from cudaforge.report.tables import bytes_text, paragraph
+from cudaforge.resolve.model import Choice, Conflict, Fix, Resolution, Source
+
+
+def describe_resolution(name: str, answer: Resolution) -> str:
+    """One resolved image in a few aligned lines."""
+    numbers = answer.numbers
+    rows = [("framework", ", ".join(f"{it.name} {it.reported}" for it in answer.frameworks))]
+    if answer.cuda is not None:
+        rows.append(("cuda", f"{answer.cuda} ({answer.cuda_provider.value})"))
+    if answer.cudnn is not None:
+        rows.append(("cudnn", str(answer.cudnn)))
+    rows += [
+        ("python", f"{answer.python} ({answer.python_provider.value})"),
+        ("os", answer.os),
+        ("base", answer.base_image),
+        ("flavor", answer.flavor.value),
+        ("platforms", ", ".join(answer.platforms)),
+    ]
+    if answer.cuda is not None:
+        rows.append(("runs on", ", ".join((*answer.architectures, *answer.ptx)) or "?"))
+        if numbers.driver_floor is not None:
+            rows.append(("driver", f">= {numbers.driver_floor} (set by {numbers.binding})"))
+    if answer.companions:
+        rows.append(("goes with", ", ".join(f"{key} {value}" for key, value in answer.companions.items())))
+    if answer.size.compressed is not None:
+        prefix = "" if answer.size.known else "at least "
+        rows.append(("download", prefix + bytes_text(answer.size.compressed)))
+    lines = [f"{name}: resolved"]
+    lines += [paragraph(value, first=f"  {key:<10} ", indent=" " * 13) for key, value in rows]
+    lines += [paragraph(text, first="  warning    ", indent=" " * 13) for text in answer.warnings]
+    return visible("\n".join(lines))
+
+
+def describe_conflict(name: str, conflict: Conflict) -> str:
+    """The wishes that collide, the facts behind it, and what to change."""
+    wishes = " and ".join(conflict.core)
+    verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
+    lines = [paragraph(f"{name}: {wishes} {verb}", indent="  ")]
+    for reason in conflict.reasons:
+        lines.append(
+            paragraph(reason.text + _cite(reason.source), first="  because  ", indent=" " * 11)
+        )
+    lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
+    return visible("\n".join(lines))
+
+
+def explain_resolution(name: str, answer: Resolution) -> str:
+    """For every field what was chosen, why, and by which fact."""
+    lines = [f"{name}:"]
+    for choice in answer.choices:
+        lines.append(f"  {choice.field} = {choice.value}")
+        lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
+    return visible("\n".join(lines))
+
+
+def choice_json(choice: Choice) -> dict[str, object]:
+    """One choice for machines."""
+    return {
+        "field": choice.field,
+        "value": choice.value,
+        "because": choice.because,
+        "source": choice.source.text if choice.source else None,
+    }
+
+
+def _cite(source: Source | None) -> str:
+    if source is None:
+        return ""
+    return f" [{source.file}: {source.id}, checked {source.checked}]"
+
+
+def _fix(fix: Fix) -> str:
+    changes = [f"drop {key}" if value is None else f'{key} = "{value}"' for key, value in fix.change.items()]
+    return " and ".join(changes) + f"  gives {fix.gives}"
+
+
+def join_descriptions(parts: Sequence[str]) -> str:
+    """Descriptions of several images, a blank line between two."""
+    return "\n\n".join(parts)

@@ -1,0 +1,52 @@
+"""Builds as text and JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cudaforge.build.model import BuildResult, BuildState
+from cudaforge.report.problems import visible
+from cudaforge.report.tables import bytes_text, seconds_text, table
+
+
+def describe_builds(results: Sequence[BuildResult]) -> str:
+    """One line per image, and for each failure the step, its last lines and the log."""
+    rows = [
+        (
+            result.name,
+            result.state.value,
+            bytes_text(result.size),
+            seconds_text(result.seconds),
+            result.reference,
+        )
+        for result in results
+    ]
+    parts = [table(("image", "state", "size", "time", "reference"), rows)]
+    parts += [describe_failure(result) for result in results if result.state is BuildState.FAILED]
+    return "\n\n".join(parts)
+
+
+def describe_failure(result: BuildResult) -> str:
+    """Why a build failed: the step, its last lines and where the whole log is."""
+    lines = [f"{result.name} failed" + (f" at: {result.failed_step}" if result.failed_step else "")]
+    lines += [f"  | {line}" for line in result.last_lines]
+    lines.append(f"  log: {result.log}")
+    return visible("\n".join(lines))
+
+
+def builds_json(results: Sequence[BuildResult]) -> list[dict[str, object]]:
+    """The JSON form of `build`."""
+    return [
+        {
+            "name": result.name,
+            "state": result.state.value,
+            "reference": result.reference,
+            "image_id": result.image_id,
+            "size": result.size,
+            "seconds": round(result.seconds, 3),
+            "log": result.log,
+            "failed_step": result.failed_step,
+            "last_lines": list(result.last_lines),
+        }
+        for result in results
+    ]
