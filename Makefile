@@ -32,6 +32,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
 
+golden: $(STAMP) ## write the golden files anew; read the diff before you commit it
+	$(PYTHON) -m pytest tests/golden --update-golden
+
 format: $(STAMP) ## let ruff format and fix what it can
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
@@ -39,4 +42,4 @@ format: $(STAMP) ## let ruff format and fix what it can
 engine-stop: ## stop the engine that `make demo` or `make test` started
 	tools/engine.sh stop
 
-.PHONY: help venv demo test unit lint format engine-stop
+.PHONY: help venv demo test unit lint golden format engine-stop
