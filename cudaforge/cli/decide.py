@@ -65,7 +65,7 @@ def lock(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Pin base images by digest and every wheel by hash, in cudaforge.lock."""
+    """Pin bases by digest and wheels by hash."""
     from cudaforge import pipeline
     from cudaforge.report.locks import describe_lock, lock_json
 

@@ -36,7 +36,7 @@ def render(
     force: Force = False,
     as_json: AsJson = False,
 ) -> int:
-    """Write Dockerfiles, their ignore files and docker-bake.json from the lock."""
+    """Write Dockerfiles and docker-bake.json from the lock."""
     from cudaforge import pipeline
 
     written = pipeline.render(pipeline.load(file), output, force=force)
@@ -82,7 +82,7 @@ def verify(
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
-    """Prove each image: versions, GPU, and a model that trains inside it."""
+    """Prove each image: versions, GPU, a model trained in it."""
     from cudaforge import pipeline
     from cudaforge.report.verdicts import describe_verdicts, verdicts_json
 
@@ -112,7 +112,7 @@ def up(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Do it all: resolve, lock, render, build, verify, and report in one table."""
+    """Resolve, lock, render, build, verify and report."""
     from cudaforge import pipeline
     from cudaforge.report.locks import describe_changes
     from cudaforge.report.progress import show_progress

@@ -13,12 +13,12 @@ File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The de
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no network connection.")]
 Images = Annotated[
-    list[str] | None, typer.Argument(metavar="[IMAGE ...]", help="Images by name; all without any.")
+    list[str] | None, typer.Argument(metavar="IMAGE", help="Images by name; all without any.")
 ]
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[WORD ...]",
+        metavar="WORD",
         help="Ad-hoc wishes such as 'pytorch==2.8.*' 'gpu=RTX 5090', or names of the file's images.",
     ),
 ]

@@ -20,7 +20,7 @@ def run(
         bool, typer.Option("--no-gpu", help="Ask the engine for no GPU even where it has some.")
     ] = False,
 ) -> int:
-    """Run an image with the right GPU flags; the exit code is the command's."""
+    """Run an image with the right GPU flags."""
     from cudaforge import pipeline
 
     return pipeline.run_image(

@@ -14,7 +14,7 @@ from cudaforge.cli.output import write_json, write_note, write_text
 
 def init(
     framework: Annotated[
-        str, typer.Argument(metavar="[FRAMEWORK]", help="The framework to start with.")
+        str, typer.Argument(metavar="FRAMEWORK", help="The framework to start with.")
     ] = "pytorch",
     *,
     file: File = DEFAULT_FILE,

@@ -1,0 +1,75 @@
+"""The table that `up` ends with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cudaforge.build.model import BuildResult, BuildState
+from cudaforge.lock.model import DroppedPoint, LockedImage
+from cudaforge.report.builds import builds_json, describe_failure
+from cudaforge.report.tables import bytes_text, seconds_text, table
+from cudaforge.report.verdicts import describe_troubles, verdicts_json
+from cudaforge.verify.model import Verdict
+
+_HEADER = ("image", "versions", "base", "size", "build", "verdict")
+
+
+def describe_run(
+    images: Sequence[LockedImage],
+    builds: Mapping[str, BuildResult],
+    verdicts: Mapping[str, Verdict],
+    dropped: Sequence[DroppedPoint] = (),
+) -> str:
+    """One row per image, then what stands in the way of those that are not good."""
+    rows = [_row(image, builds[image.name], verdicts.get(image.name)) for image in images]
+    rows += [(point.name, "-", "-", "-", "-", "dropped: " + " and ".join(point.core)) for point in dropped]
+    parts = [table(_HEADER, rows)]
+    for image in images:
+        build, verdict = builds[image.name], verdicts.get(image.name)
+        if build.state is BuildState.FAILED:
+            parts.append(describe_failure(build))
+        elif verdict is not None and not verdict.ok:
+            parts.append(describe_troubles(verdict))
+    return "\n\n".join(parts)
+
+
+def run_json(
+    images: Sequence[LockedImage],
+    builds: Mapping[str, BuildResult],
+    verdicts: Mapping[str, Verdict],
+    dropped: Sequence[DroppedPoint] = (),
+) -> dict[str, object]:
+    """The JSON form of `up`, which is also kept for later reports."""
+    return {
+        "images": [
+            {
+                "name": image.name,
+                "lock_digest": image.digest,
+                "versions": image_versions(image),
+                "base": {"reference": image.base.reference, "digest": image.base.digest},
+                "build": builds_json([builds[image.name]])[0],
+                "verdict": verdicts_json([verdicts[image.name]])[0] if image.name in verdicts else None,
+            }
+            for image in images
+        ],
+        "dropped": [{"name": point.name, "core": list(point.core)} for point in dropped],
+    }
+
+
+def image_versions(image: LockedImage) -> dict[str, str]:
+    """The versions that make up an image, those that it has."""
+    versions = {framework.name: framework.reported for framework in image.frameworks}
+    for name, value in (("cuda", image.cuda), ("cudnn", image.cudnn), ("python", image.python)):
+        if value:
+            versions[name] = value
+    return versions
+
+
+def _row(image: LockedImage, build: BuildResult, verdict: Verdict | None) -> tuple[str, ...]:
+    versions = ", ".join(f"{name} {value}" for name, value in image_versions(image).items())
+    time = "cached" if build.state is BuildState.CACHED else seconds_text(build.seconds)
+    if verdict is not None:
+        word = verdict.summary if verdict.ok else f"NOT OK: {verdict.summary}"
+    else:
+        word = build.state.value
+    return (image.name, versions, image.base.reference, bytes_text(build.size), time, word)
