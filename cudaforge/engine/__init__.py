@@ -1,0 +1,49 @@
+"""The container engine: finding it, naming what is wrong with it, running containers, looking at images.
+
+The Docker SDK is imported by `connect`, not by this package: it is slow to import.
+"""
+
+from cudaforge.engine.client import Engine, connect
+from cudaforge.engine.errors import (
+    BuildxUnusable,
+    EngineAbsent,
+    EngineDenied,
+    EngineDied,
+    EngineError,
+    EngineFrozen,
+    EngineRefused,
+    EngineTooOld,
+    EngineUnreachable,
+)
+from cudaforge.engine.model import (
+    RUN_LABEL,
+    ContainerOutcome,
+    ContainerSpec,
+    GpuMethod,
+    GpuOffer,
+    GpuRequest,
+    ImageFacts,
+    Mount,
+)
+
+__all__ = [
+    "RUN_LABEL",
+    "BuildxUnusable",
+    "ContainerOutcome",
+    "ContainerSpec",
+    "Engine",
+    "EngineAbsent",
+    "EngineDenied",
+    "EngineDied",
+    "EngineError",
+    "EngineFrozen",
+    "EngineRefused",
+    "EngineTooOld",
+    "EngineUnreachable",
+    "GpuMethod",
+    "GpuOffer",
+    "GpuRequest",
+    "ImageFacts",
+    "Mount",
+    "connect",
+]

@@ -1,0 +1,256 @@
+"""A connection to one container engine. Made by `connect`; every call has its own time-out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cudaforge import process
+from cudaforge.engine import containers, gpus, images
+from cudaforge.engine.errors import BuildxUnusable, EngineTooOld
+from cudaforge.engine.explain import (
+    INSTALL_REMEDY,
+    OLDEST_BUILDX,
+    OLDEST_ENGINE,
+    explain_call,
+    explain_connecting,
+)
+from cudaforge.engine.locate import EngineAddress, locate_engine
+from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
+from cudaforge.errors import Interrupted, Problem
+
+if TYPE_CHECKING:
+    from docker import DockerClient
+    from docker.tls import TLSConfig
+
+PROBE_SECONDS = 10
+"""A frozen daemon accepts connections and never answers."""
+CALL_SECONDS = 60
+_BUILDX_VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
+
+
+class Engine:
+    """A container engine that has answered. Safe to share between threads.
+
+    Every method raises a subclass of EngineError when the engine fails it.
+    """
+
+    def __init__(self, address: EngineAddress, *, probe_timeout: float = PROBE_SECONDS) -> None:
+        self.address = address
+        self._local = threading.local()
+        self._clients: list[DockerClient] = []
+        self._lock = threading.Lock()
+        self._is_interrupted = threading.Event()
+        self._is_buildx_checked = False
+        self._api_version: str | None = None
+        self.server_version = self._probe(probe_timeout)
+
+    @property
+    def client(self) -> DockerClient:
+        """The calling thread's client of the Docker SDK (its sessions are not safe to share)."""
+        client: DockerClient | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._make_client(self._api_version or "auto", CALL_SECONDS)
+            self._local.client = client
+        return client
+
+    @property
+    def cli_env(self) -> Mapping[str, str]:
+        """What ties the docker command line to this engine, on top of this process's environment."""
+        if self.address.said_by == "DOCKER_HOST":
+            return {"DOCKER_HOST": self.address.host}
+        return {"DOCKER_CONTEXT": self.address.context}
+
+    @property
+    def builder(self) -> str:
+        """The name under which buildx knows this engine's own BuildKit."""
+        return self.address.context
+
+    def require_buildx(self) -> None:
+        """Raise BuildxUnusable unless the docker command line can drive BuildKit for us."""
+        with self._lock:
+            if not self._is_buildx_checked:
+                _check_buildx(self.cli_env)
+                self._is_buildx_checked = True
+
+    def info(self) -> Mapping[str, object]:
+        """What the engine says about itself."""
+        with self.asking("for information"):
+            return dict(self.client.info())
+
+    def gpu_offer(self) -> GpuOffer:
+        """How this engine can give GPUs to a container."""
+        return gpus.read_offer(self.info(), devices=Path("/dev"), is_local=self.address.is_local)
+
+    def run_container(
+        self, spec: ContainerSpec, *, timeout: float, on_log: Callable[[str], None] | None = None
+    ) -> ContainerOutcome:
+        """Run a container to its end and remove it, whatever happens.
+
+        `timeout` is in seconds from the start of the container, which is killed then. `on_log` gets each
+        line of output as it comes, on another thread; it must not raise. A refusal by the engine (no such
+        image, no such GPU, no such program) is the outcome's `start_error`.
+        """
+        self._check_not_interrupted()
+        with self.asking("to run a container"):
+            return containers.run(self.client, spec, timeout=timeout, on_log=on_log)
+
+    def remove_leftovers(self, run_id: str) -> int:
+        """Remove every container of a run, running or not, and say how many there were."""
+        with self.asking("to remove containers"):
+            return containers.remove_run(self.client, run_id)
+
+    def interrupt(self, run_id: str) -> None:
+        """End a run: its containers are removed, and `run_container` starts no more."""
+        self._is_interrupted.set()
+        self.remove_leftovers(run_id)
+
+    def find_image(self, reference: str) -> ImageFacts | None:
+        """The image with this reference or id, if the engine has it. Nothing is pulled."""
+        with self.asking("for an image"):
+            return images.find_image(self.client, reference)
+
+    def list_images_by_label(self, label: str, value: str | None = None) -> tuple[ImageFacts, ...]:
+        """Images that carry a label, with this value if one is given; newest first."""
+        with self.asking("for its images"):
+            return images.list_by_label(self.client, label, value)
+
+    def tag_image(self, image_id: str, reference: str) -> None:
+        """Let `reference` mean this image."""
+        with self.asking(f"to tag an image {reference}"):
+            images.tag_image(self.client, image_id, reference)
+
+    def remove_image(self, reference: str) -> bool:
+        """Remove a tag, and the image when it was the last; False where there is none."""
+        with self.asking(f"to remove the image {reference}"):
+            return images.remove_image(self.client, reference)
+
+    def close(self) -> None:
+        """Close the sockets of every thread's client."""
+        with self._lock:
+            clients, self._clients = self._clients, []
+        for client in clients:
+            client.close()
+
+    @contextlib.contextmanager
+    def asking(self, doing: str, *, timeout: float = CALL_SECONDS) -> Iterator[None]:
+        """Turn the SDK's exceptions inside the block into EngineErrors. `doing` completes "refused ..."."""
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+        from urllib3.exceptions import HTTPError
+
+        try:
+            yield
+        except (DockerException, RequestException, HTTPError, OSError) as error:
+            raise explain_call(error, self.address, doing=doing, timeout=timeout) from error
+
+    def _probe(self, timeout: float) -> str:
+        from docker.errors import DockerException
+        from requests.exceptions import RequestException
+
+        try:
+            client = self._make_client("auto", timeout)
+            answer = client.version()
+        except (DockerException, RequestException, OSError, ValueError) as error:
+            raise explain_connecting(error, self.address, timeout=timeout) from error
+        version = str(answer.get("Version", ""))
+        components = answer.get("Components") or ()
+        names = tuple(str(component.get("Name", "")) for component in components)
+        _check_version(version, names, self.address)
+        self._api_version = str(answer["ApiVersion"])
+        client.api.timeout = CALL_SECONDS
+        self._local.client = client
+        return version
+
+    def _make_client(self, version: str, timeout: float) -> DockerClient:
+        from docker import DockerClient
+
+        client = DockerClient(
+            base_url=self.address.host,
+            version=version,
+            timeout=timeout,  # type: ignore[arg-type]  # requests takes fractions of a second
+            tls=_tls_config(self.address),
+            use_ssh_client=self.address.host.startswith("ssh://"),
+        )
+        with self._lock:
+            self._clients.append(client)
+        return client
+
+    def _check_not_interrupted(self) -> None:
+        if self._is_interrupted.is_set():
+            raise Interrupted
+
+
+def connect(*, environment: Mapping[str, str] | None = None, probe_timeout: float = PROBE_SECONDS) -> Engine:
+    """The engine that the docker command line would use, once it has answered.
+
+    Raises one EngineError for each way in which it can be missing: absent, unreachable, denied,
+    frozen, too old.
+    """
+    chosen = os.environ if environment is None else environment
+    return Engine(locate_engine(chosen), probe_timeout=probe_timeout)
+
+
+def _tls_config(address: EngineAddress) -> TLSConfig | bool:
+    if address.tls is None:
+        return False
+    from docker.tls import TLSConfig
+
+    pair = None
+    if address.tls.certificate and address.tls.key:
+        pair = (str(address.tls.certificate), str(address.tls.key))
+    return TLSConfig(
+        client_cert=pair,
+        ca_cert=str(address.tls.ca) if address.tls.ca else None,
+        verify=address.tls.is_verified,
+    )
+
+
+def _check_version(version: str, components: tuple[str, ...], address: EngineAddress) -> None:
+    if any("podman" in name.lower() for name in components):
+        raise EngineTooOld(
+            Problem(what=f"Podman answers at {address.host}; it has no BuildKit", remedy=INSTALL_REMEDY)
+        )
+    major = version.split(".", maxsplit=1)[0]
+    if major.isdigit() and int(major) < OLDEST_ENGINE:
+        raise EngineTooOld(
+            Problem(
+                what=f"Docker {version} at {address.host} is too old: {OLDEST_ENGINE} or newer is needed",
+                remedy="upgrade Docker Engine, or set DOCKER_HOST to a newer one",
+            )
+        )
+
+
+def _check_buildx(cli_env: Mapping[str, str]) -> None:
+    oldest = _dotted(OLDEST_BUILDX)
+    remedy = (
+        f"install the docker command line and its buildx plugin, {oldest} or newer (docker-buildx-plugin)"
+    )
+    try:
+        answer = process.run(["docker", "buildx", "version"], timeout=PROBE_SECONDS, env=cli_env)
+    except process.ProgramNotFound:
+        raise BuildxUnusable(
+            Problem(what="the docker command line is not installed", remedy=remedy)
+        ) from None
+    if answer.returncode != 0:
+        raise BuildxUnusable(Problem(what="the docker command line has no buildx plugin", remedy=remedy))
+    version = parse_buildx_version(answer.stdout)
+    # Builds from source call themselves 0.0.0: what they can do shows when they build.
+    if version is not None and (0, 0) < version < OLDEST_BUILDX:
+        what = f"buildx {_dotted(version)} is too old: {oldest} or newer is needed"
+        raise BuildxUnusable(Problem(what=what, remedy=remedy))
+
+
+def parse_buildx_version(text: str) -> tuple[int, int] | None:
+    """Major and minor in what `docker buildx version` printed."""
+    match = _BUILDX_VERSION.search(text)
+    return (int(match[1]), int(match[2])) if match else None
+
+
+def _dotted(version: tuple[int, int]) -> str:
+    return ".".join(str(part) for part in version)

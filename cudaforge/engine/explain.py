@@ -1,0 +1,135 @@
+"""From an exception of the Docker SDK to the error that says what is wrong with the engine."""
+
+from __future__ import annotations
+
+import errno
+import socket
+import ssl
+from collections.abc import Iterator
+
+from cudaforge.engine.errors import (
+    EngineAbsent,
+    EngineDenied,
+    EngineDied,
+    EngineError,
+    EngineFrozen,
+    EngineRefused,
+    EngineUnreachable,
+)
+from cudaforge.engine.locate import EngineAddress
+from cudaforge.errors import Problem
+
+OLDEST_ENGINE = 26
+OLDEST_BUILDX = (0, 13)
+"""The first with --progress=rawjson."""
+INSTALL_REMEDY = (
+    f"install Docker Engine {OLDEST_ENGINE} or newer and start it (systemctl start docker), or set "
+    "DOCKER_HOST to an engine elsewhere"
+)
+
+
+def explain_connecting(error: BaseException, address: EngineAddress, *, timeout: float) -> EngineError:
+    """Why no engine could be reached at `address`."""
+    chain = tuple(_chain(error))
+    if _is_timeout(chain):
+        return _frozen(address, timeout)
+    if _has_errno(chain, errno.EACCES, errno.EPERM):
+        return _denied(address)
+    if not address.said_by and _has_errno(chain, errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR):
+        return EngineAbsent(
+            Problem(
+                what="no container engine is running on this host",
+                because=(f"nothing listens at {address.host}",),
+                remedy=INSTALL_REMEDY,
+            )
+        )
+    return EngineUnreachable(
+        Problem(
+            what=f"no container engine answers at {address.host}",
+            because=(*_named_by(address), _reason(chain)),
+            remedy="start the engine there, or correct the address: DOCKER_HOST, or docker context use NAME",
+        )
+    )
+
+
+def explain_call(error: BaseException, address: EngineAddress, *, doing: str, timeout: float) -> EngineError:
+    """Why a call failed on an engine that had been reached before."""
+    chain = tuple(_chain(error))
+    if _is_timeout(chain):
+        return _frozen(address, timeout)
+    status = getattr(error, "status_code", None)
+    if status is not None:
+        said = str(getattr(error, "explanation", None) or error)
+        return EngineRefused(Problem(what=f"the engine refused {doing}: {said} (HTTP {status})"))
+    return engine_died(address, doing=doing, reason=_reason(chain))
+
+
+def engine_died(address: EngineAddress, *, doing: str, reason: str) -> EngineDied:
+    """The engine stopped answering in the middle of the work."""
+    return EngineDied(
+        Problem(
+            what=f"the container engine went away during {doing}",
+            because=(f"{address.host}: {reason}",),
+            remedy="start it again and repeat the command: what was finished is kept",
+        )
+    )
+
+
+def _frozen(address: EngineAddress, timeout: float) -> EngineFrozen:
+    return EngineFrozen(
+        Problem(
+            what=f"the container engine does not answer within {timeout:g} s",
+            because=(f"{address.host} accepts the request and stays silent", *_named_by(address)),
+            remedy="restart the engine (systemctl restart docker); look at its log for the reason",
+        )
+    )
+
+
+def _denied(address: EngineAddress) -> EngineDenied:
+    return EngineDenied(
+        Problem(
+            what="this user may not use the container engine",
+            because=(f"{address.socket or address.host} refuses access", *_named_by(address)),
+            remedy="add the user to the group docker (sudo usermod -aG docker $USER) and log in again",
+        )
+    )
+
+
+def _named_by(address: EngineAddress) -> tuple[str, ...]:
+    return (f"the address is from {address.said_by}",) if address.said_by else ()
+
+
+def _is_timeout(chain: tuple[BaseException, ...]) -> bool:
+    return any(
+        isinstance(error, (TimeoutError, socket.timeout)) or "Timeout" in type(error).__name__
+        for error in chain
+    )
+
+
+def _has_errno(chain: tuple[BaseException, ...], *numbers: int) -> bool:
+    return any(isinstance(error, OSError) and error.errno in numbers for error in chain)
+
+
+def _reason(chain: tuple[BaseException, ...]) -> str:
+    """The innermost cause, in its own words."""
+    for error in reversed(chain):
+        if isinstance(error, ssl.SSLError):
+            return f"TLS failed: {error.reason or error}"
+        if isinstance(error, OSError) and error.strerror:
+            return error.strerror
+    text = str(chain[-1]).strip()
+    return (text.splitlines()[0] if text else type(chain[-1]).__name__)[:300]
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and what it was raised from; the SDK and requests also hide causes in `args`."""
+    seen: set[int] = set()
+    waiting: list[object] = [error]
+    while waiting:
+        current = waiting.pop(0)
+        if isinstance(current, tuple):
+            waiting.extend(current)
+        elif isinstance(current, BaseException) and id(current) not in seen:
+            seen.add(id(current))
+            yield current
+            waiting.extend([current.args, current.__cause__, current.__context__])
