@@ -1,0 +1,24 @@
+"""Debian and Ubuntu bases from the host's package archive, for sites that reach no image registry.
+
+`plan_bootstrap` decides which packages, `assemble_bootstrap` makes the image, and BuildKit takes it as
+a named build context: `FROM base` with `--build-context base=oci-layout://DIRECTORY@DIGEST`.
+"""
+
+from cudaforge.bootstrap.assemble import assemble_bootstrap
+from cudaforge.bootstrap.download import refuse_missing
+from cudaforge.bootstrap.host import ArchiveAccess, find_archive_access, find_host_codename
+from cudaforge.bootstrap.model import BootstrapImage, BootstrapPackage, BootstrapPlan
+from cudaforge.bootstrap.plan import keep_lists, plan_bootstrap
+
+__all__ = [
+    "ArchiveAccess",
+    "BootstrapImage",
+    "BootstrapPackage",
+    "BootstrapPlan",
+    "assemble_bootstrap",
+    "find_archive_access",
+    "find_host_codename",
+    "keep_lists",
+    "plan_bootstrap",
+    "refuse_missing",
+]
