@@ -1,7 +1,8 @@
-"""What building gives, per image."""
+"""What building gives, per image, and what it tells while it works."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -25,9 +26,71 @@ class BuildResult:
     reference: str
     image_id: str | None
     size: int | None
-    """Bytes on disk."""
+    """Bytes of the image's unpacked layers."""
     seconds: float
     log: str
-    """Path of the full log."""
+    """Path of the full log; empty where nothing was run."""
     failed_step: str | None = None
     last_lines: tuple[str, ...] = ()
+    reason: str | None = None
+    """Why it failed or was cancelled, in one sentence."""
+    remedy: str | None = None
+
+
+class EventKind(str, Enum):
+    """What has happened."""
+
+    IMAGE_STARTED = "image-started"
+    STEP_STARTED = "step-started"
+    """May come again for the same step: BuildKit first works out its cache key, then runs it."""
+    STEP_DONE = "step-done"
+    STEP_CACHED = "step-cached"
+    STEP_FAILED = "step-failed"
+    PROGRESS = "progress"
+    """A transfer inside a step: `done` of `size` bytes of `item`."""
+    LOG = "log"
+    """A line that a step printed."""
+    IMAGE_FINISHED = "image-finished"
+    """`result` says how."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildEvent:
+    """One thing that happened in the build of one image. Comes on any thread, one at a time."""
+
+    image: str
+    kind: EventKind
+    step: str = ""
+    """`[runtime 2/5] RUN apt-get update`, as BuildKit names it."""
+    step_index: int = 0
+    """How many steps of this image are finished."""
+    step_total: int = 0
+    """How many steps are known so far."""
+    item: str = ""
+    done: int | None = None
+    size: int | None = None
+    """Bytes; None while the size is unknown."""
+    line: str = ""
+    result: BuildResult | None = None
+
+    @property
+    def fraction(self) -> float:
+        """How much of the image's steps is finished, 0 to 1."""
+        return self.step_index / self.step_total if self.step_total else 0.0
+
+
+def result_to_json(result: BuildResult) -> Mapping[str, object]:
+    """One image's build for a JSON document."""
+    return {
+        "name": result.name,
+        "state": result.state.value,
+        "reference": result.reference,
+        "image_id": result.image_id,
+        "size": result.size,
+        "seconds": round(result.seconds, 3),
+        "log": result.log,
+        "failed_step": result.failed_step,
+        "last_lines": list(result.last_lines),
+        "reason": result.reason,
+        "remedy": result.remedy,
+    }
