@@ -89,6 +89,8 @@ class FrameworkBuild:
     toolkit_extras: tuple[str, ...]
     """Extras of the CUDA toolkit metapackage that pin its CUDA wheels, where `cuda` is a range."""
     cudnn_package: str | None
+    nccl_package: str | None = None
+    """Wheel package that `nccl` is a version of, where the build's wheels name one."""
     companions: Mapping[str, str]
     """Packages that belong to it, name to exact version (`torchvision`: `0.23.0`)."""
     reported: str
@@ -163,6 +165,8 @@ class OperatingSystem:
     bootstrap_packages: tuple[str, ...]
     """Packages of a bootstrapped base; empty where it cannot be bootstrapped."""
     eol: str | None
+    user: str | None = None
+    """The account with uid 1000 that its images bring (`ubuntu` on ubuntu24.04)."""
     source: Source
 
 
