@@ -4,6 +4,26 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+BASE_CONTEXT = "cudaforge-base"
+"""Named context that stands for a bootstrapped base."""
+UV_CONTEXT = "cudaforge-uv"
+"""Named context whose file `uv` installs the closure."""
+WHEELS_CONTEXT = "cudaforge-wheels"
+"""Named context with the wheels that a site has as files alone; always mounted, often empty."""
+
+CLOSURE_SECRET = "cudaforge-closure"  # noqa: S105 -- an id, not a password
+"""Required: the closure with its addresses filled in."""
+SITE_SECRET = "cudaforge-site"  # noqa: S105 -- an id, not a password
+"""Optional: shell file of `export NAME='value'` lines."""
+CA_SECRET = "cudaforge-ca"  # noqa: S105 -- an id, not a password
+"""Optional: CA bundle of the site."""
+CA_PATH = "/run/cudaforge/ca.crt"
+"""Where CA_SECRET is mounted while a step runs: what SSL_CERT_FILE in SITE_SECRET has to name."""
+
+LABEL_PREFIX = "io.cudaforge."
+ENTRY_LABEL = "io.cudaforge.lock.entry"
+"""Label with the digest of the lock entry that an image was made from."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RenderedFile:
@@ -24,4 +44,15 @@ class RenderedImage:
     contexts: tuple[str, ...]
     """Named build contexts that it mounts or starts from, besides the project itself."""
     secrets: tuple[str, ...]
-    """Ids of the BuildKit secrets that it mounts."""
+    """Ids of the BuildKit secrets that it mounts: CLOSURE_SECRET and the user's are required."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Written:
+    """What `write_rendered` did, as paths relative to the output directory."""
+
+    written: tuple[str, ...]
+    """New or changed."""
+    unchanged: tuple[str, ...]
+    removed: tuple[str, ...]
+    """Files of an earlier render that the lock no longer has."""
