@@ -1,9 +1,12 @@
 """Debian and Ubuntu bases from the host's package archive, for sites that reach no image registry.
 
 `plan_bootstrap` decides which packages, `assemble_bootstrap` makes the image, and BuildKit takes it as
-a named build context: `FROM base` with `--build-context base=oci-layout://DIRECTORY@DIGEST`.
+a named build context: `FROM base` with `--build-context base=oci-layout://DIRECTORY@DIGEST`. An engine
+with Docker's older image store cannot read that; it takes `docker load` of what `write_archive` wrote, and
+`--build-context base=docker-image://REFERENCE`.
 """
 
+from cudaforge.bootstrap.archive import loaded_reference, write_archive
 from cudaforge.bootstrap.assemble import assemble_bootstrap
 from cudaforge.bootstrap.download import refuse_missing
 from cudaforge.bootstrap.host import ArchiveAccess, find_archive_access, find_host_codename
@@ -19,6 +22,8 @@ __all__ = [
     "find_archive_access",
     "find_host_codename",
     "keep_lists",
+    "loaded_reference",
     "plan_bootstrap",
     "refuse_missing",
+    "write_archive",
 ]

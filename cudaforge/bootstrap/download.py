@@ -17,7 +17,7 @@ _CHUNK = 1 << 20
 
 
 def load_package(cache: Path, package: BootstrapPackage) -> bytes:
-    """A fetched package. Raises SurroundingsError, and forgets the file, where it is not what the plan says."""
+    """A fetched package. Raises SurroundingsError, and removes the file, where it was damaged."""
     path = _package_file(cache, package)
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != package.sha256:

@@ -115,7 +115,8 @@ class Tree:
         return tuple(linked[path] for path in sorted(linked, key=lambda path: path.split("/")))
 
     def _aliases_in_use(self) -> set[str]:
-        return {alias for alias in _ALIASED if f"usr/{alias}" in self._entries} - set(_ALWAYS_LINKED)
+        tops = {"/".join(path.split("/")[:2]) for path in self._entries}
+        return {alias for alias in _ALIASED if f"usr/{alias}" in tops} - set(_ALWAYS_LINKED)
 
     def _add_parents(self) -> None:
         for path in tuple(self._entries):
