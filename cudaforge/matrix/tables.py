@@ -1,0 +1,292 @@
+"""The matrix as one value: every subject a tuple of rows, read when it is first asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Protocol
+
+from cudaforge.matrix.model import (
+    BaseImage,
+    Broken,
+    CudaRelease,
+    CudnnRelease,
+    DriverBranch,
+    Framework,
+    FrameworkBuild,
+    Gpu,
+    OperatingSystem,
+    PackageIndex,
+)
+from cudaforge.versions import InvalidVersion, Version
+
+_CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?")
+_BRAND = frozenset({"nvidia", "geforce", "tesla", "quadro", "graphics", "gpu", "generation"})
+# What nvidia-smi adds to a product's name and what does not change its compute capability.
+_BOARD = re.compile(r"sxm\d?|pcie|nvl|mig|\d+gb?|hbm\d?e?|\d+gib|oem")
+
+
+class RowSource(Protocol):
+    """What a matrix reads its rows from: the compiled form, or rows made in a test."""
+
+    revision: str
+    as_of: str
+
+    def frameworks(self) -> Sequence[Framework]:
+        """All frameworks."""
+
+    def builds(self, framework: str) -> Sequence[FrameworkBuild]:
+        """All builds of one framework, by its canonical name."""
+
+    def cuda_releases(self) -> Sequence[CudaRelease]:
+        """All CUDA toolkit releases."""
+
+    def cudnn_releases(self) -> Sequence[CudnnRelease]:
+        """All cuDNN releases."""
+
+    def gpus(self) -> Sequence[Gpu]:
+        """All GPU products."""
+
+    def systems(self) -> Sequence[OperatingSystem]:
+        """All operating systems."""
+
+    def base_images(self, os: str | None = None) -> Sequence[BaseImage]:
+        """All base images, or those of one operating system."""
+
+    def driver_branches(self) -> Sequence[DriverBranch]:
+        """All driver branches."""
+
+    def indexes(self) -> Sequence[PackageIndex]:
+        """All named package indexes."""
+
+    def broken(self) -> Sequence[Broken]:
+        """All combinations known not to work."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rows:
+    """Rows held in memory: what tests make a matrix of."""
+
+    revision: str
+    as_of: str
+    all_frameworks: tuple[Framework, ...] = ()
+    all_builds: tuple[FrameworkBuild, ...] = ()
+    all_cuda_releases: tuple[CudaRelease, ...] = ()
+    all_cudnn_releases: tuple[CudnnRelease, ...] = ()
+    all_gpus: tuple[Gpu, ...] = ()
+    all_systems: tuple[OperatingSystem, ...] = ()
+    all_base_images: tuple[BaseImage, ...] = ()
+    all_driver_branches: tuple[DriverBranch, ...] = ()
+    all_indexes: tuple[PackageIndex, ...] = ()
+    all_broken: tuple[Broken, ...] = ()
+
+    def frameworks(self) -> Sequence[Framework]:
+        """See RowSource."""
+        return self.all_frameworks
+
+    def builds(self, framework: str) -> Sequence[FrameworkBuild]:
+        """See RowSource."""
+        return [row for row in self.all_builds if row.framework == framework]
+
+    def cuda_releases(self) -> Sequence[CudaRelease]:
+        """See RowSource."""
+        return self.all_cuda_releases
+
+    def cudnn_releases(self) -> Sequence[CudnnRelease]:
+        """See RowSource."""
+        return self.all_cudnn_releases
+
+    def gpus(self) -> Sequence[Gpu]:
+        """See RowSource."""
+        return self.all_gpus
+
+    def systems(self) -> Sequence[OperatingSystem]:
+        """See RowSource."""
+        return self.all_systems
+
+    def base_images(self, os: str | None = None) -> Sequence[BaseImage]:
+        """See RowSource."""
+        return [row for row in self.all_base_images if os is None or row.os == os]
+
+    def driver_branches(self) -> Sequence[DriverBranch]:
+        """See RowSource."""
+        return self.all_driver_branches
+
+    def indexes(self) -> Sequence[PackageIndex]:
+        """See RowSource."""
+        return self.all_indexes
+
+    def broken(self) -> Sequence[Broken]:
+        """See RowSource."""
+        return self.all_broken
+
+
+class Matrix:
+    """The facts. A subject is read when first asked for and kept; the object never changes otherwise."""
+
+    def __init__(self, rows: RowSource) -> None:
+        self._rows = rows
+        self._builds: dict[str, tuple[FrameworkBuild, ...]] = {}
+        self._images: dict[str, tuple[BaseImage, ...]] = {}
+
+    @classmethod
+    def from_rows(
+        cls,
+        *,
+        frameworks: Iterable[Framework] = (),
+        builds: Iterable[FrameworkBuild] = (),
+        cuda_releases: Iterable[CudaRelease] = (),
+        cudnn_releases: Iterable[CudnnRelease] = (),
+        gpus: Iterable[Gpu] = (),
+        systems: Iterable[OperatingSystem] = (),
+        base_images: Iterable[BaseImage] = (),
+        driver_branches: Iterable[DriverBranch] = (),
+        indexes: Iterable[PackageIndex] = (),
+        broken: Iterable[Broken] = (),
+        revision: str = "rows",
+        as_of: str = "1970-01-01",
+    ) -> Matrix:
+        """A matrix of the given rows, in any order."""
+        return cls(
+            Rows(
+                revision=revision,
+                as_of=as_of,
+                all_frameworks=tuple(frameworks),
+                all_builds=tuple(builds),
+                all_cuda_releases=tuple(cuda_releases),
+                all_cudnn_releases=tuple(cudnn_releases),
+                all_gpus=tuple(gpus),
+                all_systems=tuple(systems),
+                all_base_images=tuple(base_images),
+                all_driver_branches=tuple(driver_branches),
+                all_indexes=tuple(indexes),
+                all_broken=tuple(broken),
+            )
+        )
+
+    @property
+    def revision(self) -> str:
+        """SHA-256 over all facts, overlays included."""
+        return self._rows.revision
+
+    @property
+    def as_of(self) -> str:
+        """The ISO date up to which the facts reach."""
+        return self._rows.as_of
+
+    @cached_property
+    def frameworks(self) -> Mapping[str, Framework]:
+        """Frameworks by canonical name."""
+        return MappingProxyType({row.name: row for row in self._rows.frameworks()})
+
+    def find_framework(self, name: str) -> Framework | None:
+        """The framework of that name or alias, in any case: `torch`, `PyTorch`, `tf`."""
+        return self._framework_names.get(_plain(name))
+
+    def builds(self, framework: str) -> tuple[FrameworkBuild, ...]:
+        """All builds of a framework (canonical name or alias), oldest version first."""
+        row = self.find_framework(framework)
+        if row is None:
+            return ()
+        if row.name not in self._builds:
+            rows = self._rows.builds(row.name)
+            self._builds[row.name] = tuple(
+                sorted(rows, key=lambda build: (build.version, build.build, build.platforms))
+            )
+        return self._builds[row.name]
+
+    @cached_property
+    def cuda_releases(self) -> tuple[CudaRelease, ...]:
+        """CUDA toolkit releases, oldest first."""
+        return tuple(sorted(self._rows.cuda_releases(), key=lambda row: row.version))
+
+    @cached_property
+    def cudnn_releases(self) -> tuple[CudnnRelease, ...]:
+        """The cuDNN releases, oldest first."""
+        return tuple(sorted(self._rows.cudnn_releases(), key=lambda row: row.version))
+
+    @cached_property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """GPU products."""
+        return tuple(self._rows.gpus())
+
+    def find_gpus(self, text: str) -> tuple[Gpu, ...]:
+        """The products that a person or `nvidia-smi` may call so; for a compute capability
+        (`sm_90`, `9.0`) all products that have it. Empty when nothing is known by that name;
+        several where the name is ambiguous."""
+        capability = parse_capability(text)
+        if capability is not None:
+            return tuple(gpu for gpu in self.gpus if gpu.capability == capability)
+        words = _gpu_words(text)
+        for wanted in (words, [word for word in words if not _BOARD.fullmatch(word)]):
+            found = self._gpu_names.get(" ".join(wanted))
+            if found:
+                return found
+        return ()
+
+    @cached_property
+    def systems(self) -> Mapping[str, OperatingSystem]:
+        """Operating systems by id."""
+        return MappingProxyType({row.id: row for row in self._rows.systems()})
+
+    @cached_property
+    def base_images(self) -> tuple[BaseImage, ...]:
+        """All base images. `base_images_on` is cheaper where the system is known."""
+        return tuple(self._rows.base_images())
+
+    def base_images_on(self, os: str) -> tuple[BaseImage, ...]:
+        """The base images of one operating system."""
+        if os not in self._images:
+            self._images[os] = tuple(self._rows.base_images(os))
+        return self._images[os]
+
+    @cached_property
+    def driver_branches(self) -> tuple[DriverBranch, ...]:
+        """NVIDIA driver branches, oldest first."""
+        return tuple(sorted(self._rows.driver_branches(), key=lambda row: row.branch))
+
+    @cached_property
+    def indexes(self) -> Mapping[str, PackageIndex]:
+        """Named package indexes; the site's own (`default`) has no row."""
+        return MappingProxyType({row.name: row for row in self._rows.indexes()})
+
+    @cached_property
+    def broken(self) -> tuple[Broken, ...]:
+        """Combinations known not to work."""
+        return tuple(self._rows.broken())
+
+    @cached_property
+    def _framework_names(self) -> Mapping[str, Framework]:
+        return {
+            _plain(word): row
+            for row in self.frameworks.values()
+            for word in (*row.aliases, row.title, row.name)
+        }
+
+    @cached_property
+    def _gpu_names(self) -> Mapping[str, tuple[Gpu, ...]]:
+        names: dict[str, tuple[Gpu, ...]] = {}
+        for gpu in self.gpus:
+            for name in dict.fromkeys(" ".join(_gpu_words(word)) for word in (gpu.name, *gpu.aliases)):
+                names[name] = (*names.get(name, ()), gpu)
+        return names
+
+
+def parse_capability(text: str) -> Version | None:
+    """The compute capability that a text names (`sm_90`, `compute_120`, `9.0`, `sm_90a`), or None."""
+    match = _CAPABILITY.fullmatch(text.strip().lower())
+    if match is None:
+        return None
+    digits = match["digits"]
+    return Version(match["dotted"] or f"{digits[:-1]}.{digits[-1]}")
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_. ]+", "", name.lower())
+
+
+def _gpu_words(text: str) -> list[str]:
+    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _BRAND]
