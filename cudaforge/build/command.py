@@ -1,0 +1,92 @@
+"""The buildx command of one image, as a pure function of its inputs."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cudaforge.references import DEFAULT_REGISTRY, parse_reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildInputs:
+    """All that goes into one build. Files and directories exist when the build starts."""
+
+    dockerfile: Path
+    """Its ignore file lies beside it, as `<name>.dockerignore`."""
+    context: Path
+    tags: tuple[str, ...]
+    contexts: Mapping[str, str] = field(default_factory=dict)
+    """Name to value: a directory, `oci-layout://...`, `docker-image://...`."""
+    secrets: Mapping[str, Path] = field(default_factory=dict)
+    platforms: tuple[str, ...] = ()
+    has_ssh: bool = False
+    is_uncached: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineTraits:
+    """What of the engine decides how an image is best exported."""
+
+    builder: str
+    has_containerd_store: bool
+
+
+def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path) -> tuple[str, ...]:
+    """The arguments of `docker buildx build` that leave the image in the engine's store."""
+    words = ["docker", "buildx", "build", "--builder", traits.builder, "--progress=rawjson"]
+    words += ["--metadata-file", str(metadata), "--file", str(inputs.dockerfile)]
+    # Attestations make an index of every image, and cost time; they belong to pushing.
+    words += ["--provenance=false", "--sbom=false", "--output", output_option(traits)]
+    for tag in inputs.tags:
+        words += ["--tag", tag]
+    for name, value in sorted(inputs.contexts.items()):
+        words += ["--build-context", f"{name}={value}"]
+    for name, path in sorted(inputs.secrets.items()):
+        words += ["--secret", _comma_separated(f"id={name}", f"src={path}")]
+    for platform in inputs.platforms:
+        words += ["--platform", platform]
+    if inputs.has_ssh:
+        words += ["--ssh", "default"]
+    if inputs.is_uncached:
+        words.append("--no-cache")
+    return (*words, "--", str(inputs.context))
+
+
+def output_option(traits: EngineTraits) -> str:
+    """How BuildKit writes the image into the engine's store.
+
+    The containerd store keeps layers compressed: zstd takes half of gzip's time. The older store keeps
+    them unpacked and has no choice to offer.
+    """
+    if traits.has_containerd_store:
+        return "type=image,compression=zstd,oci-mediatypes=true"
+    return "type=docker"
+
+
+def mirror_contexts(reference: str, digest: str | None, mirrors: Mapping[str, str]) -> Mapping[str, str]:
+    """The named context that makes a build pull a base from its registry's mirror; none without one.
+
+    `mirrors` maps a registry host to the host, and path, that stands in for it. The key is the text
+    that stands behind FROM.
+    """
+    parsed = parse_reference(reference)
+    mirror = mirrors.get(parsed.registry)
+    if mirror is None and parsed.registry == DEFAULT_REGISTRY:
+        mirror = mirrors.get("docker.io")
+    if mirror is None:
+        return {}
+    tag = f":{parsed.tag}" if parsed.tag else ""
+    pinned = f"@{digest}" if digest else ""
+    key = f"{reference}{pinned}" if "@" not in reference else reference
+    return {key: f"docker-image://{mirror.rstrip('/')}/{parsed.repository}{tag}{pinned}"}
+
+
+def _comma_separated(*fields: str) -> str:
+    """One value of a buildx option, which reads it as a line of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(fields)
+    return line.getvalue()

@@ -1,0 +1,176 @@
+"""What a failed build means: a step that is wrong, or surroundings that failed it.
+
+The rows are tried from the top; the first whose pattern is found decides.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+
+
+class FailureKind(str, Enum):
+    """Whose fault it is."""
+
+    STEP = "step"
+    """A step ran and failed: the answer is no."""
+    CONTENT = "content"
+    """The build was asked for something that is not there."""
+    BASE = "base"
+    """A base image could not be had."""
+    NETWORK = "network"
+    """A step could not download what it needs."""
+    DISK = "disk"
+    ENGINE = "engine"
+    """The engine went away."""
+
+    @property
+    def is_surroundings(self) -> bool:
+        """Whether the same build may succeed later, unchanged."""
+        return self not in {FailureKind.STEP, FailureKind.CONTENT}
+
+    @property
+    def stops_all(self) -> bool:
+        """Whether other builds on this engine cannot succeed either."""
+        return self in {FailureKind.DISK, FailureKind.ENGINE}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a build failed, and what to do about it."""
+
+    kind: FailureKind
+    reason: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """`pattern` is looked for in the error, or with `in_output` in what the failed step printed."""
+
+    kind: FailureKind
+    pattern: str
+    reason: str
+    remedy: str | None = None
+    in_output: bool = False
+
+
+_BASE_REMEDY = "check the registry, your login (docker login) and the mirror map [registries]"
+_INDEX_REMEDY = "check the network, proxies and package indexes ([network], or pip's and uv's own settings)"
+_PULL = r"failed to resolve source metadata|failed to resolve reference|load metadata for|pull access denied"
+
+_ROWS = (
+    _Row(
+        FailureKind.DISK,
+        r"no space left on device|disk quota exceeded",
+        "the engine's disk is full",
+        "free some space (docker system df; docker builder prune), then repeat the command",
+    ),
+    _Row(
+        FailureKind.ENGINE,
+        r"cannot connect to the docker daemon|error during connect|error reading from server: (?:eof|.*reset)"
+        r"|transport is closing|code = unavailable|failed to dial|closing transport|docker daemon running",
+        "the container engine went away during the build",
+        "start it again and repeat the command: what was finished is kept",
+    ),
+    _Row(
+        FailureKind.BASE,
+        rf"(?:{_PULL}).*(?:\b429\b|too ?many ?requests)",
+        "the registry limits how often images may be pulled",
+        "log in to the registry (docker login), wait, or name a mirror in [registries]",
+    ),
+    _Row(
+        FailureKind.BASE,
+        rf"(?:{_PULL}).*(?:\b401\b|\b403\b|unauthorized|denied|forbidden|no basic auth)",
+        "the registry refuses access to the base image",
+        _BASE_REMEDY,
+    ),
+    _Row(
+        FailureKind.BASE,
+        rf"(?:{_PULL}).*(?:x509|certificate|tls:)",
+        "the registry's certificate is not trusted by the engine",
+        "give the engine the registry's CA (/etc/docker/certs.d/HOST/ca.crt)",
+    ),
+    _Row(
+        FailureKind.BASE,
+        rf"(?:{_PULL}).*(?:not found|manifest unknown|does not exist|no match for platform)",
+        "the registry does not have the base image",
+        _BASE_REMEDY,
+    ),
+    _Row(
+        FailureKind.BASE,
+        rf"{_PULL}|httpreadseeker|failed to do request|failed to copy: |failed commit on ref",
+        "the base image cannot be pulled",
+        _BASE_REMEDY,
+    ),
+    _Row(
+        FailureKind.DISK,
+        r"no space left on device|disk quota exceeded|not enough free space",
+        "the engine's disk is full",
+        "free some space (docker system df; docker builder prune), then repeat the command",
+        in_output=True,
+    ),
+    _Row(
+        FailureKind.NETWORK,
+        # apt
+        r"^e: failed to fetch|^e: unable to locate package.*\n.*(?:err:|failed to fetch)"
+        r"|temporary failure resolving|could not resolve '[^']+'|^err:\d+ "
+        # uv
+        r"|request failed after \d+ retr|error sending request for url|failed to (?:fetch|download):? `"
+        r"|http status (?:client|server) error \(|dns error|operation timed out"
+        # pip and curl
+        r"|max retries exceeded with url|curl: \((?:5|6|7|28|35|56|60)\)",
+        "a step could not download what it needs",
+        _INDEX_REMEDY,
+        in_output=True,
+    ),
+    _Row(
+        FailureKind.STEP,
+        r"hash mismatch",
+        "a downloaded package is not the one that was locked",
+        "look at what the index serves under that name, or lock again (cudaforge lock)",
+        in_output=True,
+    ),
+    _Row(
+        FailureKind.STEP,
+        r"did not complete successfully: exit code: 137|signal: killed",
+        "a step was killed, most likely for want of memory",
+        "give the engine more memory, or build fewer images at once (--jobs 1)",
+    ),
+    _Row(FailureKind.STEP, r"did not complete successfully", "a step failed"),
+    _Row(
+        FailureKind.CONTENT,
+        r"(?:checksum of ref|compute cache key).*not found",
+        "a file to copy is not in the project, or the ignore file leaves it out",
+        "check the `copy` paths and the project's .dockerignore",
+    ),
+    _Row(
+        FailureKind.CONTENT,
+        r"secret \S+: not found",
+        "a secret that a step needs was not given",
+        "set it in the environment under its name",
+    ),
+    _Row(
+        FailureKind.CONTENT,
+        r"dockerfile parse error|unknown instruction",
+        "BuildKit cannot read the Dockerfile",
+    ),
+)
+_COMMAND = re.compile(r'process ".*"(?= did not complete successfully)', re.DOTALL)
+_COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in _ROWS)
+
+
+def classify_failure(*, error: str, step: str = "", lines: Sequence[str] = ()) -> Failure:
+    """What a failed build means. `error` is BuildKit's or buildx's text, `lines` the step's last output.
+
+    What no row knows counts as a failed step, in BuildKit's own words.
+    """
+    # A command that speaks of a full disk is not one.
+    said = _COMMAND.sub("a process", f"{step} {error}" if step.startswith("[internal]") else error)
+    printed = "\n".join(lines)
+    for row, pattern in _COMPILED:
+        if pattern.search(printed if row.in_output else said):
+            return Failure(kind=row.kind, reason=row.reason, remedy=row.remedy)
+    return Failure(kind=FailureKind.STEP, reason=error or "the build failed")
