@@ -73,7 +73,9 @@ def lock(
     if check:
         locked = pipeline.load_current_lock(declaration)
         if as_json:
-            write_json({"lock": str(pipeline.lock_path(declaration)), "stale": [], "images": len(locked.images)})
+            write_json(
+                {"lock": str(pipeline.lock_path(declaration)), "stale": [], "images": len(locked.images)}
+            )
         else:
             write_text("the lock is up to date")
         return ExitCode.OK

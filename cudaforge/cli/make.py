@@ -28,9 +28,9 @@ DEFAULT_MAX_IMAGES = 256
 
 
 def render(
-    output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Where the files go.")
-    ] = Path("docker"),
+    output: Annotated[Path, typer.Option("-o", "--output", metavar="DIR", help="Where the files go.")] = Path(
+        "docker"
+    ),
     *,
     file: File = DEFAULT_FILE,
     force: Force = False,
@@ -58,7 +58,8 @@ def build(
 ) -> int:
     """Build what is locked, several images at once."""
     from cudaforge import pipeline
-    from cudaforge.report.builds import builds_json, describe_builds
+    from cudaforge.build.model import result_to_json
+    from cudaforge.report.builds import describe_builds
     from cudaforge.report.progress import show_progress
 
     declaration = pipeline.load(file)
@@ -68,7 +69,7 @@ def build(
             locked, declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event
         )
     if as_json:
-        write_json({"images": builds_json(results)})
+        write_json({"images": [dict(result_to_json(result)) for result in results]})
     else:
         write_text(describe_builds(results))
     return ExitCode.OK if pipeline.all_built(results) else ExitCode.NEGATIVE
@@ -102,7 +103,9 @@ def up(
     file: File = DEFAULT_FILE,
     locked: Annotated[
         bool | None,
-        typer.Option("--locked/--relock", help="Use the lock as it is (the default under CI=true), or renew it."),
+        typer.Option(
+            "--locked/--relock", help="Use the lock as it is (the default under CI=true), or renew it."
+        ),
     ] = None,
     jobs: Jobs = None,
     no_cache: NoCache = False,

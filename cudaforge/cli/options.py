@@ -12,9 +12,7 @@ DEFAULT_FILE = Path("cudaforge.toml")
 File = Annotated[Path, typer.Option("-f", "--file", metavar="FILE", help="The declaration.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Open no network connection.")]
-Images = Annotated[
-    list[str] | None, typer.Argument(metavar="IMAGE", help="Images by name; all without any.")
-]
+Images = Annotated[list[str] | None, typer.Argument(metavar="IMAGE", help="Images by name; all without any.")]
 Words = Annotated[
     list[str] | None,
     typer.Argument(

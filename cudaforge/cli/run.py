@@ -23,6 +23,4 @@ def run(
     """Run an image with the right GPU flags."""
     from cudaforge import pipeline
 
-    return pipeline.run_image(
-        pipeline.load(file), image, tuple(command or ()), with_gpu=not without_gpu
-    )
+    return pipeline.run_image(pipeline.load(file), image, tuple(command or ()), with_gpu=not without_gpu)

@@ -44,10 +44,10 @@ def describe_conflict(name: str, conflict: Conflict) -> str:
     wishes = " and ".join(conflict.core)
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
     lines = [paragraph(f"{name}: {wishes} {verb}", indent="  ")]
-    for reason in conflict.reasons:
-        lines.append(
-            paragraph(reason.text + _cite(reason.source), first="  because  ", indent=" " * 11)
-        )
+    lines += [
+        paragraph(reason.text + _cite(reason.source), first="  because  ", indent=" " * 11)
+        for reason in conflict.reasons
+    ]
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
     return visible("\n".join(lines))
 

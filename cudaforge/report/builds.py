@@ -30,23 +30,9 @@ def describe_failure(result: BuildResult) -> str:
     """Why a build failed: the step, its last lines and where the whole log is."""
     lines = [f"{result.name} failed" + (f" at: {result.failed_step}" if result.failed_step else "")]
     lines += [f"  | {line}" for line in result.last_lines]
-    lines.append(f"  log: {result.log}")
+    if result.reason:
+        lines.append(f"  because  {result.reason}")
+    if result.remedy:
+        lines.append(f"  try      {result.remedy}")
+    lines.append(f"  log      {result.log}")
     return visible("\n".join(lines))
-
-
-def builds_json(results: Sequence[BuildResult]) -> list[dict[str, object]]:
-    """The JSON form of `build`."""
-    return [
-        {
-            "name": result.name,
-            "state": result.state.value,
-            "reference": result.reference,
-            "image_id": result.image_id,
-            "size": result.size,
-            "seconds": round(result.seconds, 3),
-            "log": result.log,
-            "failed_step": result.failed_step,
-            "last_lines": list(result.last_lines),
-        }
-        for result in results
-    ]

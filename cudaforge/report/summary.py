@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cudaforge.build.model import BuildResult, BuildState
+from cudaforge.build.model import BuildResult, BuildState, result_to_json
 from cudaforge.lock.model import DroppedPoint, LockedImage
-from cudaforge.report.builds import builds_json, describe_failure
+from cudaforge.report.builds import describe_failure
 from cudaforge.report.tables import bytes_text, seconds_text, table
 from cudaforge.report.verdicts import describe_troubles, verdicts_json
 from cudaforge.verify.model import Verdict
@@ -47,7 +47,7 @@ def run_json(
                 "lock_digest": image.digest,
                 "versions": image_versions(image),
                 "base": {"reference": image.base.reference, "digest": image.base.digest},
-                "build": builds_json([builds[image.name]])[0],
+                "build": dict(result_to_json(builds[image.name])),
                 "verdict": verdicts_json([verdicts[image.name]])[0] if image.name in verdicts else None,
             }
             for image in images
@@ -59,10 +59,8 @@ def run_json(
 def image_versions(image: LockedImage) -> dict[str, str]:
     """The versions that make up an image, those that it has."""
     versions = {framework.name: framework.reported for framework in image.frameworks}
-    for name, value in (("cuda", image.cuda), ("cudnn", image.cudnn), ("python", image.python)):
-        if value:
-            versions[name] = value
-    return versions
+    others = (("cuda", image.cuda), ("cudnn", image.cudnn), ("python", image.python))
+    return versions | {name: value for name, value in others if value}
 
 
 def _row(image: LockedImage, build: BuildResult, verdict: Verdict | None) -> tuple[str, ...]:

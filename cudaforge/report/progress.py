@@ -1,0 +1,109 @@
+"""Builds while they run: live bars on a terminal, plain lines elsewhere. Always on stderr."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
+
+from cudaforge.build.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.report.problems import visible
+from cudaforge.report.tables import seconds_text
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
+
+_STEP_WIDTH = 60
+
+
+@contextlib.contextmanager
+def show_progress() -> Iterator[Callable[[BuildEvent], None]]:
+    """A callback for build events; what it shows ends with the block."""
+    if not sys.stderr.isatty():
+        yield PlainProgress(lambda line: sys.stderr.write(line + "\n")).handle
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    progress = Progress(
+        TextColumn("{task.fields[image]}", markup=False),
+        BarColumn(bar_width=20),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=Console(stderr=True),
+        transient=True,
+    )
+    with progress:
+        yield LiveProgress(progress).handle
+
+
+class PlainProgress:
+    """One line when an image starts, at each step and at its end."""
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        self._write = write
+        self._started: set[tuple[str, str]] = set()
+        self._lock = threading.Lock()
+
+    def handle(self, event: BuildEvent) -> None:
+        """Show one event."""
+        text = self._text(event)
+        if text is not None:
+            self._write(visible(text))
+
+    def _text(self, event: BuildEvent) -> str | None:
+        match event.kind:
+            case EventKind.STEP_STARTED:
+                return f"{event.image}: {_short(event.step)}" if self._is_first(event) else None
+            case EventKind.STEP_FAILED:
+                return f"{event.image}: failed: {_short(event.step)}"
+            case EventKind.IMAGE_FINISHED:
+                return f"{event.image}: {_ending(event.result)}" if event.result else None
+            case _:
+                return None
+
+    def _is_first(self, event: BuildEvent) -> bool:
+        with self._lock:
+            is_first = (event.image, event.step) not in self._started
+            self._started.add((event.image, event.step))
+        return is_first
+
+
+class LiveProgress:
+    """One bar per image, with the step that it is at."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._tasks: dict[str, TaskID] = {}
+
+    def handle(self, event: BuildEvent) -> None:
+        """Show one event."""
+        if event.image not in self._tasks:
+            self._tasks[event.image] = self._progress.add_task("", total=1.0, image=event.image)
+        task = self._tasks[event.image]
+        if event.kind is EventKind.IMAGE_FINISHED and event.result is not None:
+            self._progress.update(task, completed=1.0, description=_ending(event.result))
+            self._progress.stop_task(task)
+        elif event.kind is not EventKind.LOG:
+            self._progress.update(task, completed=event.fraction, description=_short(_doing(event)))
+
+
+def _doing(event: BuildEvent) -> str:
+    if event.kind is EventKind.PROGRESS and event.size and event.done is not None:
+        return f"{event.done * 100 // event.size:3d} % {event.step}"
+    return event.step
+
+
+def _ending(result: BuildResult | None) -> str:
+    if result is None:
+        return ""
+    if result.state is BuildState.BUILT:
+        return f"built in {seconds_text(result.seconds)}"
+    return result.state.value
+
+
+def _short(text: str) -> str:
+    flat = visible(" ".join(text.split()))
+    return flat if len(flat) <= _STEP_WIDTH else flat[: _STEP_WIDTH - 3] + "..."
