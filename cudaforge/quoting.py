@@ -77,11 +77,13 @@ def dump_copy(source: str, target: str) -> str:
     """
     literal = _BRACKETED.sub(r"[\g<0>]", _check_path(source).replace("\\", "\\\\"))
     # A source that begins with `<<` would be an (empty) heredoc, JSON or not.
-    return dump_words((_escape_lexed("./" + literal), _escape_lexed(_check(target))))
+    return dump_words(
+        (_escape_lexed("./" + ("" if literal == "." else literal)), _escape_lexed(_check(target)))
+    )
 
 
 def quote_ignore(path: str) -> str:
-    """A `.dockerignore` pattern that matches exactly the relative `path`. Raises UnsafeText as `dump_copy`."""
+    """A `.dockerignore` pattern for exactly the relative `path`. Raises UnsafeText as `dump_copy` does."""
     return _IN_PATTERN.sub(_with_backslash, _check_path(path))
 
 

@@ -1,0 +1,25 @@
+"""Lock to text: Dockerfiles, their ignore files and a bake file.
+
+Rendering is pure: the same lock gives the same bytes, everywhere and offline. `write_rendered` alone
+touches the disk.
+"""
+
+from __future__ import annotations
+
+from cudaforge.lock.model import Lock
+from cudaforge.render.bake import BAKE_PATH, render_bake
+from cudaforge.render.files import write_rendered
+from cudaforge.render.image import dockerfile_path, ignore_path, render_image
+from cudaforge.render.model import RenderedFile, RenderedImage
+
+__all__ = ["RenderedFile", "RenderedImage", "render_image", "render_lock", "write_rendered"]
+
+
+def render_lock(lock: Lock) -> tuple[RenderedFile, ...]:
+    """Every file of the lock's images. Raises InputError as `render_image` does."""
+    images = [render_image(image) for image in lock.images]
+    return (
+        *(RenderedFile(path=dockerfile_path(image.name), text=image.dockerfile) for image in images),
+        *(RenderedFile(path=ignore_path(image.name), text=image.ignore) for image in images),
+        RenderedFile(path=BAKE_PATH, text=render_bake(lock)),
+    )

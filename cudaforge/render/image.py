@@ -1,0 +1,79 @@
+"""One lock entry to the text of its Dockerfile."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from cudaforge.errors import InputError
+from cudaforge.lock.model import LockedImage
+from cudaforge.quoting import dump_words, quote_env, quote_shell
+from cudaforge.render.checks import check_image
+from cudaforge.render.context import make_context, make_ignore_context
+from cudaforge.render.mark import describe_mark, seal
+from cudaforge.render.model import (
+    BASE_CONTEXT,
+    CA_SECRET,
+    CLOSURE_SECRET,
+    SITE_SECRET,
+    UV_CONTEXT,
+    WHEELS_CONTEXT,
+    RenderedImage,
+)
+from cudaforge.resources import find_resource
+
+if TYPE_CHECKING:
+    import jinja2
+
+
+def render_image(image: LockedImage) -> RenderedImage:
+    """The Dockerfile of one image, a function of its lock entry alone.
+
+    Raises InputError with every value of the entry that no Dockerfile can carry.
+    """
+    problems = check_image(image)
+    if problems:
+        raise InputError(problems)
+    base = (BASE_CONTEXT,) if image.base.is_bootstrap else ()
+    return RenderedImage(
+        name=image.name,
+        dockerfile=_render("Dockerfile.j2", image, make_context(image), dockerfile_path(image.name)),
+        ignore=_render("dockerignore.j2", image, make_ignore_context(image), ignore_path(image.name)),
+        contexts=(*base, UV_CONTEXT, WHEELS_CONTEXT),
+        secrets=(CLOSURE_SECRET, SITE_SECRET, CA_SECRET, *image.secrets),
+    )
+
+
+def dockerfile_path(name: str) -> str:
+    """Where the image's Dockerfile goes, relative to the output directory."""
+    return f"{name}/Dockerfile"
+
+
+def ignore_path(name: str) -> str:
+    """Where BuildKit looks for the ignore file of that Dockerfile."""
+    return f"{dockerfile_path(name)}.dockerignore"
+
+
+def _render(template: str, image: LockedImage, context: Mapping[str, object], path: str) -> str:
+    mark = describe_mark(f"lock entry {image.digest}")
+    text = _environment().get_template(template).render(context)
+    return seal(path, f"# {mark}\n# Change the declaration instead of this file.\n{text}")
+
+
+@lru_cache(maxsize=1)
+def _environment() -> jinja2.Environment:
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(find_resource("templates")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701 -- Dockerfiles, not HTML; every value goes through a filter
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["env"] = quote_env
+    environment.filters["shell"] = quote_shell
+    environment.filters["json"] = dump_words
+    return environment

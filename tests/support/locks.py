@@ -1,0 +1,126 @@
+"""Lock entries made by hand, for tests of the stages that see the lock alone."""
+
+from dataclasses import replace
+
+from cudaforge.lock.model import (
+    Closure,
+    Lock,
+    LockedBase,
+    LockedCopy,
+    LockedFramework,
+    LockedImage,
+    LockedVerify,
+    LockedWheel,
+    OsPackage,
+)
+
+ENTRY = "1" * 64
+CLOSURE = "2" * 64
+BASE_DIGEST = "sha256:" + "3" * 64
+
+GPU_IMAGE = LockedImage(
+    name="train",
+    image="train",
+    digest=ENTRY,
+    tags=("ghcr.io/acme/vision:train",),
+    base=LockedBase(reference="python:3.11-slim-bookworm", digest=BASE_DIGEST, codename="bookworm"),
+    frameworks=(
+        LockedFramework(
+            name="pytorch",
+            version="2.8.0",
+            build="cu128",
+            reported="2.8.0+cu128",
+            proof="pytorch",
+            template="pytorch",
+        ),
+    ),
+    cuda="12.8",
+    cudnn="9.10.2.21",
+    nccl="2.27.3",
+    cuda_provider="wheels",
+    toolkit=None,
+    driver_floor="570.26",
+    gate=None,
+    architectures=("sm_80", "sm_90"),
+    ptx=("compute_90",),
+    python="3.11",
+    python_provider="image",
+    os="debian12",
+    os_family="debian",
+    flavor="runtime",
+    platforms=("linux/amd64",),
+    os_packages=("libgomp1", "git"),
+    base_user=None,
+    closure=Closure(
+        file="cudaforge.lock.d/pylock.train.toml",
+        sha256=CLOSURE,
+        wheels=(
+            LockedWheel(
+                package="torch",
+                version="2.8.0+cu128",
+                filename="torch-2.8.0+cu128-cp311-cp311-manylinux_2_28_x86_64.whl",
+                index="pytorch-cu128",
+                sha256="4" * 64,
+                size=None,
+            ),
+        ),
+    ),
+    companions={"torchvision": "0.23.0"},
+    copy=(LockedCopy(source=".", target="/app"),),
+    workdir="/app",
+    env={"HF_HOME": "/data/hf"},
+    command=("python", "main.py"),
+    entrypoint=None,
+    user="app",
+    labels={},
+    max_size=None,
+    run=(),
+    secrets=(),
+    ssh=False,
+    template=None,
+    verify=LockedVerify(gpu="auto", steps=20, memory_limit=None, timeout=300.0),
+)
+
+CPU_IMAGE = replace(
+    GPU_IMAGE,
+    name="quick",
+    image="quick",
+    tags=("quick:latest",),
+    base=LockedBase(
+        reference="bootstrap:debian12",
+        digest=BASE_DIGEST,
+        codename="bookworm",
+        packages=(
+            OsPackage(
+                name="python3.11",
+                version="3.11.2-6",
+                architecture="amd64",
+                filename="pool/python3.11.deb",
+                sha256="5" * 64,
+                size=1,
+            ),
+        ),
+    ),
+    cuda=None,
+    cudnn=None,
+    nccl=None,
+    cuda_provider="none",
+    driver_floor=None,
+    architectures=(),
+    ptx=(),
+    python_provider="distro",
+    os_packages=("python3.11",),
+    copy=(),
+    command=None,
+)
+
+
+def make_lock(*images: LockedImage) -> Lock:
+    """A lock of these images."""
+    return Lock(
+        project="vision",
+        declaration="6" * 64,
+        matrix="7" * 64,
+        tools={"cudaforge": "0", "uv": "0"},
+        images=images,
+    )
