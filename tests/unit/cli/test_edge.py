@@ -1,0 +1,79 @@
+"""The edge of the command line: one message, the right exit code, never a traceback."""
+
+from __future__ import annotations
+
+import json
+import signal
+from pathlib import Path
+
+import pytest
+
+from cudaforge.cli import main as edge
+from cudaforge.cli.main import run_command_line
+from cudaforge.errors import Interrupted, NegativeAnswer, Problem
+
+
+def _raise(error: BaseException):
+    def dispatch(arguments: object) -> int:
+        raise error
+
+    return dispatch
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (NegativeAnswer(Problem(what="no")), 1),
+        (Interrupted(), 130),
+        (Interrupted(terminated=True), 143),
+        (KeyboardInterrupt(), 130),
+        (OSError(28, "No space left on device", "/full/disk"), 3),
+        (ZeroDivisionError("a bug"), 3),
+    ],
+)
+def test_every_error_is_one_message_and_an_exit_code(
+    error: BaseException, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(edge, "_dispatch", _raise(error))
+    assert run_command_line(["lock"]) == code
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert seen.err.startswith("error: ")
+    assert "Traceback" not in seen.err
+
+
+def test_debug_shows_the_traceback(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(edge, "_dispatch", _raise(ZeroDivisionError("a bug")))
+    run_command_line(["lock", "--debug"])
+    assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+def test_json_errors_are_one_document(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    assert run_command_line(["resolve", "--json", "-f", str(tmp_path / "missing.toml")]) == 2
+    document = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    assert "missing.toml" in json.dumps(document["errors"])
+
+
+def test_unknown_options_and_commands_say_where_help_is(capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["up", "--no-such"], ["no-such"]):
+        assert run_command_line(arguments) == 2
+        message = capsys.readouterr().err
+        assert "o such" in message
+        assert "--help" in message
+
+
+def test_signal_handlers_are_put_back() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    run_command_line(["--version"])
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_messages_show_hidden_characters(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(edge, "_dispatch", _raise(NegativeAnswer(Problem(what="a\u202eb\x1b[31mc"))))
+    run_command_line(["lock"])
+    assert capsys.readouterr().err == "error: a\\u202eb\\x1b[31mc\n"
