@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cudaforge.references import DEFAULT_REGISTRY, parse_reference
+from cudaforge.references import parse_reference
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +75,6 @@ def mirror_contexts(reference: str, digest: str | None, mirrors: Mapping[str, st
     """
     parsed = parse_reference(reference)
     mirror = mirrors.get(parsed.registry)
-    if mirror is None and parsed.registry == DEFAULT_REGISTRY:
-        mirror = mirrors.get("docker.io")
     if mirror is None:
         return {}
     tag = f":{parsed.tag}" if parsed.tag else ""

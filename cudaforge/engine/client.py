@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 10
 """A frozen daemon accepts connections and never answers."""
 CALL_SECONDS = 60
+_CONTAINERD_STORE = "io.containerd.snapshotter"
 _BUILDX_VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 
@@ -48,6 +49,7 @@ class Engine:
         self._is_interrupted = threading.Event()
         self._is_buildx_checked = False
         self._api_version: str | None = None
+        self._has_containerd_store: bool | None = None
         self.server_version = self._probe(probe_timeout)
 
     @property
@@ -77,6 +79,24 @@ class Engine:
             if not self._is_buildx_checked:
                 _check_buildx(self.cli_env)
                 self._is_buildx_checked = True
+
+    def check_alive(self) -> None:
+        """Raise EngineFrozen or EngineDied unless the engine still answers."""
+        with self.asking("to answer", timeout=PROBE_SECONDS):
+            client = self._make_client(self._api_version or "auto", PROBE_SECONDS)
+            try:
+                client.ping()
+            finally:
+                client.close()
+                with self._lock:
+                    self._clients.remove(client)
+
+    @property
+    def has_containerd_store(self) -> bool:
+        """Whether images are kept by containerd, compressed, instead of by Docker's older store."""
+        if self._has_containerd_store is None:
+            self._has_containerd_store = _CONTAINERD_STORE in str(self.info().get("DriverStatus"))
+        return self._has_containerd_store
 
     def info(self) -> Mapping[str, object]:
         """What the engine says about itself."""

@@ -1,0 +1,113 @@
+"""Whether an image has to be built: what the last build of it was made from."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from cudaforge.build.scratch import disk_error
+from cudaforge.engine import Engine, ImageFacts
+from cudaforge.lock.model import LockedImage
+from cudaforge.render.model import ENTRY_LABEL, RenderedImage
+
+RECORD_SCHEMA = 1
+_VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildRecord:
+    """The last successful build of an image on this machine."""
+
+    image_id: str
+    inputs: str
+    """Fingerprint of its Dockerfile and of the project's files in it."""
+
+
+def fingerprint_inputs(image: LockedImage, rendered: RenderedImage, *, root: Path, state: Path) -> str:
+    """A value that changes with the Dockerfile, or a file that the image copies.
+
+    Files are compared by size and time of change, as `make` does: a touched file costs one run of
+    BuildKit, which compares contents.
+    """
+    digest = hashlib.sha256()
+    for text in (rendered.dockerfile, rendered.ignore, *image.platforms):
+        digest.update(text.encode() + b"\0")
+    for copy in image.copy:
+        for line in _describe_tree(root / copy.source, skip=state):
+            digest.update(line.encode("utf-8", "surrogateescape") + b"\0")
+    return digest.hexdigest()
+
+
+def find_current(
+    engine: Engine, image: LockedImage, *, inputs: str, record: BuildRecord | None
+) -> ImageFacts | None:
+    """The engine's image of exactly this lock entry and these files, or None if it has to be built.
+
+    Without a record of how it was built, an image that has files of the project in it is built again.
+    """
+    facts = engine.find_image(image.tags[0])
+    if facts is None and record is not None:
+        facts = engine.find_image(record.image_id)
+    if facts is None or facts.labels.get(ENTRY_LABEL) != image.digest:
+        return None
+    if record is None:
+        return None if image.copy else facts
+    is_same = record.image_id == facts.id and record.inputs == inputs
+    return facts if is_same else None
+
+
+def load_record(path: Path) -> BuildRecord | None:
+    """The record in this file; None where there is none, or none that this version understands."""
+    try:
+        document = json.loads(path.read_bytes())
+        if document["schema"] != RECORD_SCHEMA:
+            return None
+        return BuildRecord(image_id=str(document["image_id"]), inputs=str(document["inputs"]))
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+
+
+def save_record(path: Path, record: BuildRecord) -> None:
+    """Write the record, whole or not at all."""
+    document = {"schema": RECORD_SCHEMA, "image_id": record.image_id, "inputs": record.inputs}
+    temporary = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(json.dumps(document, indent=1) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        Path(temporary).replace(path)
+    except OSError as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+        raise disk_error(error, path) from None
+
+
+def _describe_tree(path: Path, *, skip: Path) -> Iterator[str]:
+    """One line for each file, in a stable order."""
+    try:
+        status = path.lstat()
+    except OSError as error:
+        yield f"{path.name} {error.errno}"
+        return
+    if not path.is_dir() or path.is_symlink():
+        yield f"{path.name} {status.st_mode} {status.st_size} {status.st_mtime_ns}"
+        return
+    yield f"{path.name}/ {status.st_mode}"
+    for directory, names, files in os.walk(path):
+        here = Path(directory)
+        names[:] = sorted(name for name in names if name not in _VERSION_CONTROL and here / name != skip)
+        for name in sorted(files) + [name for name in names if (here / name).is_symlink()]:
+            with contextlib.suppress(OSError):
+                status = (here / name).lstat()
+                place = (here / name).relative_to(path)
+                yield f"{place} {status.st_mode} {status.st_size} {status.st_mtime_ns}"
