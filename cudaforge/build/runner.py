@@ -51,28 +51,27 @@ def run_buildx(
     written, or buildx cannot be started or does not end in time.
     """
     reader = RawJsonReader()
-    try:
-        with _open_log(listener.log) as file:
-            tracker = Tracker(name, write=lambda line: _write_line(file, line), clean=listener.clean)
+    with _open_log(listener.log) as file:
+        tracker = Tracker(
+            name, write=lambda line: _write_line(file, line, listener.log), clean=listener.clean
+        )
 
-            def take(line: str) -> None:
-                read = reader.feed(line)
-                if isinstance(read, Message):
-                    for event in tracker.take(read):
-                        listener.emit(event)
-                elif read is not None:
-                    tracker.take_text(read)
+        def take(line: str) -> None:
+            read = reader.feed(line)
+            if isinstance(read, Message):
+                for event in tracker.take(read):
+                    listener.emit(event)
+            elif read is not None:
+                tracker.take_text(read)
 
-            status = process.stream(
-                buildx_command(inputs, traits, metadata=metadata),
-                on_stderr=take,
-                timeout=timeout,
-                env=cli_env,
-            )
-            for event in tracker.finish():
-                listener.emit(event)
-    except OSError as error:
-        raise disk_error(error, listener.log) from None
+        status = process.stream(
+            buildx_command(inputs, traits, metadata=metadata),
+            on_stderr=take,
+            timeout=timeout,
+            env=cli_env,
+        )
+        for event in tracker.finish():
+            listener.emit(event)
     return BuildEnd(failure=None) if status == 0 else _explain(tracker, status)
 
 
@@ -88,11 +87,17 @@ def _explain(tracker: Tracker, status: int) -> BuildEnd:
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (failed.error,))
 
 
-def _write_line(file: TextIO, line: str) -> None:
-    file.write(f"{line}\n")
+def _write_line(file: TextIO, line: str, path: Path) -> None:
+    try:
+        file.write(f"{line}\n")
+    except OSError as error:
+        raise disk_error(error, path) from None
 
 
 def _open_log(log: Path) -> TextIO:
-    log.parent.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise disk_error(error, log) from None
     return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)
