@@ -1,0 +1,72 @@
+"""Options of the whole test run, and golden files.
+
+--update-golden writes what a test made over what was expected; read the diff as carefully as code.
+--offline       skips tests marked `network`.
+--slow          runs tests marked `slow` (they download gigabytes).
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("cudaforge")
+    group.addoption(
+        "--update-golden", action="store_true", help="write golden files instead of comparing them"
+    )
+    group.addoption("--offline", action="store_true", help="skip tests that need the network")
+    group.addoption("--slow", action="store_true", help="run tests that download gigabytes")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    offline = pytest.mark.skip(reason="--offline")
+    slow = pytest.mark.skip(reason="downloads gigabytes; run with --slow")
+    for item in items:
+        if config.getoption("--offline") and item.get_closest_marker("network"):
+            item.add_marker(offline)
+        if not config.getoption("--slow") and item.get_closest_marker("slow"):
+            item.add_marker(slow)
+
+
+CompareGolden = Callable[[str, Mapping[str, str]], None]
+
+
+@pytest.fixture
+def compare_golden(request: pytest.FixtureRequest) -> CompareGolden:
+    """`compare_golden(folder, {path: text})`: the files below tests/golden/<folder>, byte for byte.
+
+    A file that is expected and was not made fails too.
+    """
+    update = bool(request.config.getoption("--update-golden"))
+
+    def compare(folder: str, files: Mapping[str, str]) -> None:
+        root = GOLDEN / folder
+        if update:
+            _write(root, files)
+        expected = {
+            path.relative_to(root).as_posix(): path.read_bytes().decode()
+            for path in sorted(root.rglob("*"))
+            if path.is_file()
+        }
+        hint = f"tests/golden/{folder} differs; if that is right: pytest --update-golden, and read the diff"
+        assert sorted(files) == sorted(expected), hint
+        for path, text in files.items():
+            assert text == expected[path], f"{path}: {hint}"
+
+    return compare
+
+
+def _write(root: Path, files: Mapping[str, str]) -> None:
+    for path in sorted(root.rglob("*"), reverse=True):
+        if path.is_dir():
+            path.rmdir()
+        elif path.relative_to(root).as_posix() not in files:
+            path.unlink()
+    for name, text in files.items():
+        target = root / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(text.encode())
