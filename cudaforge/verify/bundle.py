@@ -16,6 +16,7 @@ from functools import cache
 from importlib import resources
 
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.verify.evidence import SCHEMA, TAG
 
 ARGUMENT_LIMIT = 128 * 1024
 """Linux's MAX_ARG_STRLEN: one argument, its ending NUL included."""
@@ -53,6 +54,8 @@ def probe_arguments(
     """
     task = {
         "proofs": list(proofs),
+        "schema": SCHEMA,
+        "tag": TAG,
         "nonce": nonce,
         "steps": steps,
         "seed": seed,

@@ -5,14 +5,13 @@ import os
 import sys
 import time
 from importlib import import_module
-from typing import Any, Dict, List
+from typing import Any, Dict
 
 from cudaforge.verify.probes import hardware, libraries, samples, software
 from cudaforge.verify.probes.stages import Stage, run_apart
 
-SCHEMA = 1
-TAG = "cudaforge-probe"
 _SHORT = 60.0
+_TEMPORARY = "/tmp/cudaforge"  # noqa: S108 -- a tmpfs of the container's own
 _CACHES = {
     "HOME": "home",
     "XDG_CACHE_HOME": "cache",
@@ -30,14 +29,14 @@ def main(task: Dict[str, Any]) -> None:
     started = time.monotonic()
     deadline = started + task["timeout"]
     for name, directory in _CACHES.items():
-        os.environ[name] = os.path.join("/tmp", "cudaforge", directory)
-    facts = {"schema": SCHEMA, "system": _examine(deadline)}  # type: Dict[str, Any]
+        os.environ[name] = _TEMPORARY + "/" + directory
+    facts: Dict[str, Any] = {"schema": task["schema"], "system": _examine(deadline)}
     facts["frameworks"] = {name: _prove(name, task, deadline) for name in task["proofs"]}
     facts["libraries"] = _examine_libraries(facts["frameworks"], deadline)
     facts["memory_kills"] = software.memory_kills()
     facts["peak_memory"] = software.peak_memory()
     facts["seconds"] = round(time.monotonic() - started, 3)
-    _print_result(task["nonce"], facts)
+    _print_result("{} {}".format(task["tag"], task["nonce"]), facts)
 
 
 def _examine(deadline: float) -> Dict[str, object]:
@@ -58,8 +57,8 @@ def _prove(name: str, task: Dict[str, Any], deadline: float) -> Dict[str, object
     """One framework in a child of its own: two frameworks in one process would share nothing well."""
     proof = import_module("cudaforge.verify.probes." + name)
     os.environ.update(proof.ENVIRONMENT)
-    loaded = []  # type: List[Any]
-    gpus = []  # type: List[object]
+    loaded: list[Any] = []
+    gpus: list[object] = []
     batch = samples.make_samples(task["seed"])
 
     def load() -> None:
@@ -99,8 +98,8 @@ def _examine_libraries(frameworks: Dict[str, Any], deadline: float) -> Dict[str,
     return run_apart([Stage("versions", lambda: libraries.read_versions(loaded), _SHORT)], deadline)
 
 
-def _print_result(nonce: str, facts: Dict[str, Any]) -> None:
-    line = "\n{} {} {}\n".format(TAG, nonce, json.dumps(facts, sort_keys=True))
+def _print_result(prefix: str, facts: Dict[str, Any]) -> None:
+    line = "\n{} {}\n".format(prefix, json.dumps(facts, sort_keys=True))
     data = line.encode("ascii")
     sys.stdout.flush()
     while data:

@@ -70,12 +70,12 @@ def ask_cuda() -> Dict[str, object]:
     code = int(library.cuInit(0))
     version = ctypes.c_int(0)
     library.cuDriverGetVersion(ctypes.byref(version))
-    facts = {
+    facts: Dict[str, object] = {
         "code": code,
         "name": _error_name(library, code),
         "version": "{}.{}".format(version.value // 1000, version.value % 1000 // 10),
         "devices": [],
-    }  # type: Dict[str, object]
+    }
     if code == 0:
         count = ctypes.c_int(0)
         facts["count_code"] = int(library.cuDeviceGetCount(ctypes.byref(count)))
@@ -101,7 +101,7 @@ def load_path(name: str) -> "tuple[Optional[str], Optional[str]]":
         ctypes.CDLL(name)
     except OSError as error:
         return None, str(error)[:300]
-    stem = re.escape(name.split(".so")[0])
+    stem = re.escape(name.partition(".so")[0])
     paths = mapped_libraries(stem + r"\.so")
     return (os.path.realpath(paths[0]) if paths else name), None
 

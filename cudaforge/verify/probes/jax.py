@@ -10,6 +10,7 @@ from cudaforge.verify.probes.software import list_distributions
 # Without it JAX takes three quarters of the GPU's memory at once.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
+_Array = Any
 _Parameters = List[Any]
 
 
@@ -43,7 +44,8 @@ def find_devices(jax: ModuleType) -> Dict[str, object]:
         return {"devices": [], "reason": str(error)[:500]}
     return {
         "devices": [
-            {"name": str(gpu.device_kind), "capability": getattr(gpu, "compute_capability", None)} for gpu in gpus
+            {"name": str(gpu.device_kind), "capability": getattr(gpu, "compute_capability", None)}
+            for gpu in gpus
         ],
         "reason": None,
     }
@@ -54,20 +56,22 @@ def train(jax: ModuleType, samples: Samples, device: str, steps: int, seed: int)
     numpy = jax.numpy
     place = jax.devices(device)[0]
     with jax.default_device(place):
-        images = numpy.asarray(samples.pixels, numpy.float32).reshape(samples.count, SIDE, SIDE, 1)
+        images = numpy.asarray(samples.pixels, numpy.float32).reshape(samples.size, SIDE, SIDE, 1)
         labels = numpy.asarray(samples.labels)
         parameters = _initial(jax, seed)
         measure = jax.jit(_loss_function(jax))
         step = jax.jit(_step_function(jax))
         zeros = jax.tree_util.tree_map(numpy.zeros_like, parameters)
         state = (parameters, zeros, zeros)
-        losses = []  # type: List[float]
+        losses: List[float] = []
         for number in range(1, steps + 1):
             loss, state = step(state, images, labels, float(number))
             losses.append(float(loss))
         last = measure(state[0], images, labels)
         losses.append(float(last))
-    placed = {"{}:{}".format(where.platform, where.id) for tensor in [*state[0], last] for where in tensor.devices()}
+    placed = {
+        "{}:{}".format(where.platform, where.id) for tensor in [*state[0], last] for where in tensor.devices()
+    }
     return {"losses": losses, "placed": sorted(placed), "api": "jax.numpy"}
 
 
@@ -82,7 +86,7 @@ def _initial(jax: ModuleType, seed: int) -> _Parameters:
 def _loss_function(jax: ModuleType) -> Callable[..., Any]:
     numpy, lax = jax.numpy, jax.lax
 
-    def loss(parameters: _Parameters, images: Any, labels: Any) -> Any:
+    def loss(parameters: _Parameters, images: _Array, labels: _Array) -> _Array:
         kernel, shift, matrix, bias = parameters
         features = lax.conv_general_dilated(
             images, kernel, (1, 1), "VALID", dimension_numbers=("NHWC", "HWIO", "NHWC")
@@ -97,20 +101,24 @@ def _loss_function(jax: ModuleType) -> Callable[..., Any]:
 
 
 def _step_function(jax: ModuleType) -> Callable[..., Any]:
-    numpy = jax.numpy
+    numpy, each = jax.numpy, jax.tree_util.tree_map
     with_gradient = jax.value_and_grad(_loss_function(jax))
 
     def step(
-        state: Tuple[_Parameters, _Parameters, _Parameters], images: Any, labels: Any, number: Any
+        state: Tuple[_Parameters, _Parameters, _Parameters], images: _Array, labels: _Array, number: _Array
     ) -> Tuple[Any, Tuple[_Parameters, _Parameters, _Parameters]]:
         parameters, first, second = state
         loss, gradients = with_gradient(parameters, images, labels)
-        first = [0.9 * old + 0.1 * new for old, new in zip(first, gradients)]
-        second = [0.999 * old + 0.001 * new * new for old, new in zip(second, gradients)]
-        parameters = [
-            value - 0.001 * (mean / (1 - 0.9**number)) / (numpy.sqrt(square / (1 - 0.999**number)) + 1e-8)
-            for value, mean, square in zip(parameters, first, second)
-        ]
+        first = each(lambda old, new: 0.9 * old + 0.1 * new, first, gradients)
+        second = each(lambda old, new: 0.999 * old + 0.001 * new * new, second, gradients)
+        parameters = each(
+            lambda value, mean, square: (
+                value - 0.001 * (mean / (1 - 0.9**number)) / (numpy.sqrt(square / (1 - 0.999**number)) + 1e-8)
+            ),
+            parameters,
+            first,
+            second,
+        )
         return loss, (parameters, first, second)
 
     return step

@@ -10,6 +10,8 @@ from typing import Callable, Dict, List, Optional
 from cudaforge.verify.probes.hardware import load_path, mapped_libraries
 
 PATTERN = r"lib(cudart|cudnn|nccl)[-.\w]*\.so"
+_WIDE_CUDNN = 90000
+_WIDE_NCCL = 10000
 _SYSTEM = ("/usr/local/cuda/lib64", "/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib")
 
 
@@ -24,7 +26,7 @@ def read_versions(loaded: List[str]) -> Dict[str, object]:
     What the framework had loaded counts first, then what lies in the wheels, then what the system's
     loader would find.
     """
-    facts = {}  # type: Dict[str, object]
+    facts: Dict[str, object] = {}
     for kind, ask in _QUESTIONS.items():
         for origin, paths in (
             ("loaded", [path for path in loaded if _kind(path) == kind]),
@@ -64,7 +66,9 @@ def _in_system(kind: str) -> List[str]:
 
 
 def _matching(directories: List[str], kind: str) -> List[str]:
-    paths = [path for place in directories for path in glob.glob(os.path.join(place, "lib" + kind + "*.so.*"))]
+    paths = [
+        path for place in directories for path in glob.glob(os.path.join(place, "lib" + kind + "*.so.*"))
+    ]
     return sorted({os.path.realpath(path) for path in paths if _kind(path) == kind})
 
 
@@ -81,7 +85,7 @@ def _cudnn(library: ctypes.CDLL) -> Optional[str]:
 
 def decode_cudnn(number: int) -> str:
     """8204 is 8.2.4; from version 9 on the steps are wider: 91002 is 9.10.2."""
-    major = 10000 if number >= 90000 else 1000
+    major = 10000 if number >= _WIDE_CUDNN else 1000
     return "{}.{}.{}".format(number // major, number % major // 100, number % 100)
 
 
@@ -93,7 +97,7 @@ def _nccl(library: ctypes.CDLL) -> Optional[str]:
 
 def decode_nccl(number: int) -> str:
     """22703 is 2.27.3; before 2.9 the steps were narrower: 2708 is 2.7.8."""
-    major = 10000 if number >= 10000 else 1000
+    major = 10000 if number >= _WIDE_NCCL else 1000
     return "{}.{}.{}".format(number // major, number % major // 100, number % 100)
 
 

@@ -7,7 +7,7 @@ from typing import Dict, List, Optional
 from cudaforge.verify.probes.libraries import decode_cudnn, decode_nccl
 from cudaforge.verify.probes.samples import CLASSES, SIDE, Samples
 
-ENVIRONMENT = {}  # type: Dict[str, str]
+ENVIRONMENT: Dict[str, str] = {}
 
 
 def load() -> ModuleType:
@@ -53,7 +53,7 @@ def train(torch: ModuleType, samples: Samples, device: str, steps: int, seed: in
     """Train for `steps` steps; the loss before each step and after the last."""
     torch.manual_seed(seed)
     place = torch.device("cuda:0" if device == "gpu" else "cpu")
-    images = torch.tensor(samples.pixels).view(samples.count, 1, SIDE, SIDE).to(place)
+    images = torch.tensor(samples.pixels).view(samples.size, 1, SIDE, SIDE).to(place)
     labels = torch.tensor(samples.labels).to(place)
     layers = torch.nn
     # Softmax and cross-entropy, split where PyTorch splits them.
@@ -67,7 +67,7 @@ def train(torch: ModuleType, samples: Samples, device: str, steps: int, seed: in
     ).to(place)
     cross_entropy = layers.NLLLoss()
     optimizer = torch.optim.Adam(model.parameters())
-    losses = []  # type: List[float]
+    losses: List[float] = []
     for _ in range(steps):
         optimizer.zero_grad()
         loss = cross_entropy(model(images), labels)
@@ -95,6 +95,6 @@ def _nccl(torch: ModuleType) -> Optional[str]:
 
 def _architectures(torch: ModuleType) -> List[str]:
     try:
-        return str(torch._C._cuda_getArchFlags() or "").split()
+        return str(torch._C._cuda_getArchFlags() or "").split()  # noqa: SLF001 -- the public call needs a GPU
     except AttributeError:
         return list(torch.cuda.get_arch_list())

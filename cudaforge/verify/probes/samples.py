@@ -14,16 +14,16 @@ _BRIGHT = 0.7
 
 
 class Samples(NamedTuple):
-    """One batch: `pixels` holds `count` images of 28 x 28, row by row."""
+    """One batch: `pixels` holds `size` images of 28 x 28, row by row."""
 
-    count: int
+    size: int
     pixels: List[float]
     labels: List[int]
 
 
 def make_samples(seed: int) -> Samples:
     """The batch that every step trains on."""
-    source = random.Random(seed)
+    source = random.Random(seed)  # noqa: S311 -- reproducible on purpose
     labels = [index % CLASSES for index in range(_COUNT)]
     source.shuffle(labels)
     pixels = []

@@ -47,7 +47,7 @@ def list_distributions() -> Dict[str, str]:
 
     Read from directory names, which needs no importlib.metadata (Python 3.8) and takes milliseconds.
     """
-    found = {}  # type: Dict[str, str]
+    found: Dict[str, str] = {}
     for directory in sys.path:
         try:
             names = sorted(os.listdir(directory or "."))
@@ -65,7 +65,11 @@ def find_toolkit() -> Dict[str, object]:
     for compiler in ("/usr/local/cuda/bin/nvcc", "nvcc"):
         try:
             said = subprocess.run(
-                [compiler, "--version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20
+                [compiler, "--version"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                timeout=20,
+                check=False,
             ).stdout.decode("utf-8", "replace")
         except (OSError, subprocess.SubprocessError):
             continue
@@ -106,7 +110,9 @@ def _glibc() -> Optional[str]:
 
 
 def _os_release() -> Dict[str, str]:
-    pairs = re.findall(r'^(ID|VERSION_ID|VERSION_CODENAME|PRETTY_NAME)="?([^"\n]*)"?$', _read("/etc/os-release"), re.M)
+    pairs = re.findall(
+        r'^(ID|VERSION_ID|VERSION_CODENAME|PRETTY_NAME)="?([^"\n]*)"?$', _read("/etc/os-release"), re.M
+    )
     return {key.lower(): value for key, value in pairs}
 
 

@@ -4,6 +4,7 @@ The child reports each stage over a pipe of its own; the parent keeps the end of
 watches each stage's time and always knows which stage was under way when the child was lost.
 """
 
+import contextlib
 import faulthandler
 import json
 import os
@@ -90,7 +91,7 @@ def _be_child(stages: Sequence[Stage], messages: int, output: int) -> None:
 def _run_stage(stage: Stage, messages: int) -> bool:
     _send(messages, {"name": stage.name, "state": "started"})
     started = time.monotonic()
-    end = {"name": stage.name, "state": "done"}  # type: Dict[str, object]
+    end: Dict[str, object] = {"name": stage.name, "state": "done"}
     try:
         end["value"] = stage.work()
         json.dumps(end)
@@ -118,13 +119,13 @@ class _Watch:
         self._output = output
         self._limits = limits
         self._deadline = deadline
-        self._stages = []  # type: List[Dict[str, object]]
+        self._stages: List[Dict[str, object]] = []
         self._unread = b""
         self._received = 0
         self._tail = b""
         self._printed = 0
-        self._status = None  # type: Optional[int]
-        self._stopped = None  # type: Optional[str]
+        self._status: Optional[int] = None
+        self._stopped: Optional[str] = None
         self._until = deadline
 
     def follow(self) -> None:
@@ -194,10 +195,9 @@ class _Watch:
             os.kill(self._child, signal.SIGKILL)
 
     def _kill_group(self) -> None:
-        try:
+        # It may be gone already, or not yet be the leader of its group.
+        with contextlib.suppress(OSError):
             os.killpg(self._child, signal.SIGKILL)
-        except OSError:
-            pass  # gone already, or not yet the leader of its group
 
     def _reap(self, options: int) -> None:
         pid, status = os.waitpid(self._child, options)

@@ -2,10 +2,13 @@
 
 from importlib import import_module
 from types import ModuleType
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, List
 
 from cudaforge.verify.probes.samples import CLASSES, SIDE, Samples
 
+_Tensor = Any
+_Module = Any
+_Device = Any
 # The reasons for not using a GPU are on stderr at the levels that an image may have silenced.
 ENVIRONMENT = {
     "TF_CPP_MIN_LOG_LEVEL": "0",
@@ -18,20 +21,26 @@ def load() -> ModuleType:
     """Import it, and have it take GPU memory as it needs it."""
     tensorflow = import_module("tensorflow")
     for gpu in tensorflow.config.list_physical_devices("GPU"):
-        tensorflow.config.experimental.set_memory_growth(gpu, True)
+        tensorflow.config.experimental.set_memory_growth(gpu, enable=True)
     return tensorflow
 
 
 def describe(tensorflow: ModuleType) -> Dict[str, object]:
-    """Version, build and the CUDA libraries that it was built for."""
+    """Version, build and the CUDA that it was built for."""
     build = dict(tensorflow.sysconfig.get_build_info())
     is_cuda_build = bool(build.get("is_cuda_build", tensorflow.test.is_built_with_cuda()))
     return {
         "version": str(tensorflow.__version__),
         "cuda_build": is_cuda_build,
-        "cuda": _text(build.get("cuda_version")) if is_cuda_build else None,
-        "cudnn": _text(build.get("cudnn_version")) if is_cuda_build else None,
+        "cuda": None,  # it knows what it was built for, not what it loads
+        "cudnn": None,
         "nccl": None,
+        "built_for": {
+            "CUDA": str(build.get("cuda_version", "")),
+            "cuDNN": str(build.get("cudnn_version", "")),
+        }
+        if is_cuda_build
+        else {},
         "architectures": [str(name) for name in build.get("cuda_compute_capabilities") or []],
     }
 
@@ -48,7 +57,7 @@ def train(tensorflow: ModuleType, samples: Samples, device: str, steps: int, see
     """Train for `steps` steps; the loss before each step and after the last."""
     tensorflow.random.set_seed(seed)
     with tensorflow.device("/GPU:0" if device == "gpu" else "/CPU:0"):
-        images = tensorflow.reshape(tensorflow.constant(samples.pixels), (samples.count, SIDE, SIDE, 1))
+        images = tensorflow.reshape(tensorflow.constant(samples.pixels), (samples.size, SIDE, SIDE, 1))
         labels = tensorflow.constant(samples.labels)
         try:
             keras = tensorflow.keras
@@ -58,7 +67,7 @@ def train(tensorflow: ModuleType, samples: Samples, device: str, steps: int, see
         return dict(_train_keras(keras, images, labels, steps), api="Keras " + version)
 
 
-def _train_keras(keras: Any, images: Any, labels: Any, steps: int) -> Dict[str, object]:
+def _train_keras(keras: _Module, images: _Tensor, labels: _Tensor, steps: int) -> Dict[str, object]:
     model = keras.Sequential(
         [
             keras.Input(shape=(SIDE, SIDE, 1)),
@@ -79,11 +88,11 @@ def _train_keras(keras: Any, images: Any, labels: Any, steps: int) -> Dict[str, 
     return {"losses": losses, "placed": _places([*tensors, model(images)])}
 
 
-def _train_plainly(tensorflow: ModuleType, images: Any, labels: Any, steps: int) -> Dict[str, object]:
+def _train_plainly(tensorflow: ModuleType, images: _Tensor, labels: _Tensor, steps: int) -> Dict[str, object]:
     shapes = ((3, 3, 1, 32), (32,), (13 * 13 * 32, CLASSES), (CLASSES,))
     weights = [tensorflow.Variable(tensorflow.random.normal(shape, stddev=0.05)) for shape in shapes]
     moments = [[tensorflow.zeros(shape) for shape in shapes] for _ in range(2)]
-    losses = []  # type: List[float]
+    losses: List[float] = []
     for step in range(1, steps + 2):
         with tensorflow.GradientTape() as tape:
             features = tensorflow.nn.relu(tensorflow.nn.conv2d(images, weights[0], 1, "VALID") + weights[1])
@@ -103,19 +112,15 @@ def _train_plainly(tensorflow: ModuleType, images: Any, labels: Any, steps: int)
     return {"losses": losses, "placed": _places([*weights, scores]), "api": "TensorFlow operations"}
 
 
-def _places(tensors: List[Any]) -> List[str]:
+def _places(tensors: List[_Tensor]) -> List[str]:
     """`GPU:0`, `CPU:0`: where the tensors really are, whatever was asked for."""
     return sorted({":".join(str(tensor.device).split(":")[-2:]) for tensor in tensors})
 
 
-def _device(tensorflow: ModuleType, gpu: Any) -> Dict[str, object]:
+def _device(tensorflow: ModuleType, gpu: _Device) -> Dict[str, object]:
     details = tensorflow.config.experimental.get_device_details(gpu)
     capability = details.get("compute_capability")
     return {
         "name": str(details.get("device_name", gpu.name)),
         "capability": "{}.{}".format(*capability) if capability else None,
     }
-
-
-def _text(value: object) -> Optional[str]:
-    return str(value) if value else None
