@@ -136,6 +136,7 @@ def _host_config(client: DockerClient, spec: ContainerSpec) -> HostConfig:
             for mount in spec.mounts
         ],
         read_only=spec.read_only,
+        cap_drop=["ALL"] if spec.drop_capabilities else None,
         network_mode="bridge" if spec.has_network else "none",
         runtime="nvidia" if spec.gpu is not None and spec.gpu.method is GpuMethod.RUNTIME else None,
         device_requests=_device_requests(spec.gpu),

@@ -82,6 +82,8 @@ class ContainerSpec:
     """Mount point to options: `{"/tmp": "size=256m"}`."""
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
+    drop_capabilities: bool = False
+    """Take every Linux capability away."""
     has_network: bool = False
     gpu: GpuRequest | None = None
     log_limit: int = 4 * 1024 * 1024
