@@ -99,6 +99,8 @@ class FrameworkBuild:
     size: int | None
     """Compressed bytes of its wheels, where known."""
     source: Source
+    constraints: tuple[str, ...] = ()
+    """PEP 508 limits that its dependencies need and its own metadata does not state (`numpy<2`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -218,7 +220,7 @@ class Broken:
     """A combination known not to work, matched by one generic rule.
 
     `when` maps a field of the answer (`framework`, `version`, `build`, `cuda`, `capability`,
-    `python`, `provider`) to a wish on it; all must hold.
+    `python`, `provider`, `platform`) to a wish on it; all must hold.
     """
 
     when: Mapping[str, str]
