@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from cudaforge.errors import Location, Problem
 from cudaforge.lock.model import LockedImage
 from cudaforge.quoting import UnsafeText, dump_copy, escape_for_display, find_unsafe_character, quote_ignore
+from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.render.account import is_user
 from cudaforge.render.context import make_labels
 from cudaforge.render.model import LABEL_PREFIX
@@ -23,7 +24,6 @@ MAXIMUM_BYTES = 32_000
 """Of one value. BuildKit refuses lines above 65,535 bytes, and every byte may become two."""
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
-_REFERENCE = re.compile(r"[a-z0-9][A-Za-z0-9._:/-]{0,510}")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
 _ENTRY_DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
@@ -69,11 +69,11 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
     digests = [image.digest, image.closure.sha256]
     yield from _matching("digest", digests, _ENTRY_DIGEST.fullmatch, "a SHA-256")
     if not image.base.is_bootstrap:
-        yield from _matching("base", [image.base.reference], _REFERENCE.fullmatch, "an image reference")
+        yield from _matching("base", [image.base.reference], _is_reference, "an image reference")
     if image.base.digest is not None:
         yield from _matching("base.digest", [image.base.digest], _DIGEST.fullmatch, "a sha256 digest")
     yield from _matching("python", [image.python], _PYTHON.fullmatch, "a Python version")
-    yield from _matching("tags", image.tags, _REFERENCE.fullmatch, "an image reference")
+    yield from _matching("tags", image.tags, _is_reference, "an image reference")
     yield from _matching("platforms", image.platforms, _PLATFORM.fullmatch, "a platform")
     templates = [framework.template for framework in image.frameworks]
     yield from _matching("frameworks", templates, _TEMPLATE.fullmatch, "the name of an install template")
@@ -139,6 +139,14 @@ def _check_copies(image: LockedImage) -> Iterator[_Finding]:
             quote_ignore(copy.source)
         except UnsafeText as refusal:
             yield f"copy[{number}]", str(refusal), "rename it, or copy the directory that holds it"
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        parse_reference(text)
+    except InvalidReference:
+        return False
+    return True
 
 
 def _matching(

@@ -121,7 +121,9 @@ def _description(image: LockedImage) -> str:
 def _base(image: LockedImage) -> str:
     if image.base.is_bootstrap:
         return BASE_CONTEXT
-    return f"{image.base.reference}@{image.base.digest}" if image.base.digest else image.base.reference
+    if image.base.digest is None or "@" in image.base.reference:
+        return image.base.reference
+    return f"{image.base.reference}@{image.base.digest}"
 
 
 def _interpreter(image: LockedImage) -> str:
