@@ -1,5 +1,7 @@
 """The proof of TensorFlow: with Keras where the image has it, else with TensorFlow's own operations."""
 
+import contextlib
+import random
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Dict, List
@@ -55,7 +57,7 @@ def find_devices(tensorflow: ModuleType) -> Dict[str, object]:
 
 def train(tensorflow: ModuleType, samples: Samples, device: str, steps: int, seed: int) -> Dict[str, object]:
     """Train for `steps` steps; the loss before each step and after the last."""
-    tensorflow.random.set_seed(seed)
+    _seed(tensorflow, seed)
     with tensorflow.device("/GPU:0" if device == "gpu" else "/CPU:0"):
         images = tensorflow.reshape(tensorflow.constant(samples.pixels), (samples.size, SIDE, SIDE, 1))
         labels = tensorflow.constant(samples.labels)
@@ -65,6 +67,14 @@ def train(tensorflow: ModuleType, samples: Samples, device: str, steps: int, see
         except (ImportError, AttributeError):
             return _train_plainly(tensorflow, images, labels, steps)
         return dict(_train_keras(keras, images, labels, steps), api="Keras " + version)
+
+
+def _seed(tensorflow: ModuleType, seed: int) -> None:
+    """Keras takes the seeds of its initial weights from Python's generator, its newer releases from their own."""
+    random.seed(seed)
+    tensorflow.random.set_seed(seed)
+    with contextlib.suppress(ImportError, AttributeError):
+        tensorflow.keras.utils.set_random_seed(seed)
 
 
 def _train_keras(keras: _Module, images: _Tensor, labels: _Tensor, steps: int) -> Dict[str, object]:
