@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from cudaforge import process
 from cudaforge.engine import containers, gpus, images
-from cudaforge.engine.errors import BuildxUnusable, EngineTooOld
+from cudaforge.engine.errors import BuildxUnusable, EngineRefused, EngineTooOld
 from cudaforge.engine.explain import (
     INSTALL_REMEDY,
     OLDEST_BUILDX,
@@ -145,6 +145,16 @@ class Engine:
         with self.asking(f"to tag an image {reference}"):
             images.tag_image(self.client, image_id, reference)
 
+    def load_image(self, archive: Path, *, timeout: float) -> None:
+        """Take the images of a `docker save` or OCI archive into the engine's store."""
+        words = ("docker", "load", "--quiet", "--input", str(archive))
+        loaded = process.run(words, timeout=timeout, env=self.cli_env)
+        if loaded.returncode != 0:
+            self.check_alive()
+            raise EngineRefused(
+                Problem(what=f"the engine refused to load {archive.name}: {loaded.stderr.strip()}")
+            )
+
     def remove_image(self, reference: str) -> bool:
         """Remove a tag, and the image when it was the last; False where there is none."""
         with self.asking(f"to remove the image {reference}"):
@@ -159,7 +169,7 @@ class Engine:
 
     @contextlib.contextmanager
     def asking(self, doing: str, *, timeout: float = CALL_SECONDS) -> Iterator[None]:
-        """Turn the SDK's exceptions inside the block into EngineErrors. `doing` completes "refused ..."."""
+        """Turn the SDK's exceptions inside the block into EngineErrors. `doing` follows "it was asked"."""
         from docker.errors import DockerException
         from requests.exceptions import RequestException
         from urllib3.exceptions import HTTPError

@@ -60,7 +60,9 @@ def explain_call(error: BaseException, address: EngineAddress, *, doing: str, ti
     status = getattr(error, "status_code", None)
     if status is not None:
         said = str(getattr(error, "explanation", None) or error)
-        return EngineRefused(Problem(what=f"the engine refused {doing}: {said} (HTTP {status})"))
+        return EngineRefused(
+            Problem(what=f"the engine was asked {doing} and refused: {said} (HTTP {status})")
+        )
     return engine_died(address, doing=doing, reason=_reason(chain))
 
 
@@ -68,8 +70,8 @@ def engine_died(address: EngineAddress, *, doing: str, reason: str) -> EngineDie
     """The engine stopped answering in the middle of the work."""
     return EngineDied(
         Problem(
-            what=f"the container engine went away during {doing}",
-            because=(f"{address.host}: {reason}",),
+            what="the container engine went away",
+            because=(f"it was asked {doing}", f"{address.host}: {reason}"),
             remedy="start it again and repeat the command: what was finished is kept",
         )
     )
