@@ -5,6 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from cudaforge.packages.model import LockedWheel
+
+__all__ = [
+    "LOCK_SCHEMA",
+    "Closure",
+    "DroppedPoint",
+    "Lock",
+    "LockedBase",
+    "LockedCopy",
+    "LockedFramework",
+    "LockedImage",
+    "LockedVerify",
+    "LockedWheel",
+    "OsPackage",
+]
+
 LOCK_SCHEMA = 1
 
 
@@ -49,19 +65,6 @@ class LockedBase:
     def is_bootstrap(self) -> bool:
         """Whether the base is made from the OS archive instead of pulled."""
         return self.reference.startswith("bootstrap:")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockedWheel:
-    """One wheel of a closure."""
-
-    package: str
-    version: str
-    filename: str
-    index: str
-    """Name of the index that serves it: `default`, or one that the matrix names."""
-    sha256: str
-    size: int | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,45 @@
+"""Wheels, as values: the one type that locking and building share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockedWheel:
+    """One wheel of a closure."""
+
+    package: str
+    """Normalized name (PEP 503)."""
+    version: str
+    filename: str
+    index: str
+    """Name of the index that serves it: `default`, or one that the matrix names."""
+    sha256: str
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClosureRequest:
+    """What a closure has to contain, and where it has to run."""
+
+    name: str
+    """The image's name, for messages."""
+    requirements: tuple[str, ...]
+    """The frameworks, exactly pinned (PEP 508)."""
+    constraints: tuple[str, ...]
+    """Pins that nothing in the closure may move."""
+    packages: tuple[str, ...]
+    """What the user asks for besides (PEP 508)."""
+    python: str
+    platform: str
+    glibc: str
+    """The base's glibc: which wheels load."""
+    indexes: Mapping[str, str]
+    """Name to public address of the indexes that the matrix names for these frameworks."""
+    index_of: Mapping[str, str]
+    """Requirement (as in `requirements` or `constraints`) to the name of the index that serves it;
+    those that are not here come from the site's own."""
+    preferred: tuple[LockedWheel, ...] = ()
+    """An earlier closure, whose versions are kept where they still fit."""
