@@ -14,7 +14,7 @@ from cudaforge.lock.model import LockedImage
 from cudaforge.quoting import UnsafeText, dump_copy, escape_for_display, find_unsafe_character, quote_ignore
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.render.account import is_user
-from cudaforge.render.context import make_labels
+from cudaforge.render.context import has_apt, make_labels
 from cudaforge.render.model import LABEL_PREFIX
 
 LOCK_NAME = "cudaforge.lock"
@@ -34,7 +34,6 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _SECRET = re.compile(r"(?!cudaforge-)[A-Za-z0-9][A-Za-z0-9._-]*")
 _PYTHON = re.compile(r"\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc)\d+)?t?")
 _TEMPLATE = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_APT_FAMILIES = ("debian", "ubuntu")
 _PROVIDERS = ("distro", "image")
 
 
@@ -95,7 +94,7 @@ def _check_support(image: LockedImage) -> Iterator[_Finding]:
     if image.python_provider not in _PROVIDERS:
         known = " or ".join(_PROVIDERS)
         yield "python_provider", f"'{escape_for_display(image.python_provider)}' is not supported yet", known
-    if image.os_packages and image.os_family not in _APT_FAMILIES:
+    if image.os_packages and not has_apt(image):
         family = escape_for_display(image.os_family)
         yield (
             "os",

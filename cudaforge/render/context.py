@@ -14,6 +14,7 @@ from cudaforge.render.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX
 _NEVER_SENT = (".git", ".hg", ".svn", "__pycache__", ".venv", ".env", ".ipynb_checkpoints")
 _NEVER_SENT_ENDINGS = ("_cache",)  # .mypy_cache, .pytest_cache, .ruff_cache
 _OWN_NAMES = (".cudaforge", "cudaforge.lock.d")
+_APT_FAMILIES = ("debian", "ubuntu")
 _OCI = "org.opencontainers.image."
 
 
@@ -23,6 +24,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
     return {
         "base": _base(image),
         "os": image.os,
+        "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
         "closure_sha256": image.closure.sha256,
         "interpreter": _interpreter(image),
@@ -56,6 +58,11 @@ def make_ignore_context(image: LockedImage) -> Mapping[str, object]:
             *(f"!{quote_ignore(source)}" for source in asked),
         ],
     }
+
+
+def has_apt(image: LockedImage) -> bool:
+    """Whether OS packages of the image come by apt."""
+    return image.os_family in _APT_FAMILIES
 
 
 def find_missing_packages(image: LockedImage) -> tuple[str, ...]:

@@ -10,9 +10,12 @@ from cudaforge.errors import InputError
 from cudaforge.lock.model import LockedImage
 from cudaforge.quoting import dump_words, quote_env, quote_shell
 from cudaforge.render.checks import check_image
-from cudaforge.render.context import make_context, make_ignore_context
+from cudaforge.render.context import has_apt, make_context, make_ignore_context
 from cudaforge.render.mark import describe_mark, seal
 from cudaforge.render.model import (
+    APT_CONFIG_SECRET,
+    APT_SOURCES_PATH,
+    APT_SOURCES_SECRET,
     BASE_CONTEXT,
     CA_SECRET,
     CLOSURE_SECRET,
@@ -41,8 +44,22 @@ def render_image(image: LockedImage) -> RenderedImage:
         dockerfile=_render("Dockerfile.j2", image, make_context(image), dockerfile_path(image.name)),
         ignore=_render("dockerignore.j2", image, make_ignore_context(image), ignore_path(image.name)),
         contexts=(*base, UV_CONTEXT, WHEELS_CONTEXT),
-        secrets=(CLOSURE_SECRET, SITE_SECRET, CA_SECRET, *image.secrets),
+        secrets=(
+            CLOSURE_SECRET,
+            SITE_SECRET,
+            CA_SECRET,
+            *((APT_SOURCES_SECRET, APT_CONFIG_SECRET) if has_apt(image) else ()),
+            *image.secrets,
+        ),
     )
+
+
+def dump_apt_config(reaching: str) -> str:
+    """The file for APT_CONFIG_SECRET: takes the sources of APT_SOURCES_SECRET and none of the base's.
+
+    `reaching` is apt configuration of the site: proxies, time-outs.
+    """
+    return f'Dir::Etc::sourcelist "{APT_SOURCES_PATH}";\nDir::Etc::sourceparts "-";\n{reaching}'
 
 
 def dockerfile_path(name: str) -> str:

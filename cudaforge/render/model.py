@@ -20,6 +20,12 @@ CA_SECRET = "cudaforge-ca"  # noqa: S105 -- an id, not a password
 CA_PATH = "/run/cudaforge/ca.crt"
 """Where CA_SECRET is mounted while a step runs: what SSL_CERT_FILE in SITE_SECRET has to name."""
 
+APT_SOURCES_SECRET = "cudaforge-apt-sources"  # noqa: S105 -- an id, not a password
+"""Optional: a `sources.list` that stands in for the base's own; a bootstrapped base has none."""
+APT_CONFIG_SECRET = "cudaforge-apt-config"  # noqa: S105 -- an id, not a password
+"""Optional, together with APT_SOURCES_SECRET: what `dump_apt_config` gives."""
+APT_SOURCES_PATH = "/run/cudaforge/apt.list"
+
 LABEL_PREFIX = "io.cudaforge."
 ENTRY_LABEL = "io.cudaforge.lock.entry"
 """Label with the digest of the lock entry that an image was made from."""
