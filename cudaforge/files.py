@@ -1,0 +1,104 @@
+"""Files that are never seen half-written, and locks between processes."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+
+_MODE = 0o644
+_POLL_SECONDS = 0.1
+_PATIENCE_SECONDS = 1.0
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Put `text` at `path`, whole or not at all; a reader sees the old file or the new one.
+
+    Raises InputError when `path` is a symbolic link (whose target is not ours to replace), and
+    SurroundingsError when the disk does not take it; the old file is then as it was.
+    """
+    if path.is_symlink():
+        raise InputError(
+            Problem(
+                what=f"{path} is a symbolic link",
+                where=Location(file=str(path)),
+                remedy="remove the link; cudaforge writes only plain files",
+            )
+        )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
+                stream.write(text)
+                stream.flush()
+                os.fchmod(stream.fileno(), _MODE)
+                os.fsync(stream.fileno())
+            Path(temporary).replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                Path(temporary).unlink()
+            raise
+    except OSError as error:
+        raise write_error(path, error) from None
+
+
+def write_error(path: Path, error: OSError) -> SurroundingsError:
+    """The error for a file that could not be written: path, reason and errno."""
+    name = errno.errorcode.get(error.errno or 0, "no error number")
+    return SurroundingsError(
+        Problem(what=f"cannot write {path}: {error.strerror} ({name})", where=Location(file=str(path)))
+    )
+
+
+@contextlib.contextmanager
+def held_lock(path: Path, *, timeout: float, on_wait: Callable[[str], None]) -> Iterator[None]:
+    """Hold the lock file `path` for the block, so that one process at a time is in it.
+
+    After a second of waiting, `on_wait` gets a sentence that names the process that holds it. Raises
+    SurroundingsError after `timeout` seconds.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise write_error(path, error) from None
+    try:
+        _wait_for(descriptor, path, timeout, on_wait)
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _wait_for(descriptor: int, path: Path, timeout: float, on_wait: Callable[[str], None]) -> None:
+    started = time.monotonic()
+    has_said = False
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            waited = time.monotonic() - started
+        else:
+            return
+        holder = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
+        if waited > timeout:
+            raise SurroundingsError(
+                Problem(
+                    what=f"another cudaforge (process {holder}) has been working here for {timeout:g} s",
+                    where=Location(file=str(path)),
+                    remedy=f"wait for it, or end process {holder}",
+                )
+            )
+        if waited > _PATIENCE_SECONDS and not has_said:
+            on_wait(f"waiting for another cudaforge (process {holder}) that works on this project")
+            has_said = True
+        time.sleep(_POLL_SECONDS)
