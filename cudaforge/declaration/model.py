@@ -103,11 +103,15 @@ class Contents:
     """What goes into the image besides the frameworks, and how it runs."""
 
     packages: tuple[str, ...] = ()
+    """PEP 508; those of the `requirements` file are among them."""
     requirements: str | None = None
+    """The file that some of `packages` come from, for messages."""
     apt: tuple[str, ...] = ()
     copy: tuple[CopyStep, ...] = ()
     workdir: str | None = None
     env: Mapping[str, str]
+    env_overrides: frozenset[str] = frozenset()
+    """Names in `env` that are reserved or look like secrets, and are meant nevertheless."""
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
     user: str | None = None
@@ -183,5 +187,6 @@ class Declaration:
     network: Network
     overlays: tuple[Path, ...] = ()
     digest: str
-    """SHA-256 over everything the declaration says, the files it extends and its requirements
-    and overlay files: what the lock is checked against."""
+    """SHA-256 over what the lock is made from: what the declaration, the files it extends and its
+    requirements mean (no comments, no formatting) and the bytes of its overlays. `[network]` and
+    `[registries]` only say where a site finds things, and are not in it."""

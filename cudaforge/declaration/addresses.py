@@ -1,0 +1,75 @@
+"""Addresses of the site's network: registries, proxies, package indexes."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from cudaforge.declaration.kinds import Kind, bad, read_string, text_kind
+from cudaforge.declaration.text import has_credentials, show
+from cudaforge.references import LOCATION
+
+_CREDENTIAL_REMEDY = (
+    "give user and password by the environment, ~/.netrc or `docker login`, never in this file"
+)
+_SCHEMES = ("https", "http")
+
+
+def _read_registry(value: object) -> str:
+    text = read_string(value)
+    if "://" in text:
+        bad(f"{show(text)} has a scheme", 'host and path only: "localhost:5000/hub"')
+    if "@" in text:
+        bad("a user name or password in an address", _CREDENTIAL_REMEDY)
+    if LOCATION.fullmatch(text) is None:
+        bad(f"{show(text)} is no registry", 'a host with a path or without: "localhost:5000/hub"')
+    return text
+
+
+REGISTRY = Kind(
+    read=_read_registry, schema={"type": "string", "pattern": f"^{LOCATION.pattern}$", "maxLength": 512}
+)
+
+
+def _read_address(text: str, schemes: tuple[str, ...]) -> str:
+    if has_credentials(text):
+        bad("a user name or password in an address", _CREDENTIAL_REMEDY)
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.scheme in schemes and (parts.hostname or parts.scheme == "file"))
+        _ = parts.port
+    except ValueError:
+        is_whole = False
+    if not is_whole or re.search(r"\s", text):
+        bad(
+            f"{show(text)} is no address",
+            f"one that starts with {' or '.join(f'{name}://' for name in schemes)}",
+        )
+    return text
+
+
+def _read_proxy(value: object) -> str:
+    return _read_address(read_string(value), _SCHEMES)
+
+
+def _read_index(value: object) -> str:
+    return _read_address(read_string(value), (*_SCHEMES, "file"))
+
+
+def _read_find_links(value: object) -> str:
+    text = read_string(value)
+    if text.startswith("-"):
+        bad(f"{show(text)} starts with '-'", "an address or a directory")
+    return _read_index(text) if "://" in text else text
+
+
+_ADDRESS_SCHEMA = {"type": "string", "format": "uri"}
+PROXY = Kind(read=_read_proxy, schema={**_ADDRESS_SCHEMA, "pattern": "^https?://"})
+INDEX = Kind(read=_read_index, schema={**_ADDRESS_SCHEMA, "pattern": "^(https?|file)://"})
+FIND_LINKS = Kind(read=_read_find_links, schema={"type": "string", "minLength": 1, "pattern": "^[^-]"})
+NO_PROXY = text_kind(
+    r"[A-Za-z0-9.,:*/ \[\]_-]+", allowed='hosts separated by commas: "localhost,.acme.example"'
+)
+INDEX_NAME = text_kind(
+    r"[a-z0-9]+(?:[._-][a-z0-9]+)*", allowed="the name of an index, such as a row of the matrix"
+)

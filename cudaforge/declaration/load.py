@@ -1,0 +1,207 @@
+"""Reading a declaration file: every mistake at once, or a Declaration."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from cudaforge.declaration import fields
+from cudaforge.declaration.files import RequirementFiles, check_ca_bundle, check_copy_source, overlay_digest
+from cudaforge.declaration.images import ImageMistake, check_image, find_clashes, make_images
+from cudaforge.declaration.kinds import BadValue
+from cudaforge.declaration.layers import DEFAULTS, IMAGES, MATRICES, NETWORK, PROJECT, REGISTRIES, Layers
+from cudaforge.declaration.model import CopyStep, Declaration, ImageDeclaration, Network
+from cudaforge.declaration.tables import NOTHING, Values
+from cudaforge.errors import InputError, Location, Problem
+
+DEFAULT_PROJECT = "cudaforge"
+"""The same wherever a checkout lies, so that tags do not depend on a directory's name."""
+
+T = TypeVar("T")
+
+
+def load_declaration(path: Path) -> Declaration:
+    """The declaration in a file, what it extends merged and its matrices expanded.
+
+    Raises InputError with every mistake in it.
+    """
+    layers = Layers(path)
+    return _Loader(layers).load()
+
+
+class _Loader:
+    def __init__(self, layers: Layers) -> None:
+        self.layers = layers
+        self.root = layers.root
+        self.merged = layers.merged()
+        self.problems: list[Problem] = list(layers.problems)
+        for layer in layers.layers:
+            self.problems += layer.source.problems(layer.mistakes)
+
+    def load(self) -> Declaration:
+        images = self._images()
+        overlays = self._overlays()
+        network = self._network()
+        if self.problems:
+            raise InputError(_in_order(self.problems))
+        project = self.merged.get(PROJECT) or NOTHING
+        name = project.get(fields.PROJECT_NAME) or DEFAULT_PROJECT
+        registry = project.get(fields.PROJECT_REGISTRY)
+        return Declaration(
+            path=self.layers.path,
+            root=self.root,
+            project=name,
+            registry=registry,
+            images=images,
+            registries=self.merged.get(REGISTRIES) or {},
+            network=network,
+            overlays=tuple(self.root / overlay for overlay in overlays),
+            digest=declaration_digest(name, registry, images, overlays),
+        )
+
+    def _images(self) -> tuple[ImageDeclaration, ...]:
+        tables = self.merged.get(IMAGES)
+        if not tables and not self._has_broken_images():
+            where = Location(file=self.layers.layers[0].source.name)
+            remedy = 'add one: [images.train] with framework = "pytorch"'
+            self.problems.append(Problem(what="the declaration has no images", where=where, remedy=remedy))
+        defaults = self.merged.get(DEFAULTS) or NOTHING
+        self._check_copies((DEFAULTS.name,), defaults)
+        images: list[ImageDeclaration] = []
+        for name, table in (tables or {}).items():
+            self._check_copies((IMAGES.name, name), table)
+            image = table.over(defaults)
+            found = tuple(check_image(name, image))
+            self._tell(found)
+            packages = self._requirements(name, image)
+            if not found:
+                images += make_images(name, image, packages)
+        self._tell(find_clashes(images))
+        return tuple(images)
+
+    def _has_broken_images(self) -> bool:
+        return any(
+            mistake.path[:1] in ((IMAGES.name,), ("image",))
+            for layer in self.layers.layers
+            for mistake in layer.mistakes
+        )
+
+    def _tell(self, mistakes: Iterable[ImageMistake]) -> None:
+        self.problems += (
+            Problem(what=one.what, where=self.layers.location(*one.path), remedy=one.remedy)
+            for one in mistakes
+        )
+
+    def _check_copies(self, key: tuple[str | int, ...], values: Values) -> None:
+        steps: tuple[CopyStep, ...] | None = values.get(fields.COPY)
+        for index, step in enumerate(steps or ()):
+            path = (*key, fields.COPY.name, index, "from")
+            self._attempt(path, partial(check_copy_source, self.root, step.source))
+
+    def _requirements(self, name: str, image: Values) -> tuple[str, ...]:
+        path = image.get(fields.REQUIREMENTS)
+        if path is None:
+            return ()
+        key: tuple[str | int, ...] = (IMAGES.name, name, fields.REQUIREMENTS.name)
+        if not any(layer.has(*key) for layer in self.layers.layers):
+            key = (DEFAULTS.name, fields.REQUIREMENTS.name)
+        return self._attempt(key, lambda: RequirementFiles(root=self.root).read(path)) or ()
+
+    def _overlays(self) -> dict[str, str]:
+        digests: dict[str, str] = {}
+        overlays: tuple[str, ...] | None = (self.merged.get(MATRICES) or NOTHING).get(fields.OVERLAYS)
+        for index, path in enumerate(overlays or ()):
+            key = (MATRICES.name, fields.OVERLAYS.name, index)
+            digests[path] = self._attempt(key, partial(overlay_digest, self.root, path)) or ""
+        return digests
+
+    def _network(self) -> Network:
+        values = self.merged.get(NETWORK) or NOTHING
+        bundle = values.get(fields.CA_BUNDLE)
+        found: Path | None = None
+        if bundle is not None:
+            key = (NETWORK.name, fields.CA_BUNDLE.name)
+            found = self._attempt(key, lambda: check_ca_bundle(self.root, bundle))
+        return Network(
+            ca_bundle=found,
+            http_proxy=values.get(fields.HTTP_PROXY),
+            https_proxy=values.get(fields.HTTPS_PROXY),
+            no_proxy=values.get(fields.NO_PROXY_HOSTS),
+            index=values.get(fields.DEFAULT_INDEX),
+            extra_indexes=values.get(fields.EXTRA_INDEXES) or (),
+            find_links=values.get(fields.FIND_LINKS_PLACES) or (),
+            indexes=values.get(fields.INDEXES) or {},
+        )
+
+    def _attempt(self, key: tuple[str | int, ...], read: Callable[[], T]) -> T | None:
+        """What `read` gives; None after noting its mistakes at `key`."""
+        try:
+            return read()
+        except BadValue as error:
+            where = self.layers.location(*key)
+            self.problems += (
+                Problem(what=one.what, where=where, remedy=one.remedy) for one in error.mistakes
+            )
+        except InputError as error:
+            self.problems += (
+                one
+                if one.where
+                else Problem(what=one.what, where=self.layers.location(*key), remedy=one.remedy)
+                for one in error.problems
+            )
+        return None
+
+
+def _in_order(problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Each problem once, file by file in the order of their lines."""
+    files: dict[str, None] = {}
+    unique = list(dict.fromkeys(problems))
+    for problem in unique:
+        files.setdefault(problem.where.file if problem.where else "")
+    order = {name: number for number, name in enumerate(files)}
+
+    def rank(problem: Problem) -> tuple[int, int]:
+        if problem.where is None:
+            return order[""], 0
+        return order[problem.where.file], problem.where.line or 0
+
+    return iter(sorted(unique, key=rank))
+
+
+def declaration_digest(
+    project: str, registry: str | None, images: tuple[ImageDeclaration, ...], overlays: Mapping[str, str]
+) -> str:
+    """SHA-256 over what a lock is made from."""
+    meaning = {
+        "project": project,
+        "registry": registry,
+        "images": {image.name: _plain(image) for image in images},
+        "overlays": list(overlays.values()),
+    }
+    text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case frozenset():
+            return sorted(str(one) for one in value)
+        case tuple():
+            return [_plain(one) for one in value]
+        case _ if is_dataclass(value):
+            return {field.name: _plain(getattr(value, field.name)) for field in dataclass_fields(value)}
+        case _:
+            return str(value)

@@ -1,0 +1,153 @@
+"""Ad-hoc words: `pytorch==2.8.*`, `cuda==12.8`, `gpu=RTX 5090`. They make one image named `adhoc`."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from cudaforge.declaration import fields
+from cudaforge.declaration.images import make_images
+from cudaforge.declaration.kinds import Mistake, attempt, bad, nearest
+from cudaforge.declaration.load import DEFAULT_PROJECT, declaration_digest
+from cudaforge.declaration.model import Declaration, FrameworkWish, Network
+from cudaforge.declaration.tables import Field, Values, any_field
+from cudaforge.declaration.text import find_refused_character, show
+from cudaforge.declaration.values import GPU, read_framework
+from cudaforge.errors import InputError, Location, Problem
+
+IMAGE_NAME = "adhoc"
+COMMAND_LINE = "command line"
+"""What messages name instead of a file."""
+
+_WORD = re.compile(r"(?P<name>[^<>=!~]*)(?P<operator>===|[<>=!~]=|[<>=])(?P<value>.*)", re.DOTALL)
+_VERSIONS: Mapping[str, Field[object]] = {
+    "cuda": any_field(fields.CUDA),
+    "cudnn": any_field(fields.CUDNN),
+    "python": any_field(fields.PYTHON),
+    "toolkit": any_field(fields.TOOLKIT),
+}
+_PLAIN = {
+    "os": any_field(fields.OS),
+    "driver": any_field(fields.DRIVER),
+    "flavor": any_field(fields.FLAVOR),
+    "build": any_field(fields.BUILD),
+    "prefer": any_field(fields.PREFER),
+    "base": any_field(fields.BASE),
+    "python_provider": any_field(fields.PYTHON_PROVIDER),
+    "cuda_provider": any_field(fields.CUDA_PROVIDER),
+    "require_cuda": any_field(fields.REQUIRE_CUDA),
+}
+_GPU, _PLATFORM = "gpu", "platform"
+_KNOWN = (*_VERSIONS, *_PLAIN, _GPU, _PLATFORM)
+# High enough that frameworks whose names resemble a key ("cudf") are still taken for frameworks.
+_SURELY_MEANT = 0.85
+
+
+def declaration_from_words(words: Sequence[str], *, root: Path) -> Declaration:
+    """The declaration that ad-hoc words stand for. Raises InputError with every mistake in them."""
+    reader = _WordReader()
+    problems: list[Problem] = []
+    for word in words:
+        mistakes: list[Mistake] = []
+        attempt(reader.read, word, at=(), mistakes=mistakes)
+        where = Location(file=COMMAND_LINE, key=show(word)[1:-1])
+        problems += (Problem(what=one.what, where=where, remedy=one.remedy) for one in mistakes)
+    if not reader.frameworks and not problems:
+        problems.append(
+            Problem(
+                what="no framework is named",
+                where=Location(file=COMMAND_LINE),
+                remedy="for example: pytorch==2.8.* 'gpu=RTX 5090'",
+            )
+        )
+    if problems:
+        raise InputError(problems)
+    images = tuple(make_images(IMAGE_NAME, reader.values()))
+    return Declaration(
+        path=Path(COMMAND_LINE),
+        root=root,
+        project=DEFAULT_PROJECT,
+        images=images,
+        registries={},
+        network=Network(indexes={}),
+        digest=declaration_digest(DEFAULT_PROJECT, None, images, {}),
+    )
+
+
+class _WordReader:
+    """Collects the wishes of words, one after the other."""
+
+    def __init__(self) -> None:
+        self.frameworks: list[FrameworkWish] = []
+        self._gpus: list[str] = []
+        self._read: dict[str, object] = {}
+
+    def read(self, word: object) -> None:
+        """Add one word. Raises BadValue."""
+        word = str(word)
+        found = find_refused_character(word)
+        if found is not None:
+            bad(found, "take the character out")
+        match = _WORD.fullmatch(word)
+        name = match["name"].strip() if match else word.strip()
+        key = name.lower().replace("-", "_")
+        if match is None or key not in _KNOWN:
+            self._read_framework(word, name, is_value=match is not None and match["operator"] == "=")
+        elif key == _GPU:
+            self._gpus.append(GPU.read(_plain_value(key, match)))
+        elif key == _PLATFORM:
+            self._put(key, fields.PLATFORMS.name, fields.PLATFORMS.kind.read([_plain_value(key, match)]))
+        elif key in _VERSIONS:
+            self._put(key, key, _VERSIONS[key].kind.read(_version_text(match)))
+        else:
+            self._put(key, key, _PLAIN[key].kind.read(_plain_value(key, match)))
+
+    def values(self) -> Values:
+        """All that was read."""
+        values = {**self._read, fields.FRAMEWORK.name: tuple(self.frameworks)}
+        if self._gpus:
+            values[fields.GPUS.name] = tuple(dict.fromkeys(self._gpus))
+        return Values(values)
+
+    def _put(self, key: str, name: str, value: object) -> None:
+        if name in self._read:
+            bad(f"'{key}' is given twice", "only gpu may be repeated")
+        self._read[name] = value
+
+    def _read_framework(self, word: str, name: str, *, is_value: bool) -> None:
+        meant = _meant_key(name)
+        if meant is not None:
+            bad(f"unknown word {show(name)}", f"did you mean '{meant}'? {_known_words()}")
+        if not name and word.strip():
+            bad(f"{show(word)} names nothing", _known_words())
+        if is_value:
+            close = nearest(name, _KNOWN)
+            hint = f"did you mean '{close}'? " if close else ""
+            bad(f"unknown word {show(name)}", f"{hint}{_known_words()}; a framework's version takes ==")
+        framework = read_framework(word)
+        if any(other.name == framework.name for other in self.frameworks):
+            bad(f"framework '{framework.name}' is given twice", f'join them: "{framework.name}>=2.6,<2.9"')
+        self.frameworks.append(framework)
+
+
+def _meant_key(name: str) -> str | None:
+    close = difflib.get_close_matches(name.lower()[:64], _KNOWN, n=1, cutoff=_SURELY_MEANT)
+    return close[0] if close else None
+
+
+def _known_words() -> str:
+    return f"known: {', '.join(_KNOWN)}, and frameworks"
+
+
+def _version_text(match: re.Match[str]) -> str:
+    """`==12.8` compares as many components as were written, like a bare version in a file."""
+    value = match["value"].strip()
+    return value if match["operator"] in ("=", "==") else f"{match['operator']}{value}"
+
+
+def _plain_value(key: str, match: re.Match[str]) -> str:
+    if match["operator"] not in ("=", "=="):
+        bad(f"'{key}' takes = and no {match['operator']}", f"for example {key}=...")
+    return match["value"].strip()
