@@ -19,6 +19,7 @@ COMMANDS = {
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
 }
+SUMMARY = "GPU container images that are known to work: declare, resolve, lock, render, build, verify."
 _PASSES_ARGUMENTS_ON = ("run",)
 
 
@@ -26,13 +27,12 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     """The application for these arguments: with the one command that they name, or with all."""
     app = typer.Typer(
         name="cudaforge",
-        help="GPU container images that are known to work: declare, resolve, lock, render, build, verify.",
         no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=True,
     )
-    app.callback()(_global_options)
+    app.callback(help=SUMMARY)(_global_options)
     asked = next((word for word in arguments if not word.startswith("-")), None)
     for name, module in COMMANDS.items():
         if asked in COMMANDS and name != asked:
@@ -45,6 +45,16 @@ def _settings(name: str) -> dict[str, object]:
     return {"ignore_unknown_options": True} if name in _PASSES_ARGUMENTS_ON else {}
 
 
+def _show_version(is_asked: bool) -> None:  # noqa: FBT001 -- the signature of typer's callbacks
+    if is_asked:
+        from importlib.metadata import version as installed_version
+
+        from cudaforge.cli.output import write_text
+
+        write_text(f"cudaforge {installed_version('cudaforge')}")
+        raise typer.Exit
+
+
 def _function(module: str, name: str) -> Callable[..., int]:
     function: Callable[..., int] = getattr(import_module(module), name)
     return function
@@ -52,15 +62,11 @@ def _function(module: str, name: str) -> Callable[..., int]:
 
 def _global_options(
     *,
-    version: bool = typer.Option(False, "--version", help="Show the version and exit.", is_eager=True),
+    version: bool = typer.Option(  # noqa: ARG001 -- its callback has answered
+        False, "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+    ),
     debug: bool = typer.Option(  # noqa: ARG001 -- read before parsing, so that it holds anywhere
         False, "--debug", help="Show the traceback of an error. May stand anywhere."
     ),
 ) -> None:
-    if version:
-        from importlib.metadata import version as installed_version
-
-        from cudaforge.cli.output import write_text
-
-        write_text(f"cudaforge {installed_version('cudaforge')}")
-        raise typer.Exit
+    """Options that stand before the command."""

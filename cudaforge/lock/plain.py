@@ -27,7 +27,7 @@ def to_plain(value: object) -> Any:  # noqa: ANN401 -- TOML values have no narro
     """A value of dataclasses, tuples and mappings as dictionaries and lists."""
     if is_dataclass(value) and not isinstance(value, type):
         pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {name: to_plain(item) for name, item in pairs if item not in (None, (), {}, False)}
+        return {name: to_plain(item) for name, item in pairs if not _is_left_out(item)}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in sorted(value.items())}
     if isinstance(value, (tuple, list)):
@@ -39,6 +39,10 @@ def from_plain(kind: type[T], value: object, *, path: str = "") -> T:
     """The value of dataclass `kind` in a dictionary. Raises WrongShape for any other shape."""
     result: T = _read(kind, value, path)
     return result
+
+
+def _is_left_out(item: object) -> bool:
+    return item is None or item is False or (isinstance(item, (tuple, Mapping)) and not item)
 
 
 def _read(kind: Any, value: object, path: str) -> Any:  # noqa: ANN401
