@@ -7,6 +7,8 @@ from importlib import import_module
 
 import typer
 
+from cudaforge import __version__
+
 COMMANDS = {
     "init": "cudaforge.cli.start",
     "schema": "cudaforge.cli.start",
@@ -47,11 +49,9 @@ def _settings(name: str) -> dict[str, object]:
 
 def _show_version(is_asked: bool) -> None:  # noqa: FBT001 -- the signature of typer's callbacks
     if is_asked:
-        from importlib.metadata import version as installed_version
-
         from cudaforge.cli.output import write_text
 
-        write_text(f"cudaforge {installed_version('cudaforge')}")
+        write_text(f"cudaforge {__version__}")
         raise typer.Exit
 
 
@@ -62,11 +62,9 @@ def _function(module: str, name: str) -> Callable[..., int]:
 
 def _global_options(
     *,
-    version: bool = typer.Option(  # noqa: ARG001 -- its callback has answered
+    version: bool = typer.Option(
         False, "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
     ),
-    debug: bool = typer.Option(  # noqa: ARG001 -- read before parsing, so that it holds anywhere
-        False, "--debug", help="Show the traceback of an error. May stand anywhere."
-    ),
+    debug: bool = typer.Option(False, "--debug", help="Show the traceback of an error. May stand anywhere."),
 ) -> None:
     """Options that stand before the command."""
