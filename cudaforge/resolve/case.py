@@ -1,0 +1,81 @@
+"""One image's question with its rules bound: solved under all wishes or under some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cudaforge.declaration.model import Wishes
+from cudaforge.matrix.tables import Matrix
+from cudaforge.resolve.policy import criteria
+from cudaforge.resolve.question import Question, ask
+from cudaforge.resolve.rules import bounds
+from cudaforge.resolve.rules.scene import Bound, Scene
+from cudaforge.resolve.solver import Criterion, Domains, Network, Restriction
+from cudaforge.resolve.tables import Tables, tables_of
+
+
+class Case:
+    """What one image asks, ready to be solved as often as an explanation needs."""
+
+    def __init__(self, question: Question, tables: Tables, host_os: str | None = None) -> None:
+        self.question = question
+        self.host_os = host_os
+        cpu = next((item.bit for item in question.items if item.word == "cuda=none"), 0)
+        self.scene = Scene(
+            question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
+        )
+        self.bounds: tuple[Bound, ...] = bounds(self.scene)
+        self.criteria: tuple[Criterion, ...] = criteria(self.scene)
+        self.everything: Domains = (
+            (1 << len(tables.cuda)) - 1,
+            (1 << len(tables.cudnn)) - 1,
+            (1 << len(tables.environments)) - 1,
+            *(table.everything for table in self.scene.frameworks),
+        )
+
+    def active(self, wished: int) -> tuple[Bound, ...]:
+        """The bounds that hold while the wishes of these bits do."""
+        return tuple(
+            bound
+            for bound in self.bounds
+            if bound.needs & ~wished == 0 and (bound.unless == 0 or bound.unless & wished == 0)
+        )
+
+    def network(self, wished: int) -> Network:
+        """The constraints under these wishes."""
+        return Network(self.everything, [bound.constraint for bound in self.active(wished)])
+
+    def best(self, wished: int) -> Domains | None:
+        """The best answer under these wishes."""
+        return self.network(wished).best(self.criteria)
+
+    def has_answer(self, wished: int) -> bool:
+        """Whether an answer exists under these wishes."""
+        return self.network(wished).best(()) is not None
+
+    def answers(self) -> Iterator[Domains]:
+        """All answers under all wishes, best first."""
+        return self.network(self.question.all_bits).answers(self.criteria)
+
+    def restricted(self, bounds_: tuple[Bound, ...]) -> Domains:
+        """The domains that the restrictions among the bounds leave."""
+        domains = list(self.everything)
+        for bound in bounds_:
+            if isinstance(bound.constraint, Restriction):
+                domains[bound.constraint.variable] &= bound.constraint.mask
+        return tuple(domains)
+
+
+def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
+    """The case of one image. Raises InputError as `ask` does."""
+    question = ask(wishes, matrix, host_os=host_os)
+    tables = tables_of(matrix) if question.own is None else Tables(matrix, question.own)
+    return Case(question, tables, host_os)
+
+
+def reopened(case: Case, wishes: Wishes, *, host_os: str | None = None) -> Case:
+    """The case of other wishes on the same tables where those still fit."""
+    question = ask(wishes, case.scene.tables.matrix, host_os=host_os)
+    if question.own == case.question.own:
+        return Case(question, case.scene.tables, host_os)
+    return open_case(wishes, case.scene.tables.matrix, host_os=host_os)

@@ -1,0 +1,88 @@
+"""Why there is no answer: a minimal set of wishes that collide, and the rules and facts behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cudaforge.resolve.case import Case
+from cudaforge.resolve.model import Conflict
+from cudaforge.resolve.question import Item
+from cudaforge.resolve.reasons import reasons
+from cudaforge.resolve.repairs import repairs
+from cudaforge.resolve.rules.scene import Bound
+from cudaforge.resolve.solver import Network, Restriction
+
+# A core keeps what is tried last: the wishes that people think of first.
+_EXPENDABLE = (
+    "flavor",
+    "python_provider",
+    "platforms",
+    "cuda_provider",
+    "toolkit",
+    "build",
+    "cudnn",
+    "os",
+    "base",
+    "python",
+    "driver",
+    "gpus",
+    "cuda",
+    "framework",
+)
+
+
+def explain(case: Case) -> Conflict:
+    """The conflict of a case that has no answer."""
+    core = minimal_core(case)
+    culprits = minimal_bounds(case, core)
+    items = [item for item in case.question.items if item.bit & core]
+    shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]
+    return Conflict(
+        core=tuple(item.word for item in shown),
+        keys=tuple(dict.fromkeys(item.key for item in shown)),
+        reasons=reasons(case, culprits, core),
+        fixes=repairs(case, core, culprits),
+    )
+
+
+def _has_version(case: Case, presence: Item, items: Sequence[Item]) -> bool:
+    position = presence.bit.bit_length() - 1
+    return any(item.bit == case.question.version_bit(position) for item in items)
+
+
+def minimal_core(case: Case) -> int:
+    """Wishes that have no answer together, but have one as soon as any one of them is dropped."""
+    core = _smallest_contradiction(case)
+    order = sorted(
+        case.question.items,
+        key=lambda item: (item.is_presence, _EXPENDABLE.index(item.key)),
+    )
+    # Dropping a wish can bring a default back, so one pass may leave a wish that later proves needless.
+    while True:
+        before = core
+        for item in order:
+            if item.bit & core and not case.has_answer(core & ~item.bit):
+                core &= ~item.bit
+        if core == before:
+            return core
+
+
+def _smallest_contradiction(case: Case) -> int:
+    """A wish that nothing can meet is the whole conflict; else start from all wishes."""
+    wished = case.question.all_bits
+    for bound in case.active(wished):
+        is_hopeless = isinstance(bound.constraint, Restriction) and not bound.constraint.mask
+        if is_hopeless and not case.has_answer(bound.needs):
+            return bound.needs
+    return wished
+
+
+def minimal_bounds(case: Case, core: int) -> tuple[Bound, ...]:
+    """The bounds without any one of which the core would have an answer."""
+    kept = list(case.active(core))
+    for bound in sorted(kept, key=lambda one: one.needs != 0):
+        without = [one for one in kept if one is not bound]
+        network = Network(case.everything, [one.constraint for one in without])
+        if network.best(()) is None:
+            kept = without
+    return tuple(kept)

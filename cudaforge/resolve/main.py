@@ -1,0 +1,102 @@
+"""The stage's functions: one image, all images of a declaration, alternatives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from cudaforge.declaration.model import Declaration, Wishes
+from cudaforge.errors import InputError, Problem
+from cudaforge.matrix.tables import Matrix
+from cudaforge.resolve.answer import picked, resolution
+from cudaforge.resolve.case import Case, open_case
+from cudaforge.resolve.choices import choices
+from cudaforge.resolve.conflict import explain
+from cudaforge.resolve.model import Answer, Resolution
+from cudaforge.resolve.solver import Domains
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAnswer:
+    """What one image of a declaration gets."""
+
+    name: str
+    answer: Answer
+
+
+def resolve(wishes: Wishes, matrix: Matrix, *, name: str = "image", host_os: str | None = None) -> Answer:
+    """The best set of versions that agree with the wishes and with each other, or the conflict.
+
+    `host_os` is the id of the host's system, which `base = "bootstrap:host"` means. `name` only labels
+    errors. Raises InputError for names that are not known (`Problem.where.key` is the wish's key) and
+    for a base of the user's own that the wishes do not describe.
+    """
+    try:
+        case = open_case(wishes, matrix, host_os=host_os)
+    except InputError as error:
+        raise InputError(_labelled(problem, name) for problem in error.problems) from None
+    return _answer(case)
+
+
+def resolve_all(
+    declaration: Declaration, matrix: Matrix, *, host_os: str | None = None
+) -> tuple[ImageAnswer, ...]:
+    """The answer of every image, in the declaration's order. Images with the same wishes share the work.
+
+    Raises InputError with the problems of all images at once; `Problem.where.key` is the full dotted key.
+    """
+    problems: list[Problem] = []
+    answers: list[ImageAnswer] = []
+    known: dict[str, Answer] = {}
+    for image in declaration.images:
+        identity = repr(image.wishes)
+        try:
+            if identity not in known:
+                known[identity] = _answer(open_case(image.wishes, matrix, host_os=host_os))
+            answers.append(ImageAnswer(name=image.name, answer=known[identity]))
+        except InputError as error:
+            problems += [_keyed(problem, image.key) for problem in error.problems]
+    if problems:
+        raise InputError(tuple(dict.fromkeys(problems)))
+    return tuple(answers)
+
+
+def alternatives(
+    wishes: Wishes, matrix: Matrix, *, limit: int, host_os: str | None = None
+) -> Iterator[Resolution]:
+    """Up to `limit` answers, best first, each another choice of framework builds, CUDA, cuDNN or Python."""
+    case = open_case(wishes, matrix, host_os=host_os)
+    seen: set[tuple[object, ...]] = set()
+    for domains in case.answers():
+        rows = picked(case, domains)
+        identity = (rows.builds, rows.cuda, rows.cudnn, rows.environment.python)
+        key = tuple(
+            id(part) if not isinstance(part, tuple) else tuple(map(id, part)) for part in identity[:3]
+        )
+        key = (*key, identity[3])
+        if key in seen:
+            continue
+        seen.add(key)
+        yield _resolution(case, domains)
+        if len(seen) == limit:
+            return
+
+
+def _answer(case: Case) -> Answer:
+    domains = case.best(case.question.all_bits)
+    return explain(case) if domains is None else _resolution(case, domains)
+
+
+def _resolution(case: Case, domains: Domains) -> Resolution:
+    answer = resolution(case, domains)
+    return replace(answer, choices=choices(case, picked(case, domains), answer))
+
+
+def _labelled(problem: Problem, name: str) -> Problem:
+    return replace(problem, what=f"{name}: {problem.what}") if name != "image" else problem
+
+
+def _keyed(problem: Problem, key: str) -> Problem:
+    if problem.where is None:
+        return problem
+    return replace(problem, where=replace(problem.where, key=f"{key}.{problem.where.key}"))

@@ -1,0 +1,188 @@
+"""Finite domains as bit masks: propagation to arc consistency and best-first search.
+
+Knows nothing of frameworks or CUDA. Bit *i* of a domain stands for value *i* of its variable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+Domains = tuple[int, ...]
+Blocks = tuple[tuple[int, int], ...]
+"""A binary relation: left values that behave alike, and the right values that go with them.
+Each left value stands in at most one block; a left value in none goes with nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restriction:
+    """The variable keeps only the values of the mask."""
+
+    variable: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """The two variables take only pairs that the blocks allow."""
+
+    left: int
+    right: int
+    blocks: Blocks
+
+
+@dataclass(frozen=True, slots=True)
+class Exclusion:
+    """The variables never all lie within their masks at once."""
+
+    parts: tuple[tuple[int, int], ...]
+
+
+Constraint = Restriction | Relation | Exclusion
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One field of the policy: classes of a variable's values, best first, covering its domain."""
+
+    field: str
+    variable: int
+    classes: tuple[int, ...]
+
+
+class Network:
+    """Constraints over domains, ready to be propagated and searched."""
+
+    __slots__ = ("_exclusions", "_relations", "_start")
+
+    def __init__(self, domains: Sequence[int], constraints: Sequence[Constraint]) -> None:
+        start = list(domains)
+        self._relations: list[list[tuple[int, Blocks, bool]]] = [[] for _ in domains]
+        self._exclusions: list[Exclusion] = []
+        for constraint in constraints:
+            if isinstance(constraint, Restriction):
+                start[constraint.variable] &= constraint.mask
+            elif isinstance(constraint, Relation):
+                self._relations[constraint.left].append((constraint.right, constraint.blocks, True))
+                self._relations[constraint.right].append((constraint.left, constraint.blocks, False))
+            else:
+                self._exclusions.append(constraint)
+        self._start = tuple(start)
+
+    def propagated(self) -> Domains | None:
+        """The domains without values that cannot be part of an answer as far as propagation sees;
+        None if some domain runs empty."""
+        if not all(self._start):
+            return None
+        return self._propagate(list(self._start), (1 << len(self._start)) - 1)
+
+    def _propagate(self, domains: list[int], changed: int) -> Domains | None:
+        while True:
+            while changed:
+                low = changed & -changed
+                changed ^= low
+                source = low.bit_length() - 1
+                domain = domains[source]
+                for target, blocks, is_forward in self._relations[source]:
+                    kept = _image(blocks, domain) if is_forward else _preimage(blocks, domain)
+                    kept &= domains[target]
+                    if kept != domains[target]:
+                        if not kept:
+                            return None
+                        domains[target] = kept
+                        changed |= 1 << target
+            changed = self._exclude(domains)
+            if changed < 0:
+                return None
+            if not changed:
+                return tuple(domains)
+
+    def _exclude(self, domains: list[int]) -> int:
+        """Apply exclusions of which all parts but one are certain. Negative if a domain ran empty."""
+        changed = 0
+        for exclusion in self._exclusions:
+            open_parts = [part for part in exclusion.parts if domains[part[0]] & ~part[1]]
+            if not open_parts:
+                return -1
+            if len(open_parts) == 1:
+                variable, mask = open_parts[0]
+                if domains[variable] & mask:
+                    domains[variable] &= ~mask
+                    changed |= 1 << variable
+        return changed
+
+    def answers(self, criteria: Sequence[Criterion]) -> Iterator[Domains]:
+        """Every answer (one value per variable), best first: an answer that is better in an earlier
+        criterion comes before one that is better in a later one only."""
+        domains = self.propagated()
+        if domains is not None:
+            yield from self._search(domains, criteria, 0)
+
+    def best(self, criteria: Sequence[Criterion]) -> Domains | None:
+        """The first of the answers, or None."""
+        return next(self.answers(criteria), None)
+
+    def _search(self, domains: Domains, criteria: Sequence[Criterion], level: int) -> Iterator[Domains]:
+        while level < len(criteria) and _is_single(domains[criteria[level].variable]):
+            level += 1
+        if level == len(criteria):
+            yield from self._enumerate(domains)
+            return
+        criterion = criteria[level]
+        domain = domains[criterion.variable]
+        for values in criterion.classes:
+            part = domain & values
+            if part == domain:
+                yield from self._search(domains, criteria, level + 1)
+                return
+            if part:
+                narrowed = self._narrow(domains, criterion.variable, part)
+                if narrowed is not None:
+                    yield from self._search(narrowed, criteria, level + 1)
+
+    def _enumerate(self, domains: Domains) -> Iterator[Domains]:
+        """The answers that no criterion tells apart, lowest value first."""
+        variable = next((one for one, domain in enumerate(domains) if not _is_single(domain)), None)
+        if variable is None:
+            yield domains
+            return
+        domain = domains[variable]
+        while domain:
+            low = domain & -domain
+            domain ^= low
+            narrowed = self._narrow(domains, variable, low)
+            if narrowed is not None:
+                yield from self._enumerate(narrowed)
+
+    def _narrow(self, domains: Domains, variable: int, part: int) -> Domains | None:
+        copy = list(domains)
+        copy[variable] = part
+        return self._propagate(copy, 1 << variable)
+
+
+def _is_single(domain: int) -> bool:
+    return domain & (domain - 1) == 0
+
+
+def _image(blocks: Blocks, domain: int) -> int:
+    kept = 0
+    for left, right in blocks:
+        if left & domain:
+            kept |= right
+    return kept
+
+
+def _preimage(blocks: Blocks, domain: int) -> int:
+    kept = 0
+    for left, right in blocks:
+        if right & domain:
+            kept |= left
+    return kept
+
+
+def indexes(mask: int) -> Iterator[int]:
+    """The values of a mask, lowest first."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
