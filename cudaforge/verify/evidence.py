@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 SCHEMA = 1
 TAG = "cudaforge-probe"
+_HUGE = 2**63
 _LINE_LIMIT = 2 * 1024 * 1024
 
 
@@ -38,9 +40,11 @@ class Fact:
 
     @property
     def number(self) -> float | None:
-        """The value, if it is a number."""
-        is_number = isinstance(self.value, (int, float)) and not isinstance(self.value, bool)
-        return self.value if is_number else None  # type: ignore[return-value]  # narrowed one line above
+        """The value, if it is a finite number of a size that occurs."""
+        value = self.value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not -_HUGE < value < _HUGE:
+            return None
+        return value
 
     @property
     def texts(self) -> Mapping[str, str]:
@@ -129,12 +133,22 @@ def parse_output(output: str, nonce: str) -> Report:
     if len(lines[0]) > _LINE_LIMIT:
         raise NoResult("its result is too long to be the probe's")
     try:
-        facts = Fact(json.loads(lines[0].removeprefix(prefix)))
+        # Not-a-number and infinity, which JSON does not have, are read as missing.
+        facts = Fact(json.loads(lines[0].removeprefix(prefix), parse_constant=_missing, parse_float=_finite))
     except (ValueError, RecursionError):
         raise NoResult("its result is damaged") from None
     if facts["schema"].number != SCHEMA or not isinstance(facts.value, dict):
         raise NoResult("its result is not of this probe")
     return _report(facts, facts.value)
+
+
+def _missing(constant: str) -> None:
+    del constant
+
+
+def _finite(text: str) -> float | None:
+    value = float(text)
+    return value if math.isfinite(value) else None
 
 
 def _report(facts: Fact, raw: Mapping[str, object]) -> Report:

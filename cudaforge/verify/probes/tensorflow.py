@@ -70,7 +70,7 @@ def train(tensorflow: ModuleType, samples: Samples, device: str, steps: int, see
 
 
 def _seed(tensorflow: ModuleType, seed: int) -> None:
-    """Keras takes the seeds of its initial weights from Python's generator, its newer releases from their own."""
+    """Keras seeds its initial weights from Python's generator, in its newer releases from its own."""
     random.seed(seed)
     tensorflow.random.set_seed(seed)
     with contextlib.suppress(ImportError, AttributeError):
