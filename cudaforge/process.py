@@ -99,6 +99,24 @@ def stream(
     return child.returncode
 
 
+def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
+    """Run a program on this process's own terminal, for as long as it likes; return its exit status.
+
+    Ctrl-C reaches the program itself, which decides what it means.
+    """
+    try:
+        child = subprocess.Popen(list(argv), env={**os.environ, **env} if env else None)
+    except (FileNotFoundError, PermissionError) as error:
+        raise _cannot_start(argv, error) from None
+    previous = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with child:
+            return child.wait()
+    finally:
+        signal.signal(signal.SIGINT, previous)
+        _end_attached(child)
+
+
 def end_all() -> None:
     """End every program that is still running, for a run that was interrupted."""
     with _running_lock:
@@ -131,9 +149,7 @@ def _child(
             start_new_session=True,
         )
     except (FileNotFoundError, PermissionError) as error:
-        raise ProgramNotFound(
-            Problem(what=f"cannot start {argv[0]}: {error.strerror}", remedy=f"install {argv[0]}")
-        ) from None
+        raise _cannot_start(argv, error) from None
     with _running_lock:
         _running.add(child)
     try:
@@ -145,6 +161,22 @@ def _child(
     finally:
         with _running_lock:
             _running.discard(child)
+
+
+def _end_attached(child: subprocess.Popen[bytes]) -> None:
+    if child.poll() is None:
+        child.terminate()
+        try:
+            child.wait(GRACE_SECONDS)
+        except subprocess.TimeoutExpired:
+            child.kill()
+            child.wait()
+
+
+def _cannot_start(argv: Sequence[str], error: OSError) -> ProgramNotFound:
+    return ProgramNotFound(
+        Problem(what=f"cannot start {argv[0]}: {error.strerror}", remedy=f"install {argv[0]}")
+    )
 
 
 def _end(child: subprocess.Popen[str]) -> None:
