@@ -113,9 +113,10 @@ class _Writer:
             if error.errno in (errno.ELOOP, errno.ENXIO):
                 raise InputError(_no_plain_file(self._directory / path)) from None
             raise
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            os.close(descriptor)
+            raise InputError(_no_plain_file(self._directory / path))
         with os.fdopen(descriptor, "rb") as stream:
-            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise InputError(_no_plain_file(self._directory / path))
             return stream.read(_MAXIMUM_READ).decode("utf-8", "replace")
 
     @contextlib.contextmanager

@@ -14,7 +14,7 @@ from cudaforge.lock.model import (
     OsPackage,
 )
 
-ENTRY = "1" * 64
+ENTRY = "sha256:" + "1" * 64
 CLOSURE = "2" * 64
 BASE_DIGEST = "sha256:" + "3" * 64
 
