@@ -126,6 +126,10 @@ def explain_stage(child: Child, name: str, *, memory_kills: int, limit: int | No
         )
     if child.signal:
         return Cause(text=f"it crashed with {signal_name(child.signal)}: {_last_line(child.output)}")
+    if stage is not None:
+        return Cause(
+            text=f"it ended its process (exit status {child.exit_status}): {_last_line(child.output)}"
+        )
     return Cause(text="an earlier stage failed")
 
 

@@ -75,6 +75,7 @@ class Child:
     """One child of the probe, and how it ended."""
 
     stages: Mapping[str, Stage]
+    exit_status: int | None
     signal: int | None
     stopped: str | None
     """`deadline`, `limit` or `flood` where the probe had to end it."""
@@ -169,9 +170,10 @@ def _report(facts: Fact, raw: Mapping[str, object]) -> Report:
 
 def _child(facts: Fact) -> Child:
     stages = [_stage(stage) for stage in facts["stages"]]
-    signal = facts["signal"].number
+    status, signal = facts["exit_status"].number, facts["signal"].number
     return Child(
         stages={stage.name: stage for stage in stages},
+        exit_status=None if status is None else int(status),
         signal=None if signal is None else int(signal),
         stopped=facts["stopped"].text,
         output=facts["output"].text or "",
