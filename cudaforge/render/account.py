@@ -8,7 +8,7 @@ from dataclasses import dataclass
 DEFAULT_UID = "1000"
 MAXIMUM_ID = 2**32 - 2
 _NAME = "[a-z_][a-z0-9_-]{0,31}"
-_NUMBER = "0|[1-9][0-9]{0,9}"
+_NUMBER = "[0-9]{1,10}"
 _USER = re.compile(
     rf"(?:(?P<name>{_NAME})|(?P<uid>{_NUMBER}))(?::(?:(?P<group>{_NAME})|(?P<gid>{_NUMBER})))?"
 )
@@ -42,11 +42,11 @@ def find_account(user: str) -> Account | None:
     match = _USER.fullmatch(user)
     if match is None:
         raise ValueError(f"{user!r} is not a user")
-    if match["name"] == "root" or match["uid"] == "0":
-        return None
     name = match["name"]
-    uid = match["uid"] or DEFAULT_UID
-    gid = match["gid"] or uid
+    uid = _canonical(match["uid"]) or DEFAULT_UID
+    if name == "root" or uid == "0":
+        return None
+    gid = _canonical(match["gid"]) or uid
     group = match["group"] or match["gid"]
     if name is None:
         owner, known_by = f"{uid}:{group or uid}", f"[^:]*:[^:]*:{uid}"
@@ -62,3 +62,7 @@ def find_account(user: str) -> Account | None:
         takes_over=name is not None,
         renames_group=name is not None and group is None,
     )
+
+
+def _canonical(number: str | None) -> str | None:
+    return number and str(int(number))

@@ -34,8 +34,8 @@ def render_bake(lock: Lock) -> str:
 
 
 def target_name(name: str) -> str:
-    """The bake target of an image: bake takes no dots."""
-    return name.replace(".", "_")
+    """The bake target of an image. Bake takes no dots, and no image's name has two `_` in a row."""
+    return name.replace(".", "__")
 
 
 def _target(image: LockedImage) -> Mapping[str, object]:

@@ -23,15 +23,15 @@ MAXIMUM_STEPS = 100
 MAXIMUM_BYTES = 32_000
 """Of one value. BuildKit refuses lines above 65,535 bytes, and every byte may become two."""
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+_NAME = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
 _ENTRY_DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
-_OS = re.compile(r"[a-z0-9][a-z0-9.-]*")
-_OS_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?:=[A-Za-z0-9][A-Za-z0-9.+:~-]*)?")
+_OS = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_OS_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?:=[A-Za-z0-9.+:~-]+)?")
 _ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
-_SECRET = re.compile(r"(?!cudaforge-)[A-Za-z0-9][A-Za-z0-9._-]*")
+_SECRET = re.compile(r"(?!cudaforge-)[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PYTHON = re.compile(r"\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc)\d+)?t?")
 _TEMPLATE = re.compile(r"[a-z0-9][a-z0-9_-]*")
 _PROVIDERS = ("distro", "image")

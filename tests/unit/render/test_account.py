@@ -33,7 +33,7 @@ def test_what_is_no_user(text):
     assert not is_user(text)
 
 
-@pytest.mark.parametrize("text", ["root", "0", "root:root", "0:0"])
+@pytest.mark.parametrize("text", ["root", "0", "00", "root:root", "0:0"])
 def test_root_needs_no_account(text):
     assert find_account(text) is None
 
@@ -58,7 +58,7 @@ def test_number_gets_a_name_and_leaves_others_alone():
 
 
 def test_groups_are_kept_as_declared():
-    assert find_account("1234:5").gid == "5"
+    assert (find_account("01234:5").uid, find_account("01234:5").gid) == ("1234", "5")
     assert find_account("1234:5").owner == "1234:5"
     assert find_account("app:5").owner == "app:5"
     assert not find_account("app:5").renames_group

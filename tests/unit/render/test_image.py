@@ -340,8 +340,8 @@ def test_bake_file_names_every_image():
     ]
     assert all(is_ours(path, text) for path, text in files.items())
     bake = json.loads(files["docker-bake.json"])
-    assert bake["group"]["default"]["targets"] == ["train", "quick_v2"]
-    target = bake["target"]["quick_v2"]
+    assert bake["group"]["default"]["targets"] == ["train", "quick__v2"]
+    target = bake["target"]["quick__v2"]
     assert target["dockerfile"] == "cwd://quick.v2/Dockerfile"
     assert target["contexts"]["cudaforge-base"].endswith(f"/quick.v2/base@{BASE_DIGEST}")
     assert "id=token" in target["secret"]
