@@ -23,7 +23,6 @@ def test_users(text):
         ":1",
         "a:b:c",
         "4294967295",
-        "01",
         "a" * 33,
         "$USER",
         "a;id",
