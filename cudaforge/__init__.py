@@ -16,16 +16,28 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from cudaforge.pipeline import build, load, lock, render, resolve, verify
+    from cudaforge.pipeline.decide import load, resolve
+    from cudaforge.pipeline.locking import lock
+    from cudaforge.pipeline.make import build, render, verify
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "build", "load", "lock", "render", "resolve", "verify"]
 
 
+_HOMES = {
+    "load": "decide",
+    "resolve": "decide",
+    "lock": "locking",
+    "render": "make",
+    "build": "make",
+    "verify": "make",
+}
+
+
 def __getattr__(name: str) -> object:
     """Load a stage when it is first asked for: importing the package costs nothing."""
-    if name in __all__:
-        import cudaforge.pipeline
+    if name not in _HOMES:
+        raise AttributeError(f"module 'cudaforge' has no attribute {name!r}")
+    from importlib import import_module
 
-        return getattr(cudaforge.pipeline, name)
-    raise AttributeError(f"module 'cudaforge' has no attribute {name!r}")
+    return getattr(import_module(f"cudaforge.pipeline.{_HOMES[name]}"), name)

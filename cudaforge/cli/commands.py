@@ -29,7 +29,6 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     """The application for these arguments: with the one command that they name, or with all."""
     app = typer.Typer(
         name="cudaforge",
-        no_args_is_help=True,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=True,

@@ -14,6 +14,7 @@ from cudaforge.errors import ExitCode
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
+    from cudaforge.resolve import ImageAnswer
 
 
 def resolve(
@@ -26,29 +27,31 @@ def resolve(
     as_json: AsJson = False,
 ) -> int:
     """Pick the best set of versions, or say which wishes collide."""
-    from cudaforge import pipeline
-    from cudaforge.report.answers import answers_json, describe_answers
+    from cudaforge.pipeline import decide
+    from cudaforge.report import answers as report
 
     declaration = _declaration(words, file)
-    answers = pipeline.resolve(declaration, top=top)
+    answers = decide.resolve(declaration)
+    others = decide.alternatives(declaration, limit=top) if top > 1 else ()
+    ranked = {one.name: one.resolutions[1:] for one in others}
     if as_json:
-        write_json({"images": answers_json(answers)})
+        write_json({"images": report.answers_json(answers, ranked)})
     else:
-        write_text(describe_answers(answers))
+        write_text(report.describe_answers(answers, ranked))
     return _exit_code(declaration, answers)
 
 
 def explain(words: Words = None, *, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
     """Say why each value was chosen, and by which fact."""
-    from cudaforge import pipeline
-    from cudaforge.report.answers import explain_answers, explanations_json
+    from cudaforge.pipeline import decide
+    from cudaforge.report import answers as report
 
     declaration = _declaration(words, file)
-    answers = pipeline.resolve(declaration)
+    answers = decide.resolve(declaration)
     if as_json:
-        write_json({"images": explanations_json(answers)})
+        write_json({"images": report.explanations_json(answers)})
     else:
-        write_text(explain_answers(answers))
+        write_text(report.explain_answers(answers))
     return _exit_code(declaration, answers)
 
 
@@ -59,55 +62,51 @@ def lock(
         bool, typer.Option("--check", help="Only say whether the lock is there and up to date.")
     ] = False,
     upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Take the newest packages instead of keeping those locked.")
+        bool, typer.Option("--upgrade", help="Pin everything anew instead of keeping what is locked.")
     ] = False,
     allow_unpinned: AllowUnpinned = False,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
     """Pin bases by digest and wheels by hash."""
-    from cudaforge import pipeline
+    from cudaforge.pipeline import decide, host, locking
     from cudaforge.report.locks import describe_lock, lock_json
 
-    declaration = pipeline.load(file)
+    declaration = decide.load(file)
     if check:
-        locked = pipeline.load_current_lock(declaration)
-        if as_json:
-            write_json(
-                {"lock": str(pipeline.lock_path(declaration)), "stale": [], "images": len(locked.images)}
-            )
-        else:
-            write_text("the lock is up to date")
-        return ExitCode.OK
-    outcome = pipeline.lock(
-        declaration,
-        allow_unpinned=allow_unpinned,
-        offline=offline,
-        upgrade=upgrade,
-        on_note=write_note,
-    )
-    if as_json:
-        write_json(lock_json(outcome))
+        current = decide.load_current_lock(declaration)
+        outcome = locking.LockOutcome(path=host.lock_path(declaration), lock=current, previous=current)
     else:
-        write_text(describe_lock(outcome))
+        outcome = locking.lock(
+            declaration,
+            allow_unpinned=allow_unpinned,
+            offline=offline,
+            upgrade=upgrade,
+            on_note=write_note,
+        )
+    if as_json:
+        write_json(lock_json(outcome.path, outcome.lock, outcome.previous))
+    elif check:
+        write_text("the lock is up to date")
+    else:
+        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous))
     return ExitCode.OK
 
 
 def _declaration(words: Sequence[str] | None, file: Path) -> Declaration:
-    from cudaforge import pipeline
+    """The file, some of its images, or what the words alone say."""
+    from cudaforge.pipeline import decide
 
-    if words and all(_is_name(word) for word in words) and file.exists():
-        declaration = pipeline.load(file)
-        if all(pipeline.has_image(declaration, word) for word in words):
-            return pipeline.only_images(declaration, words)
-    return pipeline.load_words(words) if words else pipeline.load(file)
+    if not words:
+        return decide.load(file)
+    if file.exists() and all(word.replace("-", "").replace(".", "").isalnum() for word in words):
+        declaration = decide.load(file)
+        if all(decide.has_image(declaration, word) for word in words):
+            return decide.only_images(declaration, words)
+    return decide.load_words(words)
 
 
-def _is_name(word: str) -> bool:
-    return not any(character in word for character in "=<>!~")
-
-
-def _exit_code(declaration: Declaration, answers: Sequence[object]) -> int:
-    from cudaforge.pipeline import has_fatal_conflict
+def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer]) -> int:
+    from cudaforge.pipeline.decide import has_fatal_conflict
 
     return ExitCode.NEGATIVE if has_fatal_conflict(declaration, answers) else ExitCode.OK

@@ -9,10 +9,14 @@ import signal
 import sys
 from collections.abc import Iterator, Sequence
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from cudaforge.cli.commands import build_app
 from cudaforge.cli.output import write_error
 from cudaforge.errors import CudaforgeError, ExitCode, InputError, Interrupted, Problem, SurroundingsError
+
+if TYPE_CHECKING:
+    from typer.exceptions import TyperException
 
 DEBUG_FLAG = "--debug"
 
@@ -42,26 +46,23 @@ def run_command_line(arguments: Sequence[str]) -> int:
 
 def _dispatch(arguments: Sequence[str]) -> int:
     import typer
+    import typer.exceptions
 
-    usage_error = typer.BadParameter.__mro__[1]
     app = build_app(arguments)
     try:
-        outcome = app(args=list(arguments), prog_name="cudaforge", standalone_mode=False)
+        outcome = app(args=list(arguments) or ["--help"], prog_name="cudaforge", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
     except typer.Abort:
         raise Interrupted from None
-    except usage_error as error:
-        if type(error).__name__ == "NoArgsIsHelpError":
-            sys.stdout.write(str(error) + "\n")
-            return ExitCode.INPUT
+    except typer.exceptions.TyperException as error:
         raise InputError(_usage_problem(error)) from None
     sys.stdout.flush()
     return int(outcome or ExitCode.OK)
 
 
-def _usage_problem(error: Exception) -> Problem:
-    message = error.format_message() if hasattr(error, "format_message") else str(error)
+def _usage_problem(error: TyperException) -> Problem:
+    message = error.format_message()
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "cudaforge"
     return Problem(what=message.rstrip(".") or "wrong arguments", remedy=f"{command} --help")

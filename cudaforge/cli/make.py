@@ -37,13 +37,23 @@ def render(
     as_json: AsJson = False,
 ) -> int:
     """Write Dockerfiles and docker-bake.json from the lock."""
-    from cudaforge import pipeline
+    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import make as stages
 
-    written = pipeline.render(pipeline.load(file), output, force=force)
+    done = stages.render(decide.load(file), output, force=force)
     if as_json:
-        write_json({"directory": str(output), "files": [str(path) for path in written]})
-    else:
-        write_text("\n".join(f"wrote {output / path}" for path in written))
+        write_json(
+            {
+                "directory": str(output),
+                "written": list(done.written),
+                "unchanged": list(done.unchanged),
+                "removed": list(done.removed),
+            }
+        )
+        return ExitCode.OK
+    lines = [f"wrote {output / path}" for path in done.written]
+    lines += [f"removed {output / path}" for path in done.removed]
+    write_text("\n".join(lines) or f"{output}: nothing changed")
     return ExitCode.OK
 
 
@@ -57,22 +67,23 @@ def build(
     as_json: AsJson = False,
 ) -> int:
     """Build what is locked, several images at once."""
-    from cudaforge import pipeline
     from cudaforge.build.model import result_to_json
+    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import make as stages
     from cudaforge.report.builds import describe_builds
     from cudaforge.report.progress import show_progress
 
-    declaration = pipeline.load(file)
-    locked = pipeline.select(pipeline.load_current_lock(declaration), images or (), maximum=max_images)
+    declaration = decide.load(file)
+    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
     with show_progress() as on_event:
-        results = pipeline.build(
+        results = stages.build(
             locked, declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event
         )
     if as_json:
         write_json({"images": [dict(result_to_json(result)) for result in results]})
     else:
         write_text(describe_builds(results))
-    return ExitCode.OK if pipeline.all_built(results) else ExitCode.NEGATIVE
+    return ExitCode.OK if all(stages.is_built(result) for result in results) else ExitCode.NEGATIVE
 
 
 def verify(
@@ -84,14 +95,16 @@ def verify(
     as_json: AsJson = False,
 ) -> int:
     """Prove each image: versions, GPU, a model trained in it."""
-    from cudaforge import pipeline
-    from cudaforge.report.verdicts import describe_verdicts, verdicts_json
+    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import make as stages
+    from cudaforge.report.verdicts import describe_verdicts
+    from cudaforge.verify import verdict_to_json
 
-    declaration = pipeline.load(file)
-    locked = pipeline.select(pipeline.load_current_lock(declaration), images or (), maximum=max_images)
-    verdicts = pipeline.verify(locked, declaration=declaration, again=again, on_note=write_note)
+    declaration = decide.load(file)
+    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
+    verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
     if as_json:
-        write_json({"images": verdicts_json(verdicts)})
+        write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:
         write_text(describe_verdicts(verdicts))
     return ExitCode.OK if all(verdict.ok for verdict in verdicts) else ExitCode.NEGATIVE
@@ -116,25 +129,28 @@ def up(
     as_json: AsJson = False,
 ) -> int:
     """Resolve, lock, render, build, verify and report."""
-    from cudaforge import pipeline
+    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import make as stages
     from cudaforge.report.locks import describe_changes
     from cudaforge.report.progress import show_progress
     from cudaforge.report.summary import describe_run, run_json
 
-    declaration = pipeline.load(file)
+    declaration = decide.load(file)
     if locked is None:
         locked = os.environ.get("CI", "").lower() == "true"
     if locked:
-        current = pipeline.load_current_lock(declaration)
+        current = decide.load_current_lock(declaration)
     else:
-        outcome = pipeline.lock(
+        from cudaforge.pipeline import locking
+
+        outcome = locking.lock(
             declaration, allow_unpinned=allow_unpinned, offline=offline, upgrade=False, on_note=write_note
         )
-        write_note(describe_changes(outcome))
+        write_note(describe_changes(outcome.lock, outcome.previous))
         current = outcome.lock
     with show_progress() as on_event:
-        run = pipeline.make(
-            pipeline.select(current, images or (), maximum=max_images),
+        run = stages.make(
+            decide.select(current, images or (), maximum=max_images),
             declaration=declaration,
             jobs=jobs,
             no_cache=no_cache,
@@ -143,7 +159,7 @@ def up(
             on_note=write_note,
         )
     if as_json:
-        write_json(run_json(run))
+        write_json(run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
     else:
-        write_text(describe_run(run))
+        write_text(describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
     return ExitCode.OK if run.ok else ExitCode.NEGATIVE

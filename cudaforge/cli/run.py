@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -21,6 +22,12 @@ def run(
     ] = False,
 ) -> int:
     """Run an image with the right GPU flags."""
-    from cudaforge import pipeline
+    from cudaforge.pipeline import decide, make
 
-    return pipeline.run_image(pipeline.load(file), image, tuple(command or ()), with_gpu=not without_gpu)
+    return make.run_image(
+        decide.load(file),
+        image,
+        tuple(command or ()),
+        with_gpu=not without_gpu,
+        is_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
+    )

@@ -22,7 +22,7 @@ def init(
     as_json: AsJson = False,
 ) -> int:
     """Write a starter declaration."""
-    from cudaforge.pipeline import init_project
+    from cudaforge.pipeline.start import init_project
 
     path = init_project(file, framework=framework, force=force)
     if as_json:
@@ -43,7 +43,8 @@ def schema(
     force: Force = False,
 ) -> int:
     """Print the JSON Schema of the declaration, for editors."""
-    from cudaforge.pipeline import declaration_schema, write_schema
+    from cudaforge.declaration import declaration_schema
+    from cudaforge.pipeline.start import write_schema
 
     if output is None:
         write_text(json.dumps(declaration_schema(), indent=2))

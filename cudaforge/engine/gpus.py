@@ -108,3 +108,17 @@ def _read_capped(file: Path) -> str:
             return opened.read(_SPEC_LIMIT).decode("utf-8", errors="replace")
     except OSError:
         return ""
+
+
+def gpu_flags(offer: GpuOffer) -> tuple[str, ...]:
+    """What `docker run` takes to give all GPUs of the offer to a container; nothing for no offer."""
+    request = offer.request
+    if request is None:
+        return ()
+    match request.method:
+        case GpuMethod.CDI:
+            return tuple(flag for device in request.devices for flag in ("--device", device))
+        case GpuMethod.RUNTIME:
+            return ("--runtime", RUNTIME_NAME, "--env", f"NVIDIA_VISIBLE_DEVICES={','.join(request.devices)}")
+        case GpuMethod.DEVICE_REQUEST:
+            return ("--gpus", ",".join(request.devices))

@@ -74,12 +74,13 @@ def ignore_path(name: str) -> str:
 
 def _render(template: str, image: LockedImage, context: Mapping[str, object], path: str) -> str:
     mark = describe_mark(f"lock entry {image.digest}")
-    text = _environment().get_template(template).render(context)
+    text = template_environment().get_template(template).render(context)
     return seal(path, f"# {mark}\n# Change the declaration instead of this file.\n{text}")
 
 
 @lru_cache(maxsize=1)
-def _environment() -> jinja2.Environment:
+def template_environment() -> jinja2.Environment:
+    """Where templates come from, and how they quote. Made once."""
     import jinja2
 
     environment = jinja2.Environment(

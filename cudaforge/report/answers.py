@@ -2,11 +2,65 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
+from cudaforge.matrix.model import Source
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import bytes_text, paragraph
-from cudaforge.resolve.model import Choice, Conflict, Fix, Resolution, Source
+from cudaforge.resolve import Conflict, ImageAnswer, Resolution, answer_to_json
+from cudaforge.resolve.model import Choice, Fix
+
+
+def describe_answers(
+    answers: Sequence[ImageAnswer], others: Mapping[str, Sequence[Resolution]] | None = None
+) -> str:
+    """Every image's answer, and below it the next best ones."""
+    return "\n\n".join(_describe(answer, (others or {}).get(answer.name, ())) for answer in answers)
+
+
+def answers_json(
+    answers: Sequence[ImageAnswer], others: Mapping[str, Sequence[Resolution]] | None = None
+) -> list[dict[str, object]]:
+    """The JSON form of `resolve`."""
+    documents = []
+    for answer in answers:
+        document = answer_to_json(answer.name, answer.answer)
+        if others:
+            document["alternatives"] = [
+                answer_to_json(answer.name, other)["resolution"] for other in others.get(answer.name, ())
+            ]
+        documents.append(document)
+    return documents
+
+
+def explain_answers(answers: Sequence[ImageAnswer]) -> str:
+    """Every image's choices with their reasons, or its conflict."""
+    return "\n\n".join(
+        describe_conflict(answer.name, answer.answer)
+        if isinstance(answer.answer, Conflict)
+        else explain_resolution(answer.name, answer.answer)
+        for answer in answers
+    )
+
+
+def explanations_json(answers: Sequence[ImageAnswer]) -> list[dict[str, object]]:
+    """The JSON form of `explain`: that of `resolve`, with the choices."""
+    documents = []
+    for answer in answers:
+        document = answer_to_json(answer.name, answer.answer)
+        if isinstance(answer.answer, Resolution):
+            document["choices"] = [choice_json(choice) for choice in answer.answer.choices]
+        documents.append(document)
+    return documents
+
+
+def _describe(answer: ImageAnswer, others: Sequence[Resolution]) -> str:
+    if isinstance(answer.answer, Conflict):
+        return describe_conflict(answer.name, answer.answer)
+    ranked = [
+        describe_resolution(f"{answer.name} (choice {rank})", one) for rank, one in enumerate(others, 2)
+    ]
+    return "\n\n".join([describe_resolution(answer.name, answer.answer), *ranked])
 
 
 def describe_resolution(name: str, answer: Resolution) -> str:
@@ -80,8 +134,3 @@ def _cite(source: Source | None) -> str:
 def _fix(fix: Fix) -> str:
     changes = [f"drop {key}" if value is None else f'{key} = "{value}"' for key, value in fix.change.items()]
     return " and ".join(changes) + f"  gives {fix.gives}"
-
-
-def join_descriptions(parts: Sequence[str]) -> str:
-    """Descriptions of several images, a blank line between two."""
-    return "\n\n".join(parts)

@@ -8,8 +8,8 @@ from cudaforge.build.model import BuildResult, BuildState, result_to_json
 from cudaforge.lock.model import DroppedPoint, LockedImage
 from cudaforge.report.builds import describe_failure
 from cudaforge.report.tables import bytes_text, seconds_text, table
-from cudaforge.report.verdicts import describe_troubles, verdicts_json
-from cudaforge.verify.model import Verdict
+from cudaforge.report.verdicts import describe_troubles
+from cudaforge.verify import Verdict, verdict_to_json
 
 _HEADER = ("image", "versions", "base", "size", "build", "verdict")
 
@@ -48,7 +48,7 @@ def run_json(
                 "versions": image_versions(image),
                 "base": {"reference": image.base.reference, "digest": image.base.digest},
                 "build": dict(result_to_json(builds[image.name])),
-                "verdict": verdicts_json([verdicts[image.name]])[0] if image.name in verdicts else None,
+                "verdict": verdict_to_json(verdicts[image.name]) if image.name in verdicts else None,
             }
             for image in images
         ],

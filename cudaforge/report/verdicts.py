@@ -27,33 +27,6 @@ def describe_troubles(verdict: Verdict) -> str:
     return visible("\n".join([f"{verdict.name}: {verdict.summary}", *(_check(check) for check in bad)]))
 
 
-def verdicts_json(verdicts: Sequence[Verdict]) -> list[dict[str, object]]:
-    """The JSON form of `verify`."""
-    return [
-        {
-            "name": verdict.name,
-            "reference": verdict.reference,
-            "image_id": verdict.image_id,
-            "lock_digest": verdict.lock_digest,
-            "ok": verdict.ok,
-            "summary": verdict.summary,
-            "seconds": round(verdict.seconds, 3),
-            "checks": [
-                {
-                    "id": check.id,
-                    "title": check.title,
-                    "state": check.state.value,
-                    "detail": check.detail,
-                    "remedy": check.remedy,
-                }
-                for check in verdict.checks
-            ],
-            "facts": dict(verdict.facts),
-        }
-        for verdict in verdicts
-    ]
-
-
 def _describe(verdict: Verdict) -> str:
     mark = "ok" if verdict.ok else "NOT OK"
     lines = [f"{verdict.name} ({verdict.reference}, {seconds_text(verdict.seconds)})"]

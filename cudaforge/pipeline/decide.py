@@ -1,0 +1,175 @@
+"""From words to a lock: the stages that decide, given what they need from outside."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cudaforge.declaration import declaration_from_words, declaration_schema, load_declaration, locate
+from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
+from cudaforge.lock.model import Lock
+from cudaforge.lock.store import read_lock, require_current
+from cudaforge.matrix import Matrix, load_matrix
+from cudaforge.pipeline.host import find_host_os, lock_path
+from cudaforge.resolve import ImageAnswer, Resolution, resolve_all
+from cudaforge.resolve import alternatives as find_alternatives
+from cudaforge.resolve.model import Conflict
+
+__all__ = ["declaration_schema"]
+
+Note = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alternatives:
+    """The best answers of one image, in order; none where its wishes collide."""
+
+    name: str
+    resolutions: tuple[Resolution, ...]
+
+
+def load(path: Path | str = "cudaforge.toml") -> Declaration:
+    """Read a declaration file. Raises InputError with every mistake in it."""
+    return load_declaration(Path(path))
+
+
+def load_words(words: Sequence[str]) -> Declaration:
+    """Read ad-hoc words (`pytorch==2.8.*`, `gpu=RTX 5090`) as a declaration of one image."""
+    return declaration_from_words(words, root=Path())
+
+
+def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
+    """The best set of versions for every image, or which of its wishes collide.
+
+    Raises InputError for names that the matrix does not know.
+    """
+    with _located(declaration):
+        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os())
+
+
+def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
+    """Up to `limit` answers for every image, best first."""
+    matrix = matrix_of(declaration)
+    host_os = find_host_os()
+    with _located(declaration):
+        return tuple(
+            Alternatives(
+                name=image.name,
+                resolutions=tuple(find_alternatives(image.wishes, matrix, limit=limit, host_os=host_os)),
+            )
+            for image in declaration.images
+        )
+
+
+def has_fatal_conflict(declaration: Declaration, answers: Sequence[ImageAnswer]) -> bool:
+    """Whether an image without an answer makes the whole answer a no."""
+    return any(True for _ in _fatal(declaration, answers))
+
+
+def require_answers(declaration: Declaration, answers: Sequence[ImageAnswer]) -> None:
+    """Raise NegativeAnswer with every conflict that an image does not allow to be skipped."""
+    problems = [
+        _conflict_problem(declaration, image, conflict) for image, conflict in _fatal(declaration, answers)
+    ]
+    if problems:
+        raise NegativeAnswer(problems)
+
+
+def only_images(declaration: Declaration, names: Sequence[str]) -> Declaration:
+    """The declaration with these images alone: by point name, or by the image whose points are meant."""
+    return replace(
+        declaration,
+        images=tuple(image for image in declaration.images if image.name in names or image.image in names),
+    )
+
+
+def has_image(declaration: Declaration, name: str) -> bool:
+    """Whether `name` is an image of the declaration, or a point of one."""
+    return any(name in (image.name, image.image) for image in declaration.images)
+
+
+def load_current_lock(declaration: Declaration) -> Lock:
+    """The declaration's lock. Raises NegativeAnswer where it is missing, damaged or stale."""
+    path = lock_path(declaration)
+    lock = read_lock(path)
+    require_current(lock, declaration, path)
+    return lock
+
+
+def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
+    """The lock with the images of these names alone; all for no names.
+
+    Raises InputError for a name that the lock does not have, and for more images than `maximum`.
+    """
+    known = {name for image in lock.images for name in (image.name, image.image)}
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise InputError(
+            Problem(
+                what=f"there is no image {name!r}",
+                where=Location(file="command line"),
+                remedy="known: " + ", ".join(image.name for image in lock.images),
+            )
+            for name in unknown
+        )
+    images = tuple(image for image in lock.images if not names or {image.name, image.image} & set(names))
+    if len(images) > maximum:
+        raise InputError(
+            Problem(
+                what=f"that makes {len(images)} images, more than {maximum}",
+                remedy=f"name the images, or allow it with --max-images {len(images)}",
+            )
+        )
+    return replace(lock, images=images, dropped=() if names else lock.dropped)
+
+
+def matrix_of(declaration: Declaration) -> Matrix:
+    """The facts that the declaration is judged by: this installation's, with its overlays."""
+    return load_matrix(overlays=declaration.overlays)
+
+
+@contextlib.contextmanager
+def _located(declaration: Declaration) -> Iterator[None]:
+    """Add file and line to the keys that a deciding stage names."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(_place(declaration, problem) for problem in error.problems) from None
+
+
+def _place(declaration: Declaration, problem: Problem) -> Problem:
+    if problem.where is None or problem.where.key is None or problem.where.line is not None:
+        return problem
+    return replace(problem, where=locate(declaration, problem.where.key))
+
+
+def _fatal(
+    declaration: Declaration, answers: Sequence[ImageAnswer]
+) -> list[tuple[ImageDeclaration, Conflict]]:
+    images = {image.name: image for image in declaration.images}
+    return [
+        (images[answer.name], answer.answer)
+        for answer in answers
+        if isinstance(answer.answer, Conflict) and images[answer.name].on_conflict is OnConflict.ERROR
+    ]
+
+
+def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflict: Conflict) -> Problem:
+    fixes = [
+        " and ".join(
+            f"drop {key}" if value is None else f'{key} = "{value}"' for key, value in fix.change.items()
+        )
+        + f" (gives {fix.gives})"
+        for fix in conflict.fixes
+    ]
+    verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
+    key = f"{image.key}.{conflict.keys[0]}" if conflict.keys else image.key
+    return Problem(
+        what=f"{image.name}: {' and '.join(conflict.core)} {verb}",
+        where=locate(declaration, key),
+        because=tuple(reason.text for reason in conflict.reasons),
+        remedy="\nor ".join(fixes) or None,
+    )

@@ -1,0 +1,216 @@
+"""From a lock to proven images: the stages that make, and what is kept of each run."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cudaforge.build.model import BuildEvent, BuildResult, BuildState
+from cudaforge.declaration.model import Declaration
+from cudaforge.errors import InputError, Problem
+from cudaforge.files import write_atomically
+from cudaforge.lock.model import Lock, LockedImage
+from cudaforge.pipeline.decide import Note, load_current_lock
+from cudaforge.pipeline.host import ignore, state_directory
+from cudaforge.verify.model import Verdict
+
+if TYPE_CHECKING:
+    from cudaforge.engine import Engine
+    from cudaforge.render.model import Written
+
+_MOST_VERIFICATIONS = 2
+_OnEvent = Callable[[BuildEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What one `up` did: every image's build, and the verdict of those that were built."""
+
+    lock: Lock
+    builds: Mapping[str, BuildResult]
+    verdicts: Mapping[str, Verdict]
+
+    @property
+    def ok(self) -> bool:
+        """Whether every image was built and proven."""
+        return all(image.name in self.verdicts and self.verdicts[image.name].ok for image in self.lock.images)
+
+
+def render(declaration: Declaration, directory: Path | str, *, force: bool = False) -> Written:
+    """Write the Dockerfiles of the declaration's lock. Raises NegativeAnswer for a stale lock."""
+    from cudaforge.render import render_lock, write_rendered
+
+    return write_rendered(render_lock(load_current_lock(declaration)), Path(directory), force=force)
+
+
+def build(
+    lock: Lock,
+    *,
+    declaration: Declaration,
+    jobs: int | None = None,
+    no_cache: bool = False,
+    on_event: _OnEvent = ignore,
+) -> tuple[BuildResult, ...]:
+    """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail."""
+    from cudaforge.engine import connect
+
+    return _build(lock, connect(), declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event)
+
+
+def verify(
+    lock: Lock, *, declaration: Declaration, again: bool = False, on_note: Note = ignore
+) -> tuple[Verdict, ...]:
+    """Prove the lock's images. A good verdict of an unchanged image is kept, unless `again`."""
+    from cudaforge.engine import connect
+
+    return _verify(lock, connect(), declaration=declaration, again=again, on_note=on_note)
+
+
+def make(
+    lock: Lock,
+    *,
+    declaration: Declaration,
+    jobs: int | None = None,
+    no_cache: bool = False,
+    again: bool = False,
+    on_event: _OnEvent = ignore,
+    on_note: Note = ignore,
+) -> Run:
+    """Build the lock's images and prove those that were built; the results are kept as JSON."""
+    from cudaforge.engine import connect
+    from cudaforge.report.summary import run_json
+
+    engine = connect()
+    results = _build(lock, engine, declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event)
+    builds = {result.name: result for result in results}
+    built = tuple(image for image in lock.images if is_built(builds[image.name]))
+    verdicts = _verify(
+        Lock(
+            project=lock.project,
+            declaration=lock.declaration,
+            matrix=lock.matrix,
+            tools=lock.tools,
+            images=built,
+        ),
+        engine,
+        declaration=declaration,
+        again=again,
+        on_note=on_note,
+    )
+    run = Run(lock=lock, builds=builds, verdicts={verdict.name: verdict for verdict in verdicts})
+    document = {"schema": 1, **run_json(lock.images, run.builds, run.verdicts, lock.dropped)}
+    write_atomically(
+        state_directory(declaration) / "results.json",
+        json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+    )
+    return run
+
+
+def is_built(result: BuildResult) -> bool:
+    """Whether the image is there."""
+    return result.state in (BuildState.BUILT, BuildState.CACHED)
+
+
+def run_image(
+    declaration: Declaration, name: str, command: tuple[str, ...], *, with_gpu: bool, is_terminal: bool
+) -> int:
+    """Run a command in a built image, on this terminal, with GPUs where the engine offers some.
+
+    Returns the command's exit status. Raises InputError for an image that is not in the lock or not
+    built yet.
+    """
+    from cudaforge import process
+    from cudaforge.engine import connect
+    from cudaforge.engine.gpus import gpu_flags
+
+    lock = load_current_lock(declaration)
+    image = next((image for image in lock.images if image.name == name), None)
+    if image is None:
+        known = ", ".join(image.name for image in lock.images)
+        raise InputError(Problem(what=f"there is no image {name!r}", remedy=f"known: {known}"))
+    engine = connect()
+    if engine.find_image(image.tags[0]) is None:
+        raise InputError(Problem(what=f"{image.tags[0]} is not built yet", remedy=f"cudaforge build {name}"))
+    flags = gpu_flags(engine.gpu_offer()) if with_gpu and image.cuda is not None else ()
+    terminal = ("--interactive", "--tty") if is_terminal else ("--interactive",)
+    return process.run_attached(
+        ("docker", "run", "--rm", *terminal, *flags, image.tags[0], *command), env=engine.cli_env
+    )
+
+
+def _build(
+    lock: Lock,
+    engine: Engine,
+    *,
+    declaration: Declaration,
+    jobs: int | None,
+    no_cache: bool,
+    on_event: _OnEvent,
+) -> tuple[BuildResult, ...]:
+    from cudaforge.build import build_images
+    from cudaforge.pipeline.bases import assemble_locked_base
+    from cudaforge.pipeline.outside import site
+
+    return build_images(
+        lock.images,
+        engine=engine,
+        site=site(declaration),
+        root=declaration.root,
+        state=state_directory(declaration),
+        jobs=jobs,
+        no_cache=no_cache,
+        on_event=on_event,
+        base_provider=lambda image: assemble_locked_base(image.base, platform=image.platforms[0]),
+    )
+
+
+def _verify(
+    lock: Lock, engine: Engine, *, declaration: Declaration, again: bool, on_note: Note
+) -> tuple[Verdict, ...]:
+    from cudaforge.verify import VerifyEvent, VerifyJob, VerifyPhase, verify_images
+
+    kept = {} if again else {image.name: _find_verdict(image, engine, declaration) for image in lock.images}
+    waiting = [image for image in lock.images if kept.get(image.name) is None]
+
+    def say(event: VerifyEvent) -> None:
+        word = "verifying" if event.phase is VerifyPhase.STARTED else event.phase.value
+        on_note(f"{event.name}: {word}: {event.text}")
+
+    found = verify_images(
+        [VerifyJob(image=image, reference=image.tags[0]) for image in waiting],
+        engine=engine,
+        on_event=say,
+        parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
+    )
+    for verdict in found:
+        _save_verdict(verdict, declaration)
+    by_name = {verdict.name: verdict for verdict in found}
+    return tuple(kept.get(image.name) or by_name[image.name] for image in lock.images)
+
+
+def _find_verdict(image: LockedImage, engine: Engine, declaration: Declaration) -> Verdict | None:
+    from cudaforge.verify import reuse_key, reuse_verdict
+
+    facts = engine.find_image(image.tags[0])
+    if facts is None:
+        return None
+    try:
+        saved = json.loads(_verdict_file(image.name, declaration).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return reuse_verdict(saved, key=reuse_key(image, image_id=facts.id, offer=engine.gpu_offer()))
+
+
+def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:
+    from cudaforge.verify import verdict_to_json
+
+    text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
+    write_atomically(_verdict_file(verdict.name, declaration), text)
+
+
+def _verdict_file(name: str, declaration: Declaration) -> Path:
+    return state_directory(declaration) / "verdicts" / f"{name}.json"
