@@ -1,11 +1,15 @@
-"""Where `matrices/` and `templates/` are: beside the package in a checkout or an editable
-install, inside it in a wheel."""
+"""Where the files are that are not Python: the matrices and the Dockerfile templates.
+
+In a checkout, and in an editable install of one, `matrices/` and `templates/` stand beside the
+package and are the ones to edit. An installed package carries them below `_data/`.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parent
+_INSTALLED = _PACKAGE / "_data"
 
 
 def find_resource(name: str) -> Path:
@@ -13,17 +17,22 @@ def find_resource(name: str) -> Path:
 
     Raises FileNotFoundError for an installation that was taken apart.
     """
-    for root in (_PACKAGE.parent, _PACKAGE / "_data"):
-        if (root / name).is_dir() and (root == _PACKAGE / "_data" or is_checkout()):
-            return root / name
-    raise FileNotFoundError(f"cudaforge is installed without its {name}/ directory")
+    directory = (_PACKAGE.parent if is_checkout() else _INSTALLED) / name
+    if not directory.is_dir():
+        raise FileNotFoundError(
+            f"cudaforge is installed without its {name}/ directory: {directory} is not there"
+        )
+    return directory
 
 
 def is_checkout() -> bool:
     """Whether the package runs from its own source tree."""
-    return (_PACKAGE.parent / "pyproject.toml").is_file() and (_PACKAGE.parent / "matrices").is_dir()
+    root = _PACKAGE.parent
+    return (
+        (root / "pyproject.toml").is_file() and (root / "matrices").is_dir() and (root / "templates").is_dir()
+    )
 
 
 def compiled_matrix() -> Path:
     """The compiled matrix: made by the build hook, in a checkout renewed when a TOML is newer."""
-    return _PACKAGE / "_data" / "matrix.json"
+    return _INSTALLED / "matrix.jsonl"

@@ -1,11 +1,35 @@
-"""Getting the matrix of this installation."""
+"""Getting the matrix of this installation, and laying overlays on it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from cudaforge import resources
+from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.matrix.findings import FactsError, Finding
+from cudaforge.matrix.model import (
+    BaseImage,
+    Broken,
+    CudaRelease,
+    CudnnRelease,
+    DriverBranch,
+    Framework,
+    FrameworkBuild,
+    Gpu,
+    OperatingSystem,
+    PackageIndex,
+)
+from cudaforge.matrix.overlay import Overlay, read_overlay
+from cudaforge.matrix.rows import Raw, key_of, read_rows, section_name
 from cudaforge.matrix.tables import Matrix
+
+_FORMAT = 1
+_Row = TypeVar("_Row")
 
 
 def load_matrix(*, overlays: Sequence[Path] = ()) -> Matrix:
@@ -13,4 +37,177 @@ def load_matrix(*, overlays: Sequence[Path] = ()) -> Matrix:
 
     Raises InputError for a malformed overlay and SurroundingsError for a broken installation.
     """
-    raise NotImplementedError(overlays)
+    rows = CompiledRows(_compiled())
+    if overlays:
+        rows.lay_on([read_overlay(path) for path in overlays])
+    return Matrix(rows)
+
+
+def matrix_from_directory(directory: Path) -> Matrix:
+    """The facts of a directory of TOML files, whatever this installation has.
+
+    Raises FactsError when they cannot be used.
+    """
+    from cudaforge.matrix.compile import compile_matrix
+
+    return Matrix(CompiledRows(compile_matrix(directory)))
+
+
+class CompiledRows:
+    """Rows out of the compiled form. A section is parsed when it is first asked for."""
+
+    def __init__(self, content: bytes) -> None:
+        head, *self._lines = content.split(b"\n")
+        try:
+            table = json.loads(head)
+            self.revision: str = table["revision"]
+            self.as_of: str = table["as_of"]
+            self._sections = {name: number for number, name in enumerate(table["sections"])}
+            is_whole = len(self._lines) == len(self._sections) + 1 and table["format"] == _FORMAT
+        except (ValueError, TypeError, KeyError) as error:
+            raise _broken_pack(
+                [Finding(file="matrix.jsonl", row="", what=f"its head is damaged ({error})")]
+            ) from error
+        if not is_whole:
+            raise _broken_pack([Finding(file="matrix.jsonl", row="", what="it is not complete")])
+        self._overlay: dict[str, dict[tuple[str, ...], Raw]] = {}
+        self._overlay_sources: dict[str, Raw] = {}
+
+    def lay_on(self, overlays: Iterable[Overlay]) -> None:
+        """Adds the rows of overlays; a row with the same key as another replaces it."""
+        digest = hashlib.sha256(self.revision.encode())
+        for number, overlay in enumerate(overlays):
+            digest.update(hashlib.sha256(overlay.content).digest())
+            for subject, rows in overlay.rows.items():
+                kept = self._overlay.setdefault(subject, {})
+                for row in rows:
+                    kept[key_of(subject, row)] = {**row, "source": f"{number}:{row['source']}"}
+            for name, source in overlay.sources.items():
+                self._overlay_sources[f"{number}:{name}"] = source
+            self.as_of = max(self.as_of, *(str(source["checked"]) for source in overlay.sources.values()))
+        self.revision = digest.hexdigest()
+
+    def frameworks(self) -> Sequence[Framework]:
+        """All frameworks."""
+        return self._read("frameworks", "frameworks", Framework)
+
+    def builds(self, framework: str) -> Sequence[FrameworkBuild]:
+        """All builds of one framework, by its canonical name."""
+        return self._read("builds", f"builds/{framework}", FrameworkBuild)
+
+    def cuda_releases(self) -> Sequence[CudaRelease]:
+        """All CUDA toolkit releases."""
+        return self._read("cuda", "cuda", CudaRelease)
+
+    def cudnn_releases(self) -> Sequence[CudnnRelease]:
+        """All cuDNN releases."""
+        return self._read("cudnn", "cudnn", CudnnRelease)
+
+    def gpus(self) -> Sequence[Gpu]:
+        """All GPU products."""
+        return self._read("gpus", "gpus", Gpu)
+
+    def systems(self) -> Sequence[OperatingSystem]:
+        """All operating systems."""
+        return self._read("systems", "systems", OperatingSystem)
+
+    def base_images(self, os: str | None = None) -> Sequence[BaseImage]:
+        """All base images, or those of one operating system."""
+        if os is not None:
+            return self._read("base_images", f"base_images/{os}", BaseImage)
+        names = {name for name in self._sections if name.startswith("base_images/")}
+        names |= {section_name("base_images", row) for row in self._overlay.get("base_images", {}).values()}
+        return [row for name in sorted(names) for row in self._read("base_images", name, BaseImage)]
+
+    def driver_branches(self) -> Sequence[DriverBranch]:
+        """All driver branches."""
+        return self._read("drivers", "drivers", DriverBranch)
+
+    def indexes(self) -> Sequence[PackageIndex]:
+        """All named package indexes."""
+        return self._read("indexes", "indexes", PackageIndex)
+
+    def broken(self) -> Sequence[Broken]:
+        """All combinations known not to work."""
+        return self._read("broken", "broken", Broken)
+
+    def _read(self, subject: str, section: str, kind: type[_Row]) -> list[_Row]:
+        rows, sources = self._section(section)
+        overlay = self._overlay.get(subject)
+        if overlay:
+            rows = [row for row in rows if key_of(subject, row) not in overlay]
+            rows += [row for row in overlay.values() if section_name(subject, row) == section]
+            sources = {**sources, **self._overlay_sources}
+        try:
+            made = read_rows(subject, rows, sources, file=f"{section}.toml")
+        except FactsError as error:
+            raise _broken_pack(error.findings) from error
+        return [row for row in made if isinstance(row, kind)]
+
+    def _section(self, name: str) -> tuple[list[Raw], Mapping[str, Raw]]:
+        number = self._sections.get(name)
+        if number is None:
+            return [], {}
+        try:
+            table = json.loads(self._lines[number])
+            return table["rows"], table["sources"]
+        except (ValueError, TypeError, KeyError) as error:
+            finding = Finding(file="matrix.jsonl", row=name, what=f"it cannot be read ({error})")
+            raise _broken_pack([finding]) from error
+
+
+def _compiled() -> bytes:
+    path = resources.compiled_matrix()
+    try:
+        if resources.is_checkout():
+            return _renewed(path, resources.find_resource("matrices"))
+        return path.read_bytes()
+    except FactsError as error:
+        raise _broken_pack(error.findings) from error
+    except OSError as error:
+        problem = Problem(
+            what="the data pack is missing",
+            because=(f"{path}: {error.strerror or error}",),
+            remedy="install cudaforge again",
+        )
+        raise SurroundingsError(problem) from error
+
+
+def _renewed(path: Path, matrices: Path) -> bytes:
+    """The compiled form of a checkout, made again when a TOML file, or the code that makes it, is newer."""
+    newest = _newest_change(matrices)
+    try:
+        if path.stat().st_mtime_ns >= newest:
+            return path.read_bytes()
+    except FileNotFoundError:
+        pass
+    from cudaforge.matrix.compile import compile_matrix, write_compiled
+
+    content = compile_matrix(matrices)
+    with contextlib.suppress(OSError):  # a checkout that cannot be written to is compiled each time
+        write_compiled(content, path, changed=newest)
+    return content
+
+
+def _newest_change(matrices: Path) -> int:
+    code = Path(__file__).parent
+    # Directories too: a file that was removed leaves its trace there alone.
+    watched = (
+        matrices,
+        matrices / "frameworks",
+        *matrices.glob("*.toml"),
+        *matrices.glob("*/*.toml"),
+        *code.glob("*.py"),
+    )
+    return max(path.stat().st_mtime_ns for path in watched)
+
+
+def _broken_pack(findings: Iterable[Finding]) -> SurroundingsError:
+    return SurroundingsError(
+        Problem(
+            what="the data pack is broken",
+            because=(str(finding),),
+            remedy="install cudaforge again; in a checkout run 'cudaforge data check' and mend the file",
+        )
+        for finding in findings
+    )

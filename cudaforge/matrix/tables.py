@@ -21,7 +21,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
 )
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version
 
 _CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?")
 _BRAND = frozenset({"nvidia", "geforce", "tesla", "quadro", "graphics", "gpu", "generation"})
@@ -32,8 +32,13 @@ _BOARD = re.compile(r"sxm\d?|pcie|nvl|mig|\d+gb?|hbm\d?e?|\d+gib|oem")
 class RowSource(Protocol):
     """What a matrix reads its rows from: the compiled form, or rows made in a test."""
 
-    revision: str
-    as_of: str
+    @property
+    def revision(self) -> str:
+        """SHA-256 over all rows."""
+
+    @property
+    def as_of(self) -> str:
+        """The ISO date up to which the rows reach."""
 
     def frameworks(self) -> Sequence[Framework]:
         """All frameworks."""
@@ -133,7 +138,7 @@ class Matrix:
         self._images: dict[str, tuple[BaseImage, ...]] = {}
 
     @classmethod
-    def from_rows(
+    def from_rows(  # noqa: PLR0913 -- one argument for each subject
         cls,
         *,
         frameworks: Iterable[Framework] = (),

@@ -1,0 +1,117 @@
+"""The matrix in the form that is fast to read: one line of JSON per subject, made of the TOML files.
+
+Uses the standard library alone (and tomli below Python 3.11): the build hook runs it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cudaforge.matrix.expand import Expanded, expand_document
+from cudaforge.matrix.findings import FactsError, Finding
+from cudaforge.matrix.rows import Raw, find_row_mistakes, section_name
+from cudaforge.matrix.toml import parse_toml
+
+FORMAT = 1
+
+
+def matrix_files(directory: Path) -> tuple[Path, ...]:
+    """The TOML files of a matrix directory, in the order in which they count."""
+    return (*sorted(directory.glob("*.toml")), *sorted((directory / "frameworks").glob("*.toml")))
+
+
+def expand_directory(directory: Path) -> Iterator[Expanded]:
+    """Every file of the directory, read and made into complete rows."""
+    for path in matrix_files(directory):
+        name = path.relative_to(directory).as_posix()
+        yield expand_document(name, _parsed(name, path.read_bytes()))
+
+
+def compile_matrix(directory: Path) -> bytes:
+    """The compiled form of the TOML files below `directory`: a head line, then one line per section.
+
+    Raises FactsError when a file or a row cannot be read.
+    """
+    sections: dict[str, _Section] = {}
+    findings: list[Finding] = []
+    for expanded in expand_directory(directory):
+        findings += expanded.findings
+        findings += find_row_mistakes(expanded.rows, expanded.sources, file=expanded.file)
+        for subject, rows in expanded.rows.items():
+            for row in rows:
+                name = section_name(subject, row)
+                sections.setdefault(name, _Section()).add(row, expanded)
+    if findings:
+        raise FactsError(findings)
+    lines = [sections[name].dump() for name in sorted(sections)]
+    head = {
+        "format": FORMAT,
+        "revision": hashlib.sha256(b"\n".join(lines)).hexdigest(),
+        "as_of": max((section.as_of for section in sections.values()), default="1970-01-01"),
+        "sections": sorted(sections),
+    }
+    return b"\n".join([_json(head), *lines, b""])
+
+
+def write_compiled(content: bytes, target: Path, *, changed: int | None = None) -> None:
+    """Puts the compiled form in place in one step: a reader sees the old file or the new one.
+
+    `changed` becomes its time of change: that of the newest input, so that an edit made while it
+    was being compiled is noticed.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+        Path(name).chmod(0o644)
+        if changed is not None:
+            os.utime(name, ns=(changed, changed))
+        Path(name).replace(target)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _parsed(name: str, content: bytes) -> dict[str, object]:
+    try:
+        return parse_toml(content)
+    except ValueError as error:
+        raise FactsError([Finding(file=name, row="", what=str(error))]) from error
+
+
+class _Section:
+    """Rows of one part, with the sources that they name (of several files: renamed where they clash)."""
+
+    def __init__(self) -> None:
+        self._rows: list[Raw] = []
+        self._sources: dict[str, Raw] = {}
+
+    def add(self, row: Raw, expanded: Expanded) -> None:
+        """Takes a row in."""
+        name = str(row.get("source"))
+        raw = expanded.sources.get(name)
+        if raw is not None and self._sources.setdefault(name, raw) is not raw:
+            name = f"{expanded.file}:{name}"
+            self._sources[name] = raw
+        self._rows.append({**row, "source": name})
+
+    @property
+    def as_of(self) -> str:
+        """When the newest of its sources was looked at."""
+        return max((str(source["checked"]) for source in self._sources.values()), default="")
+
+    def dump(self) -> bytes:
+        """The part as one line."""
+        return _json({"sources": self._sources, "rows": self._rows})
+
+
+def _json(value: Mapping[str, object]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
