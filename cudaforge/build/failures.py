@@ -118,7 +118,7 @@ _ROWS = (
         r"^e: failed to fetch|^e: unable to locate package.*\n.*(?:err:|failed to fetch)"
         r"|temporary failure resolving|could not resolve '[^']+'|^err:\d+ "
         # uv
-        r"|request failed after \d+ retr|error sending request for url|failed to (?:fetch|download):? `"
+        r"|request failed after \d+ retr|error sending request for url|failed to (?:fetch|download): ?[`h]"
         r"|http status (?:client|server) error \(|dns error|operation timed out"
         # pip and curl
         r"|max retries exceeded with url|curl: \((?:5|6|7|28|35|56|60)\)",

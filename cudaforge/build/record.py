@@ -94,20 +94,24 @@ def save_record(path: Path, record: BuildRecord) -> None:
 
 def _describe_tree(path: Path, *, skip: Path) -> Iterator[str]:
     """One line for each file, in a stable order."""
-    try:
-        status = path.lstat()
-    except OSError as error:
-        yield f"{path.name} {error.errno}"
-        return
-    if not path.is_dir() or path.is_symlink():
-        yield f"{path.name} {status.st_mode} {status.st_size} {status.st_mtime_ns}"
-        return
-    yield f"{path.name}/ {status.st_mode}"
+    is_directory = path.is_dir() and not path.is_symlink()
+    yield _describe(path, path.parent, is_directory=is_directory)
     for directory, names, files in os.walk(path):
         here = Path(directory)
         names[:] = sorted(name for name in names if name not in _VERSION_CONTROL and here / name != skip)
-        for name in sorted(files) + [name for name in names if (here / name).is_symlink()]:
-            with contextlib.suppress(OSError):
-                status = (here / name).lstat()
-                place = (here / name).relative_to(path)
-                yield f"{place} {status.st_mode} {status.st_size} {status.st_mtime_ns}"
+        for name in names:
+            # A directory's own size and time change with what the ignore file leaves out.
+            yield _describe(here / name, path, is_directory=not (here / name).is_symlink())
+        for name in sorted(files):
+            yield _describe(here / name, path, is_directory=False)
+
+
+def _describe(path: Path, root: Path, *, is_directory: bool) -> str:
+    place = path.relative_to(root)
+    try:
+        status = path.lstat()
+    except OSError as error:
+        return f"{place} {error.errno}"
+    if is_directory:
+        return f"{place}/ {status.st_mode}"
+    return f"{place} {status.st_mode} {status.st_size} {status.st_mtime_ns}"
