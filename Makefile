@@ -24,7 +24,7 @@ test: $(STAMP) lint ## everything that CI runs: lint, types, unit and engine tes
 	$(ENGINE) && $(PYTHON) -m pytest
 
 unit: $(STAMP) ## quick tests: no engine, no network
-	$(PYTHON) -m pytest tests/unit tests/cases tests/golden
+	$(PYTHON) -m pytest tests/unit
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules
 	$(VENV)/bin/ruff check .
@@ -33,7 +33,7 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules
 	$(VENV)/bin/lint-imports
 
 golden: $(STAMP) ## write the golden files anew; read the diff before you commit it
-	$(PYTHON) -m pytest tests/golden --update-golden
+	$(PYTHON) -m pytest tests/unit/test_golden_examples.py --update-golden
 
 format: $(STAMP) ## let ruff format and fix what it can
 	$(VENV)/bin/ruff format .
