@@ -19,18 +19,15 @@ _HOST = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
-_REFERENCE = re.compile(
-    rf"(?:(?P<host>{_HOST})/)?(?P<path>{_PATH})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>[^@]*))?"
-)
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}")
+_REFERENCE = rf"(?:(?P<host>{_HOST})/)?(?P<path>{_PATH})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>[^@]*))?"
 _REPOSITORY_MAX = 255
 _MAX_LENGTH = 512
 
-HOST = re.compile(_HOST)
-TAG = re.compile(_TAG)
-REPOSITORY = re.compile(_PATH)
-LOCATION = re.compile(rf"{_HOST}(?:/{_PATH})?")
+# Patterns, to be matched in full; compiled when they are used.
+REPOSITORY = _PATH
+LOCATION = rf"{_HOST}(?:/{_PATH})?"
 """A registry host, with a path below it or without: `localhost:5000/hub`."""
+DIGEST = r"sha256:[0-9a-f]{64}|sha512:[0-9a-f]{128}"
 
 
 class InvalidReference(ValueError):
@@ -66,11 +63,11 @@ def parse_reference(text: str) -> Reference:
         "." in host or ":" in host or host == "localhost" or host.lower() != host or host.startswith("[")
     ):
         host, rest = "", text
-    match = _REFERENCE.fullmatch(f"{host}/{rest}" if host else rest)
+    match = re.fullmatch(_REFERENCE, f"{host}/{rest}" if host else rest)
     if match is None or (match["host"] or "") != host:
         raise InvalidReference(_complaint(host, rest))
     digest = match["digest"]
-    if digest is not None and not _DIGEST.fullmatch(digest):
+    if digest is not None and re.fullmatch(DIGEST, digest) is None:
         raise InvalidReference("a digest is 'sha256:' and 64 lower-case hexadecimal digits")
     registry = host.lower() or DEFAULT_REGISTRY
     if registry in _LEGACY_REGISTRIES:
@@ -85,7 +82,7 @@ def parse_reference(text: str) -> Reference:
 
 
 def _complaint(host: str, rest: str) -> str:
-    if host and not HOST.fullmatch(host):
+    if host and re.fullmatch(_HOST, host) is None:
         return "the part before the first '/' is no registry host"
     if rest.startswith("//") or "://" in f"{host}/{rest}":
         return "a reference has no scheme such as https://"
@@ -95,8 +92,8 @@ def _complaint(host: str, rest: str) -> str:
     name = path.partition("@")[0]
     if name != name.lower():
         return "the repository must be lower case"
-    if not REPOSITORY.fullmatch(name):
+    if re.fullmatch(_PATH, name) is None:
         return "a repository is lower-case letters and digits, separated by single '.', '_', '-' or '/'"
-    if not TAG.fullmatch(tail):
+    if re.fullmatch(_TAG, tail) is None:
         return "a tag is 1 to 128 letters, digits, '_', '.' or '-', and starts with none of '.' and '-'"
     return "not of the form [HOST/]NAME[:TAG][@sha256:DIGEST]"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit
 
 from cudaforge.declaration.kinds import Kind, bad, read_string, text_kind
 from cudaforge.declaration.text import has_credentials, show
@@ -21,17 +20,17 @@ def _read_registry(value: object) -> str:
         bad(f"{show(text)} has a scheme", 'host and path only: "localhost:5000/hub"')
     if "@" in text:
         bad("a user name or password in an address", _CREDENTIAL_REMEDY)
-    if LOCATION.fullmatch(text) is None:
+    if re.fullmatch(LOCATION, text) is None:
         bad(f"{show(text)} is no registry", 'a host with a path or without: "localhost:5000/hub"')
     return text
 
 
-REGISTRY = Kind(
-    read=_read_registry, schema={"type": "string", "pattern": f"^{LOCATION.pattern}$", "maxLength": 512}
-)
+REGISTRY = Kind(read=_read_registry, schema={"type": "string", "pattern": f"^{LOCATION}$", "maxLength": 512})
 
 
 def _read_address(text: str, schemes: tuple[str, ...]) -> str:
+    from urllib.parse import urlsplit
+
     if has_credentials(text):
         bad("a user name or password in an address", _CREDENTIAL_REMEDY)
     try:

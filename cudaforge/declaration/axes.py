@@ -31,7 +31,7 @@ from cudaforge.declaration.tables import Field, unknown_key
 from cudaforge.declaration.text import show
 from cudaforge.declaration.values import CPU, IMAGE_NAME_MAX, CudaWish
 
-MAX_POINTS = 100_000
+MAX_POINTS = 250_000
 _EXCLUDE, _INCLUDE = "exclude", "include"
 _LISTS = (GPUS.name, PLATFORMS.name)
 AXIS_FIELDS = tuple(field for field in WISH_FIELDS if field.name != FORWARD_COMPAT.name)
@@ -43,10 +43,11 @@ _OPERATOR = re.compile("|".join(map(re.escape, _OPERATORS)))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisValue:
-    """One value of an axis: as typed, and as text that is equal for equal values."""
+    """One value of an axis: as typed, as text that is equal for equal values, and short for names."""
 
     value: object
     text: str
+    short: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,7 +151,8 @@ def _read_axis_value(field: Field[object], value: object) -> AxisValue:
     if field.name == PREFER.name and not isinstance(value, str):
         bad(f"{type_name(value)} where a string is expected")
     typed = field.kind.read(wrapped)
-    return AxisValue(value=typed, text=describe(typed))
+    text = describe(typed)
+    return AxisValue(value=typed, text=text, short=_abbreviate(field.name, typed, text))
 
 
 def describe(value: object) -> str:
@@ -231,8 +233,7 @@ def _in_order(rule: Mapping[str, AxisValue], axes: Mapping[str, object]) -> dict
 
 def point_name(image: str, point: Point) -> str:
     """The name of a point: `train-py312-cu128`. Safe as a file name and an image tag."""
-    parts = [image, *(_abbreviate(name, one) for name, one in point.values.items())]
-    name = "-".join(part for part in parts if part)
+    name = "-".join((image, *(one.short for one in point.values.values() if one.short)))
     if len(name) <= IMAGE_NAME_MAX:
         return name
     # Still unique, and the same on every machine.
@@ -240,16 +241,14 @@ def point_name(image: str, point: Point) -> str:
     return f"{name[: IMAGE_NAME_MAX - 9].rstrip('-._')}-{mark}"
 
 
-def _abbreviate(axis: str, one: AxisValue) -> str:
-    if axis == CUDA.name and one.text == CPU:
+def _abbreviate(axis: str, value: object, text: str) -> str:
+    if axis == CUDA.name and text == CPU:
         return "cpu"
-    if axis == FRAMEWORK.name and isinstance(one.value, tuple):
-        return "-".join(_abbreviate_framework(wish) for wish in one.value if isinstance(wish, FrameworkWish))
+    if axis == FRAMEWORK.name and isinstance(value, tuple):
+        return "-".join(_abbreviate_framework(wish) for wish in value if isinstance(wish, FrameworkWish))
     if axis in _PREFIXES:
-        return _PREFIXES[axis] + _abbreviate_version(one.text)
-    if axis == PLATFORMS.name:
-        return _plain(one.text.rpartition("/")[2])
-    return _plain(one.text)
+        return _PREFIXES[axis] + _abbreviate_version(text)
+    return _plain(text.rpartition("/")[2] if axis == PLATFORMS.name else text)
 
 
 def _abbreviate_framework(wish: FrameworkWish) -> str:

@@ -259,7 +259,7 @@ DEFAULT_FIELDS: tuple[Field[object], ...] = (
 PROJECT_NAME = Field(
     name="name",
     kind=text_kind(
-        REPOSITORY.pattern,
+        REPOSITORY,
         allowed="lower-case letters and digits with '.', '_', '-' or '/' between them: it names the images",
         longest=128,
     ),

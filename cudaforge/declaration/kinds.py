@@ -6,7 +6,6 @@ A reader gives the typed value or raises BadValue with every mistake it finds.
 from __future__ import annotations
 
 import datetime as dt
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -71,10 +70,12 @@ def bad(what: str, remedy: str | None = None) -> NoReturn:
     raise BadValue(Mistake(what=what, remedy=remedy))
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def nearest(name: str, known: Iterable[str], *, cutoff: float = _NEAREST_CUTOFF) -> str | None:
     """The known name that somebody who wrote `name` probably meant."""
+    import difflib
+
     asked = name[:_COMPARED_LENGTH].lower()
-    found = difflib.get_close_matches(asked, list(known), n=1, cutoff=_NEAREST_CUTOFF)
+    found = difflib.get_close_matches(asked, list(known), n=1, cutoff=cutoff)
     return found[0] if found else None
 
 
@@ -153,15 +154,14 @@ STRING = Kind(read=read_string, schema={"type": "string", "minLength": 1})
 ANY_STRING = Kind(read=_read_any_string, schema={"type": "string"})
 
 
-def text_kind(pattern: str, *, allowed: str, longest: int = 255, case_matters: bool = True) -> Kind[str]:
+def text_kind(pattern: str, *, allowed: str, longest: int = 255) -> Kind[str]:
     """Strings that match a grammar as a whole; `allowed` says it in words."""
-    compiled = re.compile(pattern, 0 if case_matters else re.IGNORECASE)
 
     def read(value: object) -> str:
         text = read_string(value)
         if len(text) > longest:
             bad(f"{show(text)} is longer than {longest} characters", allowed)
-        if compiled.fullmatch(text) is None:
+        if re.fullmatch(pattern, text) is None:
             bad(f"{show(text)} is not allowed here", allowed)
         return text
 
@@ -246,12 +246,15 @@ def list_kind(item: Kind[T], *, example: str, unique: bool = True) -> Kind[tuple
         if len(value) > _LIST_MAX:
             bad(f"more than {_LIST_MAX} values")
         mistakes: list[Mistake] = []
-        items = [attempt(item.read, one, at=(index,), mistakes=mistakes) for index, one in enumerate(value)]
+        read_items = [
+            attempt(item.read, one, at=(index,), mistakes=mistakes) for index, one in enumerate(value)
+        ]
+        items = tuple(one for one in read_items if one is not None)
         if unique and not mistakes:
             mistakes += _repeated(items)
         if mistakes:
-            raise BadValue(*mistakes)
-        return tuple(one for one in items if one is not None)
+            raise BadValue(*mistakes, partial=items)
+        return items
 
     return Kind(read=read, schema={"type": "array", "items": item.schema, "maxItems": _LIST_MAX})
 

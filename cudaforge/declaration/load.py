@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
-from enum import Enum
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +12,7 @@ from cudaforge.declaration.files import RequirementFiles, check_ca_bundle, check
 from cudaforge.declaration.images import ImageMistake, check_image, find_clashes, make_images
 from cudaforge.declaration.kinds import BadValue
 from cudaforge.declaration.layers import DEFAULTS, IMAGES, MATRICES, NETWORK, PROJECT, REGISTRIES, Layers
+from cudaforge.declaration.meaning import declaration_digest
 from cudaforge.declaration.model import CopyStep, Declaration, ImageDeclaration, Network
 from cudaforge.declaration.tables import NOTHING, Values
 from cudaforge.errors import InputError, Location, Problem
@@ -63,13 +59,15 @@ class _Loader:
             registries=self.merged.get(REGISTRIES) or {},
             network=network,
             overlays=tuple(self.root / overlay for overlay in overlays),
-            digest=declaration_digest(name, registry, images, overlays),
+            digest=declaration_digest(
+                project=name, registry=registry, images=images, overlays=overlays.values()
+            ),
         )
 
     def _images(self) -> tuple[ImageDeclaration, ...]:
         tables = self.merged.get(IMAGES)
         if not tables and not self._has_broken_images():
-            where = Location(file=self.layers.layers[0].source.name)
+            where = Location(file=self.layers.layers[0].source.name, key=IMAGES.name)
             remedy = 'add one: [images.train] with framework = "pytorch"'
             self.problems.append(Problem(what="the declaration has no images", where=where, remedy=remedy))
         defaults = self.merged.get(DEFAULTS) or NOTHING
@@ -100,9 +98,11 @@ class _Loader:
         )
 
     def _check_copies(self, key: tuple[str | int, ...], values: Values) -> None:
-        steps: tuple[CopyStep, ...] | None = values.get(fields.COPY)
-        for index, step in enumerate(steps or ()):
-            path = (*key, fields.COPY.name, index, "from")
+        steps: tuple[CopyStep, ...] = values.get(fields.COPY) or ()
+        is_whole = not any(layer.mistakes for layer in self.layers.layers)
+        for index, step in enumerate(steps):
+            # Beside broken entries, which are missing here, the numbers are not those of the file.
+            path = (*key, fields.COPY.name, *((index, "from") if is_whole else ()))
             self._attempt(path, partial(check_copy_source, self.root, step.source))
 
     def _requirements(self, name: str, image: Values) -> tuple[str, ...]:
@@ -173,35 +173,3 @@ def _in_order(problems: Iterable[Problem]) -> Iterator[Problem]:
         return order[problem.where.file], problem.where.line or 0
 
     return iter(sorted(unique, key=rank))
-
-
-def declaration_digest(
-    project: str, registry: str | None, images: tuple[ImageDeclaration, ...], overlays: Mapping[str, str]
-) -> str:
-    """SHA-256 over what a lock is made from."""
-    meaning = {
-        "project": project,
-        "registry": registry,
-        "images": {image.name: _plain(image) for image in images},
-        "overlays": list(overlays.values()),
-    }
-    text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _plain(value: object) -> object:
-    match value:
-        case Enum():
-            return value.value
-        case None | bool() | int() | float() | str():
-            return value
-        case Mapping():
-            return {str(key): _plain(one) for key, one in value.items()}
-        case frozenset():
-            return sorted(str(one) for one in value)
-        case tuple():
-            return [_plain(one) for one in value]
-        case _ if is_dataclass(value):
-            return {field.name: _plain(getattr(value, field.name)) for field in dataclass_fields(value)}
-        case _:
-            return str(value)

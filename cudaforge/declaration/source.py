@@ -92,6 +92,8 @@ def _syntax_problem(name: str, text: str, message: str) -> Problem:
     if match is not None:
         line = int(match["line"]) if match["line"] else text.count("\n") + 1
     reason = _TOML_PLACE.sub("", message)
+    if "limit" in reason and "digits" in reason:  # of Python, not of TOML; says no line
+        return Problem(what="a number has too many digits", where=Location(file=name))
     return Problem(
         what=f"not valid TOML: {show(reason)[1:-1]}",
         where=Location(file=name, line=line),

@@ -86,8 +86,8 @@ def unknown_key(key: str, known: Iterable[str]) -> Mistake:
     """The mistake of writing a key that no table here has."""
     names = list(known)
     close = nearest(key, names)
-    hint = f"did you mean '{close}'? " if close else ""
-    return Mistake(what=f"unknown key {show(key)}", remedy=f"{hint}known: {', '.join(names)}", path=(key,))
+    remedy = f"did you mean '{close}'?" if close else f"known: {', '.join(names)}"
+    return Mistake(what=f"unknown key {show(key)}", remedy=remedy, path=(key,))
 
 
 def table_kind(fields: tuple[Field[object], ...]) -> Kind[Values]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,8 @@ from pathlib import Path
 from cudaforge.declaration import fields
 from cudaforge.declaration.images import make_images
 from cudaforge.declaration.kinds import Mistake, attempt, bad, nearest
-from cudaforge.declaration.load import DEFAULT_PROJECT, declaration_digest
+from cudaforge.declaration.load import DEFAULT_PROJECT
+from cudaforge.declaration.meaning import declaration_digest
 from cudaforge.declaration.model import Declaration, FrameworkWish, Network
 from cudaforge.declaration.tables import Field, Values, any_field
 from cudaforge.declaration.text import find_refused_character, show
@@ -72,7 +72,7 @@ def declaration_from_words(words: Sequence[str], *, root: Path) -> Declaration:
         images=images,
         registries={},
         network=Network(indexes={}),
-        digest=declaration_digest(DEFAULT_PROJECT, None, images, {}),
+        digest=declaration_digest(project=DEFAULT_PROJECT, registry=None, images=images),
     )
 
 
@@ -133,8 +133,7 @@ class _WordReader:
 
 
 def _meant_key(name: str) -> str | None:
-    close = difflib.get_close_matches(name.lower()[:64], _KNOWN, n=1, cutoff=_SURELY_MEANT)
-    return close[0] if close else None
+    return nearest(name, _KNOWN, cutoff=_SURELY_MEANT)
 
 
 def _known_words() -> str:

@@ -1,0 +1,63 @@
+"""What a declaration means, as a digest: comments, formatting and order of tables do not change it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import fields as dataclass_fields
+from dataclasses import is_dataclass
+from enum import Enum
+
+from cudaforge.declaration.model import ImageDeclaration
+
+
+def declaration_digest(
+    *,
+    project: str,
+    registry: str | None,
+    images: Iterable[ImageDeclaration],
+    overlays: Iterable[str] = (),
+) -> str:
+    """SHA-256 over what a lock is made from. `overlays` are digests of the overlay files."""
+    shared: dict[int, object] = {}
+    meaning = {
+        "project": project,
+        "registry": registry,
+        "images": sorted((_image(image, shared) for image in images), key=lambda one: str(one["name"])),
+        "overlays": list(overlays),
+    }
+    text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _image(image: ImageDeclaration, shared: dict[int, object]) -> dict[str, object]:
+    """The points of a matrix share all but their wishes; only the first spells it out."""
+    rest = (image.contents, image.verify, image.on_conflict)
+    is_first = id(image.contents) not in shared
+    shared[id(image.contents)] = image.contents
+    return {
+        "name": image.name,
+        "image": image.image,
+        "axes": image.axes,
+        "wishes": _plain(image.wishes) if is_first or not image.axes else None,
+        "rest": _plain(rest) if is_first else None,
+    }
+
+
+def _plain(value: object) -> object:
+    match value:
+        case Enum():
+            return value.value
+        case None | bool() | int() | float() | str():
+            return value
+        case Mapping():
+            return {str(key): _plain(one) for key, one in value.items()}
+        case frozenset():
+            return sorted(str(one) for one in value)
+        case tuple():
+            return [_plain(one) for one in value]
+        case _ if is_dataclass(value):
+            return {field.name: _plain(getattr(value, field.name)) for field in dataclass_fields(value)}
+        case _:
+            return str(value)
