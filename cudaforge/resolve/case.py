@@ -10,7 +10,7 @@ from cudaforge.resolve.policy import criteria
 from cudaforge.resolve.question import Question, ask
 from cudaforge.resolve.rules import bounds
 from cudaforge.resolve.rules.scene import Bound, Scene
-from cudaforge.resolve.solver import Criterion, Domains, Network, Restriction
+from cudaforge.resolve.solver import Criterion, Domains, Network
 from cudaforge.resolve.tables import Tables, tables_of
 
 
@@ -57,14 +57,6 @@ class Case:
         """All answers under all wishes, best first."""
         return self.network(self.question.all_bits).answers(self.criteria)
 
-    def restricted(self, bounds_: tuple[Bound, ...]) -> Domains:
-        """The domains that the restrictions among the bounds leave."""
-        domains = list(self.everything)
-        for bound in bounds_:
-            if isinstance(bound.constraint, Restriction):
-                domains[bound.constraint.variable] &= bound.constraint.mask
-        return tuple(domains)
-
 
 def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
     """The case of one image. Raises InputError as `ask` does."""
@@ -73,9 +65,9 @@ def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
     return Case(question, tables, host_os)
 
 
-def reopened(case: Case, wishes: Wishes, *, host_os: str | None = None) -> Case:
+def reopened(case: Case, wishes: Wishes) -> Case:
     """The case of other wishes on the same tables where those still fit."""
-    question = ask(wishes, case.scene.tables.matrix, host_os=host_os)
+    question = ask(wishes, case.scene.tables.matrix, host_os=case.host_os)
     if question.own == case.question.own:
-        return Case(question, case.scene.tables, host_os)
-    return open_case(wishes, case.scene.tables.matrix, host_os=host_os)
+        return Case(question, case.scene.tables, case.host_os)
+    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os)

@@ -1,4 +1,4 @@
-"""Why each field of an answer has its value: the wish that asked for it, or the policy among what was left."""
+"""Why each field of an answer has its value: the wish for it, or the policy among what was left."""
 
 from __future__ import annotations
 

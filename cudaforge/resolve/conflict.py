@@ -29,6 +29,20 @@ _EXPENDABLE = (
     "cuda",
     "framework",
 )
+# What every image has to meet is told only where nothing else explains the conflict.
+_DEFAULTS = frozenset(
+    (
+        "confirmed",
+        "final-release",
+        "gpu-build",
+        "platforms",
+        "base-platforms",
+        "offered-bases",
+        "removed-tags",
+    )
+)
+# Facts that people recognise are told rather than those that follow from them.
+_TELLING = frozenset(("gpu-code", "python-wheels", "glibc", "broken", "gpu-driver", "gpu-confirmed"))
 
 
 def explain(case: Case) -> Conflict:
@@ -40,14 +54,13 @@ def explain(case: Case) -> Conflict:
     return Conflict(
         core=tuple(item.word for item in shown),
         keys=tuple(dict.fromkeys(item.key for item in shown)),
-        reasons=reasons(case, culprits, core),
+        reasons=reasons(case, culprits, case.active(core)),
         fixes=repairs(case, core, culprits),
     )
 
 
 def _has_version(case: Case, presence: Item, items: Sequence[Item]) -> bool:
-    position = presence.bit.bit_length() - 1
-    return any(item.bit == case.question.version_bit(position) for item in items)
+    return any(item.bit == case.question.version_bit(presence.position) for item in items)
 
 
 def minimal_core(case: Case) -> int:
@@ -78,11 +91,16 @@ def _smallest_contradiction(case: Case) -> int:
 
 
 def minimal_bounds(case: Case, core: int) -> tuple[Bound, ...]:
-    """The bounds without any one of which the core would have an answer."""
+    """The bounds without any one of which the core would have an answer; rather those that say
+    something of the wishes than those that every image has to meet."""
     kept = list(case.active(core))
-    for bound in sorted(kept, key=lambda one: one.needs != 0):
+    for bound in sorted(kept, key=_tried_late):
         without = [one for one in kept if one is not bound]
         network = Network(case.everything, [one.constraint for one in without])
         if network.best(()) is None:
             kept = without
     return tuple(kept)
+
+
+def _tried_late(bound: Bound) -> tuple[bool, bool, bool]:
+    return bound.rule in _DEFAULTS, bound.rule in _TELLING, bound.needs != 0

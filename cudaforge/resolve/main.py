@@ -13,6 +13,7 @@ from cudaforge.resolve.case import Case, open_case
 from cudaforge.resolve.choices import choices
 from cudaforge.resolve.conflict import explain
 from cudaforge.resolve.model import Answer, Resolution
+from cudaforge.resolve.rules.scene import CUDA, CUDNN, FIRST_FRAMEWORK
 from cudaforge.resolve.solver import Domains
 
 
@@ -66,14 +67,10 @@ def alternatives(
 ) -> Iterator[Resolution]:
     """Up to `limit` answers, best first, each another choice of framework builds, CUDA, cuDNN or Python."""
     case = open_case(wishes, matrix, host_os=host_os)
-    seen: set[tuple[object, ...]] = set()
+    seen: set[object] = set()
     for domains in case.answers():
         rows = picked(case, domains)
-        identity = (rows.builds, rows.cuda, rows.cudnn, rows.environment.python)
-        key = tuple(
-            id(part) if not isinstance(part, tuple) else tuple(map(id, part)) for part in identity[:3]
-        )
-        key = (*key, identity[3])
+        key = (domains[CUDA], domains[CUDNN], domains[FIRST_FRAMEWORK:], rows.environment.python)
         if key in seen:
             continue
         seen.add(key)

@@ -29,6 +29,8 @@ class Item:
     word: str
     is_presence: bool = False
     """Stands for a framework itself, apart from the wish on its version."""
+    position: int = 0
+    """The framework that it is about."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -89,13 +91,12 @@ class Question:
 
     def presence(self, position: int) -> int:
         """The bit of the framework itself."""
-        return next(item.bit for item in self.items if item.is_presence and item.bit == 1 << position)
+        return next(item.bit for item in self.items if item.is_presence and item.position == position)
 
     def version_bit(self, position: int) -> int:
         """The bit of the wish on a framework's version; 0 if there is none."""
-        word = str(self.wishes.frameworks[position])
         for item in self.items:
-            if item.key == "framework" and not item.is_presence and item.word == word:
+            if item.key == "framework" and not item.is_presence and item.position == position:
                 return item.bit
         return 0
 
@@ -139,6 +140,7 @@ def _unknown(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
     names = list(dict.fromkeys(known))
     by_lower = {one.lower(): one for one in names}
     near = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
+    remedy: str | None
     if near:
         remedy = "did you mean " + " or ".join(by_lower[one] for one in near) + "?"
     else:
@@ -207,11 +209,30 @@ def _gpus(
 
 def _items(wishes: Wishes) -> tuple[Item, ...]:
     """Presence of each framework first, then every wish that was written."""
-    words: list[tuple[str, str, bool]] = [("framework", one.name, True) for one in wishes.frameworks]
-    words += [("framework", str(one), False) for one in wishes.frameworks if one.version is not None]
-    single = (
+    items: list[Item] = []
+
+    def add(key: str, word: str, *, is_presence: bool = False, position: int = 0) -> None:
+        items.append(Item(1 << len(items), key, word, is_presence, position))
+
+    for position, one in enumerate(wishes.frameworks):
+        add("framework", one.name, is_presence=True, position=position)
+    for position, one in enumerate(wishes.frameworks):
+        if one.version is not None:
+            add("framework", str(one), position=position)
+    for key, written in _single_wishes(wishes):
+        if written is not None:
+            add(key, f"{key}{written}" if written[0] in "=<>!~" else f"{key}={written}")
+    for gpu in dict.fromkeys(wishes.gpus):
+        add("gpus", f"gpu={gpu}")
+    for platform in dict.fromkeys(wishes.platforms):
+        add("platforms", f"platform={platform}")
+    return tuple(items)
+
+
+def _single_wishes(wishes: Wishes) -> tuple[tuple[str, str | None], ...]:
+    return (
         ("build", wishes.build),
-        ("cuda", _comparison(wishes.cuda)),
+        ("cuda", "none" if wishes.is_cpu else _comparison(wishes.cuda)),
         ("cudnn", _comparison(wishes.cudnn)),
         ("python", _comparison(wishes.python)),
         ("os", wishes.os),
@@ -221,16 +242,6 @@ def _items(wishes: Wishes) -> tuple[Item, ...]:
         ("python_provider", wishes.python_provider),
         ("cuda_provider", wishes.cuda_provider),
         ("toolkit", _comparison(wishes.toolkit)),
-    )
-    for key, text in single:
-        if text is not None:
-            words.append((key, f"{key}{text}" if text[0] in "=<>!~" else f"{key}={text}", False))
-    if wishes.is_cpu:
-        words.append(("cuda", "cuda=none", False))
-    words += [("gpus", f"gpu={text}", False) for text in dict.fromkeys(wishes.gpus)]
-    words += [("platforms", f"platform={text}", False) for text in dict.fromkeys(wishes.platforms)]
-    return tuple(
-        Item(1 << position, key, word, is_presence) for position, (key, word, is_presence) in enumerate(words)
     )
 
 

@@ -6,7 +6,7 @@ Tables belong to one matrix and keep what they worked out, so that many images s
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 from cudaforge.matrix.model import (
@@ -78,6 +78,10 @@ class FrameworkTable(Kept):
     def where(self, predicate: Callable[[BuildCandidate], bool]) -> int:
         """The candidates that satisfy the predicate."""
         return mask_where(self.candidates, predicate)
+
+    def named(self, name: Hashable, predicate: Callable[[BuildCandidate], bool]) -> int:
+        """The same, worked out once; `name` identifies the predicate."""
+        return self.keep(("where", name), partial(self.where, predicate))
 
     def by(self, name: str, key: Callable[[BuildCandidate], Key]) -> dict[Key, int]:
         """The candidates by a fact that they share; `name` says which fact."""
@@ -160,7 +164,7 @@ class Tables(Kept):
 
     def cuda_with_prefix(self, prefix: Version) -> int:
         """The CUDA releases that begin with the components of `prefix`."""
-        return self.cuda_where(("prefix", prefix), lambda row: row.version.has_prefix(prefix))
+        return self.cuda_where(("prefix", prefix.text), lambda row: row.version.has_prefix(prefix))
 
     def cuda_wished(self, wish: VersionWish) -> int:
         """The CUDA releases that the wish allows."""

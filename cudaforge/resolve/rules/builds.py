@@ -17,7 +17,7 @@ from cudaforge.resolve.solver import Restriction
 def known_builds(scene: Scene) -> Iterator[Bound]:
     """Builds whose facts are only inferred are left out."""
     for position, table, presence in each_framework(scene):
-        mask = table.keep("confirmed", lambda table=table: table.where(lambda one: one.is_confirmed))
+        mask = table.named("confirmed", lambda one: one.is_confirmed)
         yield _restrict_build("confirmed", position, mask, presence)
 
 
@@ -26,7 +26,7 @@ def final_releases(scene: Scene) -> Iterator[Bound]:
     for position, table, presence in each_framework(scene):
         wish = scene.question.wishes.frameworks[position].version
         named = scene.question.version_bit(position) if wish is not None and wish.names_prerelease else 0
-        mask = table.keep("final", lambda table=table: table.where(lambda one: not one.version.is_prerelease))
+        mask = table.named("final", lambda one: not one.version.is_prerelease)
         yield _restrict_build("final-release", position, mask, presence, unless=named)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.declaration.model import Flavor
 from cudaforge.matrix.model import CudaProvider
@@ -53,7 +54,7 @@ def _base_blocks(tables: Tables) -> tuple[Blocks, Blocks]:
         if provider is CudaProvider.WHEELS or version is None:
             return some
         return tables.cuda_where(
-            ("is", version, is_own), lambda row: _is_release(row.version, version, is_own)
+            ("is", version.text, is_own), lambda row: _is_release(row.version, version, is_own)
         )
 
     def cudnn(key: tuple[CudaProvider, Version | None, bool]) -> int:
@@ -63,7 +64,7 @@ def _base_blocks(tables: Tables) -> tuple[Blocks, Blocks]:
         if provider is CudaProvider.NONE or version is None:
             return NONE_BIT
         return tables.cudnn_where(
-            ("is", version, is_own), lambda row: _is_release(row.version, version, is_own)
+            ("is", version.text, is_own), lambda row: _is_release(row.version, version, is_own)
         )
 
     by_cuda = tables.environments_by("loaded cuda", lambda one: (one.provider, one.toolkit, one.is_own))
@@ -83,7 +84,7 @@ def devel_toolkit(scene: Scene) -> Iterator[Bound]:
     """A `devel` toolkit has the wheels' CUDA major, and their minor unless another is asked for."""
     tables, question = scene.tables, scene.question
     for rule, is_minor in (("toolkit-major", False), ("toolkit-minor", True)):
-        blocks = tables.keep(rule, lambda is_minor=is_minor: _toolkit_blocks(tables, is_minor=is_minor))
+        blocks = tables.keep(rule, partial(_toolkit_blocks, tables, is_minor=is_minor))
         unless = question.bit("toolkit") | question.bit("base") if is_minor else 0
         yield Bound(rule, Relation(ENVIRONMENT, CUDA, blocks), unless=unless)
 
@@ -131,31 +132,22 @@ def glibc(scene: Scene) -> Iterator[Bound]:
 
 
 def platforms(scene: Scene) -> Iterator[Bound]:
-    """Every platform asked for can be had."""
-    wished = [
-        (item.bit, item.word.partition("=")[2]) for item in scene.question.items if item.key == "platforms"
-    ]
-    any_wished = scene.question.bit("platforms")
-    asked = [(bit, 0, platform) for bit, platform in wished] + [(0, any_wished, DEFAULT_PLATFORM)]
-    for bit, unless, platform in asked:
-        for position, table, presence in each_framework(scene):
-            mask = table.keep(
-                ("platform", platform),
-                lambda table=table, platform=platform: table.where(lambda one: platform in one.platforms),
-            )
-            yield Bound(
-                "platforms",
-                Restriction(FIRST_FRAMEWORK + position, mask),
-                presence | bit,
-                unless,
-                platform,
-                position,
-            )
-        able = scene.tables.environments_where(
-            ("platform", platform),
-            lambda one, platform=platform: one.platforms is None or platform in one.platforms,
-        )
-        yield Bound("base-platforms", Restriction(ENVIRONMENT, able), bit, unless, platform)
+    """Every platform asked for can be had; where none is, the default one."""
+    items = [item for item in scene.question.items if item.key == "platforms"]
+    for item in items:
+        yield from _platform(scene, item.word.partition("=")[2], needs=item.bit, unless=0)
+    yield from _platform(scene, DEFAULT_PLATFORM, needs=0, unless=scene.question.bit("platforms"))
+
+
+def _platform(scene: Scene, platform: str, *, needs: int, unless: int) -> Iterator[Bound]:
+    for position, table, presence in each_framework(scene):
+        mask = table.named(("platform", platform), lambda one: platform in one.platforms)
+        constraint = Restriction(FIRST_FRAMEWORK + position, mask)
+        yield Bound("platforms", constraint, presence | needs, unless, platform, position)
+    able = scene.tables.environments_where(
+        ("platform", platform), lambda one: one.platforms is None or platform in one.platforms
+    )
+    yield Bound("base-platforms", Restriction(ENVIRONMENT, able), needs, unless, platform)
 
 
 def base(scene: Scene) -> Iterator[Bound]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.declaration.model import Gate
 from cudaforge.matrix.model import CudaRelease
@@ -39,9 +40,7 @@ def gpu_code(scene: Scene) -> Iterator[Bound]:
     """Each framework has code that runs on each GPU: cubins, PTX, or the toolkit's compiler."""
     for wish in scene.question.gpus:
         for position, table, presence in each_framework(scene):
-            blocks = table.keep(
-                ("gpu", wish.capabilities), lambda table=table, wish=wish: _gpu_blocks(scene, table, wish)
-            )
+            blocks = table.keep(("gpu", wish.capabilities), partial(_gpu_blocks, scene, table, wish))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
             yield Bound("gpu-code", relation, presence | wish.item.bit, scene.cpu, wish, position)
 
@@ -62,6 +61,7 @@ def _gpu_blocks(scene: Scene, table: FrameworkTable, wish: GpuWish) -> Blocks:
 
 
 def coverages(candidate: BuildCandidate, wish: GpuWish, embedded: frozenset[Version]) -> Iterator[Coverage]:
+    """How the build reaches each capability of the wish, on each of its platforms."""
     for row in candidate.rows:
         for capability, is_apart in wish.capabilities:
             yield coverage(row, capability, is_embedded=is_apart, embedded=embedded)
@@ -83,9 +83,7 @@ def gpu_libraries(scene: Scene) -> Iterator[Bound]:
     for wish in scene.question.gpus:
         mask = _covering(scene, wish) | NONE_BIT
         yield Bound("gpu-cuda", Restriction(CUDA, mask), wish.item.bit, scene.cpu, wish)
-        blocks = scene.tables.keep(
-            ("gpu cudnn", wish.capabilities), lambda wish=wish: _gpu_cudnn(scene, wish)
-        )
+        blocks = scene.tables.keep(("gpu cudnn", wish.capabilities), partial(_gpu_cudnn, scene, wish))
         yield Bound("gpu-cudnn", Relation(CUDA, CUDNN, blocks), wish.item.bit, scene.cpu, wish)
 
 
@@ -121,15 +119,14 @@ def driver(scene: Scene) -> Iterator[Bound]:
     everything = (1 << len(scene.tables.cuda)) - 1
     for wish in scene.question.gpus:
         for position, table, presence in each_framework(scene):
-            ptx = table.keep(
-                ("ptx", wish.capabilities),
-                lambda table=table, wish=wish: table.where(
-                    lambda one: Coverage.PTX in coverages(one, wish, scene.embedded)
-                ),
-            )
+            ptx = table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
             blocks = ((ptx, native | NONE_BIT), (table.everything & ~ptx, everything))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
             yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, scene.cpu, wish, position)
+
+
+def _compiles_ptx(scene: Scene, wish: GpuWish, candidate: BuildCandidate) -> bool:
+    return Coverage.PTX in coverages(candidate, wish, scene.embedded)
 
 
 def _reached(scene: Scene, driver: Version, *, needs_native: bool) -> int:
@@ -146,7 +143,7 @@ def gpu_driver(scene: Scene) -> Iterator[Bound]:
     for wish in question.gpus:
         last = wish.last_branch
         if last is not None:
-            within = scene.tables.cuda_where(("last branch", last), lambda row, last=last: _within(row, last))
+            within = scene.tables.cuda_where(("last branch", last), partial(_within, last))
             yield Bound(
                 "gpu-last-branch", Restriction(CUDA, within | NONE_BIT), wish.item.bit, scene.cpu, wish
             )
@@ -159,7 +156,7 @@ def gpu_driver(scene: Scene) -> Iterator[Bound]:
             yield Bound("gpu-driver", Restriction(ENVIRONMENT, 0), needs, scene.cpu, wish)
 
 
-def _within(release: CudaRelease, last_branch: int) -> bool:
+def _within(last_branch: int, release: CudaRelease) -> bool:
     floor = cuda_floor(release, needs_native=False)
     return floor is None or floor.major <= last_branch
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.resolve.candidates import BuildCandidate, is_confirmed
@@ -24,7 +25,7 @@ from cudaforge.resolve.tables import FrameworkTable, Tables
 def cuda_libraries(scene: Scene) -> Iterator[Bound]:
     """The CUDA releases that each build loads; where its wheels are pinned by a metapackage, one exists."""
     for position, table, presence in each_framework(scene):
-        blocks = table.keep("cuda", lambda table=table: _cuda_blocks(table, scene.tables))
+        blocks = table.keep("cuda", partial(_cuda_blocks, table, scene.tables))
         yield Bound(
             "cuda-libraries", Relation(FIRST_FRAMEWORK + position, CUDA, blocks), presence, position=position
         )
@@ -46,7 +47,7 @@ def _cuda_blocks(table: FrameworkTable, tables: Tables) -> Blocks:
 def cudnn_libraries(scene: Scene) -> Iterator[Bound]:
     """The cuDNN releases that each build loads."""
     for position, table, presence in each_framework(scene):
-        blocks = table.keep("cudnn", lambda table=table: _cudnn_blocks(table, scene.tables))
+        blocks = table.keep("cudnn", partial(_cudnn_blocks, table, scene.tables))
         yield Bound(
             "cudnn-libraries",
             Relation(FIRST_FRAMEWORK + position, CUDNN, blocks),
@@ -79,10 +80,7 @@ def cudnn_is_brought(scene: Scene) -> Iterator[Bound]:
     parts = []
     needs = 0
     for position, table, presence in each_framework(scene):
-        without = table.keep(
-            "no cudnn",
-            lambda table=table: table.where(lambda one: all(row.cudnn is None for row in one.rows)),
-        )
+        without = table.named("no cudnn", lambda one: all(row.cudnn is None for row in one.rows))
         parts.append((FIRST_FRAMEWORK + position, without))
         needs |= presence
     plain = scene.tables.environments_where("no cudnn", lambda one: one.cudnn is None)
