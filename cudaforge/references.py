@@ -69,9 +69,7 @@ def parse_reference(text: str) -> Reference:
     digest = match["digest"]
     if digest is not None and re.fullmatch(DIGEST, digest) is None:
         raise InvalidReference("a digest is 'sha256:' and 64 lower-case hexadecimal digits")
-    registry = host.lower() or DEFAULT_REGISTRY
-    if registry in _LEGACY_REGISTRIES:
-        registry = DEFAULT_REGISTRY
+    registry = canonical_registry(host)
     repository = match["path"]
     if registry == DEFAULT_REGISTRY and "/" not in repository:
         repository = f"{_DEFAULT_NAMESPACE}/{repository}"
@@ -79,6 +77,12 @@ def parse_reference(text: str) -> Reference:
         raise InvalidReference(f"a repository has at most {_REPOSITORY_MAX} characters")
     tag = match["tag"] or (None if digest else "latest")
     return Reference(registry=registry, repository=repository, tag=tag, digest=digest)
+
+
+def canonical_registry(host: str) -> str:
+    """The one name of a registry: lower case, the default for none and for its older names."""
+    registry = host.lower() or DEFAULT_REGISTRY
+    return DEFAULT_REGISTRY if registry in _LEGACY_REGISTRIES else registry
 
 
 def _complaint(host: str, rest: str) -> str:

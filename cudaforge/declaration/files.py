@@ -24,10 +24,17 @@ _MAX_NESTING = 32
 def check_copy_source(root: Path, source: str) -> None:
     """Raise BadValue unless `source` is there and, all links followed, inside the project."""
     if _WILDCARDS.search(source):
-        if not any(root.glob(source)):
+        if not _matches(root, source):
             bad(f"{show(source)} matches no file of the project", "name a file or directory")
         bad(f"patterns such as {show(source)} are not supported yet", "name the directory, or each file")
     _check_inside(root, source)
+
+
+def _matches(root: Path, pattern: str) -> bool:
+    try:
+        return any(root.glob(pattern))
+    except (ValueError, NotImplementedError, OSError):  # such as "a**b", before Python 3.13
+        return False
 
 
 def _check_inside(root: Path, path: str) -> Path:

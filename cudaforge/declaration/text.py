@@ -12,7 +12,7 @@ from cudaforge.quoting import find_unsafe_character
 # can differ where no reader sees it.
 _INVISIBLE = "\u200c\u200d\u034f\u115f\u1160\u2800\u3164\uffa0"
 _SUSPECT = re.compile("[^\\n\\t -~]")
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@")
 _SHOWN_MAX = 80
 
 
@@ -37,7 +37,7 @@ def find_refused_in_source(text: str) -> tuple[int, str] | None:
 
 def show(text: str) -> str:
     """The text as a message may quote it: visible, short, without the password of an address."""
-    text = _CREDENTIALS.sub("***@", text)
+    text = _CREDENTIALS.sub(r"\g<scheme>://***@", text)
     if len(text) > _SHOWN_MAX:
         text = text[: _SHOWN_MAX - 3] + "..."
     return "'" + "".join(_visible(character) for character in text) + "'"
@@ -50,8 +50,16 @@ def show_path(path: str | os.PathLike[str]) -> str:
 
 
 def has_credentials(text: str) -> bool:
-    """Whether an address in the text carries a user name or password."""
-    return _CREDENTIALS.search(text) is not None
+    """Whether an address in the text carries a password or token.
+
+    `ssh://git@host` does not: there the name is public. Nor does `https://$TOKEN@host`: it names a variable.
+    """
+    for match in _CREDENTIALS.finditer(text):
+        name, colon, password = match["user"].partition(":")
+        secret = password if colon else name
+        if secret and not secret.startswith("$") and (colon or not match["scheme"].endswith("ssh")):
+            return True
+    return False
 
 
 def _visible(character: str) -> str:
