@@ -97,7 +97,7 @@ def describe_conflict(name: str, conflict: Conflict) -> str:
     """The wishes that collide, the facts behind it, and what to change."""
     wishes = " and ".join(conflict.core)
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
-    lines = [paragraph(f"{name}: {wishes} {verb}", indent="  ")]
+    lines = [paragraph(f"{name}: {wishes} {verb}", first="", indent="  ")]
     lines += [
         paragraph(reason.text + _cite(reason.source), first="  because  ", indent=" " * 11)
         for reason in conflict.reasons
