@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from cudaforge.build.scratch import disk_error
 from cudaforge.engine import Engine, ImageFacts
+from cudaforge.files import write_atomically
 from cudaforge.lock.model import LockedImage
 from cudaforge.render.model import ENTRY_LABEL, RenderedImage
 
@@ -76,20 +74,7 @@ def load_record(path: Path) -> BuildRecord | None:
 def save_record(path: Path, record: BuildRecord) -> None:
     """Write the record, whole or not at all."""
     document = {"schema": RECORD_SCHEMA, "image_id": record.image_id, "inputs": record.inputs}
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(json.dumps(document, indent=1) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except OSError as error:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-        raise disk_error(error, path) from None
+    write_atomically(path, json.dumps(document, indent=1) + "\n")
 
 
 def _describe_tree(path: Path, *, skip: Path) -> Iterator[str]:
