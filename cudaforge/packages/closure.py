@@ -1,0 +1,308 @@
+"""Resolving a closure: every Python package of an image, as one exact wheel each."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.question import Offer, Question, ask
+from cudaforge.packages.site import Site
+from cudaforge.packages.tags import best_wheel
+from cudaforge.packages.uv import NoSolution, python_tag_platform, refuse
+
+DEFAULT_INDEX = "default"
+_CHUNK = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pin:
+    """One requirement, read: `torch===2.8.0+cu128`."""
+
+    package: str
+    extras: tuple[str, ...]
+    version: str | None
+    """Where exactly one version is asked for."""
+    text: str
+
+    @property
+    def label(self) -> str | None:
+        """The local label, which tells one build of a version from another."""
+        return self.version.partition("+")[2] or None if self.version else None
+
+    def labelled(self, label: str | None) -> str:
+        """Exactly this version, in the build of that label where none is written."""
+        if self.version is None:
+            return self.text
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        suffix = f"+{label}" if label and self.label is None else ""
+        return f"{self.package}{extras}==={self.version}{suffix}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Plan:
+    """The request, read."""
+
+    roots: tuple[_Pin, ...]
+    constraints: tuple[_Pin, ...]
+    users: tuple[_Pin, ...]
+    tied: Mapping[str, str]
+    """Package to the named index that serves it."""
+    labels: Mapping[str, str]
+    """Named index to the local label of its builds."""
+
+    def label(self, pin: _Pin) -> str | None:
+        return self.labels.get(self.tied.get(pin.package, ""))
+
+
+def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, ...]:
+    """One wheel for every package that the image needs, sorted by name.
+
+    What a named index serves is looked for in the site's own sources first, then at its address, which is
+    asked for these packages alone. Raises NegativeAnswer where no set of wheels exists, InputError for a
+    requirement that is not supported, SurroundingsError where an index does not answer.
+    """
+    plan = _read(request)
+    found = _ask_site(plan, request, site)
+    if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
+        found = _ask_after(found, plan, request, site)
+    if isinstance(found, NoSolution):
+        raise refuse(request.name, found, target=_target(request))
+    wheels = tuple(_choose(found, plan, request))
+    _check_pins(wheels, plan, request)
+    return wheels
+
+
+def _ask_site(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
+    return ask(
+        _question(
+            request,
+            roots=_roots(plan),
+            constraints=[
+                pin.labelled(plan.label(pin)) if plan.label(pin) else pin.text for pin in plan.constraints
+            ],
+            sources={},
+            indexes={},
+        ),
+        site=site,
+    )
+
+
+def _ask_after(
+    earlier: NoSolution, plan: _Plan, request: ClosureRequest, site: Site
+) -> tuple[Offer, ...] | NoSolution:
+    """The named indexes' answer; where they fail, the error says that the site was asked before."""
+    try:
+        return _ask_named(plan, request, site)
+    except SurroundingsError as error:
+        names = ", ".join(dict.fromkeys(plan.tied.values()))
+        raise SurroundingsError(
+            replace(
+                problem,
+                what=f"{request.name}: {problem.what}",
+                because=(*problem.because, "this site's own sources do not have it:", *earlier.explanation),
+                remedy=f"{problem.remedy}; or name a mirror of {names} in [network] indexes",
+            )
+            for problem in error.problems
+        ) from None
+
+
+def _ask_named(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
+    """Tie the frameworks to their index, then those of their companions that the closure turns out to have:
+    uv ties direct requirements alone."""
+    direct = {pin.package for pin in (*plan.roots, *plan.users)}
+    companions: list[_Pin] = []
+    while True:
+        bound = direct | {pin.package for pin in companions}
+        found = ask(
+            _question(
+                request,
+                roots=[*_roots(plan), *(pin.labelled(plan.label(pin)) for pin in companions)],
+                constraints=[
+                    pin.labelled(plan.label(pin)) if pin.package in bound and plan.label(pin) else pin.text
+                    for pin in plan.constraints
+                ],
+                sources={package: index for package, index in plan.tied.items() if package in bound},
+                indexes={name: site.named_indexes.get(name, url) for name, url in request.indexes.items()},
+            ),
+            site=site,
+        )
+        if isinstance(found, NoSolution):
+            return found
+        packages = {offer.package for offer in found}
+        loose = [pin for pin in plan.constraints if pin.package in (plan.tied.keys() & packages) - bound]
+        if not loose:
+            return found
+        companions += loose
+
+
+def _roots(plan: _Plan) -> list[str]:
+    """What is asked for by name. A constraint with extras stands for what they pull in, which only a
+    requirement does."""
+    return [
+        *(pin.labelled(plan.label(pin)) for pin in plan.roots),
+        *(pin.text for pin in plan.constraints if pin.extras),
+        *(pin.text for pin in plan.users),
+    ]
+
+
+def _question(
+    request: ClosureRequest,
+    *,
+    roots: Iterable[str],
+    constraints: Iterable[str],
+    sources: Mapping[str, str],
+    indexes: Mapping[str, str],
+) -> Question:
+    return Question(
+        requirements=tuple(dict.fromkeys(roots)),
+        constraints=tuple(one for one in dict.fromkeys(constraints) if "[" not in one),
+        python=request.python,
+        sources=sources,
+        indexes=indexes,
+        preferred=request.preferred,
+        options=(f"--python-platform={python_tag_platform(request.platform, request.glibc)}",),
+    )
+
+
+def _read(request: ClosureRequest) -> _Plan:
+    if request.python.endswith("t"):
+        raise InputError(
+            Problem(
+                what=f"{request.name}: free-threaded Python ({request.python}) is not supported yet",
+                remedy=f'python = "{request.python.removesuffix("t")}"',
+            )
+        )
+    roots = tuple(_pin(text) for text in request.requirements)
+    constraints = tuple(_pin(text) for text in request.constraints)
+    named = {
+        pin: request.index_of[pin.text]
+        for pin in (*roots, *constraints)
+        if request.index_of.get(pin.text, DEFAULT_INDEX) != DEFAULT_INDEX
+    }
+    labels: dict[str, set[str]] = {}
+    for pin, index in named.items():
+        labels.setdefault(index, set()).update((pin.label,) if pin.label else ())
+    return _Plan(
+        roots=roots,
+        constraints=constraints,
+        users=tuple(_user_pin(text, request) for text in request.packages),
+        tied={pin.package: index for pin, index in named.items()},
+        labels={index: next(iter(found)) for index, found in labels.items() if len(found) == 1},
+    )
+
+
+def _pin(text: str) -> _Pin:
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    requirement = Requirement(text)
+    exact = [
+        one
+        for one in requirement.specifier
+        if one.operator in ("==", "===") and not one.version.endswith(".*")
+    ]
+    is_exact = len(exact) == 1 == len(requirement.specifier) and requirement.marker is None
+    return _Pin(
+        package=canonicalize_name(requirement.name),
+        extras=tuple(sorted(requirement.extras)),
+        version=exact[0].version if is_exact else None,
+        text=text,
+    )
+
+
+def _user_pin(text: str, request: ClosureRequest) -> _Pin:
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    try:
+        has_address = Requirement(text).url is not None
+    except InvalidRequirement as error:
+        raise InputError(
+            Problem(what=f"{request.name}: {text!r} is no requirement", because=(str(error).splitlines()[0],))
+        ) from None
+    if has_address:
+        raise InputError(
+            Problem(
+                what=f"{request.name}: {text.partition('@')[0].strip()} is asked for by its address",
+                where=Location(file="declaration", key="packages"),
+                remedy="ask for a version of it; direct addresses are not supported yet",
+            )
+        )
+    return _pin(text)
+
+
+def _choose(offers: tuple[Offer, ...], plan: _Plan, request: ClosureRequest) -> Iterator[LockedWheel]:
+    packages: dict[str, list[Offer]] = {}
+    for offer in offers:
+        packages.setdefault(offer.package, []).append(offer)
+    for package in sorted(packages):
+        filename = best_wheel(
+            [offer.filename for offer in packages[package]],
+            python=request.python,
+            platform=request.platform,
+            glibc=request.glibc,
+        )
+        offer = next(offer for offer in packages[package] if offer.filename == filename)
+        path = offer.path
+        yield LockedWheel(
+            package=package,
+            version=offer.version,
+            filename=filename,
+            index=plan.tied.get(package, DEFAULT_INDEX),
+            sha256=offer.sha256 or _hash_of(offer),
+            size=path.stat().st_size if path is not None else offer.size,
+        )
+
+
+def _hash_of(offer: Offer) -> str:
+    path = offer.path
+    if path is None:
+        raise SurroundingsError(
+            Problem(
+                what=f"the package index gives no SHA-256 for {offer.filename}",
+                remedy="use an index that does; a lock without hashes would prove nothing",
+            )
+        )
+    return hash_file(path)
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_pins(wheels: Iterable[LockedWheel], plan: _Plan, request: ClosureRequest) -> None:
+    """Nothing may have moved what the facts are about: not another index, not a variable of uv's."""
+    from packaging.specifiers import SpecifierSet
+
+    versions = {wheel.package: wheel.version for wheel in wheels}
+    moved = []
+    for pin in plan.roots:
+        exact = pin.labelled(plan.label(pin)).rpartition("===")[2]
+        if pin.version is not None and versions.get(pin.package) != exact:
+            moved.append((pin, exact))
+    for pin in plan.constraints:
+        wanted = SpecifierSet(f"=={pin.version}") if pin.version is not None else None
+        version = versions.get(pin.package)
+        if wanted is not None and version is not None and not wanted.contains(version, prereleases=True):
+            moved.append((pin, str(pin.version)))
+    if moved:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{request.name}: uv chose {pin.package} {versions.get(pin.package, 'not at all')} "
+                f"where {wanted_version} is pinned",
+                remedy="check uv's own variables and files for overrides",
+            )
+            for pin, wanted_version in moved
+        )
+
+
+def _target(request: ClosureRequest) -> str:
+    return f"Python {request.python} on {request.platform} with glibc {request.glibc}"

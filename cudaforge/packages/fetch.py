@@ -1,0 +1,233 @@
+"""Filling a closure for a build: where this site has each wheel of the lock.
+
+A lock names wheels and indexes, never addresses. Here each wheel is looked up again, by exact version, and
+what is found has to be the locked file, by name and by SHA-256.
+"""
+
+from __future__ import annotations
+
+import netrc
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.packages.addresses import (
+    credentials_of,
+    host_of,
+    is_loopback,
+    is_remote,
+    quote_credentials,
+    with_credentials,
+    without_name,
+)
+from cudaforge.packages.closure import DEFAULT_INDEX, hash_file
+from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.question import Offer, Question, ask
+from cudaforge.packages.site import SECRET_LIMIT, Site
+from cudaforge.packages.uv import NoSolution
+
+WHEELS_DIRECTORY = "wheels"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilledClosure:
+    """A closure with this site's addresses: the text of a build secret, since they may hold passwords."""
+
+    pylock_text: str
+    local_files: tuple[str, ...]
+    """Names of the wheels that were put into the staging directory."""
+    needs_host_network: bool
+    """Whether an address is one of this machine, so that the build step needs its network."""
+
+
+def fill_closure(
+    wheels: Sequence[LockedWheel],
+    *,
+    python: str,
+    indexes: Mapping[str, str],
+    site: Site,
+    staging: Path,
+) -> FilledClosure:
+    """Find every wheel at this site, and put those that it has as files into `staging`.
+
+    `indexes` has the public address of each index that the wheels name. Raises NegativeAnswer where a file
+    of that name is another one than the locked, SurroundingsError where the site does not have it.
+    """
+    offers = _find(wheels, python=python, indexes=indexes, site=site)
+    chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(wheels, key=lambda wheel: wheel.package)]
+    staging.mkdir(parents=True, exist_ok=True)
+    local = tuple(_stage(wheel, path, staging) for wheel, offer in chosen if (path := offer.path) is not None)
+    text = _dump(chosen, python=python, credentials=_credentials(site))
+    if len(text.encode()) > SECRET_LIMIT:
+        raise SurroundingsError(
+            Problem(
+                what=f"a closure of {len(wheels)} packages is larger than a build secret may be (500 KiB)"
+            )
+        )
+    return FilledClosure(
+        pylock_text=text,
+        local_files=local,
+        needs_host_network=any(is_loopback(offer.address) for _, offer in chosen),
+    )
+
+
+def _find(
+    wheels: Sequence[LockedWheel], *, python: str, indexes: Mapping[str, str], site: Site
+) -> dict[str, list[Offer]]:
+    """What this site has of the locked versions, by package."""
+    tied = {wheel.package: wheel.index for wheel in wheels if wheel.index != DEFAULT_INDEX}
+    found = _ask(wheels, python=python, sources={}, indexes={}, site=site)
+    if isinstance(found, NoSolution) and any(found.names(package) for package in tied):
+        addresses = {name: site.named_indexes.get(name, url) for name, url in indexes.items()}
+        unknown = sorted(set(tied.values()) - addresses.keys())
+        if unknown:
+            raise SurroundingsError(
+                Problem(
+                    what=f"no address is known for the package index {unknown[0]}",
+                    remedy=f"name one in [network] indexes: {unknown[0]} = ...",
+                )
+            )
+        found = _ask(wheels, python=python, sources=tied, indexes=addresses, site=site)
+    if isinstance(found, NoSolution):
+        raise _missing(wheels, found)
+    offers: dict[str, list[Offer]] = {}
+    for offer in found:
+        offers.setdefault(offer.package, []).append(offer)
+    return offers
+
+
+def _ask(
+    wheels: Sequence[LockedWheel],
+    *,
+    python: str,
+    sources: Mapping[str, str],
+    indexes: Mapping[str, str],
+    site: Site,
+) -> tuple[Offer, ...] | NoSolution:
+    """All files of exactly the locked versions, whatever platform they are for."""
+    return ask(
+        Question(
+            requirements=tuple(f"{wheel.package}==={wheel.version}" for wheel in wheels),
+            python=python,
+            sources=sources,
+            indexes=indexes,
+            options=("--universal", "--no-deps"),
+        ),
+        site=site,
+    )
+
+
+def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
+    """The offer that is the locked file."""
+    named = [offer for offer in offers.get(wheel.package, ()) if offer.filename == wheel.filename]
+    for offer in named:
+        path = offer.path
+        if (hash_file(path) if path is not None else offer.sha256) == wheel.sha256:
+            return offer
+    if named:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{wheel.filename} is another file here than the one that was locked",
+                because=(
+                    f"locked: sha256 {wheel.sha256}",
+                    f"{host_of(named[0].address)} has: sha256 {named[0].sha256}",
+                ),
+                remedy="use the index that was locked from, or lock again: cudaforge lock --upgrade",
+            )
+        )
+    raise SurroundingsError(
+        Problem(
+            what=f"{wheel.package} {wheel.version} is served here, but not as the locked {wheel.filename}",
+            because=(f"the lock takes it from the index {wheel.index!r}",),
+            remedy="use an index that has this file, or lock again: cudaforge lock --upgrade",
+        )
+    )
+
+
+def _missing(wheels: Sequence[LockedWheel], answer: NoSolution) -> SurroundingsError:
+    absent = [wheel for wheel in wheels if answer.names(wheel.package)]
+    named = ", ".join(f"{wheel.package} {wheel.version} (index {wheel.index!r})" for wheel in absent)
+    return SurroundingsError(
+        Problem(
+            what=f"the package indexes of this site do not have {named or 'all locked packages'}",
+            because=answer.explanation,
+            remedy="use an index that has them, or lock again: cudaforge lock --upgrade",
+        )
+    )
+
+
+def _stage(wheel: LockedWheel, path: Path, staging: Path) -> str:
+    """Link or copy a checked file into the staging directory."""
+    target = staging / wheel.filename
+    part = staging / f"{wheel.filename}.part"
+    try:
+        part.unlink(missing_ok=True)
+        try:
+            os.link(path.resolve(), part)
+        except OSError:
+            shutil.copyfile(path, part)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        raise SurroundingsError(
+            Problem(
+                what=f"cannot put a wheel beside the build: {error.strerror} (errno {error.errno})",
+                where=Location(file=str(target)),
+            )
+        ) from None
+    return wheel.filename
+
+
+def _dump(chosen: Iterable[tuple[LockedWheel, Offer]], *, python: str, credentials: Mapping[str, str]) -> str:
+    import tomli_w
+
+    return tomli_w.dumps(
+        {
+            "lock-version": "1.0",
+            "created-by": "cudaforge",
+            "requires-python": f"=={python}.*",
+            "packages": [
+                {
+                    "name": wheel.package,
+                    "version": wheel.version,
+                    "wheels": [
+                        {**_whereabouts(wheel, offer, credentials), "hashes": {"sha256": wheel.sha256}}
+                    ],
+                }
+                for wheel, offer in chosen
+            ],
+        }
+    )
+
+
+def _whereabouts(wheel: LockedWheel, offer: Offer, credentials: Mapping[str, str]) -> dict[str, str]:
+    if offer.path is not None:
+        return {"name": wheel.filename, "path": f"{WHEELS_DIRECTORY}/{wheel.filename}"}
+    known = credentials.get(host_of(offer.address))
+    address = with_credentials(offer.address, known) if known is not None else offer.address
+    return {"name": wheel.filename, "url": address}
+
+
+def _credentials(site: Site) -> dict[str, str]:
+    """Host to `user:password`. uv leaves them out of what it writes; the build step needs them back."""
+    return {**dict(_netrc_credentials()), **dict(_address_credentials(site))}
+
+
+def _address_credentials(site: Site) -> Iterator[tuple[str, str]]:
+    for one in (*site.named_indexes.values(), *site.find_links, *site.extra_index_urls, site.index_url or ""):
+        address = without_name(one)
+        known = credentials_of(address) if is_remote(address) else None
+        if known is not None:
+            yield host_of(address), known
+
+
+def _netrc_credentials() -> Iterator[tuple[str, str]]:
+    try:
+        hosts = netrc.netrc(os.environ.get("NETRC")).hosts
+    except (OSError, netrc.NetrcParseError):
+        return
+    for host, (user, _, password) in hosts.items():
+        yield host, quote_credentials(user or "", password or "")

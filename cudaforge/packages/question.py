@@ -1,0 +1,156 @@
+"""One question to uv: a small project of its own, and the wheels that uv names in answer to it.
+
+uv reads the settings of the directory that it runs in and of those above; in a directory of its own only
+those of the user and of the system are left.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
+from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.site import Site
+from cudaforge.packages.uv import PROJECT_NAME, NoSolution, compile_closure
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_PROJECT = "pyproject.toml"
+_PREFERRED = "pylock.closure.toml"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What uv is asked for."""
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...] = ()
+    python: str
+    sources: Mapping[str, str]
+    """Package to the name of the one index that may serve it."""
+    indexes: Mapping[str, str]
+    """Address of each index that `sources` names."""
+    preferred: tuple[LockedWheel, ...] = ()
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """One wheel that an index has: at an address, or as a file of this machine."""
+
+    package: str
+    version: str
+    filename: str
+    address: str
+    """`https://...`, or `file:///...`."""
+    sha256: str | None
+    size: int | None
+
+    @property
+    def path(self) -> Path | None:
+        """The file, if it is one of this machine."""
+        parts = urlsplit(self.address)
+        return Path(unquote(parts.path)) if parts.scheme == "file" else None
+
+
+def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
+    """Every wheel that uv names for the question. Raises SurroundingsError where an index fails."""
+    import tomli_w
+
+    with tempfile.TemporaryDirectory(prefix="cudaforge-") as name:
+        directory = Path(name)
+        (directory / _PROJECT).write_text(tomli_w.dumps(_project(question)), encoding="utf-8")
+        arguments = [_PROJECT, f"--python-version={question.python}", *question.options]
+        if question.constraints:
+            (directory / "constraints.txt").write_text(
+                "\n".join(question.constraints) + "\n", encoding="utf-8"
+            )
+            arguments.append("--constraints=constraints.txt")
+        if question.preferred:
+            preferred = tomli_w.dumps(_earlier(question.preferred))
+            (directory / _PREFERRED).write_text(preferred, encoding="utf-8")
+            arguments.append(f"--output-file={_PREFERRED}")
+        answer = compile_closure(arguments, site=site, directory=directory)
+        if isinstance(answer, NoSolution):
+            return answer
+        text = (directory / _PREFERRED).read_text(encoding="utf-8") if question.preferred else answer
+        return tuple(_offers(text, directory))
+
+
+def _project(question: Question) -> dict[str, object]:
+    used = {name: url for name, url in question.indexes.items() if name in question.sources.values()}
+    return {
+        "project": {
+            "name": PROJECT_NAME,
+            "version": "0",
+            "requires-python": f"=={question.python}.*",
+            "dependencies": list(question.requirements),
+        },
+        "tool": {
+            "uv": {
+                "package": False,
+                "index": [{"name": name, "url": url, "explicit": True} for name, url in used.items()],
+                "sources": {package: {"index": name} for package, name in question.sources.items()},
+            }
+        },
+    }
+
+
+def _earlier(wheels: tuple[LockedWheel, ...]) -> dict[str, object]:
+    """An earlier closure as a file that uv takes versions from where they still fit."""
+    return {
+        "lock-version": "1.0",
+        "created-by": "cudaforge",
+        "packages": [
+            {
+                "name": wheel.package,
+                "version": wheel.version,
+                "wheels": [{"path": wheel.filename, "hashes": {"sha256": wheel.sha256}}],
+            }
+            for wheel in wheels
+        ],
+    }
+
+
+def _offers(text: str, directory: Path) -> Iterator[Offer]:
+    try:
+        packages = tomllib.loads(text).get("packages", [])
+        for package in packages:
+            yield from _package_offers(package, directory)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise SurroundingsError(
+            Problem(
+                what="uv's answer cannot be read",
+                because=(f"{type(error).__name__}: {error}",),
+                remedy="install a version of uv that this release of cudaforge was tested with",
+            )
+        ) from None
+
+
+def _package_offers(package: dict[str, Any], directory: Path) -> Iterator[Offer]:
+    if "wheels" not in package:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{package['name']} comes from an address, not from a package index",
+                remedy="ask for a version of it; direct addresses are not supported yet",
+            )
+        )
+    for wheel in package["wheels"]:
+        address = wheel["url"] if "url" in wheel else (directory / wheel["path"]).resolve().as_uri()
+        yield Offer(
+            package=package["name"],
+            version=package["version"],
+            filename=wheel.get("name") or unquote(urlsplit(address).path.rpartition("/")[2]),
+            address=address,
+            sha256=wheel.get("hashes", {}).get("sha256"),
+            size=wheel.get("size"),
+        )

@@ -1,0 +1,55 @@
+"""Which of several wheels of one version is the best for an image's Python and C library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+
+from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.packages.uv import ARCHITECTURES
+
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_OLDEST_GLIBC = 5
+
+
+def best_wheel(filenames: Iterable[str], *, python: str, platform: str, glibc: str) -> str:
+    """The file name that an installer in the image would choose.
+
+    Raises SurroundingsError where none loads there.
+    """
+    from packaging.utils import parse_wheel_filename
+
+    names = sorted(filenames)
+    ranks = _ranks(python, platform, glibc)
+    ranked = [
+        (min(known), name)
+        for name in names
+        if (known := [ranks[tag] for tag in map(str, parse_wheel_filename(name)[3]) if tag in ranks])
+    ]
+    if not ranked:
+        raise SurroundingsError(
+            Problem(what=f"none of {', '.join(names)} loads on Python {python}, {platform}, glibc {glibc}")
+        )
+    return min(ranked)[1]
+
+
+@lru_cache
+def _ranks(python: str, platform: str, glibc: str) -> dict[str, int]:
+    from packaging import tags
+
+    version = tuple(int(part) for part in python.split(".")[:2])
+    interpreter = f"cp{version[0]}{version[1]}"
+    platforms = tuple(_platforms(ARCHITECTURES[platform], int(glibc.split(".")[1])))
+    ordered = (
+        *tags.cpython_tags(version, [interpreter], platforms),
+        *tags.compatible_tags(version, interpreter, platforms),
+    )
+    return {str(tag): rank for rank, tag in reversed(tuple(enumerate(ordered)))}
+
+
+def _platforms(architecture: str, glibc: int) -> Iterator[str]:
+    for minor in range(glibc, _OLDEST_GLIBC - 1, -1):
+        yield f"manylinux_2_{minor}_{architecture}"
+        if minor in _LEGACY:
+            yield f"{_LEGACY[minor]}_{architecture}"
+    yield f"linux_{architecture}"

@@ -1,0 +1,261 @@
+"""Running uv, and telling what its failures mean."""
+
+from __future__ import annotations
+
+import platform as host
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.packages.addresses import find_address, host_of, is_loopback, redact, without_addresses
+from cudaforge.packages.site import Site
+from cudaforge.process import Completed, ProgramTimeout, run
+
+ARCHITECTURES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
+DEADLINE = 300.0
+"""Seconds for one question to the package indexes."""
+
+PROJECT_NAME = "cudaforge-closure"
+"""What the project that stands for the image is called in questions to uv."""
+
+_HELP_DEADLINE = 30.0
+_NO_SOLUTION = 1
+_CONTROL = {
+    "UV_HTTP_RETRIES": "2",
+    "UV_PYTHON_DOWNLOADS": "never",
+    "UV_NO_PROGRESS": "1",
+    "UV_PREVIEW_FEATURES": "pylock",
+    "NO_COLOR": "1",
+    "RUST_BACKTRACE": "0",
+}
+_UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
+_STATUS = re.compile(r"HTTP status \w+ error \((\d{3}[^)]*)\)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoSolution:
+    """uv found no set of wheels. `explanation` is its own, in lines, without its hints."""
+
+    explanation: tuple[str, ...]
+    hints: str
+
+    def names(self, package: str) -> bool:
+        """Whether the explanation is about a version of this package that no index has."""
+        name = re.escape(package)
+        missing = rf"no versions? of {name}\b|{name} was not found|(?:versions of )?{name}\S* ha(?:s|ve) no "
+        return re.search(missing, " ".join(self.explanation)) is not None
+
+
+def uv_binary(platform: str) -> Path:
+    """The uv program that runs in images of this platform: the one that this installation brings.
+
+    Raises SurroundingsError for another platform than this machine's.
+    """
+    if ARCHITECTURES.get(platform) != host.machine():
+        raise SurroundingsError(
+            Problem(
+                what=f"images for {platform} cannot be built on this machine ({host.machine()}) yet",
+                because=("the uv program that installs the packages is the one of this machine",),
+                remedy=f"build them on a machine of {platform}",
+            )
+        )
+    return Path(_find_uv())
+
+
+def uv_version() -> str:
+    """The version of the uv that resolves and installs."""
+    answer = run([_find_uv(), "--version"], timeout=_HELP_DEADLINE)
+    return answer.stdout.removeprefix("uv ").split(" ", 1)[0].strip()
+
+
+def compile_closure(
+    arguments: Sequence[str], *, site: Site, directory: Path, deadline: float = DEADLINE
+) -> str | NoSolution:
+    """What `uv pip compile --format pylock.toml` answers in this directory, with the site's settings.
+
+    The answer is the text of a PEP 751 file. Raises SurroundingsError where an index does not answer.
+    """
+    argv = [
+        _find_uv(),
+        "pip",
+        "compile",
+        "--format=pylock.toml",
+        "--only-binary=:all:",
+        "--no-header",
+        "--quiet",
+        *(("--offline",) if site.offline else ()),
+        *arguments,
+    ]
+    try:
+        answer = run(argv, timeout=deadline, env={**_CONTROL, **site.environment()}, cwd=directory)
+    except ProgramTimeout:
+        raise SurroundingsError(
+            Problem(
+                what=f"the package indexes gave no answer within {deadline:g} s",
+                because=(f"they come from {site.origin('index_url')}",),
+                remedy="check the network and try again: what was loaded is kept",
+            )
+        ) from None
+    if answer.returncode == 0:
+        return answer.stdout
+    if answer.returncode == _NO_SOLUTION and "No solution found" in answer.stderr:
+        return _no_solution(answer.stderr, site)
+    raise explain_failure(answer, site)
+
+
+def python_tag_platform(platform: str, glibc: str) -> str:
+    """uv's name of a platform with that glibc: the newest that it knows and that is not newer.
+
+    Raises SurroundingsError where it knows none.
+    """
+    architecture = ARCHITECTURES.get(platform, "")
+    minor = int(glibc.split(".")[1])
+    known = [one for one in _known_glibc(architecture) if one <= minor]
+    if not known:
+        raise SurroundingsError(
+            Problem(what=f"uv knows no wheels for {platform} with glibc {glibc}", remedy="choose a newer os")
+        )
+    return f"{architecture}-manylinux_2_{max(known)}"
+
+
+def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
+    """The error for a run of uv that ended without an answer: it names the host and the setting."""
+    text = redact(answer.stderr)
+    address = find_address(text)
+    lines = _lines(text)
+    cause = lines[-1] if lines else f"exit status {answer.returncode}"
+    if address is None:
+        return SurroundingsError(
+            Problem(what="uv could not answer", because=lines[:4], remedy=_remedy_for_sources(text, site))
+        )
+    name = host_of(address)
+    status = _STATUS.search(text)
+    if status is not None:
+        return SurroundingsError(
+            Problem(
+                what=f"the package index at {name} answered {status[1]}",
+                because=(_whence(address, site),),
+                remedy="check its address and, if it asks for them, user and password",
+            )
+        )
+    return SurroundingsError(
+        Problem(
+            what=f"the package index at {name} cannot be reached",
+            because=(cause, _whence(address, site)),
+            remedy=_remedy(text, address, site),
+        )
+    )
+
+
+@lru_cache
+def _find_uv() -> str:
+    from uv import find_uv_bin
+
+    try:
+        return find_uv_bin()
+    except FileNotFoundError:
+        raise SurroundingsError(
+            Problem(what="the uv program of this installation is missing", remedy="install cudaforge again")
+        ) from None
+
+
+@lru_cache
+def _known_glibc(architecture: str) -> tuple[int, ...]:
+    answer = run([_find_uv(), "pip", "compile", "--help"], timeout=_HELP_DEADLINE, env={"COLUMNS": "200"})
+    found = re.findall(rf"\b{re.escape(architecture)}-manylinux_2_(\d+)\b", answer.stdout)
+    return tuple(sorted({int(one) for one in found}))
+
+
+def _no_solution(stderr: str, site: Site) -> NoSolution:
+    explanation, _, hints = redact(stderr).partition("\nhint:")
+    if _UNAUTHORIZED.search(hints):
+        address = find_address(hints) or ""
+        raise SurroundingsError(
+            Problem(
+                what=f"the package index at {host_of(address)} asks for a user and a password",
+                because=(_whence(address, site),),
+                remedy="give them in ~/.netrc, or in the address that the environment names",
+            )
+        )
+    if site.offline and "network was disabled" in stderr:
+        raise SurroundingsError(
+            Problem(
+                what="packages that are needed were never loaded on this machine",
+                because=("--offline opens no socket", *_explained(explanation)),
+                remedy="run once without --offline",
+            )
+        )
+    return NoSolution(explanation=_explained(explanation), hints=hints)
+
+
+def _explained(text: str) -> tuple[str, ...]:
+    lines = _lines(without_addresses(text).replace(f"{PROJECT_NAME} depends on", "the image needs"))
+    return tuple(line for line in lines if not line.startswith("No solution found"))
+
+
+def _lines(text: str) -> tuple[str, ...]:
+    plain = text.partition("\nhint:")[0]
+    stripped = (re.sub(r"^(error:|cause:|Caused by:)\s*", "", line.strip()) for line in plain.splitlines())
+    return tuple(line for line in stripped if line)
+
+
+def _whence(address: str, site: Site) -> str:
+    """By what the address was chosen, as far as the site says."""
+    own = {
+        "index_url": (site.index_url or "",),
+        "extra_index_urls": site.extra_index_urls,
+        "find_links": site.find_links,
+    }
+    for field, addresses in own.items():
+        if any(host_of(address) == host_of(one) for one in addresses if one):
+            return f"it comes from {site.origin(field)}"
+    for name, one in site.named_indexes.items():
+        if host_of(one) == host_of(address):
+            return f"it comes from network.indexes.{name}"
+    return "it is the address that uv or the matrix has for it"
+
+
+def _remedy(text: str, address: str, site: Site) -> str:
+    if "certificate" in text:
+        return f"name the CA bundle of this network in SSL_CERT_FILE (now: {site.origin('ca_bundle')})"
+    variable = "HTTPS_PROXY" if address.startswith("https") else "HTTP_PROXY"
+    proxy = next((name for name in (variable, "ALL_PROXY") if name in site.proxies), None)
+    if proxy is not None and not is_loopback(address):
+        return f"check {site.origin(proxy)} ({host_of(site.proxies[proxy])}), the proxy that is used"
+    return f"check the network, or name another index; a proxy goes into {variable}"
+
+
+def _remedy_for_sources(text: str, site: Site) -> str | None:
+    return f"check {site.origin('find_links')}" if "find-links" in text else None
+
+
+def refuse(name: str, answer: NoSolution, *, target: str) -> NegativeAnswer:
+    """The error for a closure that does not exist, with uv's explanation."""
+    sourceless = sorted(_without_wheels(answer.explanation))
+    if sourceless:
+        verb = "have" if len(sourceless) > 1 else "has"
+        return NegativeAnswer(
+            Problem(
+                what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
+                because=answer.explanation,
+                remedy="ask for another version; building from source is not supported yet",
+            )
+        )
+    return NegativeAnswer(
+        Problem(
+            what=f"{name}: no set of packages fits what is asked for",
+            because=answer.explanation,
+            remedy="loosen or drop the package that collides; the frameworks' own pins stay as they are",
+        )
+    )
+
+
+def _without_wheels(explanation: Sequence[str]) -> set[str]:
+    """Packages whose every version that is asked for has only its source."""
+    text = " ".join(explanation)
+    every = re.findall(r"all versions of ([A-Za-z0-9][\w.-]*) have no usable wheels", text)
+    one = re.findall(r"\b([A-Za-z0-9][\w.-]*)==(\S+) has no (?:usable wheels|wheels with)", text)
+    return {*every, *(f"{package} {version}" for package, version in one)}
