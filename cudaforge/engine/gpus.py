@@ -122,18 +122,3 @@ def gpu_flags(offer: GpuOffer) -> tuple[str, ...]:
             return ("--runtime", RUNTIME_NAME, "--env", f"NVIDIA_VISIBLE_DEVICES={','.join(request.devices)}")
         case GpuMethod.DEVICE_REQUEST:
             return ("--gpus", ",".join(request.devices))
-
-
-def gpu_flags(offer: GpuOffer) -> tuple[str, ...]:
-    """The flags of `docker run` that ask for what is offered; none where nothing is."""
-    request = offer.request
-    if request is None:
-        return ()
-    match request.method:
-        case GpuMethod.CDI:
-            return tuple(word for device in request.devices for word in ("--device", device))
-        case GpuMethod.RUNTIME:
-            return ("--runtime", RUNTIME_NAME, "--env", f"NVIDIA_VISIBLE_DEVICES={','.join(request.devices)}")
-        case GpuMethod.DEVICE_REQUEST:
-            devices = ",".join(request.devices)
-            return ("--gpus", "all" if devices == "all" else f'"device={devices}"')
