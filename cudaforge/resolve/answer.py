@@ -67,11 +67,11 @@ def exact_cuda(case: Case, rows: Picked) -> Version | None:
         return rows.cuda.version
     if is_pinned_here(rows):
         return rows.cuda.version
+    tables = case.scene.tables
     minor = rows.cuda.version.minor()
-    patches = [one for one in case.scene.tables.cuda if one is not None and one.version.has_prefix(minor)]
+    patches = tables.cuda_with_prefix(minor)
     wishes = [row.cuda for build in rows.builds for row in build.rows if row.cuda is not None]
-    allows_all = all(wish.allows(one.version) for wish in wishes for one in patches)
-    return minor if allows_all else rows.cuda.version
+    return minor if all(not patches & ~tables.cuda_wished(wish) for wish in wishes) else rows.cuda.version
 
 
 def is_pinned_here(rows: Picked) -> bool:

@@ -31,6 +31,10 @@ class BuildCandidate:
 
     rows: tuple[FrameworkBuild, ...]
     platforms: frozenset[str]
+    label: Version
+    """The release with its build as local label, as people write it: `2.8.0+cu128`."""
+    line: Version
+    """The release line, major and minor."""
 
     @property
     def row(self) -> FrameworkBuild:
@@ -41,11 +45,6 @@ class BuildCandidate:
     def version(self) -> Version:
         """The release."""
         return self.rows[0].version
-
-    @property
-    def label(self) -> Version:
-        """The release with its build as local label, as people write it: `2.8.0+cu128`."""
-        return local_version(self.rows[0])
 
     @property
     def is_confirmed(self) -> bool:
@@ -105,15 +104,16 @@ def build_candidates(rows: Iterable[FrameworkBuild]) -> tuple[BuildCandidate, ..
 
 def _on_platforms(family: list[FrameworkBuild]) -> Iterator[BuildCandidate]:
     platforms = sorted({platform for row in family for platform in row.platforms})
+    label, line = local_version(family[0]), family[0].version.minor()
     for count in range(1, len(platforms) + 1):
         for chosen in combinations(platforms, count):
             whole = [row for row in family if set(chosen) <= set(row.platforms)]
             for row in whole:
-                yield BuildCandidate((row,), frozenset(chosen))
+                yield BuildCandidate((row,), frozenset(chosen), label, line)
             if not whole:
                 per_platform = ([row for row in family if one in row.platforms] for one in chosen)
                 for rows in product(*per_platform):
-                    yield BuildCandidate(rows, frozenset(chosen))
+                    yield BuildCandidate(rows, frozenset(chosen), label, line)
 
 
 def plain_environments(systems: Iterable[OperatingSystem]) -> Iterator[Environment]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from cudaforge.matrix.model import CudaRelease, DriverBranch, Gpu
+from cudaforge.matrix.model import CudaRelease, DriverBranch
 from cudaforge.versions import InvalidVersion, Version
 
 _CONDITION = re.compile(r"(?P<name>[a-z]+)(?P<operator>>=|<=|!=|=|>|<)(?P<value>[^,\s]+)")
@@ -40,13 +40,12 @@ def parse_gate(text: str) -> Gate:
 
 
 def gate_passes(
-    gate: Gate, *, driver: Version, gpus: Iterable[Gpu], branches: Sequence[DriverBranch]
+    gate: Gate, *, driver: Version, kinds: frozenset[str], branches: Sequence[DriverBranch]
 ) -> bool:
-    """Whether a host with that driver and those GPUs may start the image.
+    """Whether a host with that driver and GPUs of those kinds may start the image.
 
     Alternatives for a brand count only where every GPU is a data-centre one.
     """
-    kinds = {gpu.kind for gpu in gpus}
     is_data_centre = kinds == {_DATA_CENTRE}
     cuda = native_cuda(driver, branches)
     return any(

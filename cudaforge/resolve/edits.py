@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
 from cudaforge.resolve.answer import Picked
-from cudaforge.resolve.candidates import Environment
+from cudaforge.resolve.candidates import BuildCandidate, Environment
 from cudaforge.resolve.case import Case
 from cudaforge.resolve.drivers import cuda_floor
 from cudaforge.resolve.question import GpuWish, Item
@@ -16,6 +17,7 @@ from cudaforge.resolve.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEW
 from cudaforge.resolve.solver import Domains, indexes
 from cudaforge.versions import Version, VersionWish
 
+Near = TypeVar("Near")
 Change = tuple[tuple[str, str | None], ...]
 NEAREST = 3
 """Values tried around the one asked for."""
@@ -115,21 +117,26 @@ def _with_framework(wishes: Wishes, position: int, wish: FrameworkWish) -> Wishe
 
 
 def _releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[Edit]:
-    """Releases near the ones asked for: from one on where it is newer, else its line."""
+    """Release lines near the ones asked for: from one on where it is newer, else that line."""
     wish = wishes.frameworks[item.position]
-    table = case.scene.frameworks[item.position]
-    left = {table.candidates[index].version for index in indexes(domains[FIRST_FRAMEWORK + item.position])}
+    candidates = case.scene.frameworks[item.position].candidates
+    left = [candidates[index] for index in indexes(domains[FIRST_FRAMEWORK + item.position])]
     text = wish.version.text if wish.version is not None else ""
-    allowed = [one.version for one in table.candidates if wish.version and wish.version.allows(one.label)]
+    allowed = [one.version for one in candidates if wish.version and wish.version.allows(one.label)]
     newest = max(allowed, default=anchor(text))
-    for version in _nearest(left, text):
-        if version.is_prerelease:
-            words = f"=={version}"
-        elif newest is not None and version > newest:
-            words = f">={version}"
-        else:
-            words = f"=={version}"
-        other = replace(wish, version=VersionWish(words))
+    number = anchor(text)
+    words = []
+    if "+" in text and any(one.version == number for one in left):
+        words.append(f"=={number}")
+    for candidate in _nearest_lines(left, number):
+        version, line = candidate.version, candidate.line
+        if newest is not None and version > newest:
+            is_first = all(one.version >= version for one in candidates if one.line == line)
+            words.append(f">={line if is_first else version}")
+        elif number is None or line != number.minor() or not words:
+            words.append(f"=={line}.*")
+    for one in words or [f"=={version}" for version in _nearest((it.version for it in left), text)]:
+        other = replace(wish, version=VersionWish(one))
         yield Edit((("framework", str(other)),), _with_framework(wishes, item.position, other))
 
 
@@ -146,14 +153,29 @@ def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:
         yield Edit(((name, text),), replace(wishes, gpus=gpus))
 
 
+def _nearest_lines(candidates: Iterable[BuildCandidate], number: Version | None) -> list[BuildCandidate]:
+    """Of each release line the final release nearest to the number, the nearest line first."""
+    finals = [one for one in candidates if not one.version.is_prerelease]  # newest first
+    if number is None:
+        return [*{one.line: one for one in reversed(finals)}.values()][::-1][:NEAREST]
+    above = [*{one.line: one for one in finals if one.version >= number}.values()][::-1]
+    below = [*{one.line: one for one in reversed(finals) if one.version < number}.values()][::-1]
+    return _alternating(above, below)
+
+
 def _nearest(versions: Iterable[Version], text: str) -> list[Version]:
-    """The versions around the first number of a wish: the next above, the next below, and so on."""
+    """The versions around the first number of a wish."""
     middle = anchor(text)
     ordered = sorted(set(versions))
     if middle is None:
         return ordered[::-1][:NEAREST]
-    above = [one for one in ordered if one >= middle][:NEAREST]
-    below = [one for one in ordered if one < middle][::-1][:NEAREST]
+    return _alternating(
+        [one for one in ordered if one >= middle], [one for one in ordered if one < middle][::-1]
+    )
+
+
+def _alternating(above: list[Near], below: list[Near]) -> list[Near]:
+    """The next above, the next below, and so on."""
     mixed = [one for pair in zip(above, below, strict=False) for one in pair]
     return [*mixed, *above[len(below) :], *below[len(above) :]][:NEAREST]
 

@@ -3,11 +3,12 @@
 Fields are settled in this order, each as well as the ones before it allow:
 
 1. frameworks in the order of the declaration: the newest release, then, among its builds, one of the
-   site's own package index (what a plain `pip install` gives) before those of a named index, then the
-   newest CUDA; then the build for the fewest platforms beyond those asked for;
+   site's own package index (what a plain `pip install` gives) before those of a named index, CUDA in
+   wheels before CUDA of the base, then the newest CUDA; then the build for the fewest platforms beyond
+   those asked for;
 2. the base: no CUDA toolkit in the image before one, one for running before one for compiling, unless
    wishes ask for it;
-3. CUDA, cuDNN and Python: the newest;
+3. CUDA, cuDNN and Python: the newest; where the base has a toolkit, the newest that fits;
 4. the OS: one that is still supported before one past its end of life; a base that brings its Python
    (`python:*` images, slimmer and with the newest patch) before the OS archive's Python; the OS that is
    supported longest; the smallest base; the order of the matrix.
@@ -23,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from cudaforge.declaration.model import Flavor, Preference
+from cudaforge.matrix.model import CudaProvider
 from cudaforge.resolve.candidates import BuildCandidate, Environment
 from cudaforge.resolve.model import PythonProvider
 from cudaforge.resolve.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, NONE_BIT, Scene
@@ -54,6 +56,7 @@ def criteria(scene: Scene) -> tuple[Criterion, ...]:
         ),
     )
     found.append(Criterion("python", ENVIRONMENT, python))
+    found.append(Criterion("toolkit", ENVIRONMENT, _toolkits(scene.tables)))
     as_of = scene.tables.matrix.as_of
     found.append(
         _environment(scene.tables, "end of life", preference("os"), lambda one: _is_past(one.os.eol, as_of))
@@ -90,11 +93,12 @@ def _framework(
         mask = NONE_BIT if cuda is None else tables.cuda_wished(cuda)
         return (mask & -mask).bit_length()
 
-    def rank(candidate: BuildCandidate) -> tuple[int, bool, int]:
+    def rank(candidate: BuildCandidate) -> tuple[int, bool, bool, int]:
         size = candidate.row.size if candidate.row.size is not None else _LARGEST
         return (
             size if build is Preference.SMALLEST else 0,
             candidate.row.index != OWN_INDEX,
+            candidate.row.provider is not CudaProvider.WHEELS,
             newest_cuda(candidate),
         )
 
@@ -106,7 +110,7 @@ def _framework(
     yield Criterion("platforms", variable, fewest)
 
 
-def _ranked(masks: Mapping[tuple[int, bool, int], int] | Mapping[int, int]) -> tuple[int, ...]:
+def _ranked(masks: Mapping[tuple[int, bool, bool, int], int] | Mapping[int, int]) -> tuple[int, ...]:
     return tuple(mask for _, mask in sorted(masks.items()))
 
 
@@ -122,6 +126,15 @@ def _releases(tables: Tables, subject: str, preference: Preference) -> tuple[int
             ),
         ),
     )
+
+
+def _toolkits(tables: Tables) -> tuple[int, ...]:
+    def by_toolkit() -> tuple[int, ...]:
+        masks = tables.environments_by("toolkit", lambda one: one.toolkit)
+        newest = sorted((one for one in masks if one is not None), reverse=True)
+        return (masks.get(None, 0), *(masks[one] for one in newest))
+
+    return tables.keep(("policy", "toolkit"), by_toolkit)
 
 
 def _environment(

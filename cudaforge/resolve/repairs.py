@@ -17,6 +17,7 @@ from cudaforge.resolve.question import Item
 from cudaforge.resolve.rules.scene import Bound
 
 MAX_FIXES = 6
+MAX_VALUES = 2
 _MAX_CHANGED = 3
 _LAST = 1_000
 _SEVERAL = frozenset(("framework", "cuda", "cudnn", "python", "os"))
@@ -33,7 +34,9 @@ def repairs(case: Case, core: int, culprits: Sequence[Bound]) -> tuple[Fix, ...]
     if not tried.found:
         _change_several(tried)
     ordered = sorted(tried.found.values(), key=lambda pair: pair[0])
-    return tuple(fix for _, fix in ordered[:MAX_FIXES])
+    # Of two values of one wish that give the same, the nearer one says all.
+    best = {(tuple(fix.change), fix.gives): fix for _, fix in reversed(ordered)}
+    return tuple(fix for _, fix in ordered if fix in best.values())[:MAX_FIXES]
 
 
 class _Tried:
@@ -73,13 +76,14 @@ def _change(tried: _Tried, item: Item, rank: int) -> None:
     domains = case.network(case.question.all_bits & ~item.bit).propagated()
     if domains is None:
         return
-    helps = False
+    helpful = 0
+    enough = MAX_VALUES if item.key in _SEVERAL else 1
     for distance, edit in enumerate(moved(case, item, wishes, domains)):
-        helps |= tried.resolves(edit, (1, 0, distance, rank))
-        if helps and item.key not in _SEVERAL:
+        helpful += tried.resolves(edit, (1, 0, distance, rank))
+        if helpful == enough:
             break
     without = dropped(case, item, wishes)
-    if without is not None and (not helps or item.key == "gpus"):
+    if without is not None and (not helpful or item.key == "gpus"):
         tried.resolves(without, (1, 1, 0, rank))
 
 

@@ -119,8 +119,9 @@ def _named_os(view: View) -> Said | None:
     system = view.case.scene.tables.matrix.systems[view.case.question.wishes.os or ""]
     mask = view.case.scene.tables.by_os.get(system.id, 0)
     pythons = {view.case.scene.tables.environments[index].python for index in indexes(mask)}
-    known = as_list(sorted(pythons, key=Version)) or "no known Python"
-    return f"on {system.id} there is Python {known}", system.source
+    if not pythons:
+        return f"nothing is known that brings Python to {system.id}", system.source
+    return f"on {system.id} there is Python {as_list(sorted(pythons, key=Version))}", system.source
 
 
 def _gpu_code(view: View) -> Said | None:

@@ -163,28 +163,41 @@ def _within(last_branch: int, release: CudaRelease) -> bool:
 
 def gate(scene: Scene) -> Iterator[Bound]:
     """The base image's gate lets the driver pass."""
-    question, tables = scene.question, scene.tables
+    question = scene.question
     if question.wishes.require_cuda is not Gate.KEEP:
         return
-    by_gate = tables.environments_by("gate", lambda one: one.gate)
-    gpus = tuple(gpu for wish in question.gpus for gpu in wish.gpus)
     if question.driver is not None:
-        driver = question.driver
-        passed = union(
-            mask
-            for text, mask in by_gate.items()
-            if not text
-            or gate_passes(parse_gate(text), driver=driver, gpus=gpus, branches=tables.matrix.driver_branches)
+        kinds = frozenset(gpu.kind for wish in question.gpus for gpu in wish.gpus)
+        passed = scene.tables.keep(
+            ("gate", question.driver.text, kinds), partial(_passed, scene.tables, question.driver, kinds)
         )
         yield Bound("gate", Restriction(ENVIRONMENT, passed), question.bit("driver"), scene.cpu)
     for wish in question.gpus:
         last = wish.last_branch
         if last is not None:
-            newest = [row.cuda for row in tables.matrix.driver_branches if row.branch <= last]
-            mask = union(mask for text, mask in by_gate.items() if _gate_within(text, newest))
-            yield Bound("gpu-gate", Restriction(ENVIRONMENT, mask), wish.item.bit, scene.cpu, wish)
+            within = scene.tables.keep(("gate within", last), partial(_gate_within, scene.tables, last))
+            yield Bound("gpu-gate", Restriction(ENVIRONMENT, within), wish.item.bit, scene.cpu, wish)
 
 
-def _gate_within(text: str | None, cudas: list[Version]) -> bool:
-    wanted = gate_cuda(parse_gate(text)) if text else None
-    return wanted is None or not cudas or any(one >= wanted for one in cudas)
+def _by_gate(tables: Tables) -> dict[str | None, int]:
+    return tables.environments_by("gate", lambda one: one.gate)
+
+
+def _passed(tables: Tables, driver: Version, kinds: frozenset[str]) -> int:
+    branches = tables.matrix.driver_branches
+    return union(
+        mask
+        for text, mask in _by_gate(tables).items()
+        if not text or gate_passes(parse_gate(text), driver=driver, kinds=kinds, branches=branches)
+    )
+
+
+def _gate_within(tables: Tables, last_branch: int) -> int:
+    """Bases whose gate some driver passes that still supports the GPU."""
+    newest = [row.cuda for row in tables.matrix.driver_branches if row.branch <= last_branch]
+
+    def is_passable(text: str | None) -> bool:
+        wanted = gate_cuda(parse_gate(text)) if text else None
+        return wanted is None or not newest or max(newest) >= wanted
+
+    return union(mask for text, mask in _by_gate(tables).items() if is_passable(text))
