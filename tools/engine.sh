@@ -121,14 +121,14 @@ launch() {
     ) &
 }
 
+# Counts time, not tries: each try may take its own time-out.
 wait_for() {
-    local seconds=$1 tries
+    local end=$((SECONDS + $1))
     shift
-    for ((tries = 0; tries < seconds * 10; tries++)); do
-        ! "$@" >/dev/null 2>&1 || return 0
+    while ! "$@" >/dev/null 2>&1; do
+        ((SECONDS < end)) || return 1
         sleep 0.1
     done
-    return 1
 }
 
 # --- the host ------------------------------------------------------------------------------------------------------
@@ -254,9 +254,13 @@ adopt_programs() {
     mv "$made" "$ENGINE_HOME/programs/$suite"
 }
 
-# Sets BIN.
+# Sets BIN. A running engine keeps the programs that it was started with.
 find_or_make_programs() {
     local suite
+    if is_daemon_up && [[ -s $STATE/programs ]] && has_programs "$(<"$STATE/programs")"; then
+        BIN=$(<"$STATE/programs")/bin
+        return 0
+    fi
     for suite in $ENGINE_SUITES; do
         BIN=$ENGINE_HOME/programs/$suite/bin
         has_programs "${BIN%/bin}" && return 0
@@ -267,20 +271,19 @@ find_or_make_programs() {
 
 # --- the registry --------------------------------------------------------------------------------------------------
 
-answers_as_registry() {
-    local line
-    exec 8<>"/dev/tcp/127.0.0.1/$REGISTRY_PORT" || return 1
+# In a shell of its own, which a refused connection ends.
+answers_as_registry() (
+    exec 8<>"/dev/tcp/127.0.0.1/$REGISTRY_PORT"
     printf 'GET /v2/ HTTP/1.0\r\n\r\n' >&8
     read -r -t 2 line <&8
-    exec 8>&-
     [[ $line == *" 200 "* ]]
-} 2>/dev/null
+) 2>/dev/null
 
 start_registry() {
     local config=$ENGINE_HOME/registry-$REGISTRY_PORT.yml pid_file=$ENGINE_HOME/registry-$REGISTRY_PORT.pid
     [[ $REGISTRY_PORT != 0 ]] || return 0
     ! is_running "$pid_file" "$config" || return 0
-    ! (answers_as_registry) || return 0
+    ! answers_as_registry || return 0
     mkdir -p "$ENGINE_HOME/registry"
     cat >"$config" <<YAML
 version: 0.1
@@ -292,11 +295,9 @@ http: {addr: "127.0.0.1:$REGISTRY_PORT"}
 YAML
     launch "$ENGINE_HOME/registry.log" "$BIN/docker-registry" serve "$config"
     printf '%s' $! >"$pid_file"
-    wait_for 10 answers_as_registry_in_subshell ||
+    wait_for 10 answers_as_registry ||
         give_up "the registry does not start on 127.0.0.1:$REGISTRY_PORT: $(tail -n 1 "$ENGINE_HOME/registry.log")"
 }
-
-answers_as_registry_in_subshell() { (answers_as_registry); }
 
 stop_registry() {
     end_process "$ENGINE_HOME/registry-$REGISTRY_PORT.pid" "$ENGINE_HOME/registry-$REGISTRY_PORT.yml"
@@ -398,7 +399,7 @@ clear_stale_state() {
 start_daemon() {
     local number
     if is_daemon_up; then
-        wait_for 30 daemon_answers && return 0
+        ! daemon_answers >/dev/null || return 0
         say "the running engine does not answer: starting it anew"
         end_process "$STATE/dockerd.pid" "$STATE/daemon.json"
     fi
@@ -407,15 +408,15 @@ start_daemon() {
     start_network "cudaforge$number" "10.$number.0.0/16" "10.$number.0.1"
     mkdir -p "$CDI_DIR"
     write_daemon_config "$number"
+    printf '%s' "${BIN%/bin}" >"$STATE/programs"
     PATH=${NVIDIA_DIR:+$NVIDIA_DIR:}$PATH launch "$STATE/dockerd.log" "$BIN/dockerd" --config-file "$STATE/daemon.json"
     wait_for_daemon $! || give_up "dockerd does not start: $(tail -n 3 "$STATE/dockerd.log")"
 }
 
 wait_for_daemon() {
-    local pid=$1 tries
-    for ((tries = 0; tries < 600; tries++)); do
+    local pid=$1 end=$((SECONDS + 60))
+    while ((SECONDS < end)) && kill -0 "$pid" 2>/dev/null; do
         [[ ! -S $SOCKET ]] || ! daemon_answers >/dev/null || return 0
-        kill -0 "$pid" 2>/dev/null || return 1
         sleep 0.1
     done
     return 1
@@ -458,8 +459,14 @@ start() {
         return 0
     fi
     check_host
-    take_lock
     ORIGINAL_PATH=$PATH
+    # An engine that is up needs no lock: nobody waits here for someone else's download.
+    if is_engine_complete; then
+        use_client
+        print_exports
+        return 0
+    fi
+    take_lock
     install_host_packages
     find_or_make_programs
     use_client
@@ -467,6 +474,13 @@ start() {
     start_daemon
     say "Docker $(DOCKER_HOST=unix://$SOCKET server_version) at $SOCKET"
     print_exports
+}
+
+is_engine_complete() {
+    is_daemon_up && [[ -s $STATE/programs ]] || return 1
+    BIN=$(<"$STATE/programs")/bin
+    [[ -x $BIN/docker ]] && PATH=$BIN:$PATH daemon_answers >/dev/null || return 1
+    [[ $REGISTRY_PORT == 0 ]] || answers_as_registry
 }
 
 stop() {
