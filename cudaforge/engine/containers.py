@@ -229,10 +229,13 @@ class _Reader:
 
     def close(self) -> None:
         """Let go of the connection; a thread that still reads ends."""
-        with contextlib.suppress(OSError, AttributeError):
-            _plain_socket(self._socket).shutdown(socket.SHUT_RDWR)
+        # The SDK's file object does not close the socket that it stands for.
+        connection = _plain_socket(self._socket)
         with contextlib.suppress(OSError):
-            self._socket.close()
+            connection.shutdown(socket.SHUT_RDWR)
+        for end in (self._socket, connection):
+            with contextlib.suppress(OSError):
+                end.close()
 
     def _start(self, target: Callable[[], None]) -> None:
         thread = threading.Thread(target=target, daemon=True)
