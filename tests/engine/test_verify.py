@@ -1,0 +1,326 @@
+"""Verification of real containers: images that lack something, hang, eat memory, and hosts without GPUs."""
+
+import os
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+
+from cudaforge.bootstrap import loaded_reference, write_archive
+from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, GpuMethod, GpuOffer, GpuRequest, connect
+from cudaforge.lock.model import LockedImage
+from cudaforge.render.model import ENTRY_LABEL
+from cudaforge.verify import (
+    CheckState,
+    Verdict,
+    VerifyEvent,
+    VerifyJob,
+    VerifyPhase,
+    verify_image,
+    verify_images,
+)
+from cudaforge.verify.bundle import probe_arguments
+from cudaforge.verify.evidence import parse_output
+from cudaforge.verify.situation import PYTHON
+from tests.engine.conftest import OfferGpus
+from tests.support.bases import make_base
+from tests.support.fakegpu import BROKEN_DRIVER, HEALTHY, NO_DEVICE, OLD_DRIVER, OLD_GPU
+from tests.support.locks import CPU_IMAGE, GPU_IMAGE
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(shutil.which("apt-get") is None, reason="this host has no apt"),
+]
+
+NAME = "cudaforge.invalid/test-verify"
+RUN = f"test-verify-{os.getpid()}"
+DOCKERFILE = f"""\
+FROM base AS plain
+RUN useradd --uid 1000 --create-home app && python3 -m venv --without-pip /opt/venv
+LABEL {ENTRY_LABEL}={GPU_IMAGE.digest}
+ENTRYPOINT ["/bin/false"]
+USER app
+
+FROM plain AS hang
+COPY hang.py /opt/venv/lib/python3.11/site-packages/torch.py
+FROM plain AS eat
+COPY eat.py /opt/venv/lib/python3.11/site-packages/torch.py
+FROM plain AS stuck
+COPY hang.pth /opt/venv/lib/python3.11/site-packages/
+FROM plain AS loud
+COPY loud.pth /opt/venv/lib/python3.11/site-packages/
+FROM scratch AS empty
+COPY hang.py /
+USER 1000
+"""
+FILES = {
+    "hang.py": "import time\ntime.sleep(3600)\n",
+    "eat.py": "eaten = []\nwhile True: eaten.append(bytearray(1 << 24))\n",
+    "hang.pth": "import time; time.sleep(3600)\n",
+    "loud.pth": "import os; [os.write(1, b'y' * 4095 + b'\\n') for _ in range(4000)]\n",
+}
+PLAIN = replace(CPU_IMAGE, closure=replace(CPU_IMAGE.closure, wheels=()), companions={})
+ON_GPU = replace(GPU_IMAGE, closure=PLAIN.closure, companions={})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """References of the images under test, by target of the Dockerfile."""
+
+    plain: str
+    hang: str
+    eat: str
+    stuck: str
+    loud: str
+    empty: str
+
+
+@pytest.fixture(scope="module")
+def images(engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
+    base = make_base("bookworm")
+    directory = tmp_path_factory.mktemp("verify")
+    write_archive(base, directory / "base.tar")
+    docker("load", "--quiet", "--input", directory / "base.tar")
+    context = directory / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(DOCKERFILE)
+    for name, text in FILES.items():
+        (context / name).write_text(text)
+    made = {target: f"{NAME}:{target}-{os.getpid()}" for target in Images.__dataclass_fields__}
+    try:
+        for target, reference in made.items():
+            base_context = f"base=docker-image://{loaded_reference(base)}"
+            options = ("--build-context", base_context, "--target", target, "--tag", reference)
+            docker("buildx", "build", "--quiet", *options, context)
+        yield Images(**made)
+    finally:
+        for reference in made.values():
+            with suppress(AssertionError):
+                docker("rmi", "--force", reference)
+        with suppress(AssertionError):
+            docker("rmi", loaded_reference(base))
+
+
+@pytest.fixture
+def connected(engine) -> Iterator[Engine]:
+    """cudaforge's own connection. After each test nothing of it is left."""
+    found = connect()
+    yield found
+    found.close()
+    assert docker("ps", "--all", "--quiet", "--filter", f"label={RUN_LABEL}={RUN}") == ""
+
+
+def docker(*words: str | Path) -> str:
+    done = subprocess.run(
+        ["docker", *map(str, words)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def verify(
+    engine: Engine, image: LockedImage, reference: str, *, timeout: float = 60, memory: int | None = None
+) -> Verdict:
+    settings = replace(image.verify, timeout=timeout, memory_limit=memory, steps=2)
+    return verify_image(replace(image, verify=settings), reference, engine=engine, run_id=RUN)
+
+
+def states(verdict: Verdict) -> dict[str, CheckState]:
+    return {check.id: check.state for check in verdict.checks}
+
+
+def detail(verdict: Verdict, check: str) -> str:
+    return next(result.detail for result in verdict.checks if result.id == check)
+
+
+def test_an_image_without_its_framework(connected: Engine, images: Images):
+    verdict = verify(connected, PLAIN, images.plain)
+    assert not verdict.ok
+    assert verdict.summary == "nothing trained; failed: pytorch: imports"
+    assert "Python package torch is not installed" in detail(verdict, "pytorch.import")
+    good = {"probe", "lock", "python", "os", "user", "packages"}
+    assert {id_ for id_, state in states(verdict).items() if state is CheckState.PASS} == good
+    assert verdict.image_id.startswith("sha256:")
+
+
+def test_the_container_is_shut_in(connected: Engine, images: Images):
+    """No network, no capability, nothing to write but /tmp, and any user."""
+    script = (
+        "import os, socket\n"
+        "status = open('/proc/self/status').read()\n"
+        "print(status.split('CapBnd:')[1].split()[0], status.split('NoNewPrivs:')[1].split()[0])\n"
+        "print(sorted(os.listdir('/sys/class/net')))\n"
+        "for path in ('/x', '/opt/venv/x', '/tmp/x'):\n"
+        "    try: open(path, 'w').close(); print('wrote', path)\n"
+        "    except OSError as error: print(error.strerror, path)\n"
+    )
+    from cudaforge.verify import launching
+
+    shut_in = launching._Launch(PLAIN, images.plain, engine=connected, run_id=RUN)._spec
+    outcome = connected.run_container(replace(shut_in, argv=("-c", script), user="12345:54321"), timeout=60)
+    assert outcome.stdout.splitlines() == [
+        "0000000000000000 1",
+        "['lo']",
+        "Read-only file system /x",
+        "Read-only file system /opt/venv/x",
+        "wrote /tmp/x",
+    ]
+
+
+def test_any_user_can_run_the_probe(connected: Engine, images: Images):
+    arguments = probe_arguments(["pytorch"], nonce="n", steps=2, seed=1, timeout=30)
+    spec = ContainerSpec(
+        image=images.plain,
+        run_id=RUN,
+        entrypoint=(PYTHON,),
+        argv=arguments,
+        user="4242424:4242424",
+        read_only=True,
+        drop_capabilities=True,
+    )
+    outcome = connected.run_container(spec, timeout=60)
+    assert parse_output(outcome.stdout, "n").system.value("system")["uid"].number == 4242424
+
+
+def test_an_image_without_python(connected: Engine, images: Images):
+    verdict = verify(connected, PLAIN, images.empty)
+    assert detail(verdict, "probe") == f"the image has no Python at {PYTHON}"
+    assert verdict.summary == "nothing trained; failed: The probe ran"
+
+
+def test_an_image_that_is_not_there(connected: Engine):
+    verdict = verify(connected, PLAIN, f"{NAME}:missing")
+    assert (verdict.ok, verdict.summary, verdict.image_id) == (False, "not built", "")
+
+
+def test_a_framework_that_hangs(connected: Engine, images: Images):
+    started = time.monotonic()
+    verdict = verify(connected, PLAIN, images.hang, timeout=4)
+    assert time.monotonic() - started < 20
+    assert states(verdict)["probe"] is CheckState.PASS
+    assert "did not end within 4 s" in detail(verdict, "pytorch.import")
+
+
+def test_a_python_that_never_comes_to_the_probe(connected: Engine, images: Images, monkeypatch):
+    monkeypatch.setattr("cudaforge.verify.launching.GRACE_SECONDS", 1.0)
+    verdict = verify(connected, PLAIN, images.stuck, timeout=2)
+    assert "did not end within 2 s" in detail(verdict, "probe")
+
+
+def test_a_python_that_floods_its_output(connected: Engine, images: Images):
+    """16 MiB before the probe starts: the result, which comes last, is kept."""
+    verdict = verify(connected, PLAIN, images.loud)
+    assert states(verdict)["probe"] is CheckState.PASS
+
+
+def test_a_framework_that_needs_too_much_memory(connected: Engine, images: Images):
+    verdict = verify(connected, PLAIN, images.eat, memory=128 * 1024 * 1024)
+    found = next(check for check in verdict.checks if check.state is CheckState.FAIL)
+    assert found.id in {"probe", "pytorch.import"}
+    assert found.detail == "it ran out of its memory of 0.125 GiB"
+    assert "memory_limit" in (found.remedy or "")
+
+
+def test_a_gpu_that_the_engine_cannot_give(connected: Engine, images: Images, monkeypatch):
+    """Docker's set-up is at fault, and the rest of the image is still judged."""
+    for request in (
+        GpuRequest(method=GpuMethod.DEVICE_REQUEST),
+        GpuRequest(method=GpuMethod.RUNTIME),
+        GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=none-such",)),
+    ):
+        monkeypatch.setattr(connected, "gpu_offer", lambda request=request: GpuOffer(request=request))
+        verdict = verify(connected, ON_GPU, images.plain)
+        assert "not the image" in detail(verdict, "gpu.request"), request
+        assert states(verdict)["probe"] is CheckState.PASS
+        assert verdict.summary.startswith(
+            "nothing trained; not proven on a GPU; failed: GPUs for the container"
+        )
+
+
+def test_an_engine_without_gpus(connected: Engine, images: Images):
+    if connected.gpu_offer().request is not None:
+        pytest.skip("this engine offers GPUs")
+    assert states(verify(connected, ON_GPU, images.plain))["gpu.request"] is CheckState.SKIPPED
+    required = replace(ON_GPU, verify=replace(ON_GPU.verify, gpu="required"))
+    verdict = verify(connected, required, images.plain)
+    assert states(verdict)["gpu.request"] is CheckState.FAIL
+    assert 'not proven on a GPU, which verify.gpu = "required" asks for' in verdict.summary
+
+
+def test_a_gpu_of_which_only_the_driver_answers(
+    connected: Engine, images: Images, offer_fake_gpus: OfferGpus, monkeypatch
+):
+    device = offer_fake_gpus(HEALTHY)
+    _offer(connected, device, monkeypatch)
+    verdict = verify(connected, ON_GPU, images.plain)
+    passed = {"gpu.request", "gpu.nodes", "gpu.driver", "gpu.floor", "gpu.cuda", "gpu.architecture"}
+    assert {id_ for id_, state in states(verdict).items() if id_.startswith("gpu.")} == passed
+    assert all(states(verdict)[id_] is CheckState.PASS for id_ in passed)
+    assert "NVIDIA H100 80GB HBM3 (9.0, 80 GiB)" in detail(verdict, "gpu.cuda")
+    assert "570.124.06" in detail(verdict, "gpu.driver")
+    assert not verdict.ok
+    assert "trained" not in verdict.summary.replace("nothing trained", "")
+    assert "not proven on a GPU" in verdict.summary
+
+
+@pytest.mark.parametrize(
+    ("gpus", "check", "word"),
+    [
+        (OLD_DRIVER, "gpu.floor", "450.80.02 is older than 570.26"),
+        (OLD_GPU, "gpu.architecture", "compute capability 7.0"),
+        (BROKEN_DRIVER, "gpu.cuda", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"),
+        (NO_DEVICE, "gpu.cuda", "no device"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_wrong_with_a_gpu(
+    connected: Engine, images: Images, offer_fake_gpus: OfferGpus, monkeypatch, gpus, check: str, word: str
+):
+    _offer(connected, offer_fake_gpus(gpus), monkeypatch)
+    verdict = verify(connected, ON_GPU, images.plain)
+    assert states(verdict)[check] is CheckState.FAIL
+    assert word in detail(verdict, check)
+
+
+def _offer(engine: Engine, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Engines before Docker 28 do not list CDI devices, and another host's specs cannot be read.
+    offer = GpuOffer(request=GpuRequest(method=GpuMethod.CDI, devices=(device,)))
+    monkeypatch.setattr(engine, "gpu_offer", lambda: offer)
+
+
+def test_several_images_at_once(connected: Engine, images: Images):
+    events: list[VerifyEvent] = []
+    jobs = [
+        VerifyJob(image=replace(PLAIN, name=name), reference=reference)
+        for name, reference in (("one", images.plain), ("two", images.empty), ("three", f"{NAME}:missing"))
+    ]
+    verdicts = verify_images(jobs, engine=connected, run_id=RUN, on_event=events.append)
+    assert [verdict.name for verdict in verdicts] == ["one", "two", "three"]
+    for phase in (VerifyPhase.STARTED, VerifyPhase.FINISHED):
+        assert sorted(event.name for event in events if event.phase is phase) == ["one", "three", "two"]
+
+
+def test_an_interrupted_verification_leaves_nothing(connected: Engine, images: Images):
+    """What Ctrl-C does: the run's containers are removed while `verify_image` waits for one."""
+    ended: list[object] = []
+
+    def work() -> None:
+        try:
+            ended.append(verify(connected, PLAIN, images.hang, timeout=60))
+        except Exception as error:  # noqa: BLE001 -- whatever it ends with is looked at below
+            ended.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and connected.remove_leftovers(RUN) == 0:
+        time.sleep(0.2)
+    thread.join(30)
+    assert not thread.is_alive()
+    assert not (isinstance(ended[0], Verdict) and ended[0].ok)
