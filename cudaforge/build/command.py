@@ -24,6 +24,8 @@ class BuildInputs:
     secrets: Mapping[str, Path] = field(default_factory=dict)
     platforms: tuple[str, ...] = ()
     has_ssh: bool = False
+    needs_host_network: bool = False
+    """Whether an address is one of the engine's own machine."""
     is_uncached: bool = False
 
 
@@ -51,6 +53,8 @@ def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path)
         words += ["--platform", platform]
     if inputs.has_ssh:
         words += ["--ssh", "default"]
+    if inputs.needs_host_network:
+        words += ["--network", "host"]
     if inputs.is_uncached:
         words.append("--no-cache")
     return (*words, "--", str(inputs.context))

@@ -31,11 +31,14 @@ _END_SECONDS = 0.2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageJob:
-    """One image to build. `prepare` fills a private directory and says what goes into the build."""
+    """One image to build.
+
+    `prepare` fills a private directory and one for large files, and says what goes into the build.
+    """
 
     image: LockedImage
     rendered: RenderedImage
-    prepare: Callable[[Path], BuildInputs]
+    prepare: Callable[[Path, Path], BuildInputs]
     clean: Callable[[str], str] = str
     """Takes secrets out of a text."""
 
@@ -156,8 +159,9 @@ class ImageBuilds:
         traits = EngineTraits(
             builder=self._engine.builder, has_containerd_store=self._engine.has_containerd_store
         )
-        with scratch_directory() as scratch:
-            inputs = replace(job.prepare(scratch), is_uncached=self._settings.is_uncached)
+        large = self._settings.state / "tmp"
+        with scratch_directory() as scratch, scratch_directory(large) as staging:
+            inputs = replace(job.prepare(scratch, staging), is_uncached=self._settings.is_uncached)
             if self._is_stopped.is_set():
                 raise _Stopped
             return run_buildx(
