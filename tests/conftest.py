@@ -46,7 +46,7 @@ def compare_golden(request: pytest.FixtureRequest) -> CompareGolden:
     def compare(folder: str, files: Mapping[str, str]) -> None:
         root = GOLDEN / folder
         if update:
-            _write(root, files)
+            write_golden(root, files)
         expected = {
             path.relative_to(root).as_posix(): path.read_bytes().decode()
             for path in sorted(root.rglob("*"))
@@ -60,12 +60,13 @@ def compare_golden(request: pytest.FixtureRequest) -> CompareGolden:
     return compare
 
 
-def _write(root: Path, files: Mapping[str, str]) -> None:
+def write_golden(root: Path, files: Mapping[str, str]) -> None:
+    """Make the folder hold these files and nothing else."""
     for path in sorted(root.rglob("*"), reverse=True):
-        if path.is_dir():
-            path.rmdir()
-        elif path.relative_to(root).as_posix() not in files:
+        if path.is_file() and path.relative_to(root).as_posix() not in files:
             path.unlink()
+        elif path.is_dir() and not any(path.iterdir()):
+            path.rmdir()
     for name, text in files.items():
         target = root / name
         target.parent.mkdir(parents=True, exist_ok=True)
