@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,11 @@ from pathlib import Path
 from cudaforge.matrix.expand import Expanded, expand_document
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.rows import Raw, find_row_mistakes, section_name
-from cudaforge.matrix.toml import parse_toml
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 FORMAT = 1
 
@@ -82,7 +87,7 @@ def write_compiled(content: bytes, target: Path, *, changed: int | None = None) 
 
 def _parsed(name: str, content: bytes) -> dict[str, object]:
     try:
-        return parse_toml(content)
+        return tomllib.loads(content.decode("utf-8"))
     except ValueError as error:
         raise FactsError([Finding(file=name, row="", what=str(error))]) from error
 

@@ -35,6 +35,9 @@ class _Mistake:
     what: str
 
 
+_EMPTY: Mapping[str, str] = MappingProxyType({})
+
+
 class _Sources:
     """The sources of one section, made when a row first names them."""
 
@@ -67,7 +70,7 @@ class _Reader:
 
     def optional(self, key: str) -> str | None:
         """A text, or None."""
-        return None if key not in self._raw else self.text(key)
+        return self.text(key) if key in self._raw else None
 
     def version(self, key: str) -> Version:
         """A version that must be there."""
@@ -75,31 +78,35 @@ class _Reader:
 
     def optional_version(self, key: str) -> Version | None:
         """A version, or None."""
-        return None if key not in self._raw else _version(key, self.text(key))
+        return _version(key, self.text(key)) if key in self._raw else None
 
     def optional_wish(self, key: str) -> VersionWish | None:
         """A version wish, or None."""
-        return None if key not in self._raw else _wish(key, self.text(key))
+        return _wish(key, self.text(key)) if key in self._raw else None
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A list of texts; nothing written is an empty list."""
-        value = self._raw.get(key, ())
-        if not isinstance(value, (list, tuple)) or not all(type(item) is str and item for item in value):
+        if key not in self._raw:
+            return ()
+        value = self._raw[key]
+        if not isinstance(value, list) or not all(type(item) is str and item for item in value):
             raise ValueError(f"{key} must be a list of texts")
         return tuple(value)
 
     def words(self, key: str) -> tuple[str, ...]:
         """A list of words, or one text that holds them; nothing written is an empty list."""
         value = self._raw.get(key)
-        return tuple(value.split()) if isinstance(value, str) else self.texts(key)
+        return _words(value) if isinstance(value, str) else self.texts(key)
 
     def versions(self, key: str) -> tuple[Version, ...]:
         """A list of versions, or one text that holds them; nothing written is an empty list."""
-        return tuple(_version(key, text) for text in self.words(key))
+        return _versions(key, self.words(key))
 
     def mapping(self, key: str) -> Mapping[str, str]:
         """A table of texts; nothing written is an empty table."""
-        value = self._raw.get(key, {})
+        if key not in self._raw:
+            return _EMPTY
+        value = self._raw[key]
         if not isinstance(value, Mapping) or not all(type(item) is str for item in value.values()):
             raise ValueError(f"{key} must be a table of texts")
         return MappingProxyType(dict(value))
@@ -192,6 +199,16 @@ def _version(key: str, text: str) -> Version:
         return Version(text)
     except InvalidVersion as error:
         raise ValueError(f"{key}: {error}") from error
+
+
+@lru_cache(maxsize=2048)
+def _versions(key: str, words: tuple[str, ...]) -> tuple[Version, ...]:
+    return tuple(_version(key, word) for word in words)
+
+
+@lru_cache(maxsize=2048)
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
 
 
 @lru_cache(maxsize=2048)
