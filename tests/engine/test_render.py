@@ -28,7 +28,7 @@ from cudaforge.render.model import (
 from tests.support.bases import make_base
 from tests.support.engine import Engine
 from tests.support.locks import CPU_IMAGE, make_lock
-from tests.support.wheels import dump_pylock, make_wheel
+from tests.support.closures import dump_pylock, make_wheel
 
 pytestmark = [
     pytest.mark.engine,
