@@ -9,7 +9,8 @@ from pathlib import Path
 from cudaforge.matrix.compile import expand_directory
 from cudaforge.matrix.expand import Expanded
 from cudaforge.matrix.findings import FactsError, Finding
-from cudaforge.matrix.rows import KEYS, Raw, find_row_mistakes, key_of, label
+from cudaforge.matrix.reader import Raw
+from cudaforge.matrix.rows import KEYS, find_row_mistakes, key_of, label
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
 _DEFAULT_INDEX = "default"

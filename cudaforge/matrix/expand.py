@@ -19,7 +19,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.rows import KEYS, Raw, key_of, known_fields, label
+from cudaforge.matrix.reader import Raw
+from cudaforge.matrix.rows import KEYS, key_of, known_fields, label
 
 SCHEMA = 1
 _NESTED = {

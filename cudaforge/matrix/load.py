@@ -25,7 +25,8 @@ from cudaforge.matrix.model import (
     PackageIndex,
 )
 from cudaforge.matrix.overlay import Overlay, read_overlay
-from cudaforge.matrix.rows import Raw, key_of, read_rows, section_name
+from cudaforge.matrix.reader import Raw
+from cudaforge.matrix.rows import key_of, read_rows, section_name
 from cudaforge.matrix.tables import Matrix
 
 _FORMAT = 1

@@ -9,7 +9,8 @@ from pathlib import Path
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix.expand import expand_document
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.rows import Raw, find_row_mistakes
+from cudaforge.matrix.reader import Raw
+from cudaforge.matrix.rows import find_row_mistakes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
