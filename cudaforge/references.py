@@ -19,7 +19,7 @@ _HOST = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 _TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
-_REFERENCE = rf"(?:(?P<host>{_HOST})/)?(?P<path>{_PATH})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>[^@]*))?"
+_BEHIND_HOST = rf"(?P<path>{_PATH})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>[^@]*))?"
 _REPOSITORY_MAX = 255
 _MAX_LENGTH = 512
 
@@ -63,8 +63,8 @@ def parse_reference(text: str) -> Reference:
         "." in host or ":" in host or host == "localhost" or host.lower() != host or host.startswith("[")
     ):
         host, rest = "", text
-    match = re.fullmatch(_REFERENCE, f"{host}/{rest}" if host else rest)
-    if match is None or (match["host"] or "") != host:
+    match = re.fullmatch(_BEHIND_HOST, rest)
+    if match is None or (host and re.fullmatch(_HOST, host) is None):
         raise InvalidReference(_complaint(host, rest))
     digest = match["digest"]
     if digest is not None and re.fullmatch(DIGEST, digest) is None:
