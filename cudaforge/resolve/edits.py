@@ -122,20 +122,18 @@ def _releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Itera
     candidates = case.scene.frameworks[item.position].candidates
     left = [candidates[index] for index in indexes(domains[FIRST_FRAMEWORK + item.position])]
     text = wish.version.text if wish.version is not None else ""
-    allowed = [one.version for one in candidates if wish.version and wish.version.allows(one.label)]
-    newest = max(allowed, default=anchor(text))
     number = anchor(text)
-    words = []
-    if "+" in text and any(one.version == number for one in left):
-        words.append(f"=={number}")
-    for candidate in _nearest_lines(left, number):
+    asked = [one.version for one in candidates if wish.version and wish.version.allows(one.label)]
+    asked = asked or ([number] if number is not None else [])
+    words = [f"=={number}"] if "+" in text and any(one.version == number for one in left) else []
+    for candidate in _nearest_lines(left, asked):
         version, line = candidate.version, candidate.line
-        if newest is not None and version > newest:
+        if asked and version > max(asked):
             is_first = all(one.version >= version for one in candidates if one.line == line)
             words.append(f">={line if is_first else version}")
-        elif number is None or line != number.minor() or not words:
+        else:
             words.append(f"=={line}.*")
-    for one in words or [f"=={version}" for version in _nearest((it.version for it in left), text)]:
+    for one in words:
         other = replace(wish, version=VersionWish(one))
         yield Edit((("framework", str(other)),), _with_framework(wishes, item.position, other))
 
@@ -153,14 +151,15 @@ def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:
         yield Edit(((name, text),), replace(wishes, gpus=gpus))
 
 
-def _nearest_lines(candidates: Iterable[BuildCandidate], number: Version | None) -> list[BuildCandidate]:
-    """Of each release line the final release nearest to the number, the nearest line first."""
+def _nearest_lines(candidates: Iterable[BuildCandidate], asked: list[Version]) -> list[BuildCandidate]:
+    """Of each release line beyond those asked for the nearest final release, the nearest line first."""
     finals = [one for one in candidates if not one.version.is_prerelease]  # newest first
-    if number is None:
+    if not asked:
         return [*{one.line: one for one in reversed(finals)}.values()][::-1][:NEAREST]
-    above = [*{one.line: one for one in finals if one.version >= number}.values()][::-1]
-    below = [*{one.line: one for one in reversed(finals) if one.version < number}.values()][::-1]
-    return _alternating(above, below)
+    oldest, newest = min(asked), max(asked)
+    above = {one.line: one for one in finals if one.version > newest}
+    below = {one.line: one for one in reversed(finals) if one.version < oldest}
+    return _alternating([*above.values()][::-1], [*below.values()][::-1])
 
 
 def _nearest(versions: Iterable[Version], text: str) -> list[Version]:

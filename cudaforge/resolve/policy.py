@@ -52,7 +52,9 @@ def criteria(scene: Scene) -> tuple[Criterion, ...]:
     python = scene.tables.keep(
         ("policy", "python", preference("python")),
         lambda: by_version(
-            {Version(minor): mask for minor, mask in scene.tables.by_python.items()}, preference("python")
+            {Version(minor): mask for minor, mask in scene.tables.by_python.items()},
+            preference("python"),
+            confirmed=scene.tables.confirmed_environments,
         ),
     )
     found.append(Criterion("python", ENVIRONMENT, python))
@@ -69,11 +71,11 @@ def criteria(scene: Scene) -> tuple[Criterion, ...]:
     return tuple(found)
 
 
-def by_version(masks: Mapping[Version, int], preference: Preference) -> tuple[int, ...]:
+def by_version(masks: Mapping[Version, int], preference: Preference, *, confirmed: int) -> tuple[int, ...]:
     """Classes of equal version, newest first; `stable` takes the newest release line last."""
     ordered = sorted(masks, reverse=True)
     if preference is Preference.STABLE:
-        finals = [version for version in ordered if not version.is_prerelease]
+        finals = [one for one in ordered if not one.is_prerelease and masks[one] & confirmed]
         newest = finals[0].minor() if finals else None
         ordered.sort(key=lambda version: newest is not None and version.minor() >= newest)
     return tuple(masks[version] for version in ordered)
@@ -84,7 +86,8 @@ def _framework(
 ) -> Iterable[Criterion]:
     version, build = preference("framework"), preference("build")
     releases = table.keep(
-        ("policy", version), lambda: by_version(table.by("version", lambda one: one.version), version)
+        ("policy", version),
+        lambda: by_version(table.by("version", lambda one: one.version), version, confirmed=table.confirmed),
     )
     yield Criterion("framework", variable, releases)
 
@@ -116,13 +119,17 @@ def _ranked(masks: Mapping[tuple[int, bool, bool, int], int] | Mapping[int, int]
 
 def _releases(tables: Tables, subject: str, preference: Preference) -> tuple[int, ...]:
     """Releases by version, None first: where an image may load none, it loads none."""
-    values = tables.cuda if subject == "cuda" else tables.cudnn
+    is_cuda = subject == "cuda"
+    values = tables.cuda if is_cuda else tables.cudnn
+    confirmed = tables.confirmed_cuda if is_cuda else tables.confirmed_cudnn
     return tables.keep(
         ("policy", subject, preference),
         lambda: (
             NONE_BIT,
             *by_version(
-                {row.version: 1 << index for index, row in enumerate(values) if row is not None}, preference
+                {row.version: 1 << index for index, row in enumerate(values) if row is not None},
+                preference,
+                confirmed=confirmed,
             ),
         ),
     )

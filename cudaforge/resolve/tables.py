@@ -24,6 +24,7 @@ from cudaforge.resolve.candidates import (
     OwnBase,
     build_candidates,
     image_environments,
+    is_confirmed,
     own_environments,
     plain_environments,
 )
@@ -82,6 +83,11 @@ class FrameworkTable(Kept):
     def named(self, name: Hashable, predicate: Callable[[BuildCandidate], bool]) -> int:
         """The same, worked out once; `name` identifies the predicate."""
         return self.keep(("where", name), partial(self.where, predicate))
+
+    @property
+    def confirmed(self) -> int:
+        """The candidates whose facts may all make a yes."""
+        return self.named("confirmed", lambda one: one.is_confirmed)
 
     def by(self, name: str, key: Callable[[BuildCandidate], Key]) -> dict[Key, int]:
         """The candidates by a fact that they share; `name` says which fact."""
@@ -181,6 +187,23 @@ class Tables(Kept):
     def environments_where(self, name: Hashable, predicate: Callable[[Environment], bool]) -> int:
         """The environments that satisfy the predicate, which `name` identifies."""
         return self.keep(("environment", name), lambda: mask_where(self.environments, predicate))
+
+    @property
+    def confirmed_cuda(self) -> int:
+        """The CUDA releases whose facts may make a yes."""
+        return self.cuda_where("confirmed", lambda row: is_confirmed(row.source))
+
+    @property
+    def confirmed_cudnn(self) -> int:
+        """The cuDNN releases whose facts may make a yes."""
+        return self.cudnn_where("confirmed", lambda row: is_confirmed(row.source))
+
+    @property
+    def confirmed_environments(self) -> int:
+        """The environments whose facts may make a yes."""
+        return self.environments_where(
+            "confirmed", lambda one: is_confirmed(one.source) and is_confirmed(one.os.source)
+        )
 
     @property
     def by_python(self) -> dict[str, int]:

@@ -17,8 +17,7 @@ from cudaforge.resolve.solver import Restriction
 def known_builds(scene: Scene) -> Iterator[Bound]:
     """Builds whose facts are only inferred are left out."""
     for position, table, presence in each_framework(scene):
-        mask = table.named("confirmed", lambda one: one.is_confirmed)
-        yield _restrict_build("confirmed", position, mask, presence)
+        yield _restrict_build("confirmed", position, table.confirmed, presence)
 
 
 def final_releases(scene: Scene) -> Iterator[Bound]:

@@ -24,7 +24,7 @@ from cudaforge.resolve.rules.scene import (
     union,
 )
 from cudaforge.resolve.solver import Blocks, Relation, Restriction
-from cudaforge.resolve.tables import FrameworkTable
+from cudaforge.resolve.tables import FrameworkTable, Tables
 from cudaforge.versions import Version
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from cudaforge.matrix.model import CudaProvider
-from cudaforge.resolve.candidates import BuildCandidate, is_confirmed
+from cudaforge.resolve.candidates import BuildCandidate
 from cudaforge.resolve.rules.scene import (
     CUDA,
     CUDNN,
@@ -103,11 +103,6 @@ def wished_cuda(scene: Scene) -> Iterator[Bound]:
 def known_releases(scene: Scene) -> Iterator[Bound]:
     """Releases and bases whose facts are only inferred are left out."""
     tables = scene.tables
-    cuda = tables.cuda_where("confirmed", lambda row: is_confirmed(row.source)) | NONE_BIT
-    cudnn = tables.cudnn_where("confirmed", lambda row: is_confirmed(row.source)) | NONE_BIT
-    known = tables.environments_where(
-        "confirmed", lambda one: is_confirmed(one.source) and is_confirmed(one.os.source)
-    )
-    yield Bound("confirmed", Restriction(CUDA, cuda))
-    yield Bound("confirmed", Restriction(CUDNN, cudnn))
-    yield Bound("confirmed", Restriction(ENVIRONMENT, known))
+    yield Bound("confirmed", Restriction(CUDA, tables.confirmed_cuda | NONE_BIT))
+    yield Bound("confirmed", Restriction(CUDNN, tables.confirmed_cudnn | NONE_BIT))
+    yield Bound("confirmed", Restriction(ENVIRONMENT, tables.confirmed_environments))
