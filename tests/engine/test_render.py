@@ -26,9 +26,9 @@ from cudaforge.render.model import (
     WHEELS_CONTEXT,
 )
 from tests.support.bases import make_base
+from tests.support.closures import dump_pylock, make_wheel
 from tests.support.engine import Engine
 from tests.support.locks import CPU_IMAGE, make_lock
-from tests.support.closures import dump_pylock, make_wheel
 
 pytestmark = [
     pytest.mark.engine,
