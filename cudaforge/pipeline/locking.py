@@ -14,12 +14,13 @@ from cudaforge.files import held_lock
 from cudaforge.lock.compose import NewEntry, lock_image
 from cudaforge.lock.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lock.store import find_staleness, read_lock, write_lock
+from cudaforge.packages.closure import resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
-from cudaforge.pipeline.outside import DigestSource, uv_version
-from cudaforge.pipeline.outside import site as read_the_site
+from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.resolve import ImageAnswer, Resolution
 from cudaforge.resolve.model import Conflict
 
@@ -107,7 +108,7 @@ def _base_pins(
     on_note: Note,
 ) -> BasePins:
     source = DigestSource(
-        site=read_the_site(declaration, offline=offline), allow_unpinned=allow_unpinned, on_note=on_note
+        site=find_site(declaration, offline=offline), allow_unpinned=allow_unpinned, on_note=on_note
     )
     return BasePins(
         previous=[image.base for image in previous.images] if previous else [],
@@ -124,9 +125,7 @@ def _lock_images(
     pins: BasePins,
     offline: bool,
 ) -> list[NewEntry]:
-    from cudaforge.packages.closure import resolve_closure
-
-    site = read_the_site(declaration, offline=offline)
+    site = find_site(declaration, offline=offline)
     before = {image.name: image for image in previous.images} if previous else {}
     images = {image.name: image for image in declaration.images}
 

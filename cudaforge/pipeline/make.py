@@ -153,12 +153,13 @@ def _build(
 ) -> tuple[BuildResult, ...]:
     from cudaforge.build import build_images
     from cudaforge.pipeline.bases import assemble_locked_base
-    from cudaforge.pipeline.outside import site
+    from cudaforge.pipeline.outside import find_indexes, find_site
 
     return build_images(
         lock.images,
         engine=engine,
-        site=site(declaration),
+        site=find_site(declaration),
+        indexes=find_indexes(declaration, lock),
         root=declaration.root,
         state=state_directory(declaration),
         jobs=jobs,

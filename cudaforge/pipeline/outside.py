@@ -1,0 +1,116 @@
+"""What the deciding stages are given from outside: this site's indexes and registries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cudaforge import process
+from cudaforge.declaration.model import Declaration
+from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.lock.compose import BaseRequest
+from cudaforge.lock.model import Lock
+from cudaforge.packages.site import DeclaredNetwork, Site, read_site
+from cudaforge.pipeline.decide import Note, matrix_of
+from cudaforge.registry import docker_config_path, docker_credentials, resolve_digest
+
+_DIGEST_SECONDS = 60.0
+_HELPER_SECONDS = 30.0
+
+
+def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
+    """The site that this machine and the declaration's `[network]` describe."""
+    network = declaration.network
+    return read_site(
+        DeclaredNetwork(
+            ca_bundle=network.ca_bundle,
+            http_proxy=network.http_proxy,
+            https_proxy=network.https_proxy,
+            no_proxy=network.no_proxy,
+            index=network.index,
+            extra_indexes=network.extra_indexes,
+            find_links=network.find_links,
+            indexes=network.indexes,
+            registries=declaration.registries,
+            file=str(declaration.path),
+            root=declaration.root,
+        ),
+        environ=os.environ,
+        offline=offline,
+    )
+
+
+def find_indexes(declaration: Declaration, lock: Lock) -> Mapping[str, str]:
+    """The public addresses of the indexes that the lock names, as far as the matrix knows them."""
+    known = matrix_of(declaration).indexes
+    named = {wheel.index for image in lock.images for wheel in image.closure.wheels}
+    return {name: known[name].url for name in sorted(named & known.keys())}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestSource:
+    """Asks registries which digest a base image has now."""
+
+    site: Site
+    allow_unpinned: bool
+    on_note: Note
+
+    def find(self, request: BaseRequest) -> str | None:
+        """The digest; None only where the registry does not answer and that is allowed.
+
+        Raises SurroundingsError where it does not answer, NegativeAnswer where there is no such image.
+        """
+        try:
+            return self._ask(request)
+        except SurroundingsError as error:
+            if not self.allow_unpinned:
+                raise
+            self.on_note(f"{request.reference} is not pinned: {error.problems[0].what}")
+            return None
+
+    def _ask(self, request: BaseRequest) -> str:
+        if self.site.offline:
+            raise SurroundingsError(_offline(request.reference))
+        proxies = {
+            scheme: self.site.proxies[variable]
+            for scheme, variable in (("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY"))
+            if variable in self.site.proxies
+        }
+        found = resolve_digest(
+            request.reference,
+            platform=request.platform,
+            mirrors=self.site.registries,
+            timeout=_DIGEST_SECONDS,
+            ca_bundle=self.site.ca_bundle,
+            credentials=docker_credentials(
+                docker_config_path(os.environ, _home()), run_helper=_run_credential_helper
+            ),
+            proxies=proxies,
+            no_proxy=self.site.proxies.get("NO_PROXY"),
+        )
+        return found.digest
+
+
+def _offline(reference: str) -> Problem:
+    return Problem(
+        what=f"the digest of {reference} is not known, and --offline asks no registry",
+        remedy="lock once without --offline, or go on with --allow-unpinned",
+    )
+
+
+def _home() -> Path | None:
+    try:
+        return Path.home()
+    except RuntimeError:
+        return None
+
+
+def _run_credential_helper(argv: Sequence[str], server: str) -> str | None:
+    """What a Docker credential helper says of a server; None where it is missing or knows nothing."""
+    try:
+        done = process.run(argv, timeout=_HELPER_SECONDS, stdin=server)
+    except process.ProgramNotFound:
+        return None
+    return done.stdout if done.returncode == 0 else None
