@@ -216,7 +216,7 @@ download_suite() {
         export APT_CONFIG=$apt/apt.conf
         apt-get update -q && apt-get download -q docker.io docker-cli docker-buildx containerd docker-registry "$init"
     ) >"$ENGINE_HOME/download-$suite.log" 2>&1 || {
-        say "$suite cannot be downloaded: $(grep -E '^(E|Err|W):' "$ENGINE_HOME/download-$suite.log" | head -n 1)"
+        say "$suite cannot be downloaded: $(grep '^E:' "$ENGINE_HOME/download-$suite.log" | head -n 1)"
         return 1
     }
 }

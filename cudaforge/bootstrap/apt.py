@@ -17,11 +17,18 @@ _HELPER = "/usr/lib/apt/apt-helper"
 _INSTALLED = re.compile(
     r"Inst (?P<name>[^\s:]+)\S* (?:\[[^\]]*\] )?\((?P<version>\S+) .*\[(?P<architecture>[^\]]+)\]\)"
 )
-_COMPLAINT = re.compile(r"^(?:E|W|Err):? ?(?P<text>.*)$", re.MULTILINE)
+_COMPLAINT = re.compile(r"^[EW]: (?P<text>.*)$", re.MULTILINE)
+_EMPTY_COMPLAINTS = ("Some index files failed to download", "Download Failed", "Unable to fetch some")
+_SHOWN_COMPLAINTS = 3
 _DISTRUST = re.compile(
     "GPG error|not signed|no longer signed|NO_PUBKEY|BADSIG|EXPKEYSIG|EXPSIG|[Ii]nvalid signature"
 )
 _FULL = re.compile(r"No space left on device|You don't have enough free space")
+_NO_RELEASE = re.compile(r"The repository '(?P<archive>[^']*)' does not have a Release file")
+_UNREACHABLE = re.compile(
+    "failure resolving|Could not resolve|Could not connect|Connection (?:refused|timed out|failed)"
+    "|Unable to connect|Network is unreachable|No route to host|Cannot initiate the connection"
+)
 _UNKNOWN_PACKAGE = re.compile(
     r"Unable to locate package (\S+)|Package '?([^\s']+)'? has no installation candidate"
 )
@@ -45,6 +52,8 @@ def prepare_state(
     listed = dump_sources(sources, architecture=architecture)
     (directory / "sources.list").write_text(listed, encoding="utf-8")
     config = directory / "apt.conf"
+    # A proxy's password may be among the host's settings.
+    config.touch(mode=0o600)
     config.write_text(_dump_config(directory, architecture, reaching), encoding="utf-8")
     return AptState(config=config, sources=sources)
 
@@ -95,7 +104,9 @@ def parse_packages(text: str) -> tuple[BootstrapPackage, ...]:
     return tuple(found[key] for key in sorted(found))
 
 
-def fetch_files(state: AptState, downloads: Sequence[tuple[str, Path, str]], deadline: Deadline) -> str:
+def fetch_files(
+    state: AptState, downloads: Sequence[tuple[str, Path, str]], deadline: Deadline
+) -> tuple[str, ...]:
     """Download each (address, destination, SHA-256); what fails is left out. Returns apt's complaints.
 
     Raises SurroundingsError only for what would hit every file: a full disk, no apt.
@@ -104,12 +115,13 @@ def fetch_files(state: AptState, downloads: Sequence[tuple[str, Path, str]], dea
     done = _run(state, [_HELPER, "download-file", *words], deadline)
     if done.returncode != 0 and _FULL.search(done.stderr):
         raise _translate(done)
-    return "\n".join(find_complaints(done.stdout + done.stderr))
+    return find_complaints(done.stdout + done.stderr)
 
 
 def find_complaints(output: str) -> tuple[str, ...]:
-    """What apt called an error or a warning, each once, in its order."""
-    return tuple(dict.fromkeys(match["text"].strip() for match in _COMPLAINT.finditer(output)))
+    """What apt called an error or a warning, each once, in its order; without those that say nothing."""
+    texts = (match["text"].strip() for match in _COMPLAINT.finditer(output))
+    return tuple(dict.fromkeys(text for text in texts if not text.startswith(_EMPTY_COMPLAINTS)))
 
 
 def _run(state: AptState, argv: Sequence[str], deadline: Deadline) -> process.Completed:
@@ -144,31 +156,42 @@ def _dump_config(directory: Path, architecture: str, reaching: str) -> str:
     return architectures + "".join(f'{key} "{value}";\n' for key, value in own.items()) + reaching
 
 
+def is_unreachable(complaint: str) -> bool:
+    """Whether apt complains about the way to an archive, not about what it has."""
+    return _UNREACHABLE.search(complaint) is not None
+
+
 def _translate(done: process.Completed) -> CudaforgeError:
     output = done.stdout + done.stderr
-    complaints = find_complaints(output)
-    if _DISTRUST.search(output):
-        return SurroundingsError(
-            Problem(
-                what="the OS archive is not signed by a key that is trusted for it",
-                because=complaints,
-                remedy="update the keyring package of the host's distribution, or mend its apt sources",
-            )
-        )
-    if _FULL.search(output):
-        return SurroundingsError(
-            Problem(what="the disk is full", because=complaints, remedy="free some space")
-        )
+    because = find_complaints(output)[:_SHOWN_COMPLAINTS]
     unknown = sorted({match[1] or match[2] for match in _UNKNOWN_PACKAGE.finditer(output)})
     if unknown:
-        what = f"the OS archive has no package {', '.join(unknown)}"
-        return InputError(Problem(what=what, because=complaints))
-    if "unmet dependencies" in output:
-        return InputError(Problem(what="these OS packages cannot be installed together", because=complaints))
-    return SurroundingsError(
-        Problem(
-            what=f"the OS archive cannot be used: `{' '.join(done.argv[:2])}` failed",
-            because=complaints,
-            remedy="see that `apt-get update` works on this host",
+        return InputError(
+            Problem(what=f"the OS archive has no package {', '.join(unknown)}", because=because)
         )
+    if "unmet dependencies" in output:
+        return InputError(Problem(what="these OS packages cannot be installed together", because=because))
+    what, remedy = _explain(output, done)
+    return SurroundingsError(Problem(what=what, because=because, remedy=remedy))
+
+
+def _explain(output: str, done: process.Completed) -> tuple[str, str]:
+    """What went wrong around us, and what to do about it."""
+    if _FULL.search(output):
+        return "the disk is full", "free some space"
+    if _DISTRUST.search(output):
+        return (
+            "the OS archive is not signed by a key that is trusted for it",
+            "update the keyring package of the host's distribution, or mend its apt sources",
+        )
+    if is_unreachable(output):
+        return "the OS archive cannot be reached", "see that `apt-get update` works on this host"
+    if _NO_RELEASE.search(output):
+        return (
+            "the host's OS archive does not have that release",
+            "choose a release of the host's own distribution, or a base image from a registry",
+        )
+    return (
+        f"the OS archive cannot be used: `{' '.join(done.argv[:2])}` failed",
+        "see that `apt-get update` works on this host",
     )

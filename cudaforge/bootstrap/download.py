@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cudaforge.bootstrap import apt
-from cudaforge.bootstrap.cache import hold_lock
+from cudaforge.bootstrap.cache import hold_lock, scratch_directory
 from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.host import find_sources, load_reaching_config
 from cudaforge.bootstrap.model import BootstrapPackage, BootstrapPlan
 from cudaforge.errors import Problem, SurroundingsError
 
 _CHUNK = 1 << 20
+_NAMED = 3
 
 
 def load_package(cache: Path, package: BootstrapPackage) -> bytes:
@@ -42,9 +43,11 @@ def fetch_missing(plan: BootstrapPlan, cache: Path, deadline: Deadline) -> None:
         state = apt.prepare_state(
             directory, sources=sources, architecture=plan.architecture, reaching=load_reaching_config()
         )
-        complaints = ""
-        for address in dict.fromkeys(source.address for source in sources):
-            complaints += _fetch_from(address, find_missing(plan, cache), cache, state, deadline)
+        complaints: list[str] = []
+        with scratch_directory(cache / "debs" / ".new") as arriving:
+            for address in dict.fromkeys(source.address for source in sources):
+                missing = find_missing(plan, cache)
+                complaints += _fetch_from(address, missing, cache, arriving, state, deadline)
         _require_all(find_missing(plan, cache), complaints)
 
 
@@ -81,48 +84,48 @@ def _fetch_from(
     address: str,
     packages: Sequence[BootstrapPackage],
     cache: Path,
+    arriving: Path,
     state: apt.AptState,
     deadline: Deadline,
-) -> str:
+) -> tuple[str, ...]:
     if not packages:
-        return ""
-    arriving = {package: cache / "debs" / f".{package.sha256}.new" for package in packages}
-    try:
-        root = address.rstrip("/")
-        downloads = [
-            (f"{root}/{package.filename}", path, package.sha256) for package, path in arriving.items()
-        ]
-        complaints = apt.fetch_files(state, downloads, deadline)
-        for package, path in arriving.items():
-            if path.is_file() and _hash(path) == package.sha256:
-                path.rename(_package_file(cache, package))
-        return complaints
-    finally:
-        for path in arriving.values():
-            path.unlink(missing_ok=True)
+        return ()
+    root = address.rstrip("/")
+    downloads = [
+        (f"{root}/{package.filename}", arriving / package.sha256, package.sha256) for package in packages
+    ]
+    complaints = apt.fetch_files(state, downloads, deadline)
+    for package in packages:
+        path = arriving / package.sha256
+        if path.is_file() and _hash(path) == package.sha256:
+            path.rename(_package_file(cache, package))
+    return complaints
 
 
-def _require_all(missing: Sequence[BootstrapPackage], complaints: str) -> None:
+def _require_all(missing: Sequence[BootstrapPackage], complaints: Sequence[str]) -> None:
     if not missing:
         return
-    names = ", ".join(f"{package.name} {package.version}" for package in missing[:5])
-    more = f" and {len(missing) - 5} more" if len(missing) > 5 else ""  # noqa: PLR2004
-    because = tuple(dict.fromkeys(complaints.splitlines()))[:5]
-    if all("404" in line or "File not found" in line for line in complaints.splitlines() if "fetch" in line):
-        raise SurroundingsError(
-            Problem(
-                what=f"the OS archive no longer has {names}{more}",
-                because=because,
-                remedy="lock again with `cudaforge lock`, or give apt a snapshot that still has them",
-            )
+    # An archive's complaints about what another archive had are of no interest.
+    files = tuple(package.filename for package in missing)
+    about = tuple(line for line in complaints if any(file in line for file in files))
+    names = ", ".join(f"{package.name} {package.version}" for package in missing[:_NAMED])
+    more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
+    what, remedy = _explain(f"{names}{more}", about)
+    raise SurroundingsError(Problem(what=what, because=about[:_NAMED], remedy=remedy))
+
+
+def _explain(names: str, complaints: Sequence[str]) -> tuple[str, str]:
+    renew = "lock again with `cudaforge lock`, or give apt a snapshot that still has them"
+    if any(apt.is_unreachable(line) for line in complaints):
+        return (
+            f"{names} cannot be fetched: the OS archive cannot be reached",
+            "see that `apt-get update` works",
         )
-    raise SurroundingsError(
-        Problem(
-            what=f"{names}{more} cannot be fetched from the OS archive",
-            because=because,
-            remedy="see that `apt-get update` works on this host",
-        )
-    )
+    if any("Hash Sum mismatch" in line or "Size mismatch" in line for line in complaints):
+        return f"the OS archive has other files than the lock for {names}", renew
+    if complaints and all("404" in line or "File not found" in line for line in complaints):
+        return f"the OS archive no longer has {names}", renew
+    return f"{names} cannot be fetched from the OS archive", "see that `apt-get update` works on this host"
 
 
 def _hash(path: Path) -> str:

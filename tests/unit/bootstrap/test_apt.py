@@ -73,8 +73,10 @@ def test_packages_that_exclude_each_other_are_the_users_mistake():
 def test_a_full_disk_and_an_unreachable_archive_are_told_apart():
     full = apt._translate(failed("E: Write error - write (28: No space left on device)"))
     away = apt._translate(failed("E: Failed to fetch http://x  Could not resolve 'x'"))
+    other = apt._translate(failed("E: Something else"))
     assert full.problems[0].what == "the disk is full"
-    assert away.problems[0].what == "the OS archive cannot be used: `apt-get update` failed"
+    assert away.problems[0].what == "the OS archive cannot be reached"
+    assert other.problems[0].what == "the OS archive cannot be used: `apt-get update` failed"
     assert away.problems[0].because == ("Failed to fetch http://x  Could not resolve 'x'",)
 
 
@@ -87,3 +89,15 @@ def test_the_private_state_takes_over_only_how_archives_are_reached(tmp_path):
     assert 'Dir::Etc::parts "/dev/null";' in text
     assert text.endswith('Acquire::http::Proxy "http://proxy.example";\n')
     assert "AllowInsecure" not in text
+
+
+def test_a_release_that_the_archive_lacks_is_said():
+    error = apt._translate(
+        failed("E: The repository 'http://x nosuch Release' does not have a Release file.")
+    )
+    assert error.problems[0].what == "the host's OS archive does not have that release"
+
+
+def test_complaints_that_say_nothing_are_left_out():
+    output = "Err:1 http://x\nE: one\nW: two\nE: one\nE: Some index files failed to download. They ...\n"
+    assert apt.find_complaints(output) == ("one", "two")
