@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cudaforge.bootstrap import ArchiveAccess, find_archive_access
 from cudaforge.build.bases import BaseContexts
 from cudaforge.build.command import BuildInputs, mirror_contexts
 from cudaforge.build.scratch import disk_error, write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lock.model import LockedImage
-from cudaforge.packages.addresses import redact
+from cudaforge.packages.addresses import is_loopback, redact
 from cudaforge.packages.fetch import FilledClosure, fill_closure
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
+from cudaforge.render import dump_apt_config
 from cudaforge.render.model import (
+    APT_CONFIG_SECRET,
+    APT_SOURCES_SECRET,
     BASE_CONTEXT,
     CA_SECRET,
     CLOSURE_SECRET,
@@ -27,6 +32,7 @@ from cudaforge.render.model import (
     RenderedImage,
 )
 
+_ADDRESS = re.compile(r"https?://[^\s\"';]+")
 _HIDDEN = "***"
 _SHORTEST_SECRET = 4
 """Shorter values stand in too many words to be taken out of a log."""
@@ -57,6 +63,7 @@ def prepare_inputs(
     write_private(private / "Dockerfile.dockerignore", rendered.ignore.encode())
     own_secrets = _write_secrets(image, sources.environment, private)
     closure = _fill(image, sources, staging)
+    access = _archive_access(image, rendered)
     contexts = {
         UV_CONTEXT: str(_uv_context(image, private)),
         WHEELS_CONTEXT: str(staging),
@@ -72,10 +79,16 @@ def prepare_inputs(
         context=sources.root,
         tags=image.tags,
         contexts=contexts,
-        secrets={**_site_secrets(sources.site, closure, private), **own_secrets},
+        secrets={
+            **_site_secrets(sources.site, closure, private),
+            **_archive_secrets(access, private),
+            **own_secrets,
+        },
         platforms=image.platforms,
         has_ssh=_check_ssh(image, sources.environment),
-        needs_host_network=closure.needs_host_network or sources.site.needs_host_network,
+        needs_host_network=(
+            closure.needs_host_network or sources.site.needs_host_network or _is_on_this_machine(access)
+        ),
     )
 
 
@@ -122,6 +135,27 @@ def _site_secrets(site: Site, closure: FilledClosure, private: Path) -> Mapping[
     if bundle is not None:
         secrets[CA_SECRET] = bundle
     return secrets
+
+
+def _archive_access(image: LockedImage, rendered: RenderedImage) -> ArchiveAccess | None:
+    """How apt reaches this site's archive, for a bootstrapped base; other bases have their own sources."""
+    if not image.base.is_bootstrap or f"id={APT_SOURCES_SECRET}," not in rendered.dockerfile:
+        return None
+    return find_archive_access(image.base.codename)
+
+
+def _archive_secrets(access: ArchiveAccess | None, private: Path) -> Mapping[str, Path]:
+    if access is None:
+        return {}
+    secrets = {APT_SOURCES_SECRET: private / "apt.list", APT_CONFIG_SECRET: private / "apt.conf"}
+    write_private(secrets[APT_SOURCES_SECRET], access.sources.encode())
+    write_private(secrets[APT_CONFIG_SECRET], dump_apt_config(access.config).encode())
+    return secrets
+
+
+def _is_on_this_machine(access: ArchiveAccess | None) -> bool:
+    addresses = _ADDRESS.findall(f"{access.sources}\n{access.config}") if access is not None else ()
+    return any(is_loopback(address) for address in addresses)
 
 
 def _write_secrets(image: LockedImage, environment: Mapping[str, str], private: Path) -> Mapping[str, Path]:
