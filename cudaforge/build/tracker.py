@@ -70,6 +70,7 @@ class Tracker:
             self._write(f"WARNING: {printable(self._clean(warning))}")
         for vertex in message.vertexes:
             if vertex.is_completed:
+                yield from self._finish_lines(vertex.digest)
                 yield from self._take_vertex(vertex)
 
     def take_text(self, line: str) -> None:
@@ -80,9 +81,8 @@ class Tracker:
 
     def finish(self) -> Iterator[BuildEvent]:
         """The stream has ended: hand over lines without a line end."""
-        for splitter in self._splitters.values():
-            splitter.finish()
-        yield from self._drain()
+        for digest in {digest for digest, _ in self._splitters}:
+            yield from self._finish_lines(digest)
 
     @property
     def failed_step(self) -> FailedStep | None:
@@ -153,6 +153,12 @@ class Tracker:
         if key not in self._splitters:
             self._splitters[key] = LineSplitter(lambda line: self._logged.append((output.vertex, line)))
         self._splitters[key].add(output.data)
+        yield from self._drain()
+
+    def _finish_lines(self, digest: str) -> Iterator[BuildEvent]:
+        for (owner, _), splitter in self._splitters.items():
+            if owner == digest:
+                splitter.finish()
         yield from self._drain()
 
     def _drain(self) -> Iterator[BuildEvent]:

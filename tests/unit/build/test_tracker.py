@@ -170,3 +170,13 @@ def test_the_count_of_steps_never_runs_over(changes):
     ]
     _, events, _ = tracked(*messages)
     assert all(0 <= event.step_index <= event.step_total for event in events)
+
+
+def test_a_line_without_an_end_comes_before_its_step_s_end():
+    _, _, log = tracked(
+        Message(vertexes=(vertex(),)),
+        Message(outputs=(Output(vertex="a", stream=1, data=b"no line end"),)),
+        Message(vertexes=(vertex(is_completed=True),)),
+    )
+    assert log[1] == "#1 no line end"
+    assert log[2].startswith("#1 DONE")
