@@ -9,13 +9,14 @@ from __future__ import annotations
 from cudaforge.lock.model import Lock
 from cudaforge.render.bake import BAKE_PATH, render_bake
 from cudaforge.render.files import write_rendered
-from cudaforge.render.image import dockerfile_path, dump_apt_config, ignore_path, render_image
+from cudaforge.render.image import dockerfile_path, dump_apt_config, extend_ignore, ignore_path, render_image
 from cudaforge.render.model import RenderedFile, RenderedImage
 
 __all__ = [
     "RenderedFile",
     "RenderedImage",
     "dump_apt_config",
+    "extend_ignore",
     "render_image",
     "render_lock",
     "write_rendered",

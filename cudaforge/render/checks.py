@@ -16,6 +16,7 @@ from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.render.account import is_user
 from cudaforge.render.context import has_apt, make_labels
 from cudaforge.render.model import LABEL_PREFIX
+from cudaforge.resources import find_resource
 
 LOCK_NAME = "cudaforge.lock"
 MAXIMUM_STEPS = 100
@@ -75,7 +76,7 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
     yield from _matching("tags", image.tags, _is_reference, "an image reference")
     yield from _matching("platforms", image.platforms, _PLATFORM.fullmatch, "a platform")
     templates = [framework.template for framework in image.frameworks]
-    yield from _matching("frameworks", templates, _TEMPLATE.fullmatch, "the name of an install template")
+    yield from _matching("frameworks", templates, _has_template, "one of the install templates")
     yield from _matching("apt", image.os_packages, _OS_PACKAGE.fullmatch, "an OS package")
     yield from _matching("user", [image.user], is_user, "a user: app, 1234 or 1234:1234")
     yield from _matching("secrets", image.secrets, _SECRET.fullmatch, "a secret's id")
@@ -138,6 +139,12 @@ def _check_copies(image: LockedImage) -> Iterator[_Finding]:
             quote_ignore(copy.source)
         except UnsafeText as refusal:
             yield f"copy[{number}]", str(refusal), "rename it, or copy the directory that holds it"
+
+
+def _has_template(name: str) -> bool:
+    if _TEMPLATE.fullmatch(name) is None:
+        return False
+    return (find_resource("templates") / "frameworks" / f"{name}.j2").is_file()
 
 
 def _is_reference(text: str) -> bool:

@@ -62,6 +62,14 @@ def dump_apt_config(reaching: str) -> str:
     return f'Dir::Etc::sourcelist "{APT_SOURCES_PATH}";\nDir::Etc::sourceparts "-";\n{reaching}'
 
 
+def extend_ignore(ignore: str, own: str) -> str:
+    """The ignore file for a build where the project has a `.dockerignore` of its own.
+
+    BuildKit reads one file alone, so its patterns follow ours: what they exclude is not sent either.
+    """
+    return f"{ignore}\n# The project's own .dockerignore\n{own}"
+
+
 def dockerfile_path(name: str) -> str:
     """Where the image's Dockerfile goes, relative to the output directory."""
     return f"{name}/Dockerfile"

@@ -14,7 +14,7 @@ import uv
 
 from cudaforge.bootstrap import find_archive_access, loaded_reference, write_archive
 from cudaforge.lock.model import LockedCopy, LockedImage
-from cudaforge.render import dump_apt_config, render_image, render_lock, write_rendered
+from cudaforge.render import dump_apt_config, extend_ignore, render_image, render_lock, write_rendered
 from cudaforge.render.model import (
     APT_CONFIG_SECRET,
     APT_SOURCES_SECRET,
@@ -92,19 +92,25 @@ class Builder:
         fails: bool = False,
     ) -> str:
         """The tag of the image, or what the failed build said."""
-        tag = f"{REPOSITORY}:{image.name}-{len(self.tags)}"
-        self.tags.append(tag)
         output = self.directory / f"rendered-{len(self.tags)}"
         write_rendered(render_lock(make_lock(image)), output, force=False)
+        file = output / image.name / "Dockerfile"
+        return self.build_file(file, *words, secrets=secrets or {}, base=base, fails=fails)
+
+    def build_file(
+        self, file: Path, *words: str, secrets: dict[str, str], base: str | None = None, fails: bool = False
+    ) -> str:
+        tag = f"{REPOSITORY}:{len(self.tags)}"
+        self.tags.append(tag)
         contexts = {
             BASE_CONTEXT: base or self.base,
             UV_CONTEXT: str(self.directory / "uv"),
             WHEELS_CONTEXT: str(self.wheels),
         }
         files = {CLOSURE_SECRET: str(self.pylock())}
-        for name, text in (secrets or {}).items():
-            (output / name).write_text(text)
-            files[name] = str(output / name)
+        for name, text in secrets.items():
+            (file.parent / name).write_text(text)
+            files[name] = str(file.parent / name)
         arguments = [f"--build-context={name}={value}" for name, value in contexts.items()]
         arguments += [f"--secret=id={name},src={path}" for name, path in files.items()]
         said = docker(
@@ -112,7 +118,7 @@ class Builder:
             "build",
             *arguments,
             *words,
-            f"--file={output / image.name / 'Dockerfile'}",
+            f"--file={file}",
             f"--tag={tag}",
             "--load",
             self.project,
@@ -244,6 +250,19 @@ def test_whole_project_without_what_is_a_machines_own(builder: Builder):
         "/s/.hidden",
         "/s/a.py",
     ]
+
+
+def test_the_projects_own_ignore_file_counts(builder: Builder):
+    for name in ("main.py", "private.key"):
+        (builder.project / name).write_text("x")
+    image = replace(CPU_IMAGE, copy=(LockedCopy(source=".", target="/app"),))
+    rendered = render_image(image)
+    output = builder.directory / "with-own"
+    output.mkdir()
+    (output / "Dockerfile").write_text(rendered.dockerfile)
+    (output / "Dockerfile.dockerignore").write_text(extend_ignore(rendered.ignore, "*.key\n"))
+    tag = builder.build_file(output / "Dockerfile", secrets={})
+    assert builder.run(tag, "ls", "/app").split() == ["main.py"]
 
 
 def test_the_environment_is_first_on_the_path(builder: Builder):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cudaforge.errors import InputError
 from cudaforge.lock.model import LockedBase, LockedCopy
 from cudaforge.quoting import find_unsafe_character
-from cudaforge.render import render_image, render_lock
+from cudaforge.render import extend_ignore, render_image, render_lock
 from cudaforge.render.mark import is_ours
 from tests.support.dockerlex import read_word
 from tests.support.locks import BASE_DIGEST, CPU_IMAGE, ENTRY, GPU_IMAGE, make_lock
@@ -305,9 +305,16 @@ def test_problems_quote_bad_values_safely(value):
             assert (problem.what + problem.where.key).isprintable()
 
 
-def test_a_new_framework_needs_its_template_alone():
-    image = replace(GPU_IMAGE, frameworks=(replace(GPU_IMAGE.frameworks[0], template="../Dockerfile"),))
+@pytest.mark.parametrize("template", ["../Dockerfile", "mxnet", "pytorch.j2", ""])
+def test_a_framework_needs_its_template(template):
+    image = replace(GPU_IMAGE, frameworks=(replace(GPU_IMAGE.frameworks[0], template=template),))
     assert "images.train.frameworks" in problems_of(image)
+
+
+def test_importing_render_loads_no_jinja():
+    program = "import sys, cudaforge.render; sys.exit('jinja2' in sys.modules)"
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)}
+    assert subprocess.run([sys.executable, "-c", program], env=environment, check=False).returncode == 0
 
 
 def ignore_lines(*sources: str) -> list[str]:
@@ -326,6 +333,12 @@ def test_ignore_keeps_what_is_a_machines_own_unless_asked():
     lines = ignore_lines(".", "cudaforge.lock.d", "src/.env")
     assert "**/.git" in lines
     assert lines[-2:] == ["!cudaforge.lock.d", "!src/.env"]
+
+
+def test_own_ignore_patterns_come_last():
+    text = render_image(GPU_IMAGE).ignore
+    assert extend_ignore(text, "secrets/\n").startswith(text)
+    assert extend_ignore(text, "secrets/\n").splitlines()[-1] == "secrets/"
 
 
 def test_bake_file_names_every_image():
