@@ -101,7 +101,7 @@ def _ending(result: BuildResult | None) -> str:
         return ""
     if result.state is BuildState.BUILT:
         return f"built in {seconds_text(result.seconds)}"
-    return result.state.value
+    return str(result.state.value)
 
 
 def _short(text: str) -> str:
