@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _STEP_WIDTH = 60
+_MOUNT = re.compile(r"--mount=\S+ +")
 
 
 @contextlib.contextmanager
@@ -105,5 +107,5 @@ def _ending(result: BuildResult | None) -> str:
 
 
 def _short(text: str) -> str:
-    flat = visible(" ".join(text.split()))
+    flat = visible(" ".join(_MOUNT.sub("", text).split()))
     return flat if len(flat) <= _STEP_WIDTH else flat[: _STEP_WIDTH - 3] + "..."
