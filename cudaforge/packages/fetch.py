@@ -206,13 +206,17 @@ def _dump(chosen: Iterable[tuple[LockedWheel, Offer]], *, python: str, credentia
 def _whereabouts(wheel: LockedWheel, offer: Offer, credentials: Mapping[str, str]) -> dict[str, str]:
     if offer.path is not None:
         return {"name": wheel.filename, "path": f"{WHEELS_DIRECTORY}/{wheel.filename}"}
-    known = credentials.get(host_of(offer.address))
+    host = host_of(offer.address)
+    known = credentials.get(host, credentials.get(host.rpartition(":")[0]))
     address = with_credentials(offer.address, known) if known is not None else offer.address
     return {"name": wheel.filename, "url": address}
 
 
 def _credentials(site: Site) -> dict[str, str]:
-    """Host to `user:password`. uv leaves them out of what it writes; the build step needs them back."""
+    """Host (one of ~/.netrc without its port) to `user:password`.
+
+    uv leaves them out of what it writes; the build step needs them back.
+    """
     return {**dict(_netrc_credentials()), **dict(_address_credentials(site))}
 
 

@@ -46,6 +46,7 @@ class Site:
     find_links: tuple[str, ...] = ()
     index_strategy: str | None = None
     no_index: bool = False
+    """Whether `find_links` are all there is."""
     named_indexes: Mapping[str, str]
     """Addresses that stand in for those of the indexes that the matrix names."""
     ca_bundle: Path | None = None
@@ -79,8 +80,6 @@ class Site:
             variables["UV_FIND_LINKS"] = ",".join(self.find_links)
         if self.index_strategy is not None:
             variables["UV_INDEX_STRATEGY"] = self.index_strategy
-        if self.no_index:
-            variables["UV_NO_INDEX"] = "1"
         return variables
 
     def build_secrets(self) -> tuple[str, Path | None]:

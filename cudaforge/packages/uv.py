@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform as host
 import re
 from collections.abc import Sequence
@@ -23,8 +24,9 @@ PROJECT_NAME = "cudaforge-closure"
 
 _HELP_DEADLINE = 30.0
 _NO_SOLUTION = 1
+_RETRIES = "UV_HTTP_RETRIES"
+_FEW_RETRIES = "2"
 _CONTROL = {
-    "UV_HTTP_RETRIES": "2",
     "UV_PYTHON_DOWNLOADS": "never",
     "UV_NO_PROGRESS": "1",
     "UV_PREVIEW_FEATURES": "pylock",
@@ -87,10 +89,12 @@ def compile_closure(
         "--no-header",
         "--quiet",
         *(("--offline",) if site.offline else ()),
+        *(("--no-index",) if site.no_index else ()),
         *arguments,
     ]
+    variables = {_RETRIES: os.environ.get(_RETRIES) or _FEW_RETRIES, **_CONTROL, **site.environment()}
     try:
-        answer = run(argv, timeout=deadline, env={**_CONTROL, **site.environment()}, cwd=directory)
+        answer = run(argv, timeout=deadline, env=variables, cwd=directory)
     except ProgramTimeout:
         raise SurroundingsError(
             Problem(
