@@ -1,5 +1,7 @@
 """Bootstrapped bases for tests, made once per machine and run."""
 
+import sys
+from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -7,38 +9,18 @@ import platformdirs
 
 from cudaforge.bootstrap import BootstrapImage, BootstrapPlan, assemble_bootstrap, plan_bootstrap
 
-# What Debian marks as essential, apt, Python and what wheels link to.
-_COMMON = (
-    "apt",
-    "base-files",
-    "base-passwd",
-    "bash",
-    "bsdutils",
-    "ca-certificates",
-    "coreutils",
-    "dash",
-    "debianutils",
-    "diffutils",
-    "dpkg",
-    "findutils",
-    "grep",
-    "gzip",
-    "hostname",
-    "init-system-helpers",
-    "libc-bin",
-    "libgomp1",
-    "libstdc++6",
-    "ncurses-base",
-    "ncurses-bin",
-    "passwd",
-    "perl-base",
-    "python3",
-    "sed",
-    "sysvinit-utils",
-    "tar",
-    "util-linux",
-)
-PACKAGES = {"bookworm": (*_COMMON, "login", "usr-is-merged"), "trixie": _COMMON}
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_MATRIX = Path(__file__).parents[2] / "matrices" / "os.toml"
+PACKAGES: Mapping[str, tuple[str, ...]] = {
+    system["codename"]: tuple(system["bootstrap_packages"].split())
+    for system in tomllib.loads(_MATRIX.read_text())["systems"]
+    if "bootstrap_packages" in system
+}
+"""What the matrix says a bootstrapped base of each release is made of."""
 
 
 def cache_for_tests() -> Path:

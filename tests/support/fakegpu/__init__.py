@@ -8,6 +8,7 @@ import json
 import os
 import platform
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.support.engine import Engine, NotReachable
-from tests.support.fakegpu.libraries import make_libraries
+from tests.support.fakegpu.libraries import SOURCES, make_libraries
 
 KIND = "nvidia.com/gpu"
 ALL_GPUS = f"{KIND}=all"
@@ -78,6 +79,16 @@ def dump_spec(gpus: FakeGpus, libraries: Path) -> str:
         "devices": [*devices, _device("all", numbers)],
     }
     return json.dumps(spec, indent=2)
+
+
+def install_runtime(directory: Path, gpus: FakeGpus) -> None:
+    """Fill a directory for CUDAFORGE_ENGINE_NVIDIA_DIR: fake GPUs by `--runtime nvidia` and `--gpus`."""
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "spec.json").write_text(dump_spec(gpus, make_libraries()))
+    for source, name in (("runtime.py", ""), ("hook.py", "-hook")):
+        program = directory / f"nvidia-container-runtime{name}"
+        program.write_text(f"#!{sys.executable}\n{(SOURCES / source).read_text()}")
+        program.chmod(0o755)
 
 
 @contextmanager
