@@ -2,6 +2,7 @@
 very Python (what start-up imports, and how children are ended, shows in a fresh interpreter alone).
 """
 
+import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ _STARTS = frozenset(
         "pty.spawn",
     )
 )
+_NAMES_PROGRAM = ("subprocess.Popen", "os.posix_spawn")  # from 3.13 on, the one is followed by the other
 _CONNECTS = frozenset(("socket.connect", "socket.sendto", "socket.sendmsg", "socket.bind"))
 _LOOKS_UP = frozenset(("socket.getaddrinfo", "socket.gethostbyname", "socket.gethostbyaddr"))
 _LOOPBACK = ("127.", "::1", "localhost")
@@ -36,7 +38,7 @@ class _Guard:
 def _check(event: str, arguments: tuple[object, ...]) -> None:
     if not _Guard.active:
         return
-    if event in _STARTS and not (event == "subprocess.Popen" and _is_this_python(arguments[0])):
+    if event in _STARTS and not (event in _NAMES_PROGRAM and _is_this_python(arguments[0])):
         raise TouchesTheMachine(f"a unit test starts a program: {event} {arguments[:2]!r}")
     if event in _CONNECTS and not _stays(arguments[0], arguments[1] if len(arguments) > 1 else None):
         raise TouchesTheMachine(f"a unit test leaves loopback: {event} {arguments[1:]!r}")
@@ -45,7 +47,7 @@ def _check(event: str, arguments: tuple[object, ...]) -> None:
 
 
 def _is_this_python(program: object) -> bool:
-    return isinstance(program, str) and program == sys.executable
+    return isinstance(program, str | bytes) and os.fsdecode(program) == sys.executable
 
 
 def _stays(used: object, address: object) -> bool:
