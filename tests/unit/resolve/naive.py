@@ -1,0 +1,303 @@
+"""The rules written a second time, plainly, over raw rows, and a search that tries everything.
+
+Shares no code with the resolver: what the two agree on is tested, what both get wrong is not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from cudaforge.declaration.model import Wishes
+from cudaforge.matrix import Matrix
+from cudaforge.matrix.model import BaseImage, CudaRelease, CudnnRelease, FrameworkBuild, Gpu, OperatingSystem
+from cudaforge.versions import Version, VersionWish
+
+DEFAULT_PLATFORM = "linux/amd64"
+
+
+@dataclass(frozen=True)
+class Base:
+    reference: str
+    system: OperatingSystem
+    image: BaseImage | None
+    python: str
+    brings_python: bool = False
+    is_bootstrap: bool = False
+
+
+@dataclass(frozen=True)
+class Set:
+    """One complete choice: per framework a row for each platform, and the rest."""
+
+    builds: tuple[tuple[FrameworkBuild, ...], ...]
+    cuda: CudaRelease | None
+    cudnn: CudnnRelease | None
+    base: Base
+    provider: str
+
+
+def bases(matrix: Matrix) -> list[Base]:
+    plain = {one.image: one for one in matrix.systems.values() if one.python}
+    described = {one.reference for one in matrix.base_images if one.python is None and one.cuda is None}
+    found = [Base(ref, one, None, one.python) for ref, one in plain.items() if ref not in described]
+    found += [
+        Base(f"bootstrap:{one.id}", one, None, one.python, is_bootstrap=True)
+        for one in matrix.systems.values()
+        if one.python and one.bootstrap_packages
+    ]
+    for image in matrix.base_images:
+        system = matrix.systems.get(image.os)
+        if system is not None and (image.python or system.python):
+            found.append(
+                Base(image.reference, system, image, image.python or system.python, image.python is not None)
+            )
+    return found
+
+
+def solutions(wishes: Wishes, matrix: Matrix) -> Iterator[Set]:
+    """Every choice that satisfies all wishes and rules."""
+    platforms = wishes.platforms or (DEFAULT_PLATFORM,)
+    per_framework = []
+    for wish in wishes.frameworks:
+        rows = [row for row in matrix.builds(wish.name) if build_fits(row, wish.version, wishes, matrix)]
+        choices = [
+            one for one in product(*([r for r in rows if p in r.platforms] for p in platforms)) if alike(one)
+        ]
+        per_framework.append(choices)
+    for builds in product(*per_framework):
+        for base in bases(matrix):
+            if not base_fits(base, builds, wishes, platforms):
+                continue
+            for provider in ("wheels", "system", "none"):
+                for cuda in (None, *matrix.cuda_releases):
+                    for cudnn in (None, *matrix.cudnn_releases):
+                        one = Set(builds, cuda, cudnn, base, provider)
+                        if fits(one, wishes, matrix):
+                            yield one
+
+
+def alike(rows: tuple[FrameworkBuild, ...]) -> bool:
+    return len({(r.version, r.build, r.index, r.provider, r.requires, r.reported) for r in rows}) == 1
+
+
+def confirmed(row: object) -> bool:
+    return row.source.strength.value != "inferred"
+
+
+def build_fits(row: FrameworkBuild, wish: VersionWish | None, wishes: Wishes, matrix: Matrix) -> bool:
+    if not confirmed(row) or (row.provider.value == "none") != wishes.is_cpu:
+        return False
+    names = wish is not None and wish.names_prerelease
+    if row.version.is_prerelease and not names:
+        return False
+    if wish is not None and not wish.allows(Version(f"{row.version.public()}+{row.build}")):
+        return False
+    if wishes.build is not None and row.build != wishes.build:
+        known = {one.build for one in matrix.builds(row.framework)}
+        every = {one.build for other in wishes.frameworks for one in matrix.builds(other.name)}
+        return wishes.build not in known and wishes.build in every
+    return True
+
+
+def base_fits(
+    base: Base, builds: tuple[tuple[FrameworkBuild, ...], ...], wishes: Wishes, platforms: tuple[str, ...]
+) -> bool:
+    image = base.image
+    if not confirmed(base.system) or (image is not None and not confirmed(image)):
+        return False
+    if image is not None and (image.removed is not None or not set(platforms) <= set(image.platforms)):
+        return False
+    if wishes.base is not None and base.reference != wishes.base:
+        return False
+    if wishes.base is None and base.is_bootstrap:
+        return False
+    if wishes.os is not None and base.system.id != wishes.os:
+        return False
+    if wishes.python is not None and not wishes.python.allows(Version(base.python)):
+        return False
+    if wishes.python_provider not in (None, "image" if base.brings_python else "distro"):
+        return False
+    rows = [row for one in builds for row in one]
+    return all(base.python in row.pythons and base.system.glibc >= row.glibc for row in rows)
+
+
+def fits(one: Set, wishes: Wishes, matrix: Matrix) -> bool:
+    rows = [row for build in one.builds for row in build]
+    return (
+        all(row.provider.value == one.provider for row in rows)
+        and libraries_fit(one, rows, wishes)
+        and base_brings(one, wishes)
+        and not known_broken(one, wishes, matrix)
+        and (wishes.is_cpu or gpus_fit(one, rows, wishes, matrix))
+    )
+
+
+def libraries_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes) -> bool:  # noqa: C901, PLR0911 -- rules one after the other, on purpose
+    cuda, cudnn = one.cuda, one.cudnn
+    if any(row is not None and not confirmed(row) for row in (cuda, cudnn)):
+        return False
+    if (one.provider == "none") != (cuda is None):
+        return False
+    if one.provider == "none" and cudnn is not None:
+        return False
+    for row in rows:
+        if row.cuda is None or cuda is None:
+            if (row.cuda is None) != (cuda is None):
+                return False
+        elif not row.cuda.allows(cuda.version) or (row.toolkit_extras and cuda.metapackage is None):
+            return False
+        if row.cudnn is not None and (cudnn is None or not row.cudnn.allows(cudnn.version)):
+            return False
+        if row.cudnn_package is not None and (
+            cudnn is None or row.cudnn_package not in cudnn.packages.values()
+        ):
+            return False
+    has_cudnn = one.base.image is not None and one.base.image.cudnn is not None
+    brought = has_cudnn or any(row.cudnn is not None for row in rows) or not rows
+    if cudnn is not None and not brought:
+        return False
+    if wishes.cuda is not None and (cuda is None or not wishes.cuda.allows(cuda.version)):
+        return False
+    wanted = None if wishes.is_cpu else wishes.cudnn
+    return wanted is None or (cudnn is not None and wanted.allows(cudnn.version))
+
+
+def base_brings(one: Set, wishes: Wishes) -> bool:  # noqa: C901, PLR0911 -- rules one after the other, on purpose
+    image = one.base.image
+    toolkit = image.cuda if image is not None else None
+    if one.provider == "system":
+        if toolkit is None or image.flavor == "base" or toolkit != one.cuda.version:
+            return False
+        if image.cudnn != (one.cudnn.version if one.cudnn else None):
+            return False
+    if one.provider == "wheels" and toolkit is not None and image.flavor == "devel":
+        if toolkit.major != one.cuda.version.major:
+            return False
+        if wishes.toolkit is None and wishes.base is None and toolkit.minor() != one.cuda.version.minor():
+            return False
+    if wishes.base is None and toolkit is not None and one.provider != "system":
+        is_devel = one.provider == "wheels" and image.flavor == "devel" and image.cudnn is None
+        if not is_devel:
+            return False
+    if wishes.is_cpu:
+        return True
+    if wishes.cuda_provider not in (None, one.provider):
+        return False
+    if wishes.toolkit is not None and (toolkit is None or not wishes.toolkit.allows(toolkit)):
+        return False
+    return wishes.flavor is None or wishes.flavor.value in flavors(one, toolkit)
+
+
+def flavors(one: Set, toolkit: Version | None) -> set[str]:
+    if one.provider == "none":
+        return {"base", "runtime", "devel"}
+    if toolkit is None:
+        return {"base", "runtime"}
+    own = one.base.image.flavor or "runtime"
+    return {"base", "runtime"} if own == "base" else {own}
+
+
+def runs(code: tuple[Version, ...], gpu: Gpu, matrix: Matrix) -> bool:
+    """A cubin runs on its own capability, and on a higher minor of its major outside embedded GPUs."""
+    for one in code:
+        if one == gpu.capability:
+            return True
+        owners = {other.kind == "embedded" for other in matrix.gpus if other.capability == one}
+        is_desktop_code = owners != {True}
+        if (
+            gpu.kind != "embedded"
+            and is_desktop_code
+            and one.major == gpu.capability.major
+            and one < gpu.capability
+        ):
+            return True
+    return False
+
+
+def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matrix) -> bool:  # noqa: C901, PLR0911, PLR0912 -- rules one after the other, on purpose
+    driver = Version(wishes.driver) if wishes.driver else None
+    least = one.cuda.minor_driver or one.cuda.driver
+    if driver is not None and (least is None or driver < least):
+        return False
+    gate = one.base.image.gate if one.base.image is not None else None
+    is_kept = wishes.require_cuda.value == "keep"
+    gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
+    if gate and is_kept and driver is not None and not passes(gate, driver, gpus, matrix):
+        return False
+    for gpu in gpus:
+        if not confirmed(gpu) or not runs(one.cuda.capabilities, gpu, matrix):
+            return False
+        if one.cudnn is not None:
+            oldest = one.cudnn.capability_min.get(str(one.cuda.version.major))
+            if oldest is not None and gpu.capability < oldest:
+                return False
+        if driver is not None and gpu.first_driver is not None and driver < gpu.first_driver:
+            return False
+        if gpu.last_branch is not None:
+            if driver is not None and driver.major > gpu.last_branch:
+                return False
+            if least is not None and least.major > gpu.last_branch:
+                return False
+            branches = [row.cuda for row in matrix.driver_branches if row.branch <= gpu.last_branch]
+            if gate and is_kept and branches and max(branches) < wanted_cuda(gate):
+                return False
+        for row in rows:
+            if row.cubins is None or runs(row.cubins, gpu, matrix):
+                continue
+            if not any(ptx <= gpu.capability for ptx in row.ptx):
+                return False
+            if driver is not None and (one.cuda.driver is None or driver < one.cuda.driver):
+                return False
+    return True
+
+
+def wanted_cuda(gate: str) -> Version:
+    return Version(gate.split(maxsplit=1)[0].removeprefix("cuda>="))
+
+
+def passes(gate: str, driver: Version, gpus: list[Gpu], matrix: Matrix) -> bool:
+    """Gates of the tests: `cuda>=X` and at most one `brand=tesla,driver>=A,driver<B`."""
+    native = [row.cuda for row in matrix.driver_branches if row.branch <= driver.major]
+    if native and native[-1] >= wanted_cuda(gate):
+        return True
+    is_data_centre = bool(gpus) and all(gpu.kind == "datacenter" for gpu in gpus)
+    for part in gate.split()[1:]:
+        _, low, high = part.split(",")
+        in_range = Version(low.removeprefix("driver>=")) <= driver < Version(high.removeprefix("driver<"))
+        if is_data_centre and in_range:
+            return True
+    return False
+
+
+def known_broken(one: Set, wishes: Wishes, matrix: Matrix) -> bool:
+    gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
+    for row in matrix.broken:
+        if not confirmed(row):
+            continue
+        for build in (rows[0] for rows in one.builds):
+            actual = {
+                "framework": row.when.get("framework") in (None, build.framework),
+                "version": "version" not in row.when
+                or VersionWish(row.when["version"]).allows(build.version),
+                "build": row.when.get("build") in (None, build.build),
+                "provider": row.when.get("provider") in (None, build.provider.value),
+                "python": "python" not in row.when
+                or VersionWish(row.when["python"]).allows(Version(one.base.python)),
+                "cuda": "cuda" not in row.when
+                or (one.cuda is not None and VersionWish(row.when["cuda"]).allows(one.cuda.version)),
+                "capability": "capability" not in row.when
+                or (
+                    not wishes.is_cpu
+                    and any(VersionWish(row.when["capability"]).allows(gpu.capability) for gpu in gpus)
+                ),
+            }
+            if all(actual.values()):
+                return True
+    return False
+
+
+def subsets(items: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    for count in range(len(items) + 1):
+        yield from combinations(items, count)
