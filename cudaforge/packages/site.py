@@ -164,7 +164,7 @@ def read_site(
     return Site(
         index_url=settings["index_url"].value if "index_url" in settings else None,
         extra_index_urls=settings["extra_index_urls"].words if "extra_index_urls" in settings else (),
-        find_links=_absolute_links(settings.get("find_links"), declared.root),
+        find_links=_absolute_links(settings.get("find_links")),
         index_strategy=sources.strategy(settings),
         no_index="no_index" in settings and settings["no_index"].is_on,
         named_indexes=declared.indexes,
@@ -229,15 +229,16 @@ def _declared_settings(declared: DeclaredNetwork) -> Iterator[tuple[str, Setting
             Setting(value=" ".join(declared.extra_indexes), origin="network.extra_indexes"),
         )
     if declared.find_links:
-        links = (one if "://" in one else (declared.root / one).as_uri() for one in declared.find_links)
+        links = (
+            one if "://" in one else (declared.root / one).absolute().as_uri() for one in declared.find_links
+        )
         yield "find_links", Setting(value=" ".join(links), origin="network.find_links")
 
 
-def _absolute_links(setting: Setting | None, root: Path) -> tuple[str, ...]:
+def _absolute_links(setting: Setting | None) -> tuple[str, ...]:
     """Directories as `file:` addresses: uv runs elsewhere, and a comma would part them."""
     words = setting.words if setting is not None else ()
-    here = root if setting is not None and setting.origin.startswith("network.") else Path.cwd()
-    return tuple(one if "://" in one else (here / Path(one).expanduser()).as_uri() for one in words)
+    return tuple(one if "://" in one else Path(one).expanduser().absolute().as_uri() for one in words)
 
 
 def _find_bundle(
