@@ -269,11 +269,13 @@ def _plain(text: str) -> str:
 
 def _matrix_schema() -> Schema:
     values = {field.name: _axis_value_schema(field) for field in AXIS_FIELDS}
-    rule = {"type": "object", "properties": values, "additionalProperties": False, "minProperties": 1}
+    described = {field.name: {**values[field.name], "description": field.doc} for field in AXIS_FIELDS}
+    rule = {"type": "object", "properties": described, "additionalProperties": False, "minProperties": 1}
     axes: dict[str, object] = {
         field.name: {
             "type": "array",
             "minItems": 1,
+            "uniqueItems": True,
             "items": values[field.name],
             "description": f"Axis: {field.doc}",
         }

@@ -232,9 +232,10 @@ def read_wish(value: object) -> VersionWish:
 
 _NUMBER = r"v?[0-9]+(\.[0-9]+)*[a-zA-Z0-9.+_-]*"
 _CLAUSE = rf"(===|==|!=|>=|<=|~=|>|<) *{_NUMBER}(\.\*)?"
-WISH_PATTERN = rf" *({_NUMBER}(\.\*)?|{_CLAUSE}( *, *{_CLAUSE})*) *"
+CLAUSES_PATTERN = rf" *{_CLAUSE}( *, *{_CLAUSE})* *"
+_WISH = rf" *{_NUMBER}(\.\*)? *|{CLAUSES_PATTERN}"
 VERSION = Kind(read=_read_version, schema={"type": "string", "pattern": f"^{_NUMBER}$"})
-WISH = Kind(read=read_wish, schema={"type": "string", "pattern": f"^{WISH_PATTERN}$"})
+WISH = Kind(read=read_wish, schema={"type": "string", "pattern": f"^({_WISH})$"})
 
 
 def list_kind(item: Kind[T], *, example: str, unique: bool = True) -> Kind[tuple[T, ...]]:
@@ -256,7 +257,8 @@ def list_kind(item: Kind[T], *, example: str, unique: bool = True) -> Kind[tuple
             raise BadValue(*mistakes, partial=items)
         return items
 
-    return Kind(read=read, schema={"type": "array", "items": item.schema, "maxItems": _LIST_MAX})
+    schema = {"type": "array", "items": item.schema, "maxItems": _LIST_MAX, "uniqueItems": unique}
+    return Kind(read=read, schema=schema)
 
 
 def _repeated(items: Iterable[object]) -> Iterable[Mistake]:

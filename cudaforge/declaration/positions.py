@@ -228,8 +228,10 @@ class _Finder:
 def _unquote(quoted: str) -> str:
     if quoted[0] == "'" or "\\" not in quoted:
         return quoted[1:-1]
-    value = parse_toml(f"key = {quoted}")["key"]
-    return value if isinstance(value, str) else quoted
+    try:
+        return str(parse_toml(f"key = {quoted}")["key"])
+    except ValueError:
+        raise _Lost from None
 
 
 def _line_end(text: str, position: int) -> int:

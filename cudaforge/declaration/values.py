@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from cudaforge.declaration.kinds import (
+    CLAUSES_PATTERN,
     STRING,
     WISH,
-    WISH_PATTERN,
     BadValue,
     Kind,
     Mistake,
@@ -55,7 +55,7 @@ def read_framework(value: object) -> FrameworkWish:
 
 FRAMEWORK = Kind(
     read=read_framework,
-    schema={"type": "string", "pattern": rf"^\s*{_FRAMEWORK_NAME}\s*([<>=!~]{WISH_PATTERN})?.*$"},
+    schema={"type": "string", "pattern": rf"^\s*{_FRAMEWORK_NAME}({CLAUSES_PATTERN})?\s*$"},
 )
 _FRAMEWORK_LIST = list_kind(FRAMEWORK, example='["pytorch>=2.6", "jax"]')
 
@@ -242,7 +242,8 @@ def _read_copy(value: object) -> CopyStep:
     read: dict[str, str] = {}
     for key, kind in zip(_COPY_KEYS, (PROJECT_PATH, WORKDIR), strict=True):
         if key not in value:
-            mistakes.append(Mistake(what=f"'{key}' is missing", remedy=_COPY_EXAMPLE))
+            if len(value) < len(_COPY_KEYS):  # else it is there, misspelt
+                mistakes.append(Mistake(what=f"'{key}' is missing", remedy=_COPY_EXAMPLE))
             continue
         try:
             read[key] = kind.read(value[key])
