@@ -100,6 +100,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
                 requires=build.row.requires,
                 proof=framework.proof,
                 template=framework.template,
+                companions=build.row.companions,
             )
             for framework, build in zip(frameworks, rows.builds, strict=True)
         ),

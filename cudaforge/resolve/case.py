@@ -61,13 +61,9 @@ class Case:
 def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
     """The case of one image. Raises InputError as `ask` does."""
     question = ask(wishes, matrix, host_os=host_os)
-    tables = tables_of(matrix) if question.own is None else Tables(matrix, question.own)
-    return Case(question, tables, host_os)
+    return Case(question, tables_of(matrix, question.base, question.own), host_os)
 
 
 def reopened(case: Case, wishes: Wishes) -> Case:
-    """The case of other wishes on the same tables where those still fit."""
-    question = ask(wishes, case.scene.tables.matrix, host_os=case.host_os)
-    if question.own == case.question.own:
-        return Case(question, case.scene.tables, case.host_os)
+    """The case of other wishes on the same matrix."""
     return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from cudaforge.declaration.model import Flavor, Gate
@@ -31,6 +31,8 @@ class FrameworkChoice:
     requires: tuple[str, ...]
     proof: str
     template: str
+    companions: Mapping[str, str] = field(default_factory=dict)
+    """Packages that belong to this build and come from its index, name to exact version."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,7 +76,7 @@ class Question:
     driver: Version | None
     own: OwnBase | None
     base: str | None
-    """The base asked for, as the environments call it."""
+    """The base asked for, as the matrix calls it."""
     base_written: str | None
     """The base as it was written, which is how the image starts `FROM` it."""
     items: tuple[Item, ...]

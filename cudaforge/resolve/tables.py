@@ -38,20 +38,26 @@ Result = TypeVar("Result")
 
 def mask_where(values: Iterable[Value], predicate: Callable[[Value], bool]) -> int:
     """The values that satisfy the predicate."""
-    mask = 0
-    for index, value in enumerate(values):
-        if predicate(value):
-            mask |= 1 << index
-    return mask
+    return _mask(index for index, value in enumerate(values) if predicate(value))
 
 
 def groups(values: Iterable[Value], key: Callable[[Value], Key]) -> dict[Key, int]:
     """The values by what they have in common, in order of first appearance."""
-    masks: dict[Key, int] = {}
+    found: dict[Key, list[int]] = {}
     for index, value in enumerate(values):
-        one = key(value)
-        masks[one] = masks.get(one, 0) | 1 << index
-    return masks
+        found.setdefault(key(value), []).append(index)
+    return {one: _mask(positions) for one, positions in found.items()}
+
+
+def _mask(positions: Iterable[int]) -> int:
+    """The bits set, at once: setting them one by one copies a long integer each time."""
+    octets = bytearray()
+    for position in positions:
+        octet = position >> 3
+        if octet >= len(octets):
+            octets.extend(bytes(octet + 1 - len(octets)))
+        octets[octet] |= 1 << (position & 7)
+    return int.from_bytes(octets, "little")
 
 
 class Kept:
@@ -104,9 +110,10 @@ class Tables(Kept):
     Value 0 of `cuda` and `cudnn` is None: the image loads none. Releases follow newest first.
     """
 
-    def __init__(self, matrix: Matrix, own: OwnBase | None = None) -> None:
+    def __init__(self, matrix: Matrix, named: str | None = None, own: OwnBase | None = None) -> None:
         super().__init__()
         self.matrix = matrix
+        self._named = named
         self._own = own
         self._frameworks: dict[str, FrameworkTable] = {}
 
@@ -128,19 +135,21 @@ class Tables(Kept):
 
     @cached_property
     def environments(self) -> tuple[Environment, ...]:
-        """Everything that an image can start from, in the order of the matrix."""
+        """Everything that an image can start from, in the order of the matrix: what is chosen unasked,
+        bootstrapped bases, and every use of the base that is asked for by name."""
         systems = self.matrix.systems
         found = list(plain_environments(systems.values()))
         known = {(one.reference, one.provider): position for position, one in enumerate(found)}
         for image in self.matrix.base_images:
             system = systems.get(image.os)
-            if system is None:
+            is_named = image.reference == self._named
+            if system is None or (image.removed is not None and not is_named):
                 continue
             for environment in image_environments(image, system):
                 same = (environment.reference, environment.provider)
                 if image.python is None and image.cuda is None and same in known:
                     found[known[same]] = environment  # the plain image of an OS, with its platforms and size
-                else:
+                elif environment.is_offered or is_named:
                     found.append(environment)
         if self._own is not None:
             found += own_environments(self._own, systems[self._own.os])
@@ -236,7 +245,10 @@ def is_embedded(gpu: Gpu) -> bool:
     return gpu.kind == "embedded"
 
 
-@lru_cache(maxsize=4)
-def tables_of(matrix: Matrix) -> Tables:
-    """The tables of a matrix, shared by everything that is resolved on it."""
-    return Tables(matrix)
+@lru_cache(maxsize=8)
+def tables_of(matrix: Matrix, named: str | None = None, own: OwnBase | None = None) -> Tables:
+    """The tables of a matrix, shared by everything that is resolved on it.
+
+    `named` is a base image that is asked for by name, `own` one that the declaration describes.
+    """
+    return Tables(matrix, named, own)

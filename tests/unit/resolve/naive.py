@@ -216,10 +216,11 @@ def runs(code: tuple[Version, ...], gpu: Gpu, matrix: Matrix) -> bool:
     return False
 
 
-def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matrix) -> bool:  # noqa: C901, PLR0911, PLR0912 -- rules one after the other, on purpose
+def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matrix) -> bool:  # noqa: C901, PLR0911 -- rules one after the other, on purpose
     driver = Version(wishes.driver) if wishes.driver else None
-    least = one.cuda.minor_driver or one.cuda.driver
-    if driver is not None and (least is None or driver < least):
+    cuda = one.cuda
+    least = (cuda.minor_driver or cuda.driver) if cuda is not None else None
+    if cuda is not None and driver is not None and (least is None or driver < least):
         return False
     gate = one.base.image.gate if one.base.image is not None else None
     is_kept = wishes.require_cuda.value == "keep"
@@ -227,12 +228,8 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
     if gate and is_kept and driver is not None and not passes(gate, driver, gpus, matrix):
         return False
     for gpu in gpus:
-        if not confirmed(gpu) or not runs(one.cuda.capabilities, gpu, matrix):
+        if not confirmed(gpu):
             return False
-        if one.cudnn is not None:
-            oldest = one.cudnn.capability_min.get(str(one.cuda.version.major))
-            if oldest is not None and gpu.capability < oldest:
-                return False
         if driver is not None and gpu.first_driver is not None and driver < gpu.first_driver:
             return False
         if gpu.last_branch is not None:
@@ -243,13 +240,25 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
             branches = [row.cuda for row in matrix.driver_branches if row.branch <= gpu.last_branch]
             if gate and is_kept and branches and max(branches) < wanted_cuda(gate):
                 return False
-        for row in rows:
-            if row.cubins is None or runs(row.cubins, gpu, matrix):
-                continue
-            if not any(ptx <= gpu.capability for ptx in row.ptx):
-                return False
-            if driver is not None and (one.cuda.driver is None or driver < one.cuda.driver):
-                return False
+        if cuda is not None and not code_fits(one, rows, gpu, driver, matrix):
+            return False
+    return True
+
+
+def code_fits(one: Set, rows: list[FrameworkBuild], gpu: Gpu, driver: Version | None, matrix: Matrix) -> bool:
+    cuda = one.cuda
+    if not runs(cuda.capabilities, gpu, matrix):
+        return False
+    oldest = one.cudnn.capability_min.get(str(cuda.version.major)) if one.cudnn is not None else None
+    if oldest is not None and gpu.capability < oldest:
+        return False
+    for row in rows:
+        if row.cubins is None or runs(row.cubins, gpu, matrix):
+            continue
+        if not any(ptx <= gpu.capability for ptx in row.ptx):
+            return False
+        if driver is not None and (cuda.driver is None or driver < cuda.driver):
+            return False
     return True
 
 

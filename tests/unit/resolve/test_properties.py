@@ -176,7 +176,8 @@ def matrices(draw: st.DrawFn) -> Matrix:
         base_images=images(draw),
         driver_branches=(
             rows.branch(450, "11.0"), rows.branch(470, "11.4"), rows.branch(520, "11.8"),
-            rows.branch(525, "12.0"), rows.branch(535, "12.2"), rows.branch(570, "12.8"), rows.branch(580, "13.0"),
+            rows.branch(525, "12.0"), rows.branch(535, "12.2"), rows.branch(570, "12.8"),
+            rows.branch(580, "13.0"),
         ),
         broken=broken_rows(draw),
         as_of="2026-11-22",
