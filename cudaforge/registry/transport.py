@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import ipaddress
 import queue
@@ -201,9 +202,9 @@ def _converse(connection: http.client.HTTPConnection, parts: SplitResult, reques
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     headers = {"User-Agent": "cudaforge", "Accept-Encoding": "identity", **request.headers}
     connection.request(request.method, path, body=request.body, headers=headers)
-    answer = connection.getresponse()
-    body = b"" if request.method == "HEAD" else _read_body(answer)
-    names = {name.lower(): value for name, value in answer.getheaders()}
+    with connection.getresponse() as answer:
+        body = b"" if request.method == "HEAD" else _read_body(answer)
+        names = {name.lower(): value for name, value in answer.getheaders()}
     return Response(url=request.url, status=answer.status, headers=names, body=body)
 
 
@@ -232,11 +233,9 @@ def _close(connection: http.client.HTTPConnection) -> None:
     """End the connection, also under a thread that waits for it."""
     sock = connection.sock
     if sock is not None:
-        try:
+        with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
-        except OSError:
-            return
-        connection.close()
+    connection.close()
 
 
 def _asked_pause(response: Response) -> float | None:
