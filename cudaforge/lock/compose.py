@@ -18,7 +18,7 @@ from cudaforge.lock.model import (
 from cudaforge.lock.plain import to_plain
 from cudaforge.lock.pylock import closure_file, dump_closure, load_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
-from cudaforge.resolve.model import Resolution
+from cudaforge.resolve.model import FrameworkChoice, Resolution
 from cudaforge.versions import Version
 
 DEFAULT_USER = "app"
@@ -101,9 +101,14 @@ def _closure_request(
         platform=platform,
         glibc=str(resolution.glibc),
         indexes=resolution.indexes,
-        index_of={requirement: framework.index for framework in named for requirement in framework.requires},
+        index_of={pin: framework.index for framework in named for pin in _pins(framework)},
         preferred=preferred,
     )
+
+
+def _pins(framework: FrameworkChoice) -> tuple[str, ...]:
+    """What the framework's index serves: its own requirements, and its companions as they are constrained."""
+    return (*framework.requires, *(f"{name}=={pin}" for name, pin in framework.companions.items()))
 
 
 def _compose(

@@ -1,6 +1,7 @@
 """Frozen values to plain dictionaries and back, by their type hints.
 
-What is None or empty is left out, and comes back from its absence.
+What is None, empty or false is left out, and comes back from its absence. Where both None and empty can
+stand (`entrypoint = []` takes the base's away), only None is left out.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class WrongShape(ValueError):
 def to_plain(value: object) -> Any:  # noqa: ANN401 -- TOML values have no narrower type
     """A value of dataclasses, tuples and mappings as dictionaries and lists."""
     if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {name: to_plain(item) for name, item in pairs if not _is_left_out(item)}
+        pairs = ((name, hint, getattr(value, name)) for name, hint in _hints(type(value)).items())
+        return {name: to_plain(item) for name, hint, item in pairs if not _is_left_out(item, hint)}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in sorted(value.items())}
     if isinstance(value, (tuple, list)):
@@ -41,8 +42,11 @@ def from_plain(kind: type[T], value: object, *, path: str = "") -> T:
     return result
 
 
-def _is_left_out(item: object) -> bool:
-    return item is None or item is False or (isinstance(item, (tuple, Mapping)) and not item)
+def _is_left_out(item: object, hint: object) -> bool:
+    if item is None or item is False:
+        return True
+    is_optional = get_origin(hint) in (Union, types.UnionType)
+    return isinstance(item, (tuple, Mapping)) and not item and not is_optional
 
 
 def _read(kind: Any, value: object, path: str) -> Any:  # noqa: ANN401
