@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cudaforge.errors import NegativeAnswer
@@ -82,6 +82,7 @@ def locks(draw) -> tuple[Lock, dict[str, str]]:
     return lock, {image.closure.file: text for image, text in made}
 
 
+@settings(max_examples=50)
 @given(locks())
 def test_every_lock_comes_back(made):
     lock, closures = made
@@ -90,6 +91,7 @@ def test_every_lock_comes_back(made):
     assert dump_lock(lock) == text
 
 
+@settings(max_examples=50)
 @given(locks(), st.data())
 def test_any_byte_that_changes_what_is_locked_is_noticed(made, data):
     """A lock that reads at all after an edit of an entry's text either is refused or says the same."""
