@@ -148,18 +148,20 @@ def _flavor(case: Case, environment: Environment) -> Flavor:
 
 
 def _architectures(rows: Picked) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Capabilities that every framework has cubins for, or that its loaded toolkit compiles for."""
+    """Capabilities that every framework has cubins for, or that its loaded toolkit compiles for, as far
+    as the libraries go along."""
     if rows.cuda is None:
         return (), ()
     covered: set[Version] | None = None
     ptx: set[Version] | None = None
+    least = rows.cudnn.capability_min.get(str(rows.cuda.version.major)) if rows.cudnn is not None else None
     for row in (row for build in rows.builds for row in build.rows):
         own = set(row.cubins if row.cubins is not None else rows.cuda.capabilities)
         covered = own if covered is None else covered & own
         if row.cubins is not None:
             ptx = set(row.ptx) if ptx is None else ptx & set(row.ptx)
     return (
-        tuple(f"sm_{_digits(one)}" for one in sorted(covered or ())),
+        tuple(f"sm_{_digits(one)}" for one in sorted(covered or ()) if least is None or one >= least),
         tuple(f"compute_{_digits(one)}" for one in sorted(ptx or ())),
     )
 

@@ -9,8 +9,8 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.resolve.policy import criteria
 from cudaforge.resolve.question import Question, ask
 from cudaforge.resolve.rules import bounds
-from cudaforge.resolve.rules.scene import Bound, Scene
-from cudaforge.resolve.solver import Criterion, Domains, Network
+from cudaforge.resolve.rules.scene import FIRST_FRAMEWORK, Bound, Scene
+from cudaforge.resolve.solver import Criterion, Domains, Exclusion, Network
 from cudaforge.resolve.tables import Tables, tables_of
 
 
@@ -54,8 +54,19 @@ class Case:
         return self.network(wished).best(()) is not None
 
     def answers(self) -> Iterator[Domains]:
-        """All answers under all wishes, best first."""
-        return self.network(self.question.all_bits).answers(self.criteria)
+        """The best answer of every choice of framework builds, best first."""
+        constraints = [bound.constraint for bound in self.active(self.question.all_bits)]
+        while (domains := Network(self.everything, constraints).best(self.criteria)) is not None:
+            yield domains
+            constraints.append(self._same_builds(domains))
+
+    def _same_builds(self, domains: Domains) -> Exclusion:
+        parts = []
+        for position, table in enumerate(self.scene.frameworks):
+            variable = FIRST_FRAMEWORK + position
+            label = table.candidates[domains[variable].bit_length() - 1].label
+            parts.append((variable, table.by("label", lambda one: one.label)[label]))
+        return Exclusion(tuple(parts))
 
 
 def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:

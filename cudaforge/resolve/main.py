@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from cudaforge.declaration.model import Declaration, Wishes
 from cudaforge.errors import InputError, Problem
@@ -13,7 +14,6 @@ from cudaforge.resolve.case import Case, open_case
 from cudaforge.resolve.choices import choices
 from cudaforge.resolve.conflict import explain
 from cudaforge.resolve.model import Answer, Resolution
-from cudaforge.resolve.rules.scene import CUDA, CUDNN, FIRST_FRAMEWORK
 from cudaforge.resolve.solver import Domains
 
 
@@ -65,18 +65,13 @@ def resolve_all(
 def alternatives(
     wishes: Wishes, matrix: Matrix, *, limit: int, host_os: str | None = None
 ) -> Iterator[Resolution]:
-    """Up to `limit` answers, best first, each another choice of framework builds, CUDA, cuDNN or Python."""
+    """Up to `limit` answers, best first: the best one of each choice of framework builds.
+
+    Raises InputError as `resolve` does.
+    """
     case = open_case(wishes, matrix, host_os=host_os)
-    seen: set[object] = set()
-    for domains in case.answers():
-        rows = picked(case, domains)
-        key = (domains[CUDA], domains[CUDNN], domains[FIRST_FRAMEWORK:], rows.environment.python)
-        if key in seen:
-            continue
-        seen.add(key)
+    for domains in islice(case.answers(), limit):
         yield _resolution(case, domains)
-        if len(seen) == limit:
-            return
 
 
 def _answer(case: Case) -> Answer:

@@ -33,6 +33,7 @@ from cudaforge.resolve.reasons.incompatible import WORDS
 from cudaforge.resolve.reasons.unknown import UNCONFIRMED, UNKNOWN
 from cudaforge.resolve.rules import RULES
 from cudaforge.versions import VersionWish
+from tests.unit.resolve import rows
 from tests.unit.resolve.rows import wishes, world
 
 MATRIX = world()
@@ -185,13 +186,32 @@ def test_preferences_per_field() -> None:
 
 def test_alternatives_come_best_first() -> None:
     given = wishes(frameworks=(framework("torchy"),))
-    found = list(alternatives(given, MATRIX, limit=5))
-    assert len(found) == 5
+    found = list(alternatives(given, MATRIX, limit=10))
     assert found[0] == resolve(given, MATRIX)
-    versions = [one.frameworks[0].version for one in found]
-    assert versions == sorted(versions, reverse=True)
-    identities = {(str(one.frameworks[0].reported), str(one.cudnn), one.python) for one in found}
-    assert len(identities) == 5
+    reported = [one.frameworks[0].reported for one in found]
+    assert reported == ["2.7+cu126", "2.7+cu128", "2.7+cu118", "2.4+cu121", "2.0+cu118"]
+    assert [one.frameworks[0].reported for one in alternatives(given, MATRIX, limit=2)] == reported[:2]
+
+
+def test_ptx_binds_the_driver() -> None:
+    matrix = Matrix.from_rows(
+        frameworks=(rows.framework("old"),),
+        builds=(rows.build("old", "1", "cu12", cuda="12.1", cubins=("8.0",), ptx=("8.0",)),),
+        cuda_releases=(rows.cuda("12.1.1", "530.30.02", "525.60.13", capabilities=("8.0", "9.0")),),
+        gpus=(rows.gpu("H100", "9.0", first="520.61.05"), rows.gpu("A10", "8.6")),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+    )
+    given = wishes(frameworks=(framework("old"),), gpus=("H100",))
+    answer = resolve(given, matrix)
+    assert isinstance(answer, Resolution)
+    assert (str(answer.numbers.driver_floor), answer.numbers.binding) == ("530.30.02", "ptx")
+    old_driver = replace(given, driver="525.60.13")
+    refused = resolve(old_driver, matrix)
+    assert isinstance(refused, Conflict)
+    assert refused.core == ("old", "driver=525.60.13", "gpu=H100")
+    assert any("compiles PTX" in reason.text for reason in refused.reasons)
+    assert dict(refused.fixes[0].change) == {"driver": "530.30.02"}
+    assert isinstance(resolve(replace(old_driver, gpus=("A10",)), matrix), Resolution)
 
 
 def test_one_conflict_hides_no_other_answer() -> None:
