@@ -85,7 +85,7 @@ class CompiledRows:
                     kept[key_of(subject, row)] = {**row, "source": f"{number}:{row['source']}"}
             for name, source in overlay.sources.items():
                 self._overlay_sources[f"{number}:{name}"] = source
-            self.as_of = max(self.as_of, *(str(source["checked"]) for source in overlay.sources.values()))
+            self.as_of = max([self.as_of, *(str(source["checked"]) for source in overlay.sources.values())])
         self.revision = digest.hexdigest()
 
     def frameworks(self) -> Sequence[Framework]:

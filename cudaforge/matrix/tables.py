@@ -23,7 +23,7 @@ from cudaforge.matrix.model import (
 )
 from cudaforge.versions import Version
 
-_CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?")
+_CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?", re.ASCII)
 _BRAND = frozenset({"nvidia", "geforce", "tesla", "quadro", "graphics", "gpu", "generation"})
 # What nvidia-smi adds to a product's name and what does not change its compute capability.
 _BOARD = re.compile(r"sxm\d?|pcie|nvl|mig|\d+gb?|hbm\d?e?|\d+gib|oem")
