@@ -116,7 +116,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         os_codename=system.codename,
         glibc=system.glibc,
         base_image=question.base_written if question.base_written is not None else environment.reference,
-        base_user=system.user,
+        base_user=None if environment.bootstrap_packages else system.user,
         bootstrap_packages=environment.bootstrap_packages,
         flavor=_flavor(case, environment),
         platforms=tuple(sorted(platforms)),

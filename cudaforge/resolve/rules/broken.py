@@ -52,15 +52,16 @@ def _broken_bounds(scene: Scene, row: Broken, position: int, presence: int) -> I
 def broken_parts(tables: Tables, table: FrameworkTable, row: Broken, position: int) -> Blocks:
     """The values of each variable that a combination known not to work is made of."""
 
-    def build(one: BuildCandidate) -> bool:
-        texts = {"build": one.row.build, "provider": one.row.provider.value}
-        is_version = "version" not in row.when or VersionWish(row.when["version"]).allows(one.version)
-        is_platform = row.when.get("platform") in (None, *one.platforms)
-        return (
-            is_version and is_platform and all(row.when.get(key, text) == text for key, text in texts.items())
-        )
+    wish = VersionWish(row.when["version"]) if "version" in row.when else None
 
-    parts = [(FIRST_FRAMEWORK + position, table.where(build))]
+    def is_meant(one: BuildCandidate) -> bool:
+        texts = {"build": one.row.build, "provider": one.row.provider.value}
+        is_platform = row.when.get("platform") in (None, *one.platforms)
+        is_row = all(row.when.get(key, text) == text for key, text in texts.items())
+        return is_row and is_platform and (wish is None or wish.allows(one.version))
+
+    builds = table.named(("broken", tuple(row.when.items())), is_meant)
+    parts = [(FIRST_FRAMEWORK + position, builds)]
     if "cuda" in row.when:
         parts.append((CUDA, tables.cuda_wished(VersionWish(row.when["cuda"]))))
     if "cudnn" in row.when:
