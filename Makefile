@@ -6,7 +6,7 @@ SHELL := /bin/bash
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 STAMP := $(VENV)/.made
-ENGINE := set -a && eval "$$(tools/engine.sh start)" && set +a
+ENGINE := exports=$$(tools/engine.sh start) && eval "$$exports"
 
 help: ## list the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

@@ -14,7 +14,8 @@ _VERSION = re.compile(
     r"(?:[-_.]?(?P<phase>a|b|rc)(?P<phase_number>\d+))?"
     r"(?:\.post(?P<post>\d+))?(?:\.dev(?P<dev>\d+))?"
     r"(?P<free_threaded>t)?"
-    r"(?:\+(?P<local>[a-zA-Z0-9]+(?:[._-][a-zA-Z0-9]+)*))?"
+    r"(?:\+(?P<local>[a-zA-Z0-9]+(?:[._-][a-zA-Z0-9]+)*))?",
+    re.ASCII,
 )
 _PHASES = {"a": 0, "b": 1, "rc": 2}
 _FINAL = 3

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -12,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cudaforge import process
 from cudaforge.engine import containers, gpus, images
-from cudaforge.engine.errors import BuildxUnusable, EngineRefused, EngineTooOld
+from cudaforge.engine.errors import BuildxUnusable, EngineRefused, EngineTooOld, EngineUnreachable
 from cudaforge.engine.explain import (
     INSTALL_REMEDY,
     OLDEST_BUILDX,
@@ -83,6 +85,7 @@ class Engine:
     def check_alive(self) -> None:
         """Raise EngineFrozen or EngineDied unless the engine still answers."""
         with self.asking("to answer", timeout=PROBE_SECONDS):
+            _touch(self.address, PROBE_SECONDS)
             client = self._make_client(self._api_version or "auto", PROBE_SECONDS)
             try:
                 client.ping()
@@ -184,6 +187,7 @@ class Engine:
         from requests.exceptions import RequestException
 
         try:
+            _touch(self.address, timeout)
             client = self._make_client("auto", timeout)
             answer = client.version()
         except (DockerException, RequestException, OSError, ValueError) as error:
@@ -200,6 +204,7 @@ class Engine:
     def _make_client(self, version: str, timeout: float) -> DockerClient:
         from docker import DockerClient
 
+        _require_ssh(self.address)
         client = DockerClient(
             base_url=self.address.host,
             version=version,
@@ -224,6 +229,27 @@ def connect(*, environment: Mapping[str, str] | None = None, probe_timeout: floa
     """
     chosen = os.environ if environment is None else environment
     return Engine(locate_engine(chosen), probe_timeout=probe_timeout)
+
+
+def _touch(address: EngineAddress, timeout: float) -> None:
+    """Raise the OSError of a local engine that takes no connection.
+
+    The SDK would raise the same, wrapped, and leave the socket of the failed attempt open.
+    """
+    if address.socket is not None:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(timeout)
+            probe.connect(str(address.socket))
+
+
+def _require_ssh(address: EngineAddress) -> None:
+    if address.host.startswith("ssh://") and importlib.util.find_spec("paramiko") is None:
+        raise EngineUnreachable(
+            Problem(
+                what=f"the engine at {address.host} is behind SSH, for which the Docker SDK needs paramiko",
+                remedy='install it (pip install "docker[ssh]"), or forward the socket with ssh -L',
+            )
+        )
 
 
 def _tls_config(address: EngineAddress) -> TLSConfig | bool:

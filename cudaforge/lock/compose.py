@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from cudaforge.declaration.model import Gate, ImageDeclaration
 from cudaforge.lock.model import (
+    Closure,
     LockedBase,
     LockedCopy,
     LockedFramework,
@@ -121,6 +122,7 @@ def _compose(
     registry: str | None,
 ) -> LockedImage:
     contents = image.contents
+    closure = load_closure(text, file=closure_file(image.name))
     return LockedImage(
         name=image.name,
         image=image.image,
@@ -145,8 +147,8 @@ def _compose(
         platforms=resolution.platforms,
         os_packages=tuple(dict.fromkeys((*resolution.python_packages, *contents.apt))),
         base_user=resolution.base_user,
-        closure=load_closure(text, file=closure_file(image.name)),
-        companions=resolution.companions,
+        closure=closure,
+        companions=_installed(resolution.companions, closure),
         copy=tuple(LockedCopy(source=step.source, target=step.target) for step in contents.copy),
         workdir=contents.workdir or DEFAULT_WORKDIR,
         env={**resolution.env, **contents.env},
@@ -161,6 +163,12 @@ def _compose(
         template=contents.template,
         verify=_verify(image),
     )
+
+
+def _installed(companions: Mapping[str, str], closure: Closure) -> Mapping[str, str]:
+    """The companions that somebody asked for: the others only say what would go with the framework."""
+    packages = {wheel.package for wheel in closure.wheels}
+    return {name: version for name, version in companions.items() if name in packages}
 
 
 def _frameworks(resolution: Resolution) -> tuple[LockedFramework, ...]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from pathlib import Path
 
 from cudaforge.bootstrap import (
     BootstrapImage,
@@ -14,9 +13,11 @@ from cudaforge.bootstrap import (
     assemble_bootstrap,
     keep_lists,
     plan_bootstrap,
+    refuse_missing,
 )
 from cudaforge.bootstrap.apt import refresh_lists
-from cudaforge.errors import InputError, Problem
+from cudaforge.bootstrap.download import fetch_missing
+from cudaforge.errors import InputError, NegativeAnswer, Problem
 from cudaforge.lock.compose import BaseRequest
 from cudaforge.lock.model import LockedBase, OsPackage
 from cudaforge.pipeline.host import cache_directory
@@ -64,7 +65,9 @@ class BasePins:
             cache=cache_directory(),
             refresh=keep_lists if self._offline else refresh_lists,
         )
-        image = assemble_bootstrap(plan, cache=cache_directory())
+        image = assemble_bootstrap(
+            plan, cache=cache_directory(), fetch=refuse_missing if self._offline else fetch_missing
+        )
         return LockedBase(
             reference=request.reference,
             digest=image.digest,
@@ -73,17 +76,27 @@ class BasePins:
         )
 
 
-def assemble_locked_base(base: LockedBase, *, platform: str, cache: Path | None = None) -> BootstrapImage:
+def assemble_locked_base(base: LockedBase, *, platform: str) -> BootstrapImage:
     """The bootstrapped base of a lock, from the cache or made again from its very packages.
 
-    Raises SurroundingsError where the archive does not have them any more.
+    Raises SurroundingsError where the archive does not have them any more, NegativeAnswer where they make
+    other bytes than the lock says.
     """
     plan = BootstrapPlan(
         codename=base.codename,
         architecture=_architecture(platform),
         packages=tuple(BootstrapPackage(**asdict(package)) for package in base.packages),
     )
-    return assemble_bootstrap(plan, cache=cache or cache_directory())
+    image = assemble_bootstrap(plan, cache=cache_directory())
+    if image.digest != base.digest:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{base.reference} comes out as {image.digest}, not as the locked {base.digest}",
+                because=("another version of cudaforge made the lock",),
+                remedy="cudaforge lock --upgrade",
+            )
+        )
+    return image
 
 
 def _has_all(base: LockedBase, request: BaseRequest) -> bool:

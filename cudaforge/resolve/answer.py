@@ -263,7 +263,7 @@ def _indexes(case: Case, rows: Picked) -> dict[str, str]:
 def _warnings(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     question, environment = case.question, rows.environment
     if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
-        yield f"{environment.os.id} is past its end of life ({environment.os.eol})"
+        yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
     ignored = [
         key for key in ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider") if question.bit(key)
     ]

@@ -8,7 +8,8 @@ Fields are settled in this order, each as well as the ones before it allow:
    those asked for;
 2. the base: no CUDA toolkit in the image before one, one for running before one for compiling, unless
    wishes ask for it;
-3. CUDA, cuDNN and Python: the newest; where the base has a toolkit, the newest that fits;
+3. CUDA, cuDNN and Python: the newest (a CUDA whose driver is not known after the others); where the
+   base has a toolkit, the newest that fits;
 4. the OS: one that is still supported before one past its end of life; a base that brings its Python
    (`python:*` images, slimmer and with the newest patch) before the OS archive's Python; the OS that is
    supported longest; the smallest base; the order of the matrix.
@@ -24,7 +25,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 
 from cudaforge.declaration.model import Flavor, Preference
-from cudaforge.matrix.model import CudaProvider
+from cudaforge.matrix.model import CudaProvider, CudaRelease
 from cudaforge.resolve.candidates import BuildCandidate, Environment
 from cudaforge.resolve.model import PythonProvider
 from cudaforge.resolve.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, NONE_BIT, Scene
@@ -122,17 +123,17 @@ def _releases(tables: Tables, subject: str, preference: Preference) -> tuple[int
     is_cuda = subject == "cuda"
     values = tables.cuda if is_cuda else tables.cudnn
     confirmed = tables.confirmed_cuda if is_cuda else tables.confirmed_cudnn
-    return tables.keep(
-        ("policy", subject, preference),
-        lambda: (
-            NONE_BIT,
-            *by_version(
-                {row.version: 1 << index for index, row in enumerate(values) if row is not None},
-                preference,
-                confirmed=confirmed,
-            ),
-        ),
+    # A CUDA whose driver nobody has published says less about where the image runs.
+    obscure = sum(
+        1 << index for index, row in enumerate(values) if isinstance(row, CudaRelease) and row.driver is None
     )
+
+    def ranked() -> tuple[int, ...]:
+        masks = {row.version: 1 << index for index, row in enumerate(values) if row is not None}
+        classes = by_version(masks, preference, confirmed=confirmed)
+        return (NONE_BIT, *sorted(classes, key=lambda mask: bool(mask & obscure)))
+
+    return tables.keep(("policy", subject, preference), ranked)
 
 
 def _toolkits(tables: Tables) -> tuple[int, ...]:

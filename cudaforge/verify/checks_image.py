@@ -20,7 +20,7 @@ from cudaforge.verify.judging import (
 )
 from cudaforge.verify.situation import Situation
 
-REBUILD = "build it again from its lock: cudaforge build --force"
+REBUILD = "build it again from its lock: cudaforge build --no-cache"
 _OS = re.compile(r"(?P<id>[a-z_-]+)(?P<version>[\d.]*)")
 _LISTED = 5
 _CUDA_COMPONENTS = 2

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from cudaforge.engine import Engine, GpuOffer, ImageFacts
+from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts
 from cudaforge.errors import InputError, Problem
 from cudaforge.lock.model import LockedImage
 from cudaforge.verify.bundle import probe_digest
@@ -21,6 +22,8 @@ from cudaforge.verify.model import CheckResult, CheckState, Verdict
 from cudaforge.verify.serial import REUSE_KEY
 from cudaforge.verify.situation import GpuWish, Situation
 from cudaforge.verify.summary import is_good, summarise
+
+_POLL_SECONDS = 0.5
 
 
 class VerifyPhase(str, Enum):
@@ -109,11 +112,11 @@ def verify_images(
             for job in jobs
         ]
         try:
-            return tuple(future.result() for future in futures)
+            wait(futures, return_when=FIRST_EXCEPTION)
+            return tuple(future.result() for future in futures if future.done())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            # Threads that wait for a container end when it is gone.
-            engine.remove_leftovers(shared_run)
+            _end_containers(futures, engine=engine, run_id=shared_run)
             raise
 
 
@@ -182,6 +185,15 @@ def _facts(situation: Situation, key: str) -> Mapping[str, object]:
         "gpu_refusal": situation.refusal,
         "probe": dict(situation.report.raw) if situation.report else None,
     }
+
+
+def _end_containers(futures: Sequence[Future[Verdict]], *, engine: Engine, run_id: str) -> None:
+    """Take away what the threads wait for, until none waits: one may be about to start a container."""
+    with contextlib.suppress(EngineError):
+        while True:
+            engine.remove_leftovers(run_id)
+            if not wait(futures, timeout=_POLL_SECONDS).not_done:
+                return
 
 
 def _not_built(image: LockedImage, reference: str) -> Verdict:

@@ -14,7 +14,7 @@ from cudaforge.resolve.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEW
 from cudaforge.resolve.solver import Domains, indexes
 from cudaforge.versions import Version
 
-_REFRESH = "`cudaforge data update` refreshes the matrix"
+_REFRESH = "a newer cudaforge may know it, or an overlay can say it ([matrices] overlays)"
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _SHOWN = 3
 
