@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 KILL_SECONDS = 20.0
 """How long a killed container may take to be reported as ended."""
 _STDERR_STREAM = 2
+_CONFLICT = 409
 
 
 def run(
@@ -49,8 +50,11 @@ def remove(client: DockerClient, container: str) -> None:
     except NotFound:
         return
     except APIError as error:
-        if error.status_code != 409:  # noqa: PLR2004 -- "removal is already in progress"
+        if error.status_code != _CONFLICT:
             raise
+        # Someone else is removing it: gone is when it is gone.
+        with contextlib.suppress(NotFound):
+            client.api.wait(container, timeout=int(KILL_SECONDS), condition="removed")
 
 
 def remove_run(client: DockerClient, run_id: str) -> int:
@@ -198,6 +202,12 @@ def _plain_socket(connection: object) -> socket.socket:
     return cast(socket.socket, getattr(connection, "_sock", connection))
 
 
+def _start_thread(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
+
+
 class _Reader:
     """Both output streams of a container, read on a thread of its own."""
 
@@ -211,21 +221,20 @@ class _Reader:
         self.stdout = Tail(spec.log_limit)
         self.stderr = Tail(spec.log_limit)
         self._on_log = on_log
-        self._threads: list[threading.Thread] = []
+        self._reading: threading.Thread | None = None
         wanted = {"stdout": 1, "stderr": 1, "stream": 1, "stdin": int(spec.stdin is not None)}
         self._socket = client.api.attach_socket(container, params=wanted)
 
     def begin(self, stdin: bytes | None) -> None:
         """Start reading, and feeding if there is something to feed."""
-        self._start(self._read)
+        self._reading = _start_thread(self._read)
         if stdin is not None:
-            self._start(lambda: self._feed(stdin))
+            _start_thread(lambda: self._feed(stdin))
 
     def join(self, timeout: float) -> None:
-        """Wait until the streams have ended."""
-        deadline = time.monotonic() + timeout
-        for thread in self._threads:
-            thread.join(max(0.0, deadline - time.monotonic()))
+        """Wait until the output has ended. Input that nobody reads is not waited for."""
+        if self._reading is not None:
+            self._reading.join(timeout)
 
     def close(self) -> None:
         """Let go of the connection; a thread that still reads ends."""
@@ -236,11 +245,6 @@ class _Reader:
         for end in (self._socket, connection):
             with contextlib.suppress(OSError):
                 end.close()
-
-    def _start(self, target: Callable[[], None]) -> None:
-        thread = threading.Thread(target=target, daemon=True)
-        thread.start()
-        self._threads.append(thread)
 
     def _read(self) -> None:
         from docker.utils.socket import SocketError, frames_iter
