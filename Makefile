@@ -35,6 +35,10 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules
 golden: $(STAMP) ## write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest tests/unit/test_golden_examples.py --update-golden
 
+golden-locks: $(STAMP) ## lock the examples anew for the golden tests; needs the package index and the OS archive
+	$(PYTHON) -m tools.golden_locks
+	$(MAKE) golden
+
 format: $(STAMP) ## let ruff format and fix what it can
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/ruff check --fix .
@@ -42,4 +46,4 @@ format: $(STAMP) ## let ruff format and fix what it can
 engine-stop: ## stop the engine that `make demo` or `make test` started
 	tools/engine.sh stop
 
-.PHONY: help venv demo test unit lint golden format engine-stop
+.PHONY: help venv demo test unit lint golden golden-locks format engine-stop
