@@ -192,8 +192,11 @@ def _end_containers(futures: Sequence[Future[Verdict]], *, engine: Engine, run_i
     with contextlib.suppress(EngineError):
         while True:
             engine.remove_leftovers(run_id)
-            if not wait(futures, timeout=_POLL_SECONDS).not_done:
+            # `wait` never counts futures as done that were cancelled before they ran.
+            running = [future for future in futures if not future.done()]
+            if not running:
                 return
+            wait(running, timeout=_POLL_SECONDS)
 
 
 def _not_built(image: LockedImage, reference: str) -> Verdict:

@@ -324,3 +324,20 @@ def test_an_interrupted_verification_leaves_nothing(connected: Engine, images: I
     thread.join(30)
     assert not thread.is_alive()
     assert not (isinstance(ended[0], Verdict) and ended[0].ok)
+
+
+def test_an_error_in_one_ends_the_containers_of_the_others(connected: Engine, images: Images):
+    """As Ctrl-C does: no container outlives it, and nobody waits for one."""
+    started = time.monotonic()
+
+    def interrupt(event: VerifyEvent) -> None:
+        if event.name == "two" and event.phase is VerifyPhase.STARTED:
+            time.sleep(1.5)
+            raise KeyboardInterrupt
+
+    jobs = [
+        VerifyJob(image=replace(PLAIN, name=name), reference=images.hang) for name in ("one", "two", "three")
+    ]
+    with pytest.raises(KeyboardInterrupt):
+        verify_images(jobs, engine=connected, run_id=RUN, on_event=interrupt)
+    assert time.monotonic() - started < 30

@@ -22,14 +22,13 @@ GPU_REFUSALS = [
     "unknown or invalid runtime name: nvidia",
     "Unknown runtime specified nvidia",
     (
-        "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create "
-        "failed: unable to start container process: error during container init: error running prestart hook "
-        "#0: exit status 1, stdout: , stderr: nvidia-container-cli: initialization error: nvml error: driver not "
-        "loaded"
+        "failed to create shim task: OCI runtime create failed: runc create failed: unable to start "
+        "container process: error during container init: error running prestart hook #0: exit status 1, "
+        "stdout: , stderr: nvidia-container-cli: initialization error: nvml error: driver not loaded"
     ),
 ]
 NO_PYTHON = (
-    "failed to create task for container: failed to create shim task: OCI runtime create failed: runc create "
+    "failed to create shim task: OCI runtime create failed: runc create "
     f'failed: unable to start container process: exec: "{PYTHON}": stat {PYTHON}: no such file or directory'
 )
 
