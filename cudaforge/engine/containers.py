@@ -238,13 +238,15 @@ class _Reader:
 
     def close(self) -> None:
         """Let go of the connection; a thread that still reads ends."""
-        # The SDK's file object does not close the socket that it stands for.
+        # The SDK's file object does not close the socket that it stands for, and the HTTP answer that hangs
+        # on it complains when it is collected after it.
         connection = _plain_socket(self._socket)
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-        for end in (self._socket, connection):
-            with contextlib.suppress(OSError):
-                end.close()
+        for end in (getattr(self._socket, "_response", None), self._socket, connection):
+            with contextlib.suppress(OSError, ValueError):
+                if end is not None:
+                    end.close()
 
     def _read(self) -> None:
         from docker.utils.socket import SocketError, frames_iter

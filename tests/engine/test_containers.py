@@ -33,6 +33,7 @@ def image(engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     connected.tag_image(loaded_reference(base), tag)
     yield tag
     assert connected.remove_image(tag)
+    connected.remove_image(loaded_reference(base))
     connected.close()
 
 
