@@ -14,7 +14,7 @@ from cudaforge.errors import ExitCode
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
-    from cudaforge.resolve import ImageAnswer
+    from cudaforge.resolver import ImageAnswer
 
 
 def resolve(

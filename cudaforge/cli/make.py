@@ -67,7 +67,7 @@ def build(
     as_json: AsJson = False,
 ) -> int:
     """Build what is locked, several images at once."""
-    from cudaforge.build.model import result_to_json
+    from cudaforge.builder.model import result_to_json
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.builds import describe_builds
@@ -98,7 +98,7 @@ def verify(
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.verdicts import describe_verdicts
-    from cudaforge.verify import verdict_to_json
+    from cudaforge.verifier import verdict_to_json
 
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)

@@ -53,7 +53,7 @@ class Framework:
     title: str
     aliases: tuple[str, ...]
     proof: str
-    """The probe that proves an image of it: `cudaforge/verify/probes/<proof>.py`."""
+    """The probe that proves an image of it: `cudaforge/verifier/probes/<proof>.py`."""
     template: str
     """The install partial: `templates/frameworks/<template>.j2`."""
     source: Source

@@ -18,8 +18,8 @@ from cudaforge.bootstrap import (
 from cudaforge.bootstrap.apt import refresh_lists
 from cudaforge.bootstrap.download import fetch_missing
 from cudaforge.errors import InputError, NegativeAnswer, Problem
-from cudaforge.lock.compose import BaseRequest
-from cudaforge.lock.model import LockedBase, OsPackage
+from cudaforge.lockfile.compose import BaseRequest
+from cudaforge.lockfile.model import LockedBase, OsPackage
 from cudaforge.pipeline.host import cache_directory
 
 _BOOTSTRAP = "bootstrap:"

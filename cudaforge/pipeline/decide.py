@@ -10,13 +10,13 @@ from pathlib import Path
 from cudaforge.declaration import declaration_from_words, declaration_schema, load_declaration, locate
 from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
-from cudaforge.lock.model import Lock
-from cudaforge.lock.store import read_lock, require_current
+from cudaforge.lockfile.model import Lock
+from cudaforge.lockfile.store import read_lock, require_current
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
-from cudaforge.resolve import ImageAnswer, Resolution, resolve_all
-from cudaforge.resolve import alternatives as find_alternatives
-from cudaforge.resolve.model import Conflict
+from cudaforge.resolver import ImageAnswer, Resolution, resolve_all
+from cudaforge.resolver import alternatives as find_alternatives
+from cudaforge.resolver.model import Conflict
 
 __all__ = ["declaration_schema"]
 

@@ -11,9 +11,9 @@ from cudaforge import __version__
 from cudaforge.declaration.model import Declaration, ImageDeclaration
 from cudaforge.errors import NegativeAnswer
 from cudaforge.files import held_lock
-from cudaforge.lock.compose import NewEntry, lock_image
-from cudaforge.lock.model import DroppedPoint, Lock, LockedImage
-from cudaforge.lock.store import find_staleness, read_lock, write_lock
+from cudaforge.lockfile.compose import NewEntry, lock_image
+from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
+from cudaforge.lockfile.store import find_staleness, read_lock, write_lock
 from cudaforge.packages.closure import resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.uv import uv_version
@@ -21,8 +21,8 @@ from cudaforge.pipeline.bases import BasePins
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
 from cudaforge.pipeline.outside import DigestSource, find_site
-from cudaforge.resolve import ImageAnswer, Resolution
-from cudaforge.resolve.model import Conflict
+from cudaforge.resolver import ImageAnswer, Resolution
+from cudaforge.resolver.model import Conflict
 
 _WORKERS = 4
 _WAIT_SECONDS = 3600.0

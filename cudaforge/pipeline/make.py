@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.build.model import BuildEvent, BuildResult, BuildState
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import write_atomically
-from cudaforge.lock.model import Lock, LockedImage
+from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
-from cudaforge.verify.model import Verdict
+from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine
-    from cudaforge.render.model import Written
+    from cudaforge.renderer.model import Written
 
 _MOST_VERIFICATIONS = 2
 _OnEvent = Callable[[BuildEvent], None]
@@ -42,7 +42,7 @@ class Run:
 
 def render(declaration: Declaration, directory: Path | str, *, force: bool = False) -> Written:
     """Write the Dockerfiles of the declaration's lock. Raises NegativeAnswer for a stale lock."""
-    from cudaforge.render import render_lock, write_rendered
+    from cudaforge.renderer import render_lock, write_rendered
 
     return write_rendered(render_lock(load_current_lock(declaration)), Path(directory), force=force)
 
@@ -151,7 +151,7 @@ def _build(
     no_cache: bool,
     on_event: _OnEvent,
 ) -> tuple[BuildResult, ...]:
-    from cudaforge.build import build_images
+    from cudaforge.builder import build_images
     from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.outside import find_indexes, find_site
 
@@ -172,7 +172,7 @@ def _build(
 def _verify(
     lock: Lock, engine: Engine, *, declaration: Declaration, again: bool, on_note: Note
 ) -> tuple[Verdict, ...]:
-    from cudaforge.verify import VerifyEvent, VerifyJob, VerifyPhase, verify_images
+    from cudaforge.verifier import VerifyEvent, VerifyJob, VerifyPhase, verify_images
 
     kept = {} if again else {image.name: _find_verdict(image, engine, declaration) for image in lock.images}
     waiting = [image for image in lock.images if kept.get(image.name) is None]
@@ -194,7 +194,7 @@ def _verify(
 
 
 def _find_verdict(image: LockedImage, engine: Engine, declaration: Declaration) -> Verdict | None:
-    from cudaforge.verify import reuse_key, reuse_verdict
+    from cudaforge.verifier import reuse_key, reuse_verdict
 
     facts = engine.find_image(image.tags[0])
     if facts is None:
@@ -207,7 +207,7 @@ def _find_verdict(image: LockedImage, engine: Engine, declaration: Declaration) 
 
 
 def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:
-    from cudaforge.verify import verdict_to_json
+    from cudaforge.verifier import verdict_to_json
 
     text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
     write_atomically(_verdict_file(verdict.name, declaration), text)

@@ -10,8 +10,8 @@ from pathlib import Path
 from cudaforge import process
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import Problem, SurroundingsError
-from cudaforge.lock.compose import BaseRequest
-from cudaforge.lock.model import Lock
+from cudaforge.lockfile.compose import BaseRequest
+from cudaforge.lockfile.model import Lock
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.decide import Note, matrix_of
 from cudaforge.registry import docker_config_path, docker_credentials, resolve_digest

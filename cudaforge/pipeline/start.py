@@ -21,7 +21,7 @@ def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
 
     Raises InputError for an unknown framework and for a file that is there already, unless `force`.
     """
-    from cudaforge.render.starter import render_starter
+    from cudaforge.renderer.starter import render_starter
 
     matrix = load_matrix()
     found = matrix.find_framework(framework)

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from cudaforge.matrix.model import Source
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import bytes_text, paragraph
-from cudaforge.resolve import Conflict, ImageAnswer, Resolution, answer_to_json
-from cudaforge.resolve.model import Choice, Fix
+from cudaforge.resolver import Conflict, ImageAnswer, Resolution, answer_to_json
+from cudaforge.resolver.model import Choice, Fix
 
 
 def describe_answers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cudaforge.build.model import BuildResult, BuildState
+from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import bytes_text, seconds_text, table
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cudaforge.lock.changes import compare_locks
-from cudaforge.lock.model import Lock, LockedImage
+from cudaforge.lockfile.changes import compare_locks
+from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.report.tables import bytes_text, table
 
 

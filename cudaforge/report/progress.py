@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from cudaforge.build.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 

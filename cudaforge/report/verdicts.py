@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import paragraph, seconds_text
-from cudaforge.verify.model import CheckResult, CheckState, Verdict
+from cudaforge.verifier.model import CheckResult, CheckState, Verdict
 
 _MARKS = {
     CheckState.PASS: "pass   ",

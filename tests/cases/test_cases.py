@@ -16,7 +16,7 @@ import pytest
 from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference, Wishes
 from cudaforge.errors import InputError
 from cudaforge.matrix import Matrix, load_matrix
-from cudaforge.resolve import Answer, Conflict, Resolution, resolve
+from cudaforge.resolver import Answer, Conflict, Resolution, resolve
 from cudaforge.versions import VersionWish
 
 try:

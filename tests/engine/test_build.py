@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-import cudaforge.build.images
+import cudaforge.builder.images
 from cudaforge.bootstrap import loaded_reference, write_archive
-from cudaforge.build import BuildAborted, BuildEvent, BuildState, EventKind, build_images
+from cudaforge.builder import BuildAborted, BuildEvent, BuildState, EventKind, build_images
 from cudaforge.engine import Engine, EngineDied, EngineFrozen, connect
 from cudaforge.errors import InputError
-from cudaforge.lock.model import Closure, LockedBase, LockedCopy, LockedImage
+from cudaforge.lockfile.model import Closure, LockedBase, LockedCopy, LockedImage
 from cudaforge.packages.closure import hash_file
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
@@ -337,7 +337,7 @@ def test_an_engine_that_dies(project: Project, tmp_path: Path, monkeypatch: pyte
 
 
 def test_an_engine_that_freezes(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(cudaforge.build.images, "WATCH_SECONDS", 1.0)
+    monkeypatch.setattr(cudaforge.builder.images, "WATCH_SECONDS", 1.0)
     monkeypatch.setattr("cudaforge.engine.client.PROBE_SECONDS", 1.0)
     slow = project.image("slow", SLEEP)
     with engine_proxy(tmp_path) as proxy:
@@ -354,7 +354,7 @@ def test_an_engine_that_freezes(project: Project, tmp_path: Path, monkeypatch: p
 
 
 def test_results_as_json(project: Project):
-    from cudaforge.build import result_to_json
+    from cudaforge.builder import result_to_json
 
     document = json.loads(json.dumps(result_to_json(project.build(project.image("json"))[0])))
     assert document["state"] == "built"

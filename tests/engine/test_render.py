@@ -12,9 +12,9 @@ import pytest
 import uv
 
 from cudaforge.bootstrap import find_archive_access, loaded_reference, write_archive
-from cudaforge.lock.model import LockedCopy
-from cudaforge.render import dump_apt_config, extend_ignore, render_image, render_lock, write_rendered
-from cudaforge.render.model import (
+from cudaforge.lockfile.model import LockedCopy
+from cudaforge.renderer import dump_apt_config, extend_ignore, render_image, render_lock, write_rendered
+from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,
     APT_SOURCES_SECRET,
     BASE_CONTEXT,

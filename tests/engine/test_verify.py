@@ -14,9 +14,9 @@ import pytest
 
 from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, GpuMethod, GpuOffer, GpuRequest, connect
-from cudaforge.lock.model import LockedImage
-from cudaforge.render.model import ENTRY_LABEL
-from cudaforge.verify import (
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.renderer.model import ENTRY_LABEL
+from cudaforge.verifier import (
     CheckState,
     Verdict,
     VerifyEvent,
@@ -25,9 +25,9 @@ from cudaforge.verify import (
     verify_image,
     verify_images,
 )
-from cudaforge.verify.bundle import probe_arguments
-from cudaforge.verify.evidence import parse_output
-from cudaforge.verify.situation import PYTHON
+from cudaforge.verifier.bundle import probe_arguments
+from cudaforge.verifier.evidence import parse_output
+from cudaforge.verifier.situation import PYTHON
 from tests.engine.conftest import OfferGpus
 from tests.support.bases import make_base
 from tests.support.fakegpu import BROKEN_DRIVER, HEALTHY, NO_DEVICE, OLD_DRIVER, OLD_GPU
@@ -160,7 +160,7 @@ def test_the_container_is_shut_in(connected: Engine, images: Images):
         "    try: open(path, 'w').close(); print('wrote', path)\n"
         "    except OSError as error: print(error.strerror, path)\n"
     )
-    from cudaforge.verify import launching
+    from cudaforge.verifier import launching
 
     shut_in = launching._Launch(PLAIN, images.plain, engine=connected, run_id=RUN)._spec
     outcome = connected.run_container(replace(shut_in, argv=("-c", script), user="12345:54321"), timeout=60)
@@ -208,7 +208,7 @@ def test_a_framework_that_hangs(connected: Engine, images: Images):
 
 
 def test_a_python_that_never_comes_to_the_probe(connected: Engine, images: Images, monkeypatch):
-    monkeypatch.setattr("cudaforge.verify.launching.GRACE_SECONDS", 1.0)
+    monkeypatch.setattr("cudaforge.verifier.launching.GRACE_SECONDS", 1.0)
     verdict = verify(connected, PLAIN, images.stuck, timeout=2)
     assert "did not end within 2 s" in detail(verdict, "probe")
 

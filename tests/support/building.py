@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cudaforge.lock.model import LockedImage
-from cudaforge.render import render_lock, write_rendered
-from cudaforge.render.model import BASE_CONTEXT, CLOSURE_SECRET, UV_CONTEXT, WHEELS_CONTEXT
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.renderer import render_lock, write_rendered
+from cudaforge.renderer.model import BASE_CONTEXT, CLOSURE_SECRET, UV_CONTEXT, WHEELS_CONTEXT
 from tests.support.closures import dump_pylock
 from tests.support.locks import make_lock
 

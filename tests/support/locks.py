@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from cudaforge.lock.model import (
+from cudaforge.lockfile.model import (
     Closure,
     Lock,
     LockedBase,

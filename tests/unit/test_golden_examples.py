@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from cudaforge.lock.store import read_lock
+from cudaforge.lockfile.store import read_lock
 from cudaforge.pipeline.decide import load, resolve
-from cudaforge.render import render_lock
+from cudaforge.renderer import render_lock
 from cudaforge.report.answers import answers_json
 from tests.conftest import GOLDEN, CompareGolden
 

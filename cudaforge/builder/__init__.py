@@ -1,0 +1,15 @@
+"""Locked images to images in the engine's store, by BuildKit."""
+
+from cudaforge.builder.errors import BuildAborted
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, result_to_json
+from cudaforge.builder.project import build_images
+
+__all__ = [
+    "BuildAborted",
+    "BuildEvent",
+    "BuildResult",
+    "BuildState",
+    "EventKind",
+    "build_images",
+    "result_to_json",
+]

@@ -1,0 +1,42 @@
+"""Handing a bootstrapped base to BuildKit, whichever image store the engine has."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from cudaforge.bootstrap import BootstrapImage, loaded_reference, write_archive
+from cudaforge.engine import Engine
+from cudaforge.lockfile.model import LockedImage
+
+BaseProvider = Callable[[LockedImage], BootstrapImage]
+LOAD_SECONDS = 600.0
+
+
+class BaseContexts:
+    """The bases of one run; each is made, and loaded, once."""
+
+    def __init__(self, engine: Engine, provide: BaseProvider) -> None:
+        self._engine = engine
+        self._provide = provide
+        # Images of one run mostly share their base: the first makes it, the others find it made.
+        self._lock = threading.Lock()
+
+    def find_context(self, image: LockedImage, scratch: Path) -> str:
+        """What the named context of this image's bootstrapped base is."""
+        with self._lock:
+            base = self._provide(image)
+            if self._engine.has_containerd_store:
+                return base.build_context
+            # "unknown scheme oci-layout" is what the older store answers.
+            return f"docker-image://{self._load(base, scratch)}"
+
+    def _load(self, base: BootstrapImage, scratch: Path) -> str:
+        reference = loaded_reference(base)
+        if self._engine.find_image(reference) is None:
+            archive = scratch / "base.tar"
+            write_archive(base, archive)
+            self._engine.load_image(archive, timeout=LOAD_SECONDS)
+            archive.unlink()
+        return reference

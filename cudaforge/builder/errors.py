@@ -1,0 +1,16 @@
+"""How building several images can end without an answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cudaforge.builder.model import BuildResult
+from cudaforge.errors import Problem, SurroundingsError
+
+
+class BuildAborted(SurroundingsError):
+    """Surroundings failed while images were built. `results` has every image: what was finished stays."""
+
+    def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
+        super().__init__(problems)
+        self.results = results

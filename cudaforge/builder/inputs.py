@@ -1,0 +1,203 @@
+"""What goes into an image's build, put into private directories for the time that it runs."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cudaforge.bootstrap import ArchiveAccess, find_archive_access
+from cudaforge.builder.bases import BaseContexts
+from cudaforge.builder.command import BuildInputs, mirror_contexts
+from cudaforge.builder.scratch import disk_error, write_private
+from cudaforge.errors import InputError, Problem, SurroundingsError
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.packages.addresses import is_loopback, redact
+from cudaforge.packages.fetch import FilledClosure, fill_closure
+from cudaforge.packages.site import Site
+from cudaforge.packages.uv import uv_binary
+from cudaforge.renderer import dump_apt_config
+from cudaforge.renderer.model import (
+    APT_CONFIG_SECRET,
+    APT_SOURCES_SECRET,
+    BASE_CONTEXT,
+    CA_SECRET,
+    CLOSURE_SECRET,
+    SITE_SECRET,
+    UV_CONTEXT,
+    WHEELS_CONTEXT,
+    RenderedImage,
+)
+
+_ADDRESS = re.compile(r"https?://[^\s\"';]+")
+_HIDDEN = "***"
+_SHORTEST_SECRET = 4
+"""Shorter values stand in too many words to be taken out of a log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where this site has what builds need."""
+
+    root: Path
+    site: Site
+    indexes: Mapping[str, str]
+    """Public addresses of the package indexes that locks name."""
+    bases: BaseContexts
+    environment: Mapping[str, str]
+    """Has the values of the declaration's secrets."""
+
+
+def prepare_inputs(
+    image: LockedImage, rendered: RenderedImage, sources: Sources, *, private: Path, staging: Path
+) -> BuildInputs:
+    """Write the Dockerfile and the secrets into `private`, wheels that are files into `staging`.
+
+    Raises InputError for a secret that has no value, and what filling the closure and making the base raise.
+    """
+    dockerfile = private / "Dockerfile"
+    write_private(dockerfile, rendered.dockerfile.encode())
+    write_private(private / "Dockerfile.dockerignore", rendered.ignore.encode())
+    own_secrets = _write_secrets(image, sources.environment, private)
+    closure = _fill(image, sources, staging)
+    access = _archive_access(image, rendered)
+    contexts = {
+        UV_CONTEXT: str(_uv_context(image, private)),
+        WHEELS_CONTEXT: str(staging),
+        **_base_context(image, sources, private),
+    }
+    unknown = [name for name in rendered.contexts if name not in contexts]
+    if unknown:
+        raise SurroundingsError(
+            Problem(what=f"the Dockerfile of {image.name} needs a context {unknown[0]} that no one gives")
+        )
+    return BuildInputs(
+        dockerfile=dockerfile,
+        context=sources.root,
+        tags=image.tags,
+        contexts=contexts,
+        secrets={
+            **_site_secrets(sources.site, closure, private),
+            **_archive_secrets(access, private),
+            **own_secrets,
+        },
+        platforms=image.platforms,
+        has_ssh=_check_ssh(image, sources.environment),
+        needs_host_network=(
+            closure.needs_host_network or sources.site.needs_host_network or _is_on_this_machine(access)
+        ),
+    )
+
+
+def secret_cleaner(image: LockedImage, environment: Mapping[str, str]) -> Callable[[str], str]:
+    """A function that takes this image's secrets, and passwords in addresses, out of a text."""
+    hidden = sorted(_hidden_texts(environment.get(name, "") for name in image.secrets), key=len, reverse=True)
+
+    def clean(text: str) -> str:
+        for secret in hidden:
+            text = text.replace(secret, _HIDDEN)
+        return redact(text)
+
+    return clean
+
+
+def _hidden_texts(values: Iterable[str]) -> set[str]:
+    texts = {text.strip() for value in values for text in (value, *value.splitlines())}
+    return {text for text in texts if len(text) >= _SHORTEST_SECRET}
+
+
+def _base_context(image: LockedImage, sources: Sources, private: Path) -> Mapping[str, str]:
+    if image.base.is_bootstrap:
+        return {BASE_CONTEXT: sources.bases.find_context(image, private)}
+    return mirror_contexts(image.base.reference, image.base.digest, sources.site.registries)
+
+
+def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
+    return fill_closure(
+        image.closure.wheels,
+        python=image.python,
+        indexes=sources.indexes,
+        site=sources.site,
+        staging=staging,
+    )
+
+
+def _site_secrets(site: Site, closure: FilledClosure, private: Path) -> Mapping[str, Path]:
+    secrets = {CLOSURE_SECRET: private / "pylock.toml"}
+    write_private(secrets[CLOSURE_SECRET], closure.pylock_text.encode())
+    exports, bundle = site.build_secrets()
+    if exports:
+        secrets[SITE_SECRET] = private / "site.sh"
+        write_private(secrets[SITE_SECRET], exports.encode())
+    if bundle is not None:
+        secrets[CA_SECRET] = bundle
+    return secrets
+
+
+def _archive_access(image: LockedImage, rendered: RenderedImage) -> ArchiveAccess | None:
+    """How apt reaches this site's archive, for a bootstrapped base; other bases have their own sources."""
+    if not image.base.is_bootstrap or f"id={APT_SOURCES_SECRET}," not in rendered.dockerfile:
+        return None
+    return find_archive_access(image.base.codename)
+
+
+def _archive_secrets(access: ArchiveAccess | None, private: Path) -> Mapping[str, Path]:
+    if access is None:
+        return {}
+    secrets = {APT_SOURCES_SECRET: private / "apt.list", APT_CONFIG_SECRET: private / "apt.conf"}
+    write_private(secrets[APT_SOURCES_SECRET], access.sources.encode())
+    write_private(secrets[APT_CONFIG_SECRET], dump_apt_config(access.config).encode())
+    return secrets
+
+
+def _is_on_this_machine(access: ArchiveAccess | None) -> bool:
+    addresses = _ADDRESS.findall(f"{access.sources}\n{access.config}") if access is not None else ()
+    return any(is_loopback(address) for address in addresses)
+
+
+def _write_secrets(image: LockedImage, environment: Mapping[str, str], private: Path) -> Mapping[str, Path]:
+    missing = [name for name in image.secrets if name not in environment]
+    if missing:
+        raise InputError(
+            Problem(
+                what=f"{image.name} needs the secret {name}, and the environment has no value for it",
+                remedy=f"export {name}=...",
+            )
+            for name in missing
+        )
+    written = {}
+    for number, name in enumerate(image.secrets):
+        # A secret's name may be no file name.
+        written[name] = private / f"secret-{number}"
+        write_private(written[name], environment[name].encode("utf-8", "surrogateescape"))
+    return written
+
+
+def _uv_context(image: LockedImage, private: Path) -> Path:
+    """A directory with nothing but uv: BuildKit takes in the whole of a named context."""
+    source = uv_binary(image.platforms[0])
+    directory = private / "uv"
+    try:
+        directory.mkdir()
+        try:
+            os.link(source.resolve(), directory / "uv")
+        except OSError:
+            shutil.copy2(source, directory / "uv")
+    except OSError as error:
+        raise disk_error(error, directory) from None
+    return directory
+
+
+def _check_ssh(image: LockedImage, environment: Mapping[str, str]) -> bool:
+    if image.ssh and not environment.get("SSH_AUTH_SOCK"):
+        raise SurroundingsError(
+            Problem(
+                what=f"{image.name} needs your SSH agent, and none is running",
+                because=("SSH_AUTH_SOCK is not set",),
+                remedy='start one: eval "$(ssh-agent)"; ssh-add',
+            )
+        )
+    return image.ssh

@@ -1,0 +1,110 @@
+"""Building the images of a project."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from cudaforge.builder.bases import BaseContexts, BaseProvider
+from cudaforge.builder.command import BuildInputs
+from cudaforge.builder.images import BuildSettings, ImageBuilds, ImageJob, count_workers
+from cudaforge.builder.inputs import Sources, prepare_inputs, secret_cleaner
+from cudaforge.builder.model import BuildEvent, BuildResult
+from cudaforge.builder.scratch import sweep_scratch
+from cudaforge.engine import Engine
+from cudaforge.errors import InputError, Problem
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.packages.site import Site
+from cudaforge.renderer import RenderedImage, render_image
+
+BUILD_SECONDS = 6 * 3600.0
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_EPOCH = re.compile(r"\d{1,12}")
+
+
+def _ignore(_: BuildEvent) -> None:
+    """Nobody listens."""
+
+
+def build_images(  # noqa: PLR0913 -- what a build needs comes from as many places
+    images: Sequence[LockedImage],
+    *,
+    engine: Engine,
+    site: Site,
+    root: Path,
+    state: Path,
+    base_provider: BaseProvider,
+    indexes: Mapping[str, str] | None = None,
+    jobs: int | None = None,
+    no_cache: bool = False,
+    on_event: Callable[[BuildEvent], None] = _ignore,
+    environment: Mapping[str, str] | None = None,
+    timeout: float = BUILD_SECONDS,
+) -> tuple[BuildResult, ...]:
+    """Build locked images, `jobs` at once, and say of each how it ended, in the order given.
+
+    `root` is the project, `state` keeps logs and records between runs, `indexes` has the public addresses
+    of the package indexes that the lock names. An image that the engine has from the same lock entry and
+    the same files is not built again, unless `no_cache`; a second run goes on where the first stopped.
+
+    A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
+    the results of all; InputError for values that are wrong; nothing temporary is left on any way out.
+    """
+    chosen = os.environ if environment is None else environment
+    _check(images, chosen)
+    sweep_scratch()
+    sweep_scratch(state / "tmp")
+    sources = Sources(
+        root=root,
+        site=site,
+        indexes=indexes or {},
+        bases=BaseContexts(engine, base_provider),
+        environment=chosen,
+    )
+    settings = BuildSettings(
+        root=root,
+        state=state,
+        workers=count_workers(jobs, len(images)),
+        is_uncached=no_cache,
+        timeout=timeout,
+    )
+    prepared = [_job(image, render_image(image), sources) for image in images]
+    return ImageBuilds(engine, settings, on_event=on_event).run(prepared)
+
+
+def _job(image: LockedImage, rendered: RenderedImage, sources: Sources) -> ImageJob:
+    def prepare(private: Path, staging: Path) -> BuildInputs:
+        return prepare_inputs(image, rendered, sources, private=private, staging=staging)
+
+    return ImageJob(
+        image=image,
+        rendered=rendered,
+        prepare=prepare,
+        clean=secret_cleaner(image, sources.environment),
+    )
+
+
+def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> None:
+    """What is wrong with all of it, before anything is built."""
+    problems = [
+        Problem(what=f"{image.name!r} is no name of an image", remedy="lock again: cudaforge lock")
+        for image in images
+        if not _FILE_NAME.fullmatch(image.name)
+    ]
+    problems += [
+        Problem(what=f"the lock has no tag for {image.name}", remedy="lock again: cudaforge lock")
+        for image in images
+        if not image.tags
+    ]
+    epoch = environment.get("SOURCE_DATE_EPOCH")
+    if epoch and not _EPOCH.fullmatch(epoch):
+        problems.append(
+            Problem(
+                what=f"SOURCE_DATE_EPOCH is no number of seconds: {epoch[:40]!r}",
+                remedy="set it to seconds since 1970-01-01, or unset it",
+            )
+        )
+    if problems:
+        raise InputError(problems)

@@ -1,0 +1,103 @@
+"""Running buildx for one image: its log, its events, and what its end means."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from cudaforge import process
+from cudaforge.builder.command import BuildInputs, EngineTraits, buildx_command
+from cudaforge.builder.failures import Failure, classify_failure
+from cudaforge.builder.model import BuildEvent
+from cudaforge.builder.rawjson import Message, RawJsonReader
+from cudaforge.builder.scratch import disk_error
+from cudaforge.builder.tracker import Tracker
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who hears of a build. `clean` takes out of every text what no one may see."""
+
+    log: Path
+    clean: Callable[[str], str]
+    emit: Callable[[BuildEvent], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildEnd:
+    """How one run of buildx ended. `failure` is None for success."""
+
+    failure: Failure | None
+    failed_step: str | None = None
+    last_lines: tuple[str, ...] = ()
+
+
+def run_buildx(
+    name: str,
+    inputs: BuildInputs,
+    traits: EngineTraits,
+    *,
+    cli_env: Mapping[str, str],
+    metadata: Path,
+    listener: Listener,
+    timeout: float,
+) -> BuildEnd:
+    """Build one image, write its log, and say how it ended.
+
+    Raises SurroundingsError when the log cannot be
+    written, or buildx cannot be started or does not end in time.
+    """
+    reader = RawJsonReader()
+    with _open_log(listener.log) as file:
+        tracker = Tracker(
+            name, write=lambda line: _write_line(file, line, listener.log), clean=listener.clean
+        )
+
+        def take(line: str) -> None:
+            read = reader.feed(line)
+            if isinstance(read, Message):
+                for event in tracker.take(read):
+                    listener.emit(event)
+            elif read is not None:
+                tracker.take_text(read)
+
+        status = process.stream(
+            buildx_command(inputs, traits, metadata=metadata),
+            on_stderr=take,
+            timeout=timeout,
+            env=cli_env,
+        )
+        for event in tracker.finish():
+            listener.emit(event)
+    return BuildEnd(failure=None) if status == 0 else _explain(tracker, status)
+
+
+def _explain(tracker: Tracker, status: int) -> BuildEnd:
+    failed = tracker.failed_step
+    if failed is None:
+        error = tracker.error or f"docker buildx ended with exit status {status}"
+        failure = classify_failure(error=error)
+        return BuildEnd(failure=failure, last_lines=tuple(tracker.plain_lines))
+    # A step's own error names the cause; buildx's last word also says what was being done.
+    error = f"{tracker.error}\n{failed.error}"
+    failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
+    return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (failed.error,))
+
+
+def _write_line(file: TextIO, line: str, path: Path) -> None:
+    try:
+        file.write(f"{line}\n")
+    except OSError as error:
+        raise disk_error(error, path) from None
+
+
+def _open_log(log: Path) -> TextIO:
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
+    except OSError as error:
+        raise disk_error(error, log) from None
+    return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)

@@ -1,0 +1,90 @@
+"""The closure file: PEP 751, without addresses.
+
+Each wheel has its file name, size and SHA-256, and its package the *name* of the index that serves it; the
+addresses are filled in when an image is built, so that a lock travels between sites. The standard wants a
+`url` or a `path` for each wheel: `wheels/` beside the file is where they would be if someone put them there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from cudaforge.errors import Location, NegativeAnswer, Problem
+from cudaforge.lockfile.model import Closure
+from cudaforge.packages.model import LockedWheel
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+LOCK_VERSION = "1.0"
+_TOOL = "cudaforge"
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
+
+
+def closure_file(name: str) -> str:
+    """Where the closure of an image goes, relative to the lock."""
+    return f"cudaforge.lock.d/pylock.{name}.toml"
+
+
+def dump_closure(wheels: Sequence[LockedWheel], *, python: str) -> str:
+    """The text of a closure file; the same wheels give the same bytes."""
+    import tomli_w
+
+    ordered = sorted(wheels, key=lambda wheel: (wheel.package, wheel.filename))
+    document = {
+        "lock-version": LOCK_VERSION,
+        "created-by": _TOOL,
+        "requires-python": f"=={python.removesuffix('t')}.*",
+        "packages": [_package(wheel) for wheel in ordered],
+    }
+    return tomli_w.dumps(document)
+
+
+def load_closure(text: str, *, file: str) -> Closure:
+    """The closure in the text of a file. Raises NegativeAnswer for one that cudaforge did not write."""
+    try:
+        document = tomllib.loads(text)
+        wheels = tuple(_wheel(package) for package in document["packages"])
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise NegativeAnswer(
+            Problem(
+                what=f"the closure is damaged ({type(error).__name__}: {error})",
+                where=Location(file=file),
+                remedy="cudaforge lock",
+            )
+        ) from None
+    return Closure(file=file, sha256=hashlib.sha256(text.encode()).hexdigest(), wheels=wheels)
+
+
+def _package(wheel: LockedWheel) -> dict[str, object]:
+    described: dict[str, object] = {"name": wheel.filename, "path": f"wheels/{wheel.filename}"}
+    if wheel.size is not None:
+        described["size"] = wheel.size
+    described["hashes"] = {"sha256": wheel.sha256}
+    return {
+        "name": wheel.package,
+        "version": wheel.version,
+        "wheels": [described],
+        "tool": {_TOOL: {"index": wheel.index}},
+    }
+
+
+def _wheel(package: dict[str, Any]) -> LockedWheel:
+    (wheel,) = package["wheels"]
+    if not _FILENAME.fullmatch(wheel["name"]) or not _SHA256.fullmatch(wheel["hashes"]["sha256"]):
+        raise ValueError(f"{package['name']} has a malformed wheel")
+    return LockedWheel(
+        package=package["name"],
+        version=package["version"],
+        filename=wheel["name"],
+        index=package["tool"][_TOOL]["index"],
+        sha256=wheel["hashes"]["sha256"],
+        size=wheel.get("size"),
+    )

@@ -1,0 +1,93 @@
+"""The lock on disk: read whole or not at all, written atomically, closures first."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+from cudaforge.declaration.model import Declaration
+from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.files import write_atomically, write_error
+from cudaforge.lockfile.model import Lock
+from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock
+
+CLOSURE_DIRECTORY = "cudaforge.lock.d"
+MAXIMUM_BYTES = 64 * 1024 * 1024
+_CLOSURE_FILE = re.compile(rf"{re.escape(CLOSURE_DIRECTORY)}/pylock\.[A-Za-z0-9][A-Za-z0-9._-]*\.toml")
+
+
+def read_lock(path: Path) -> Lock:
+    """The lock at `path`. Raises NegativeAnswer where there is none, or none that can be used."""
+    return load_lock(
+        _read(path, missing="there is no lock yet"),
+        file=str(path),
+        read_closure=lambda file: _read_closure(path, file),
+    )
+
+
+def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
+    """Write the closures, then the lock, then take away closures that it does not name any more.
+
+    A run that is cut off leaves the old lock, whose closures may already be newer; reading says so.
+    Files that are as they should be are not touched.
+    """
+    for file, text in closures.items():
+        _write(path.parent / file, text)
+    _write(path, dump_lock(lock))
+    for old in sorted((path.parent / CLOSURE_DIRECTORY).glob("pylock.*.toml")):
+        if f"{CLOSURE_DIRECTORY}/{old.name}" not in closures:
+            try:
+                old.unlink()
+            except OSError as error:
+                raise write_error(old, error) from None
+
+
+def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:
+    """Why the lock is not that of the declaration; empty when it is."""
+    if lock.declaration == declaration.digest:
+        return ()
+    locked = {image.name for image in lock.images} | {point.name for point in lock.dropped}
+    declared = {image.name for image in declaration.images}
+    reasons = [f"{name} is not in the lock" for name in sorted(declared - locked)]
+    reasons += [f"{name} is not declared any more" for name in sorted(locked - declared)]
+    return tuple(reasons) or ("the declaration was changed since the lock was made",)
+
+
+def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
+    """Raise NegativeAnswer unless the lock is that of the declaration."""
+    reasons = find_staleness(lock, declaration)
+    if reasons:
+        raise NegativeAnswer(
+            Problem(what="the lock is stale", where=Location(file=str(path)), because=reasons, remedy=MEND)
+        )
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        if not path.is_symlink() and path.read_text(encoding="utf-8") == text:
+            return
+    except (OSError, UnicodeDecodeError):
+        pass
+    write_atomically(path, text)
+
+
+def _read_closure(path: Path, file: str) -> str:
+    if not _CLOSURE_FILE.fullmatch(file):
+        raise damaged(str(path), f"{file!r} is no closure file")
+    return _read(path.parent / file, missing="the closure is gone")
+
+
+def _read(path: Path, *, missing: str) -> str:
+    try:
+        if path.stat().st_size > MAXIMUM_BYTES:
+            raise damaged(str(path), "it is larger than any lock can be")
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise NegativeAnswer(Problem(what=missing, where=Location(file=str(path)), remedy=MEND)) from None
+    except UnicodeDecodeError as error:
+        raise damaged(str(path), f"it is not UTF-8 at byte {error.start}") from None
+    except OSError as error:
+        raise SurroundingsError(
+            Problem(what=f"cannot read {path}: {error.strerror}", where=Location(file=str(path)))
+        ) from None

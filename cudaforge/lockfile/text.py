@@ -1,0 +1,188 @@
+"""The lock file's text: TOML, versioned, the same bytes for the same lock."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from cudaforge.errors import Location, NegativeAnswer, Problem
+from cudaforge.lockfile.compose import entry_digest
+from cudaforge.lockfile.model import (
+    LOCK_SCHEMA,
+    Closure,
+    DroppedPoint,
+    Lock,
+    LockedBase,
+    LockedImage,
+    OsPackage,
+)
+from cudaforge.lockfile.plain import WrongShape, from_plain, to_plain
+from cudaforge.lockfile.pylock import load_closure
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_HEADER = """\
+# Made by cudaforge from the declaration beside it. Do not edit: `cudaforge lock` makes it anew.
+# Commit it together with cudaforge.lock.d/.
+"""
+MEND = "cudaforge lock"
+_CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
+_PACKAGE_FIELDS = 6
+
+
+def dump_lock(lock: Lock) -> str:
+    """The text of a lock file."""
+    import tomli_w
+
+    bases = {image.base.reference: image.base for image in lock.images}
+    document = {
+        "schema": LOCK_SCHEMA,
+        "project": lock.project,
+        "declaration": lock.declaration,
+        "matrix": lock.matrix,
+        "tools": dict(sorted(lock.tools.items())),
+        "bases": [_dump_base(bases[reference]) for reference in sorted(bases)],
+        "images": [_dump_image(image) for image in lock.images],
+        "dropped": [to_plain(point) for point in lock.dropped],
+    }
+    return _HEADER + "\n" + tomli_w.dumps({key: value for key, value in document.items() if value})
+
+
+def load_lock(text: str, *, file: str, read_closure: Callable[[str], str]) -> Lock:
+    """The lock in the text of a file.
+
+    `read_closure` gives the text of a closure file by its path relative to the lock. Raises
+    NegativeAnswer, with the command that mends it, for a lock that is damaged, edited by hand or of
+    another format version.
+    """
+    document = _parse(text, file)
+    try:
+        bases = {base.reference: base for base in map(_load_base, document.get("bases", []))}
+        return Lock(
+            project=document["project"],
+            declaration=document["declaration"],
+            matrix=document["matrix"],
+            tools=document.get("tools", {}),
+            images=tuple(
+                _load_image(image, bases, read_closure=read_closure, file=file)
+                for image in document.get("images", [])
+            ),
+            dropped=tuple(
+                from_plain(DroppedPoint, point, path="dropped") for point in document.get("dropped", [])
+            ),
+        )
+    except WrongShape as error:
+        raise damaged(file, f"{error.path} {error.what}") from None
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        raise damaged(file, f"{type(error).__name__}: {error}") from None
+
+
+def damaged(file: str, detail: str) -> NegativeAnswer:
+    """The answer for a lock that cannot be used as it is."""
+    return NegativeAnswer(
+        Problem(what=f"the lock is damaged: {detail}", where=Location(file=file), remedy=MEND)
+    )
+
+
+def _parse(text: str, file: str) -> dict[str, Any]:
+    if any(line.startswith(_CONFLICT_MARKS) for line in text.splitlines()):
+        raise NegativeAnswer(
+            Problem(
+                what="the lock has merge-conflict markers",
+                where=Location(file=file),
+                remedy=f"merge the declaration, then {MEND}",
+            )
+        )
+    try:
+        document = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(file, str(error)) from None
+    schema = document.get("schema")
+    if schema != LOCK_SCHEMA:
+        raise _other_schema(schema, file)
+    return document
+
+
+def _other_schema(schema: object, file: str) -> NegativeAnswer:
+    if isinstance(schema, int) and schema > LOCK_SCHEMA:
+        return NegativeAnswer(
+            Problem(
+                what=f"the lock has format {schema}; this cudaforge reads format {LOCK_SCHEMA}",
+                where=Location(file=file, key="schema"),
+                remedy="install a newer cudaforge, or make the lock anew: cudaforge lock",
+            )
+        )
+    return damaged(file, f"its format is {schema!r}, not {LOCK_SCHEMA}")
+
+
+def _dump_base(base: LockedBase) -> dict[str, object]:
+    plain: dict[str, object] = to_plain(replace(base, packages=()))
+    if base.packages:
+        plain["packages"] = [_dump_package(package) for package in base.packages]
+    return plain
+
+
+def _dump_package(package: OsPackage) -> str:
+    """One line a package: there are a hundred of them, and diffs of them are read by people."""
+    return (
+        f"{package.name} {package.version} {package.architecture} "
+        f"{package.size} {package.sha256} {package.filename}"
+    )
+
+
+def _load_base(plain: Mapping[str, Any]) -> LockedBase:
+    packages = []
+    for line in plain.get("packages", []):
+        fields = line.split(" ")
+        if len(fields) != _PACKAGE_FIELDS:
+            raise WrongShape("bases.packages", "has a malformed line")
+        name, version, architecture, size, sha256, filename = fields
+        packages.append(
+            OsPackage(
+                name=name,
+                version=version,
+                architecture=architecture,
+                filename=filename,
+                sha256=sha256,
+                size=int(size),
+            )
+        )
+    rest = {key: value for key, value in plain.items() if key != "packages"}
+    return replace(from_plain(LockedBase, rest, path="bases"), packages=tuple(packages))
+
+
+def _dump_image(image: LockedImage) -> dict[str, object]:
+    plain: dict[str, object] = to_plain(image)
+    plain["base"] = image.base.reference
+    plain["closure"] = {"file": image.closure.file, "sha256": image.closure.sha256}
+    return plain
+
+
+def _load_image(
+    plain: Mapping[str, Any],
+    bases: Mapping[str, LockedBase],
+    *,
+    read_closure: Callable[[str], str],
+    file: str,
+) -> LockedImage:
+    name = str(plain.get("name", "?"))
+    closure = _load_closure(plain["closure"], read_closure)
+    rest = {**plain, "base": to_plain(bases[plain["base"]]), "closure": to_plain(replace(closure, wheels=()))}
+    image = replace(
+        from_plain(LockedImage, rest, path=f"images.{name}"), base=bases[plain["base"]], closure=closure
+    )
+    if closure.sha256 != plain["closure"]["sha256"]:
+        raise damaged(closure.file, "it is not the closure that was locked")
+    if entry_digest(image) != image.digest:
+        raise damaged(file, f"the entry of {name!r} was edited")
+    return image
+
+
+def _load_closure(plain: Mapping[str, Any], read_closure: Callable[[str], str]) -> Closure:
+    file = str(plain["file"])
+    return load_closure(read_closure(file), file=file)

@@ -1,0 +1,163 @@
+"""What a lock entry must hold before its values may go into a Dockerfile.
+
+The declaration was checked when it was read; a lock is a file that people edit and merge, so nothing
+here relies on that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+
+from cudaforge.errors import Location, Problem
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.quoting import UnsafeText, dump_copy, escape_for_display, find_unsafe_character, quote_ignore
+from cudaforge.references import InvalidReference, parse_reference
+from cudaforge.renderer.account import is_user
+from cudaforge.renderer.context import has_apt, make_labels
+from cudaforge.renderer.model import LABEL_PREFIX
+from cudaforge.resources import find_resource
+
+LOCK_NAME = "cudaforge.lock"
+MAXIMUM_STEPS = 100
+"""Own steps and copies of one image. BuildKit refuses the 130th layer, and bases bring up to 20."""
+MAXIMUM_BYTES = 32_000
+"""Of one value. BuildKit refuses lines above 65,535 bytes, and every byte may become two."""
+
+_NAME = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
+_ENTRY_DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+_OS = re.compile(r"[a-z0-9][a-z0-9._-]*")
+_OS_PACKAGE = re.compile(r"[a-z0-9][a-z0-9+.-]*(?:=[A-Za-z0-9.+:~-]+)?")
+_ENV_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
+_SECRET = re.compile(r"(?!cudaforge-)[A-Za-z0-9_][A-Za-z0-9._-]*")
+_PYTHON = re.compile(r"\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc)\d+)?t?")
+_TEMPLATE = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_PROVIDERS = ("distro", "image")
+
+
+def check_image(image: LockedImage) -> tuple[Problem, ...]:
+    """Everything in the entry that cannot be rendered, found at once."""
+    return tuple(
+        Problem(
+            what=what,
+            where=Location(file=LOCK_NAME, key=f"images.{escape_for_display(image.name)}.{key}"),
+            remedy=remedy,
+        )
+        for key, what, remedy in _find_problems(image)
+    )
+
+
+_Finding = tuple[str, str, str | None]
+
+
+def _find_problems(image: LockedImage) -> Iterator[_Finding]:
+    yield from _check_grammars(image)
+    yield from _check_support(image)
+    yield from _check_values(image)
+    yield from _check_copies(image)
+    steps = len(image.run) + len(image.copy)
+    if steps > MAXIMUM_STEPS:
+        yield "run", f"{steps} run and copy steps; an image takes {MAXIMUM_STEPS}", "join commands with &&"
+
+
+def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
+    yield from _matching("name", [image.name], _NAME.fullmatch, "an image name")
+    yield from _matching("os", [image.os], _OS.fullmatch, "an operating system")
+    digests = [image.digest, image.closure.sha256]
+    yield from _matching("digest", digests, _ENTRY_DIGEST.fullmatch, "a SHA-256")
+    if not image.base.is_bootstrap:
+        yield from _matching("base", [image.base.reference], _is_reference, "an image reference")
+    if image.base.digest is not None:
+        yield from _matching("base.digest", [image.base.digest], _DIGEST.fullmatch, "a sha256 digest")
+    yield from _matching("python", [image.python], _PYTHON.fullmatch, "a Python version")
+    yield from _matching("tags", image.tags, _is_reference, "an image reference")
+    yield from _matching("platforms", image.platforms, _PLATFORM.fullmatch, "a platform")
+    templates = [framework.template for framework in image.frameworks]
+    yield from _matching("frameworks", templates, _has_template, "one of the install templates")
+    yield from _matching("apt", image.os_packages, _OS_PACKAGE.fullmatch, "an OS package")
+    yield from _matching("user", [image.user], is_user, "a user: app, 1234 or 1234:1234")
+    yield from _matching("secrets", image.secrets, _SECRET.fullmatch, "a secret's id")
+    yield from _matching("env", image.env, _ENV_NAME.fullmatch, "a variable's name")
+    yield from _matching("labels", image.labels, _LABEL_NAME.fullmatch, "a label's name")
+    for name in image.labels:
+        if name.startswith(LABEL_PREFIX):
+            yield f"labels.{name}", f"labels below {LABEL_PREFIX} are cudaforge's own", "take another name"
+    if not image.workdir.startswith("/"):
+        yield "workdir", f"'{escape_for_display(image.workdir)}' is not an absolute path", None
+
+
+def _check_support(image: LockedImage) -> Iterator[_Finding]:
+    if image.template is not None:
+        yield "template", "own templates are not supported yet", "remove it; `run` adds steps"
+    if image.python_provider not in _PROVIDERS:
+        known = " or ".join(_PROVIDERS)
+        yield "python_provider", f"'{escape_for_display(image.python_provider)}' is not supported yet", known
+    if image.os_packages and not has_apt(image):
+        family = escape_for_display(image.os_family)
+        yield (
+            "os",
+            f"installing OS packages on {family} is not supported yet",
+            "take a Debian or Ubuntu base, or a base that has the packages",
+        )
+
+
+def _check_values(image: LockedImage) -> Iterator[_Finding]:
+    values = {
+        "workdir": image.workdir,
+        **{f"env.{name}": value for name, value in image.env.items()},
+        **{f"labels.{name}": name + value for name, value in make_labels(image).items()},
+        **{f"run[{number}]": step for number, step in enumerate(image.run)},
+        **{f"command[{number}]": word for number, word in enumerate(image.command or ())},
+        **{f"entrypoint[{number}]": word for number, word in enumerate(image.entrypoint or ())},
+    }
+    for key, value in values.items():
+        unsafe = find_unsafe_character(value)
+        if unsafe is not None:
+            yield escape_for_display(key), f"{unsafe} in '{escape_for_display(value)[:80]}'", None
+    totals = {
+        **values,
+        "command": "".join(image.command or ()),
+        "entrypoint": "".join(image.entrypoint or ()),
+    }
+    for key, value in totals.items():
+        size = len(value.encode("utf-8", "replace"))
+        if size > MAXIMUM_BYTES:
+            yield escape_for_display(key), f"{size} bytes; at most {MAXIMUM_BYTES} fit", "put it into a file"
+
+
+def _check_copies(image: LockedImage) -> Iterator[_Finding]:
+    for number, copy in enumerate(image.copy):
+        if copy.source.startswith("/") or ".." in copy.source.split("/"):
+            yield f"copy[{number}].from", f"'{escape_for_display(copy.source)}' leaves the project", None
+        if not copy.target:
+            yield f"copy[{number}].to", "is empty", None
+        try:
+            dump_copy(copy.source, copy.target)
+            quote_ignore(copy.source)
+        except UnsafeText as refusal:
+            yield f"copy[{number}]", str(refusal), "rename it, or copy the directory that holds it"
+
+
+def _has_template(name: str) -> bool:
+    if _TEMPLATE.fullmatch(name) is None:
+        return False
+    return (find_resource("templates") / "frameworks" / f"{name}.j2").is_file()
+
+
+def _is_reference(text: str) -> bool:
+    try:
+        parse_reference(text)
+    except InvalidReference:
+        return False
+    return True
+
+
+def _matching(
+    key: str, values: Iterable[str], is_right: Callable[[str], object], meant: str
+) -> Iterator[_Finding]:
+    for value in values:
+        if not is_right(value):
+            yield key, f"'{escape_for_display(value)[:80]}' is not {meant}", None

@@ -1,0 +1,175 @@
+"""Lock entry to template variables: everything that a template would otherwise have to decide."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from collections.abc import Mapping
+
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.quoting import dump_copy, quote_ignore
+from cudaforge.renderer.account import find_account
+from cudaforge.renderer.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX
+
+_NEVER_SENT = (".git", ".hg", ".svn", "__pycache__", ".venv", ".env", ".ipynb_checkpoints")
+_NEVER_SENT_ENDINGS = ("_cache",)  # .mypy_cache, .pytest_cache, .ruff_cache
+_OWN_NAMES = (".cudaforge", "cudaforge.lock.d")
+_APT_FAMILIES = ("debian", "ubuntu")
+_OCI = "org.opencontainers.image."
+
+
+def make_context(image: LockedImage) -> Mapping[str, object]:
+    """The variables of `templates/Dockerfile.j2`. The entry has passed `check_image`."""
+    account = find_account(image.user)
+    return {
+        "base": _base(image),
+        "os": image.os,
+        "has_apt": has_apt(image),
+        "apt_packages": find_missing_packages(image),
+        "closure_sha256": image.closure.sha256,
+        "interpreter": _interpreter(image),
+        "framework_templates": _framework_templates(image),
+        "cuda_provider": image.cuda_provider,
+        "account": account,
+        "user": image.user,
+        "copy_owner": None if account is None else image.user,
+        "workdir": image.workdir,
+        "environment": _environment(image),
+        "run_steps": image.run,
+        "ssh": image.ssh,
+        "user_secrets": image.secrets,
+        "copies": [dump_copy(copy.source, copy.target) for copy in image.copy],
+        "entrypoint": image.entrypoint,
+        "command": _command(image),
+        "labels": sorted(make_labels(image).items()),
+    }
+
+
+def make_ignore_context(image: LockedImage) -> Mapping[str, object]:
+    """The variables of `templates/dockerignore.j2`."""
+    sources = sorted({posixpath.normpath(copy.source) for copy in image.copy})
+    asked = [source for source in sources if _is_never_sent(source)]
+    return {
+        "sent": ["**" if source == "." else quote_ignore(source) for source in sources],
+        "never_sent": [
+            *(f"**/{name}" for name in _NEVER_SENT),
+            *(f"**/.*{ending}" for ending in _NEVER_SENT_ENDINGS),
+            *_OWN_NAMES,
+            *(f"!{quote_ignore(source)}" for source in asked),
+        ],
+    }
+
+
+def has_apt(image: LockedImage) -> bool:
+    """Whether OS packages of the image come by apt."""
+    return image.os_family in _APT_FAMILIES
+
+
+def find_missing_packages(image: LockedImage) -> tuple[str, ...]:
+    """The OS packages that the base does not bring: a bootstrapped base says what it has."""
+    present = {package.name: package.version for package in image.base.packages}
+    missing = []
+    for wanted in image.os_packages:
+        name, _, version = wanted.partition("=")
+        if name not in present or (version and present[name] != version):
+            missing.append(wanted)
+    return tuple(dict.fromkeys(missing))
+
+
+def make_labels(image: LockedImage) -> Mapping[str, str]:
+    """All labels of the image: OCI's, every resolved version, then the user's own, which win."""
+    versions = {
+        "image": image.image,
+        "name": image.name,
+        "lock.closure": image.closure.sha256,
+        "base": image.base.reference,
+        "cuda": image.cuda,
+        "cuda.provider": image.cuda_provider,
+        "cuda.toolkit": image.toolkit,
+        "cudnn": image.cudnn,
+        "nccl": image.nccl,
+        "driver.floor": image.driver_floor,
+        "driver.gate": image.gate,
+        "flavor": image.flavor,
+        "gpu.architectures": " ".join(image.architectures) or None,
+        "gpu.ptx": " ".join(image.ptx) or None,
+        "os": image.os,
+        "python": image.python,
+        "python.provider": image.python_provider,
+        **{f"package.{name}": version for name, version in image.companions.items()},
+        **{f"framework.{framework.name}": framework.version for framework in image.frameworks},
+        **{f"framework.{framework.name}.build": framework.build for framework in image.frameworks},
+    }
+    return {
+        ENTRY_LABEL: image.digest,
+        **{LABEL_PREFIX + name: value for name, value in versions.items() if value is not None},
+        f"{_OCI}title": image.name,
+        f"{_OCI}description": _description(image),
+        **_base_labels(image),
+        **image.labels,
+    }
+
+
+def _base_labels(image: LockedImage) -> Mapping[str, str]:
+    if image.base.is_bootstrap:
+        return {}
+    labels = {f"{_OCI}base.name": image.base.reference}
+    if image.base.digest is not None:
+        labels[f"{_OCI}base.digest"] = image.base.digest
+    return labels
+
+
+def _description(image: LockedImage) -> str:
+    frameworks = " and ".join(f"{framework.name} {framework.version}" for framework in image.frameworks)
+    cuda = f"CUDA {image.cuda}" if image.cuda is not None else "CPU"
+    return f"{frameworks}, {cuda}, Python {image.python}, {image.os}"
+
+
+def _base(image: LockedImage) -> str:
+    if image.base.is_bootstrap:
+        return BASE_CONTEXT
+    if image.base.digest is None or "@" in image.base.reference:
+        return image.base.reference
+    return f"{image.base.reference}@{image.base.digest}"
+
+
+def _interpreter(image: LockedImage) -> str:
+    minor = re.sub(r"^(\d+\.\d+)[^t]*(t?)$", r"\1\2", image.python)
+    directory = "/usr/local/bin" if image.python_provider == "image" else "/usr/bin"
+    return f"{directory}/python{minor}"
+
+
+def _framework_templates(image: LockedImage) -> tuple[str, ...]:
+    names = dict.fromkeys(framework.template for framework in image.frameworks)
+    return tuple(f"frameworks/{name}.j2" for name in names)
+
+
+def _environment(image: LockedImage) -> list[tuple[str, str]]:
+    if image.cuda is None:
+        # A CPU twin takes no GPU, not even on a host whose default runtime hands them out or on a
+        # base that asks for them: then the base's gate would stop it without a driver.
+        ours = {"NVIDIA_VISIBLE_DEVICES": "void"}
+    else:
+        ours = {"NVIDIA_VISIBLE_DEVICES": "all", "NVIDIA_DRIVER_CAPABILITIES": "compute,utility"}
+        if image.gate is not None:
+            ours["NVIDIA_REQUIRE_CUDA"] = image.gate
+        if image.gate == "":
+            # An empty requirement is not specified; this is how the container toolkit is told.
+            ours["NVIDIA_DISABLE_REQUIRE"] = "1"
+    return sorted({**ours, **image.env}.items())
+
+
+def _command(image: LockedImage) -> tuple[str, ...] | None:
+    if image.command is None and image.entrypoint is None and image.base.is_bootstrap:
+        return ("python",)  # a bootstrapped base has no command of its own
+    return image.command
+
+
+def _is_never_sent(source: str) -> bool:
+    return (
+        any(
+            part in _NEVER_SENT or (part.startswith(".") and part.endswith(_NEVER_SENT_ENDINGS))
+            for part in source.split("/")
+        )
+        or source.split("/", 1)[0] in _OWN_NAMES
+    )

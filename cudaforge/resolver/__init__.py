@@ -1,0 +1,19 @@
+"""Choosing the best set of versions that agree, or saying why there is none.
+
+Pure: the same wishes and the same matrix always give the same answer.
+"""
+
+from cudaforge.resolver.as_json import answer_to_json
+from cudaforge.resolver.main import ImageAnswer, alternatives, resolve, resolve_all
+from cudaforge.resolver.model import Answer, Conflict, Resolution
+
+__all__ = [
+    "Answer",
+    "Conflict",
+    "ImageAnswer",
+    "Resolution",
+    "alternatives",
+    "answer_to_json",
+    "resolve",
+    "resolve_all",
+]

@@ -1,0 +1,288 @@
+"""From the solver's values to a Resolution, with the reason for each."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from cudaforge.declaration.model import Flavor, Gate
+from cudaforge.matrix.model import CudaProvider, CudaRelease, CudnnRelease
+from cudaforge.resolver.candidates import BuildCandidate, Environment, is_confirmed
+from cudaforge.resolver.case import Case
+from cudaforge.resolver.coverage import Coverage
+from cudaforge.resolver.drivers import cuda_floor, gate_floor, parse_gate
+from cudaforge.resolver.model import (
+    CudaNumbers,
+    FrameworkChoice,
+    Resolution,
+    Size,
+)
+from cudaforge.resolver.policy import OWN_INDEX
+from cudaforge.resolver.rules.broken import broken_parts, is_about
+from cudaforge.resolver.rules.gpus import coverages
+from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK
+from cudaforge.resolver.solver import Domains
+from cudaforge.versions import Version
+
+_PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>\S+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Picked:
+    """The rows of one answer."""
+
+    builds: tuple[BuildCandidate, ...]
+    cuda: CudaRelease | None
+    cudnn: CudnnRelease | None
+    environment: Environment
+
+
+def picked(case: Case, domains: Domains) -> Picked:
+    """The rows that the values stand for."""
+    tables = case.scene.tables
+    return Picked(
+        tuple(
+            table.candidates[_index(domains[FIRST_FRAMEWORK + position])]
+            for position, table in enumerate(case.scene.frameworks)
+        ),
+        tables.cuda[_index(domains[CUDA])],
+        tables.cudnn[_index(domains[CUDNN])],
+        tables.environments[_index(domains[ENVIRONMENT])],
+    )
+
+
+def _index(mask: int) -> int:
+    return mask.bit_length() - 1
+
+
+def exact_cuda(case: Case, rows: Picked) -> Version | None:
+    """The CUDA that is loaded, as exact as the facts are.
+
+    Wheels that bring their own CUDA are built for a minor; where all patches of it do, none is claimed.
+    """
+    if rows.cuda is None:
+        return None
+    if rows.environment.provider is CudaProvider.SYSTEM and not rows.environment.is_own:
+        return rows.cuda.version
+    if is_pinned_here(rows):
+        return rows.cuda.version
+    tables = case.scene.tables
+    minor = rows.cuda.version.minor()
+    patches = tables.cuda_with_prefix(minor)
+    wishes = [row.cuda for build in rows.builds for row in build.rows if row.cuda is not None]
+    return minor if all(not patches & ~tables.cuda_wished(wish) for wish in wishes) else rows.cuda.version
+
+
+def is_pinned_here(rows: Picked) -> bool:
+    """Whether the CUDA wheels are pinned by the toolkit's metapackage, not by a framework's wheel."""
+    return bool(rows.builds) and all(build.row.toolkit_extras for build in rows.builds)
+
+
+def resolution(case: Case, domains: Domains) -> Resolution:
+    """The answer that the values stand for, without the reasons."""
+    rows = picked(case, domains)
+    environment, system = rows.environment, rows.environment.os
+    question = case.question
+    loads_cuda = environment.provider is not CudaProvider.NONE
+    frameworks = question.frameworks
+    cubins, ptx = _architectures(rows)
+    platforms = frozenset.intersection(*(build.platforms for build in rows.builds))
+    companions = {name: pin for build in rows.builds for name, pin in build.row.companions.items()}
+    return Resolution(
+        frameworks=tuple(
+            FrameworkChoice(
+                name=framework.name,
+                version=build.row.version,
+                build=build.row.build,
+                reported=build.row.reported,
+                index=build.row.index,
+                requires=build.row.requires,
+                proof=framework.proof,
+                template=framework.template,
+                companions=build.row.companions,
+            )
+            for framework, build in zip(frameworks, rows.builds, strict=True)
+        ),
+        cuda_provider=environment.provider,
+        cuda=exact_cuda(case, rows),
+        cudnn=rows.cudnn.version if rows.cudnn else None,
+        nccl=max((build.row.nccl for build in rows.builds if build.row.nccl), default=None),
+        python=environment.python,
+        python_provider=environment.python_provider,
+        python_packages=_os_packages(environment),
+        os=system.id,
+        os_family=system.family,
+        os_codename=system.codename,
+        glibc=system.glibc,
+        base_image=question.base_written if question.base_written is not None else environment.reference,
+        base_user=None if environment.bootstrap_packages else system.user,
+        bootstrap_packages=environment.bootstrap_packages,
+        flavor=_flavor(case, environment),
+        platforms=tuple(sorted(platforms)),
+        numbers=_numbers(case, rows) if loads_cuda else _no_numbers(),
+        gate=question.wishes.require_cuda,
+        architectures=cubins,
+        ptx=ptx,
+        size=_size(rows),
+        companions=companions,
+        requirements=tuple(dict.fromkeys(one for build in rows.builds for one in build.row.requires)),
+        constraints=tuple(dict.fromkeys(_constraints(rows))),
+        indexes=_indexes(case, rows),
+        env={name: value for build in rows.builds for name, value in build.row.env.items()},
+        choices=(),
+        warnings=tuple(_warnings(case, rows, domains)),
+    )
+
+
+def _os_packages(environment: Environment) -> tuple[str, ...]:
+    own = environment.os.python_packages if environment.python_provider.value == "distro" else ()
+    return tuple(dict.fromkeys((*own, *environment.os.library_packages)))
+
+
+def _flavor(case: Case, environment: Environment) -> Flavor:
+    if case.question.wishes.flavor is not None:
+        return case.question.wishes.flavor
+    by_rank = (Flavor.RUNTIME, Flavor.BASE, Flavor.DEVEL)
+    return next(flavor for flavor in by_rank if flavor in environment.flavors)
+
+
+def _architectures(rows: Picked) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Capabilities that every framework has cubins for, or that its loaded toolkit compiles for, as far
+    as the libraries go along."""
+    if rows.cuda is None:
+        return (), ()
+    covered: set[Version] | None = None
+    ptx: set[Version] | None = None
+    least = rows.cudnn.capability_min.get(str(rows.cuda.version.major)) if rows.cudnn is not None else None
+    for row in (row for build in rows.builds for row in build.rows):
+        own = set(row.cubins if row.cubins is not None else rows.cuda.capabilities)
+        covered = own if covered is None else covered & own
+        if row.cubins is not None:
+            ptx = set(row.ptx) if ptx is None else ptx & set(row.ptx)
+    return (
+        tuple(f"sm_{_digits(one)}" for one in sorted(covered or ()) if least is None or one >= least),
+        tuple(f"compute_{_digits(one)}" for one in sorted(ptx or ())),
+    )
+
+
+def _digits(capability: Version) -> str:
+    return "".join(str(part) for part in capability.release)
+
+
+def _no_numbers() -> CudaNumbers:
+    return CudaNumbers(toolkit=None, wheel=None, driver_floor=None, gate=None, binding=None)
+
+
+def _numbers(case: Case, rows: Picked) -> CudaNumbers:
+    environment = rows.environment
+    is_wheels = environment.provider is CudaProvider.WHEELS
+    floor, binding = _driver_floor(case, rows)
+    return CudaNumbers(
+        toolkit=environment.toolkit,
+        wheel=exact_cuda(case, rows) if is_wheels else None,
+        driver_floor=floor,
+        gate=_gate_text(case.question.wishes.require_cuda, environment.gate, floor),
+        binding=binding,
+    )
+
+
+def _gate_text(gate: Gate, of_base: str | None, floor: Version | None) -> str | None:
+    """The gate that the image ends up with; a base without one gets none."""
+    if of_base is None or gate is Gate.OFF:
+        return None
+    if gate is Gate.RELAX:
+        return f"driver>={floor}" if floor is not None else None
+    return of_base
+
+
+def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
+    """The highest of what CUDA, the GPUs and the gate need, and which of them it is."""
+    if rows.cuda is None:
+        return None, None
+    embedded = case.scene.embedded
+    needs: list[tuple[Version | None, str]] = [(cuda_floor(rows.cuda, needs_native=False), "cuda")]
+    for wish in case.question.gpus:
+        needs.append((wish.first_driver, "gpu"))
+        ways = [way for build in rows.builds for way in coverages(build, wish, embedded)]
+        if Coverage.PTX in ways:
+            needs.append((cuda_floor(rows.cuda, needs_native=True), "ptx"))
+    gate = rows.environment.gate
+    if gate and case.question.wishes.require_cuda is Gate.KEEP:
+        releases = [one for one in case.scene.tables.cuda if one is not None]
+        needs.append((gate_floor(parse_gate(gate), releases), "gate"))
+    best: tuple[Version | None, str | None] = (None, None)
+    for floor, what in needs:
+        if floor is not None and (best[0] is None or floor > best[0]):
+            best = (floor, what)
+    return best
+
+
+def _size(rows: Picked) -> Size:
+    parts = [build.row.size for build in rows.builds] + [rows.environment.size]
+    known = [part for part in parts if part is not None]
+    return Size(
+        compressed=sum(known) if known else None,
+        installed=None,
+        known=len(known) == len(parts) and bool(known),
+    )
+
+
+def _constraints(rows: Picked) -> Iterator[str]:
+    """Exact pins for everything of the answer that is a package."""
+    patch = rows.cuda.version if rows.cuda is not None and is_pinned_here(rows) else None
+    for build in rows.builds:
+        row = build.row
+        if row.toolkit_extras and rows.cuda is not None and rows.cuda.metapackage is not None:
+            yield _toolkit_pin(rows.cuda, row.toolkit_extras, is_exact=patch is not None)
+        if row.cudnn_package is not None and rows.cudnn is not None:
+            yield f"{row.cudnn_package}=={rows.cudnn.version}"
+        if row.nccl_package is not None and row.nccl is not None:
+            yield f"{row.nccl_package}=={row.nccl}"
+        yield from row.constraints
+        for name, pin in row.companions.items():
+            yield f"{name}=={pin}"
+
+
+def _toolkit_pin(cuda: CudaRelease, extras: tuple[str, ...], *, is_exact: bool) -> str:
+    """`cuda-toolkit[cublas,cudart]==12.9.1`. Next to a framework whose wheels pin the patch themselves,
+    only the minor is pinned: the facts do not say which patch that is."""
+    match = _PINNED.fullmatch(cuda.metapackage or "")
+    if match is None:
+        raise ValueError(f"metapackage {cuda.metapackage!r} of CUDA {cuda.version} is not name==version")
+    version = match["version"] if is_exact else f"{cuda.version.minor()}.*"
+    return f"{match['name']}[{','.join(extras)}]=={version}"
+
+
+def _indexes(case: Case, rows: Picked) -> dict[str, str]:
+    names = dict.fromkeys(build.row.index for build in rows.builds if build.row.index != OWN_INDEX)
+    known = case.scene.tables.matrix.indexes
+    return {name: known[name].url for name in names}
+
+
+def _warnings(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
+    question, environment = case.question, rows.environment
+    if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
+        yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
+    ignored = [
+        key for key in ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider") if question.bit(key)
+    ]
+    if case.scene.cpu and ignored:
+        yield "a CPU twin does not use: " + ", ".join(ignored)
+    yield from _broken_warnings(case, domains)
+
+
+def _broken_warnings(case: Case, domains: Domains) -> Iterator[str]:
+    """Combinations known not to work that the answer may be: on GPUs that nobody named, or unconfirmed."""
+    for row in case.scene.tables.matrix.broken:
+        for position, table in enumerate(case.scene.frameworks):
+            if not is_about(row, table):
+                continue
+            parts = broken_parts(case.scene.tables, table, row, position)
+            if any(domains[variable] & ~mask for variable, mask in parts):
+                continue
+            if "capability" not in row.when:
+                if not is_confirmed(row.source):
+                    yield f"not confirmed: {row.effect}"
+            elif not case.question.gpus and not case.scene.cpu:
+                yield f"on GPUs of compute capability {row.when['capability']}: {row.effect}"

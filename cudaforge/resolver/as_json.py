@@ -1,0 +1,70 @@
+"""The JSON form of an answer, as the design fixes it."""
+
+from __future__ import annotations
+
+from cudaforge.resolver.model import Answer, Conflict, CudaNumbers, Resolution
+from cudaforge.versions import Version
+
+
+def answer_to_json(name: str, answer: Answer) -> dict[str, object]:
+    """One entry of `images` in the output of `resolve --json`."""
+    if isinstance(answer, Conflict):
+        return {"name": name, "status": "conflict", "conflict": _conflict(answer)}
+    return {"name": name, "status": "resolved", "resolution": _resolution(answer)}
+
+
+def _conflict(conflict: Conflict) -> dict[str, object]:
+    return {
+        "core": list(conflict.core),
+        "reasons": [
+            {
+                "kind": reason.kind.value,
+                "text": reason.text,
+                "source": reason.source.text if reason.source else None,
+            }
+            for reason in conflict.reasons
+        ],
+        "fixes": [{"change": dict(fix.change), "gives": fix.gives} for fix in conflict.fixes],
+    }
+
+
+def _resolution(answer: Resolution) -> dict[str, object]:
+    return {
+        "frameworks": [
+            {"name": one.name, "version": str(one.version), "build": one.build} for one in answer.frameworks
+        ],
+        "cuda": _text(answer.cuda),
+        "cudnn": _text(answer.cudnn),
+        "nccl": _text(answer.nccl),
+        "cuda_provider": answer.cuda_provider.value,
+        "python": answer.python,
+        "python_provider": answer.python_provider.value,
+        "os": answer.os,
+        "base_image": answer.base_image,
+        "flavor": answer.flavor.value,
+        "platforms": list(answer.platforms),
+        "cuda_numbers": _numbers(answer.numbers),
+        "gpu_architectures": list(answer.architectures),
+        "ptx": ", ".join(answer.ptx) or None,
+        "size": {
+            "compressed": answer.size.compressed,
+            "installed": answer.size.installed,
+            "known": answer.size.known,
+        },
+        "companions": dict(answer.companions),
+        "warnings": list(answer.warnings),
+    }
+
+
+def _numbers(numbers: CudaNumbers) -> dict[str, object]:
+    return {
+        "toolkit": _text(numbers.toolkit),
+        "wheel": _text(numbers.wheel),
+        "driver_floor": _text(numbers.driver_floor),
+        "gate": numbers.gate,
+        "binding": numbers.binding,
+    }
+
+
+def _text(version: Version | None) -> str | None:
+    return None if version is None else str(version)

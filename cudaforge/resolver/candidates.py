@@ -1,0 +1,228 @@
+"""What the resolver chooses between: builds per set of platforms, and environments (base image, OS
+and Python in one)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import combinations, product
+
+from cudaforge.declaration.model import Flavor
+from cudaforge.matrix.model import (
+    BaseImage,
+    CudaProvider,
+    FrameworkBuild,
+    OperatingSystem,
+    Source,
+    Strength,
+)
+from cudaforge.resolver.model import PythonProvider
+from cudaforge.versions import Version
+
+BOOTSTRAP = "bootstrap:"
+HOST = "host"
+_LIBRARY_FLAVORS = (Flavor.RUNTIME, Flavor.DEVEL)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BuildCandidate:
+    """One framework build on a set of platforms; where platforms have rows of their own, their facts
+    hold together."""
+
+    rows: tuple[FrameworkBuild, ...]
+    platforms: frozenset[str]
+    label: Version
+    """The release with its build as local label, as people write it: `2.8.0+cu128`."""
+    line: Version
+    """The release line, major and minor."""
+
+    @property
+    def row(self) -> FrameworkBuild:
+        """The row that stands for all: they agree on what has to be installed."""
+        return self.rows[0]
+
+    @property
+    def version(self) -> Version:
+        """The release."""
+        return self.rows[0].version
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether every fact of it has a source that may say yes."""
+        return all(is_confirmed(row.source) for row in self.rows)
+
+
+def local_version(row: FrameworkBuild) -> Version:
+    """`2.8.0+cu128` for build `cu128` of release 2.8.0."""
+    return Version(f"{row.version.public()}+{row.build}")
+
+
+def is_confirmed(source: Source) -> bool:
+    """Whether a fact of this source may make a yes."""
+    return source.strength is not Strength.INFERRED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Environment:
+    """A base image with the OS, the Python and the part of CUDA that it brings."""
+
+    reference: str
+    os: OperatingSystem
+    python: str
+    python_provider: PythonProvider
+    provider: CudaProvider
+    """Whose CUDA libraries an image on it loads."""
+    flavors: frozenset[Flavor]
+    toolkit: Version | None = None
+    """CUDA that the base itself carries."""
+    cudnn: Version | None = None
+    gate: str | None = None
+    platforms: frozenset[str] | None = None
+    """None where nothing restricts them."""
+    size: int | None = None
+    removed: str | None = None
+    replaced_by: str | None = None
+    is_offered: bool = True
+    """Whether it is chosen without being asked for by name."""
+    is_own: bool = False
+    """Described by the declaration alone."""
+    bootstrap_packages: tuple[str, ...] = ()
+    source: Source
+
+
+def build_candidates(rows: Iterable[FrameworkBuild]) -> tuple[BuildCandidate, ...]:
+    """Every build on every set of platforms that it can be had on, newest release first."""
+    families: dict[tuple[object, ...], list[FrameworkBuild]] = {}
+    for row in rows:
+        identity = (row.version, row.build, row.index, row.provider, row.requires, row.reported)
+        families.setdefault(identity, []).append(row)
+    candidates = [candidate for family in families.values() for candidate in _on_platforms(family)]
+    candidates.sort(key=lambda one: (one.row.build, one.row.index, sorted(one.platforms)))
+    candidates.sort(key=lambda one: one.version, reverse=True)
+    return tuple(candidates)
+
+
+def _on_platforms(family: list[FrameworkBuild]) -> Iterator[BuildCandidate]:
+    platforms = sorted({platform for row in family for platform in row.platforms})
+    label, line = local_version(family[0]), family[0].version.minor()
+    for count in range(1, len(platforms) + 1):
+        for chosen in combinations(platforms, count):
+            whole = [row for row in family if set(chosen) <= set(row.platforms)]
+            for row in whole:
+                yield BuildCandidate((row,), frozenset(chosen), label, line)
+            if not whole:
+                per_platform = ([row for row in family if one in row.platforms] for one in chosen)
+                for rows in product(*per_platform):
+                    yield BuildCandidate(rows, frozenset(chosen), label, line)
+
+
+def plain_environments(systems: Iterable[OperatingSystem]) -> Iterator[Environment]:
+    """Each OS with the Python of its archive, on its public image and bootstrapped."""
+    for system in systems:
+        if system.python is None:
+            continue
+        for provider, flavors in _plain_roles():
+            yield Environment(
+                reference=system.image,
+                os=system,
+                python=system.python,
+                python_provider=PythonProvider.DISTRO,
+                provider=provider,
+                flavors=flavors,
+                source=system.source,
+            )
+            if system.bootstrap_packages:
+                yield Environment(
+                    reference=f"{BOOTSTRAP}{system.id}",
+                    os=system,
+                    python=system.python,
+                    python_provider=PythonProvider.DISTRO,
+                    provider=provider,
+                    flavors=flavors,
+                    is_offered=False,
+                    bootstrap_packages=system.bootstrap_packages,
+                    source=system.source,
+                )
+
+
+def _plain_roles() -> tuple[tuple[CudaProvider, frozenset[Flavor]], ...]:
+    """A plain base with wheels meets `runtime`; for a CPU twin no flavor asks for anything."""
+    return (
+        (CudaProvider.WHEELS, frozenset((Flavor.BASE, Flavor.RUNTIME))),
+        (CudaProvider.NONE, frozenset(Flavor)),
+    )
+
+
+def image_environments(image: BaseImage, system: OperatingSystem) -> Iterator[Environment]:
+    """The ways in which an image tag can be used; none if no Python is known for it."""
+    python = image.python or system.python
+    if python is None:
+        return
+    flavor = Flavor(image.flavor) if image.flavor else None
+    roles: list[tuple[CudaProvider, frozenset[Flavor], bool]] = []
+    if image.cuda is None:
+        roles += [(provider, flavors, True) for provider, flavors in _plain_roles()]
+    else:
+        met = frozenset((Flavor.BASE, Flavor.RUNTIME)) if flavor is Flavor.BASE else _only(flavor)
+        # Wheels on a base that has CUDA too carry it twice: offered only where a toolkit is the point.
+        roles.append((CudaProvider.WHEELS, met, flavor is Flavor.DEVEL and image.cudnn is None))
+        roles.append((CudaProvider.NONE, frozenset(Flavor), False))
+        if flavor in (None, *_LIBRARY_FLAVORS):
+            roles.append((CudaProvider.SYSTEM, _only(flavor), True))
+    for provider, flavors, is_offered in roles:
+        yield Environment(
+            reference=image.reference,
+            os=system,
+            python=python,
+            python_provider=PythonProvider.IMAGE if image.python else PythonProvider.DISTRO,
+            provider=provider,
+            flavors=flavors,
+            toolkit=image.cuda,
+            cudnn=image.cudnn,
+            gate=image.gate,
+            platforms=frozenset(image.platforms),
+            size=image.size,
+            removed=image.removed,
+            replaced_by=image.replaced_by,
+            is_offered=is_offered,
+            source=image.source,
+        )
+
+
+def _only(flavor: Flavor | None) -> frozenset[Flavor]:
+    return frozenset((flavor or Flavor.RUNTIME,))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OwnBase:
+    """A base image that no row describes, as the declaration describes it."""
+
+    reference: str
+    os: str
+    python: str
+    python_provider: PythonProvider
+    cuda: Version | None
+    cudnn: Version | None
+
+
+def own_environments(own: OwnBase, system: OperatingSystem) -> Iterator[Environment]:
+    """The ways in which a base of the user's own can be used: with CUDA in the image only if the
+    declaration says which."""
+    roles = [CudaProvider.WHEELS, CudaProvider.NONE]
+    if own.cuda is not None and own.cudnn is not None:
+        roles.append(CudaProvider.SYSTEM)
+    for provider in roles:
+        is_system = provider is CudaProvider.SYSTEM
+        yield Environment(
+            reference=own.reference,
+            os=system,
+            python=own.python,
+            python_provider=own.python_provider,
+            provider=provider,
+            flavors=frozenset(Flavor),
+            toolkit=own.cuda if is_system else None,
+            cudnn=own.cudnn if is_system else None,
+            is_offered=False,
+            is_own=True,
+            source=system.source,
+        )

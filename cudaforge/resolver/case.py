@@ -1,0 +1,80 @@
+"""One image's question with its rules bound: solved under all wishes or under some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cudaforge.declaration.model import Wishes
+from cudaforge.matrix.tables import Matrix
+from cudaforge.resolver.policy import criteria
+from cudaforge.resolver.question import Question, ask
+from cudaforge.resolver.rules import bounds
+from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene
+from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network
+from cudaforge.resolver.tables import Tables, tables_of
+
+
+class Case:
+    """What one image asks, ready to be solved as often as an explanation needs."""
+
+    def __init__(self, question: Question, tables: Tables, host_os: str | None = None) -> None:
+        self.question = question
+        self.host_os = host_os
+        cpu = next((item.bit for item in question.items if item.word == "cuda=none"), 0)
+        self.scene = Scene(
+            question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
+        )
+        self.bounds: tuple[Bound, ...] = bounds(self.scene)
+        self.criteria: tuple[Criterion, ...] = criteria(self.scene)
+        self.everything: Domains = (
+            (1 << len(tables.cuda)) - 1,
+            (1 << len(tables.cudnn)) - 1,
+            (1 << len(tables.environments)) - 1,
+            *(table.everything for table in self.scene.frameworks),
+        )
+
+    def active(self, wished: int) -> tuple[Bound, ...]:
+        """The bounds that hold while the wishes of these bits do."""
+        return tuple(
+            bound
+            for bound in self.bounds
+            if bound.needs & ~wished == 0 and (bound.unless == 0 or bound.unless & wished == 0)
+        )
+
+    def network(self, wished: int) -> Network:
+        """The constraints under these wishes."""
+        return Network(self.everything, [bound.constraint for bound in self.active(wished)])
+
+    def best(self, wished: int) -> Domains | None:
+        """The best answer under these wishes."""
+        return self.network(wished).best(self.criteria)
+
+    def has_answer(self, wished: int) -> bool:
+        """Whether an answer exists under these wishes."""
+        return self.network(wished).best(()) is not None
+
+    def answers(self) -> Iterator[Domains]:
+        """The best answer of every choice of framework builds, best first."""
+        constraints = [bound.constraint for bound in self.active(self.question.all_bits)]
+        while (domains := Network(self.everything, constraints).best(self.criteria)) is not None:
+            yield domains
+            constraints.append(self._same_builds(domains))
+
+    def _same_builds(self, domains: Domains) -> Exclusion:
+        parts = []
+        for position, table in enumerate(self.scene.frameworks):
+            variable = FIRST_FRAMEWORK + position
+            label = table.candidates[domains[variable].bit_length() - 1].label
+            parts.append((variable, table.by("label", lambda one: one.label)[label]))
+        return Exclusion(tuple(parts))
+
+
+def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
+    """The case of one image. Raises InputError as `ask` does."""
+    question = ask(wishes, matrix, host_os=host_os)
+    return Case(question, tables_of(matrix, question.base, question.own), host_os)
+
+
+def reopened(case: Case, wishes: Wishes) -> Case:
+    """The case of other wishes on the same matrix."""
+    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os)

@@ -1,0 +1,106 @@
+"""Why there is no answer: a minimal set of wishes that collide, and the rules and facts behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cudaforge.resolver.case import Case
+from cudaforge.resolver.model import Conflict
+from cudaforge.resolver.question import Item
+from cudaforge.resolver.reasons import reasons
+from cudaforge.resolver.repairs import repairs
+from cudaforge.resolver.rules.scene import Bound
+from cudaforge.resolver.solver import Network, Restriction
+
+# A core keeps what is tried last: the wishes that people think of first.
+_EXPENDABLE = (
+    "flavor",
+    "python_provider",
+    "platforms",
+    "cuda_provider",
+    "toolkit",
+    "build",
+    "cudnn",
+    "os",
+    "base",
+    "python",
+    "driver",
+    "gpus",
+    "cuda",
+    "framework",
+)
+# What every image has to meet is told only where nothing else explains the conflict.
+_DEFAULTS = frozenset(
+    (
+        "confirmed",
+        "final-release",
+        "gpu-build",
+        "platforms",
+        "base-platforms",
+        "offered-bases",
+        "removed-tags",
+    )
+)
+# Facts that people recognise are told rather than those that follow from them.
+_TELLING = frozenset(("gpu-code", "python-wheels", "glibc", "broken", "gpu-driver", "gpu-confirmed"))
+
+
+def explain(case: Case) -> Conflict:
+    """The conflict of a case that has no answer."""
+    core = minimal_core(case)
+    culprits = minimal_bounds(case, core)
+    items = [item for item in case.question.items if item.bit & core]
+    shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]
+    return Conflict(
+        core=tuple(item.word for item in shown),
+        keys=tuple(dict.fromkeys(item.key for item in shown)),
+        reasons=reasons(case, culprits, case.active(core)),
+        fixes=repairs(case, core, culprits),
+    )
+
+
+def _has_version(case: Case, presence: Item, items: Sequence[Item]) -> bool:
+    return any(item.bit == case.question.version_bit(presence.position) for item in items)
+
+
+def minimal_core(case: Case) -> int:
+    """Wishes that have no answer together, but have one as soon as any one of them is dropped."""
+    core = _smallest_contradiction(case)
+    order = sorted(
+        case.question.items,
+        key=lambda item: (item.is_presence, _EXPENDABLE.index(item.key)),
+    )
+    # Dropping a wish can bring a default back, so one pass may leave a wish that later proves needless.
+    while True:
+        before = core
+        for item in order:
+            if item.bit & core and not case.has_answer(core & ~item.bit):
+                core &= ~item.bit
+        if core == before:
+            return core
+
+
+def _smallest_contradiction(case: Case) -> int:
+    """A wish that nothing can meet is the whole conflict; else start from all wishes."""
+    wished = case.question.all_bits
+    for bound in case.active(wished):
+        is_hopeless = isinstance(bound.constraint, Restriction) and not bound.constraint.mask
+        if is_hopeless and not case.has_answer(bound.needs):
+            return bound.needs
+    return wished
+
+
+def minimal_bounds(case: Case, core: int) -> tuple[Bound, ...]:
+    """The bounds without any one of which the core would have an answer; rather those that say
+    something of the wishes than those that every image has to meet."""
+    kept = list(case.active(core))
+    for bound in sorted(kept, key=_tried_late):
+        without = [one for one in kept if one is not bound]
+        network = Network(case.everything, [one.constraint for one in without])
+        if network.best(()) is None:
+            kept = without
+    return tuple(kept)
+
+
+def _tried_late(bound: Bound) -> tuple[bool, bool, bool]:
+    return bound.rule in _DEFAULTS, bound.rule in _TELLING, bound.needs != 0

@@ -1,0 +1,340 @@
+"""One image's wishes made ready for the rules: each wish an item that can be dropped, names looked up."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from cudaforge.declaration.model import Wishes
+from cudaforge.errors import InputError, Location, Problem
+from cudaforge.matrix.model import CudaProvider, Framework, Gpu, OperatingSystem
+from cudaforge.matrix.tables import Matrix, parse_capability
+from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
+from cudaforge.resolver.model import PythonProvider
+from cudaforge.versions import InvalidVersion, Version
+
+_REGISTRY = re.compile(r"(?:localhost|[^/]*[.:][^/]*)/")
+_DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
+_LIBRARY = "library/"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One wish: its bit, the declaration key it stands under, and how people write it."""
+
+    bit: int
+    key: str
+    word: str
+    is_presence: bool = False
+    """Stands for a framework itself, apart from the wish on its version."""
+    position: int = 0
+    """The framework that it is about."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class GpuWish:
+    """One GPU wish: every product it may mean has to run the image."""
+
+    item: Item
+    gpus: tuple[Gpu, ...]
+    capability: Version | None
+    """Set where a compute capability was named instead of a product."""
+
+    @property
+    def capabilities(self) -> tuple[tuple[Version, bool], ...]:
+        """Compute capabilities to run on, each with whether the GPU is an embedded one."""
+        if not self.gpus and self.capability is not None:
+            return ((self.capability, False),)
+        found = {(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}
+        return tuple(sorted(found))
+
+    @property
+    def last_branch(self) -> int | None:
+        """The last driver branch that supports all of them."""
+        branches = [gpu.last_branch for gpu in self.gpus if gpu.last_branch is not None]
+        if self.capability is not None and len(branches) < len(self.gpus):
+            return None
+        return min(branches, default=None)
+
+    @property
+    def first_driver(self) -> Version | None:
+        """The oldest driver that knows all of them; of a bare capability, any product with it."""
+        drivers = [gpu.first_driver for gpu in self.gpus if gpu.first_driver is not None]
+        pick: Callable[[Iterable[Version]], Version] = min if self.capability is not None else max
+        return pick(drivers) if drivers else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Question:
+    """What the rules are asked about one image."""
+
+    wishes: Wishes
+    frameworks: tuple[Framework, ...]
+    gpus: tuple[GpuWish, ...]
+    driver: Version | None
+    own: OwnBase | None
+    base: str | None
+    """The base asked for, as the matrix calls it."""
+    base_written: str | None
+    """The base as it was written, which is how the image starts `FROM` it."""
+    items: tuple[Item, ...]
+
+    def bit(self, key: str) -> int:
+        """The bits of all wishes under a key; 0 if there is none."""
+        bits = 0
+        for item in self.items:
+            if item.key == key and not item.is_presence:
+                bits |= item.bit
+        return bits
+
+    def presence(self, position: int) -> int:
+        """The bit of the framework itself."""
+        return next(item.bit for item in self.items if item.is_presence and item.position == position)
+
+    def version_bit(self, position: int) -> int:
+        """The bit of the wish on a framework's version; 0 if there is none."""
+        for item in self.items:
+            if item.key == "framework" and not item.is_presence and item.position == position:
+                return item.bit
+        return 0
+
+    @property
+    def all_bits(self) -> int:
+        """Every wish."""
+        return (1 << len(self.items)) - 1
+
+
+def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Question:
+    """The question that the wishes put to the matrix.
+
+    Raises InputError with every name that is not known and everything that has to be said and is not.
+    """
+    problems: list[Problem] = []
+    frameworks = _frameworks(wishes, matrix, problems)
+    _check_words(wishes, matrix, problems)
+    items = _items(wishes)
+    gpus = _gpus(wishes, matrix, items, problems)
+    driver = _driver(wishes, problems)
+    base, own = _base(wishes, matrix, host_os, problems)
+    if problems:
+        raise InputError(problems)
+    return Question(
+        wishes=wishes,
+        frameworks=frameworks,
+        gpus=gpus,
+        driver=driver,
+        own=own,
+        base=base,
+        base_written=base if base is not None and base.startswith(BOOTSTRAP) else wishes.base,
+        items=items,
+    )
+
+
+def _problem(key: str, what: str, *, remedy: str | None = None) -> Problem:
+    return Problem(what=what, where=Location(file="", key=key), remedy=remedy)
+
+
+def _unknown(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
+    names = list(dict.fromkeys(known))
+    by_lower = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
+    remedy: str | None
+    if near:
+        remedy = "did you mean " + " or ".join(by_lower[one] for one in near) + "?"
+    else:
+        shown = ", ".join(names[:12])
+        remedy = f"known: {shown}" + (", ..." if len(names) > 12 else "") if names else None  # noqa: PLR2004
+    return _problem(key, f"{kind} {name!r} is not known", remedy=remedy)
+
+
+def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tuple[Framework, ...]:
+    found: list[Framework] = []
+    for wish in wishes.frameworks:
+        row = matrix.find_framework(wish.name)
+        if row is None:
+            names = [name for one in matrix.frameworks.values() for name in (one.name, *one.aliases)]
+            problems.append(_unknown("framework", "framework", wish.name, names))
+        elif row in found:
+            problems.append(_problem("framework", f"framework {row.name} is asked for twice"))
+        else:
+            found.append(row)
+    if not wishes.frameworks:
+        problems.append(
+            _problem(
+                "framework", "no framework is asked for", remedy="known: " + ", ".join(matrix.frameworks)
+            )
+        )
+    return tuple(found)
+
+
+def _check_words(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> None:
+    if wishes.os is not None and wishes.os not in matrix.systems:
+        problems.append(_unknown("os", "operating system", wishes.os, matrix.systems))
+    known = [one.value for one in (CudaProvider.WHEELS, CudaProvider.SYSTEM)]
+    if wishes.cuda_provider is not None and wishes.cuda_provider not in known:
+        problems.append(_unknown("cuda_provider", "CUDA provider", wishes.cuda_provider, known))
+    providers = [one.value for one in PythonProvider]
+    if wishes.python_provider is not None and wishes.python_provider not in providers:
+        problems.append(_unknown("python_provider", "Python provider", wishes.python_provider, providers))
+    if wishes.forward_compat:
+        problems.append(_problem("forward_compat", "forward compatibility is not supported yet"))
+
+
+def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
+    if wishes.driver is None:
+        return None
+    try:
+        return Version(wishes.driver)
+    except InvalidVersion:
+        problems.append(_problem("driver", f"driver {wishes.driver[:64]!r} is not a version"))
+        return None
+
+
+def _gpus(
+    wishes: Wishes, matrix: Matrix, items: tuple[Item, ...], problems: list[Problem]
+) -> tuple[GpuWish, ...]:
+    gpu_items = [item for item in items if item.key == "gpus"]
+    found: list[GpuWish] = []
+    for item, text in zip(gpu_items, dict.fromkeys(wishes.gpus), strict=True):
+        capability = parse_capability(text)
+        gpus = matrix.find_gpus(text)
+        if not gpus and capability is None:
+            names = [name for gpu in matrix.gpus for name in (gpu.name, *gpu.aliases)]
+            problems.append(_unknown("gpus", "GPU", text, names))
+        found.append(GpuWish(item, gpus, capability))
+    return tuple(found)
+
+
+def _items(wishes: Wishes) -> tuple[Item, ...]:
+    """Presence of each framework first, then every wish that was written."""
+    items: list[Item] = []
+
+    def add(key: str, word: str, *, is_presence: bool = False, position: int = 0) -> None:
+        items.append(Item(1 << len(items), key, word, is_presence, position))
+
+    for position, one in enumerate(wishes.frameworks):
+        add("framework", one.name, is_presence=True, position=position)
+    for position, one in enumerate(wishes.frameworks):
+        if one.version is not None:
+            add("framework", str(one), position=position)
+    for key, written in _single_wishes(wishes):
+        if written is not None:
+            add(key, f"{key}{written}" if written[0] in "=<>!~" else f"{key}={written}")
+    for gpu in dict.fromkeys(wishes.gpus):
+        add("gpus", f"gpu={gpu}")
+    for platform in dict.fromkeys(wishes.platforms):
+        add("platforms", f"platform={platform}")
+    return tuple(items)
+
+
+def _single_wishes(wishes: Wishes) -> tuple[tuple[str, str | None], ...]:
+    return (
+        ("build", wishes.build),
+        ("cuda", "none" if wishes.is_cpu else _comparison(wishes.cuda)),
+        ("cudnn", _comparison(wishes.cudnn)),
+        ("python", _comparison(wishes.python)),
+        ("os", wishes.os),
+        ("driver", wishes.driver),
+        ("flavor", wishes.flavor.value if wishes.flavor else None),
+        ("base", wishes.base),
+        ("python_provider", wishes.python_provider),
+        ("cuda_provider", wishes.cuda_provider),
+        ("toolkit", _comparison(wishes.toolkit)),
+    )
+
+
+def _comparison(wish: object) -> str | None:
+    """A wish as a word: `==12.8` for the bare version that it was written as."""
+    if wish is None:
+        return None
+    text = str(wish)
+    return f"=={text}" if text[:1].isdigit() else text
+
+
+def _base(
+    wishes: Wishes, matrix: Matrix, host_os: str | None, problems: list[Problem]
+) -> tuple[str | None, OwnBase | None]:
+    """The base as the environments call it, and what the declaration says of one that is not known."""
+    written = wishes.base
+    if written is None:
+        return None, None
+    if written.startswith(BOOTSTRAP):
+        return _bootstrap(written, matrix.systems, host_os, problems), None
+    known = {system.image for system in matrix.systems.values()}
+    known |= {image.reference for image in matrix.base_images}
+    for name in _names_of(written):
+        if name in known:
+            return name, None
+    return written, _own_base(wishes, written, problems)
+
+
+def _bootstrap(
+    written: str,
+    systems: Mapping[str, OperatingSystem],
+    host_os: str | None,
+    problems: list[Problem],
+) -> str | None:
+    wanted = written.removeprefix(BOOTSTRAP)
+    able = [one.id for one in systems.values() if one.bootstrap_packages]
+    if wanted == HOST:
+        if host_os is None or host_os not in able:
+            seen = f"this host is {host_os}" if host_os else "it is not known what this host runs"
+            problems.append(
+                _problem("base", f"{written} cannot be made: {seen}", remedy="known: " + _bootstraps(able))
+            )
+            return None
+        wanted = host_os
+    if wanted not in able:
+        problems.append(_unknown("base", "bootstrapped base", written, [f"{BOOTSTRAP}{one}" for one in able]))
+        return None
+    return f"{BOOTSTRAP}{wanted}"
+
+
+def _bootstraps(able: Iterable[str]) -> str:
+    return ", ".join(f"{BOOTSTRAP}{one}" for one in able)
+
+
+def _names_of(written: str) -> tuple[str, ...]:
+    """The reference without its digest, then without its registry: mirrors keep the names below theirs."""
+    bare = _DIGEST.sub("", written)
+    without_registry = _REGISTRY.sub("", bare, count=1) if _REGISTRY.match(bare) else bare
+    return tuple(dict.fromkeys((bare, without_registry, without_registry.removeprefix(_LIBRARY))))
+
+
+def _own_base(wishes: Wishes, written: str, problems: list[Problem]) -> OwnBase | None:
+    missing = [key for key, value in (("os", wishes.os), ("python", wishes.python)) if value is None]
+    if wishes.cuda_provider == CudaProvider.SYSTEM.value:
+        missing += [key for key, value in (("cuda", wishes.cuda), ("cudnn", wishes.cudnn)) if value is None]
+    python = _exact(wishes.python)
+    if missing or python is None:
+        what = f"base image {written!r} is not known to the matrix"
+        keys = ", ".join(missing) if missing else "python as a plain minor version"
+        problems.append(_problem("base", what, remedy=f"say what it has: {keys}"))
+        return None
+    return OwnBase(
+        reference=written,
+        os=wishes.os or "",
+        python=str(python.minor()),
+        python_provider=_own_python_provider(wishes),
+        cuda=_exact(wishes.cuda),
+        cudnn=_exact(wishes.cudnn),
+    )
+
+
+def _own_python_provider(wishes: Wishes) -> PythonProvider:
+    """A base that says which Python it has brings it, unless the OS archive is to."""
+    if wishes.python_provider == PythonProvider.DISTRO.value:
+        return PythonProvider.DISTRO
+    return PythonProvider.IMAGE
+
+
+def _exact(wish: object) -> Version | None:
+    """The version of a wish that names one: `3.11`, `==3.11`, `==3.11.*`."""
+    if wish is None:
+        return None
+    try:
+        return Version(str(wish).removeprefix("==").strip().removesuffix(".*"))
+    except InvalidVersion:
+        return None

@@ -1,0 +1,59 @@
+"""The rules behind a conflict in words, each with the fact row that it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cudaforge.resolver.case import Case
+from cudaforge.resolver.model import ConflictReason, ReasonKind
+from cudaforge.resolver.reasons.incompatible import WORDS
+from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN
+from cudaforge.resolver.reasons.view import Said, View
+from cudaforge.resolver.rules import RULES
+from cudaforge.resolver.rules.scene import Bound
+from cudaforge.resolver.solver import Domains, Network, Restriction
+
+# Told only where nothing else is: people know that they want a GPU image of a final release.
+_SELF_EVIDENT = frozenset(("gpu-build", "final-release", "offered-bases"))
+
+
+def reasons(case: Case, culprits: Sequence[Bound], active: Sequence[Bound]) -> tuple[ConflictReason, ...]:
+    """What each of the bounds behind a conflict says of the values that the other ones leave."""
+    found: list[ConflictReason] = []
+    telling = [bound for bound in culprits if bound.rule not in _SELF_EVIDENT]
+    for bound in telling or culprits:
+        domains = _left(case, bound, active, culprits)
+        reason = _reason(View(case, bound, domains))
+        if reason is not None and reason not in found:
+            found.append(reason)
+    if not found:
+        text = "; ".join(dict.fromkeys(RULES[bound.rule].statement for bound in culprits))
+        found.append(ConflictReason(kind=ReasonKind.INCOMPATIBLE, text=text, source=None))
+    return tuple(found)
+
+
+def _left(case: Case, bound: Bound, active: Sequence[Bound], culprits: Sequence[Bound]) -> Domains:
+    """What is left without this bound: by everything that restricts, and by the rest of the conflict."""
+    every = [one for one in active if one in culprits or isinstance(one.constraint, Restriction)]
+    for bounds in (every, culprits):
+        domains = Network(
+            case.everything, [one.constraint for one in bounds if one is not bound]
+        ).propagated()
+        if domains is not None:
+            return domains
+    return case.everything
+
+
+def _reason(view: View) -> ConflictReason | None:
+    bound = view.bound
+    is_hopeless = isinstance(bound.constraint, Restriction) and not bound.constraint.mask
+    if is_hopeless and bound.rule in UNKNOWN:
+        return _as_reason(ReasonKind.UNKNOWN, UNKNOWN[bound.rule](view))
+    if bound.rule in UNCONFIRMED:
+        return _as_reason(ReasonKind.UNKNOWN, UNCONFIRMED[bound.rule](view))
+    say = WORDS.get(bound.rule)
+    return _as_reason(ReasonKind.INCOMPATIBLE, say(view)) if say is not None else None
+
+
+def _as_reason(kind: ReasonKind, said: Said | None) -> ConflictReason | None:
+    return None if said is None else ConflictReason(kind=kind, text=said[0], source=said[1])

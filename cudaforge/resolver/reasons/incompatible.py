@@ -1,0 +1,227 @@
+"""Rules that wishes contradict, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.question import GpuWish
+from cudaforge.resolver.reasons.view import (
+    Said,
+    View,
+    as_list,
+    as_some,
+    by_text,
+    sm,
+)
+from cudaforge.resolver.solver import indexes
+from cudaforge.versions import Version
+
+
+def _final(view: View) -> Said | None:
+    return by_text(view, lambda _: "is a pre-release, chosen only where it is named")
+
+
+def _without_cuda(view: View) -> Said | None:
+    return by_text(view, lambda one: f"for {as_list(sorted(one.platforms))} is a build without CUDA")
+
+
+def _with_cuda(view: View) -> Said | None:
+    return by_text(view, lambda _: "is a build with CUDA")
+
+
+def _loads(view: View) -> Said | None:
+    def text(build: BuildCandidate) -> str:
+        row = build.row
+        if row.cuda is None:
+            return "loads no CUDA"
+        cudnn = f" and cuDNN {row.cudnn}" if row.cudnn is not None else ""
+        return f"loads CUDA {row.cuda}{cudnn}"
+
+    return by_text(view, text)
+
+
+def _provider(view: View) -> Said | None:
+    words = {
+        CudaProvider.WHEELS: "brings CUDA in wheels",
+        CudaProvider.SYSTEM: "loads CUDA from the base image",
+        CudaProvider.NONE: "loads no CUDA",
+    }
+    return by_text(view, lambda one: words[one.row.provider])
+
+
+def _base_versions(view: View, *, is_cudnn: bool) -> Said | None:
+    bases = [one for one in view.environments() if one.provider is CudaProvider.SYSTEM]
+    versions = sorted({v for one in bases if (v := one.cudnn if is_cudnn else one.toolkit) is not None})
+    systems = as_some(sorted({one.os.id for one in bases}))
+    name = "cuDNN" if is_cudnn else "CUDA"
+    if not versions:
+        return None
+    return f"base images on {systems} have {name} {as_some(map(str, versions))}", bases[0].source
+
+
+def _toolkit(view: View) -> Said | None:
+    versions = sorted({one.toolkit for one in view.environments() if one.toolkit is not None})
+    if not versions:
+        return "no base image with that CUDA toolkit is left", None
+    first = next(one for one in view.environments() if one.toolkit is not None)
+    return f"base images with a toolkit have CUDA {as_some(map(str, versions))}", first.source
+
+
+def _python(view: View) -> Said | None:
+    return by_text(view, lambda one: f"has wheels for Python {as_list(one.row.pythons)}")
+
+
+def _glibc(view: View) -> Said | None:
+    said = by_text(view, lambda one: f"needs glibc {max(row.glibc for row in one.rows)}")
+    systems = {one.os.id: one.os.glibc for one in view.environments()}
+    if said is None or not systems:
+        return said
+    newest = max(systems, key=lambda name: systems[name])
+    has = f"{newest} has {systems[newest]}" if len(systems) == 1 else f"at most {systems[newest]} is left"
+    return f"{said[0]}; {has}", said[1]
+
+
+def _platforms(view: View) -> Said | None:
+    return by_text(view, lambda one: f"exists for {as_list(sorted(one.platforms))}")
+
+
+def _base_platforms(view: View) -> Said | None:
+    some = [one for one in view.environments() if one.platforms is not None]
+    if not some or view.bound.about is None:
+        return None
+    return f"{as_some(one.reference for one in some)} does not exist for {view.bound.about}", some[0].source
+
+
+def _removed(view: View) -> Said | None:
+    gone = [one for one in view.environments() if one.removed is not None]
+    if not gone:
+        return None
+    first = gone[0]
+    since = "" if first.removed == "unknown" else f" ({first.removed})"
+    instead = f"; {first.replaced_by} replaces it" if first.replaced_by else ""
+    return f"{first.reference} was removed{since}{instead}", first.source
+
+
+def _named_base(view: View) -> Said | None:
+    tables, question = view.case.scene.tables, view.case.question
+    found = [one for one in tables.environments if one.reference == question.base]
+    if not found:
+        return None
+    one = found[0]
+    cuda = f", CUDA {one.toolkit}" if one.toolkit is not None else ", no CUDA"
+    return f"{one.reference} has {one.os.id}, Python {one.python}{cuda}", one.source
+
+
+def _named_os(view: View) -> Said | None:
+    system = view.case.scene.tables.matrix.systems[view.case.question.wishes.os or ""]
+    mask = view.case.scene.tables.by_os.get(system.id, 0)
+    pythons = {view.case.scene.tables.environments[index].python for index in indexes(mask)}
+    if not pythons:
+        return f"nothing is known that brings Python to {system.id}", system.source
+    return f"on {system.id} there is Python {as_list(sorted(pythons, key=Version))}", system.source
+
+
+def _gpu_code(view: View) -> Said | None:
+    def text(build: BuildCandidate) -> str:
+        row = build.row
+        if row.cubins is None:
+            return "is compiled by the CUDA that is loaded"
+        ptx = f" and PTX for {as_list(map(sm, row.ptx))}" if row.ptx else ""
+        return f"has code for {as_list(map(sm, row.cubins))}{ptx}"
+
+    said = by_text(view, text)
+    return None if said is None else (f"{said[0]}; none of it runs on {view.gpu}", said[1])
+
+
+def _gpu_cuda(view: View) -> Said | None:
+    rows = view.cuda()
+    if not rows:
+        return None
+    row = rows[-1]
+    covered = as_some(map(sm, row.capabilities))
+    return f"CUDA {row.version} covers {covered}, not {view.gpu}", row.source
+
+
+def _gpu_cudnn(view: View) -> Said | None:
+    rows = [row for row in view.cudnn() if row.capability_min]
+    if not rows:
+        return None
+    row = rows[0]
+    least = as_list(f"{sm(one)} for CUDA {major}" for major, one in row.capability_min.items())
+    return f"cuDNN {row.version} supports GPUs from {least}; {view.gpu} is older", row.source
+
+
+def _driver_cuda(view: View, *, needs_native: bool = False) -> Said | None:
+    rows = [(floor, row) for row in view.cuda() if (floor := cuda_floor(row, needs_native=needs_native))]
+    if not rows:
+        return "the driver that this CUDA needs is not known", None
+    floor, row = min(rows, key=lambda pair: pair[0])
+    return f"CUDA {row.version} needs driver {floor} or newer", row.source
+
+
+def _driver_ptx(view: View) -> Said | None:
+    said = _driver_cuda(view, needs_native=True)
+    return None if said is None else (f"on {view.gpu} the driver compiles PTX; for that {said[0]}", said[1])
+
+
+def _last_branch(view: View) -> Said | None:
+    wish = view.bound.about
+    said = _driver_cuda(view)
+    if not isinstance(wish, GpuWish) or said is None:
+        return None
+    return f"{view.gpu} is supported up to driver branch {wish.last_branch}; {said[0]}", view.gpu_source
+
+
+def _gpu_driver(view: View) -> Said | None:
+    wish, driver = view.bound.about, view.case.question.driver
+    if not isinstance(wish, GpuWish) or driver is None:
+        return None
+    if wish.last_branch is not None and driver.major > wish.last_branch:
+        return f"{view.gpu} is supported up to driver branch {wish.last_branch}", view.gpu_source
+    return f"{view.gpu} needs driver {wish.first_driver} or newer", view.gpu_source
+
+
+def _gate(view: View) -> Said | None:
+    gated = [one for one in view.environments() if one.gate]
+    if not gated:
+        return None
+    return f"{gated[0].reference} starts only with {gated[0].gate}", gated[0].source
+
+
+def _broken(view: View) -> Said | None:
+    row = view.bound.about
+    return (row.effect, row.source) if isinstance(row, Broken) else None
+
+
+WORDS: dict[str, Callable[[View], Said | None]] = {
+    "final-release": _final,
+    "gpu-build": _without_cuda,
+    "cpu-twin": _with_cuda,
+    "cuda-libraries": _loads,
+    "cudnn-libraries": _loads,
+    "one-provider": _provider,
+    "base-cuda": lambda view: _base_versions(view, is_cudnn=False),
+    "base-cudnn": lambda view: _base_versions(view, is_cudnn=True),
+    "toolkit-major": _toolkit,
+    "toolkit-minor": _toolkit,
+    "python-wheels": _python,
+    "glibc": _glibc,
+    "platforms": _platforms,
+    "base-platforms": _base_platforms,
+    "removed-tags": _removed,
+    "base": _named_base,
+    "os": _named_os,
+    "gpu-code": _gpu_code,
+    "gpu-cuda": _gpu_cuda,
+    "gpu-cudnn": _gpu_cudnn,
+    "driver-cuda": _driver_cuda,
+    "driver-ptx": _driver_ptx,
+    "gpu-last-branch": _last_branch,
+    "gpu-driver": _gpu_driver,
+    "gate": _gate,
+    "gpu-gate": _gate,
+    "broken": _broken,
+}

@@ -1,0 +1,116 @@
+"""Wishes that the matrix does not cover: what is known nearest, and what is not confirmed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from cudaforge.matrix.model import CudaRelease, CudnnRelease
+from cudaforge.resolver.candidates import is_confirmed
+from cudaforge.resolver.reasons.view import (
+    Said,
+    View,
+    anchor,
+    as_list,
+    as_some,
+    names,
+    nearest,
+    not_known,
+    span,
+)
+from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT
+from cudaforge.resolver.solver import Restriction
+from cudaforge.versions import Version
+
+
+def _unknown_release(view: View) -> Said:
+    table = view.case.scene.frameworks[view.bound.position]
+    wish = str(view.case.question.wishes.frameworks[view.bound.position])
+    known = [one for one in reversed(table.candidates) if one.is_confirmed]
+    public, _, label = wish.partition("+")
+    number = anchor(public)
+    same = [one.label for one in known if number is not None and one.version == number]
+    if label and same:
+        return not_known(view, wish, as_list(map(str, same)))
+    return not_known(view, wish, nearest((one.version for one in known), wish))
+
+
+def _unknown_build(view: View) -> Said:
+    table = view.case.scene.frameworks[view.bound.position]
+    known = sorted({one.row.build for one in table.candidates if one.is_confirmed})
+    what = f"build {view.case.question.wishes.build} of {table.framework.name}"
+    return not_known(view, what, as_some(known))
+
+
+def _unknown_cuda(view: View) -> Said:
+    wish = str(view.case.question.wishes.cuda)
+    rows = (row for row in view.case.scene.tables.cuda if row is not None and is_confirmed(row.source))
+    return not_known(view, f"CUDA {wish}", nearest((row.version.minor() for row in rows), wish))
+
+
+def _unknown_cudnn(view: View) -> Said:
+    wish = str(view.case.question.wishes.cudnn)
+    rows = (row for row in view.case.scene.tables.cudnn if row is not None and is_confirmed(row.source))
+    return not_known(view, f"cuDNN {wish}", nearest((row.version for row in rows), wish))
+
+
+def _unknown_python(view: View) -> Said:
+    wish = str(view.case.question.wishes.python)
+    known = map(Version, view.case.scene.tables.by_python)
+    return not_known(view, f"a base with Python {wish}", nearest(known, wish))
+
+
+def _unknown_toolkit(view: View) -> Said:
+    wish = str(view.case.question.wishes.toolkit)
+    known = (one.toolkit for one in view.case.scene.tables.environments if one.toolkit is not None)
+    return not_known(view, f"a base with CUDA toolkit {wish}", nearest(known, wish))
+
+
+def _unknown_python_provider(view: View) -> Said:
+    known = sorted(one.value for one in view.case.scene.tables.by_python_provider)
+    what = f"a Python of provider {view.case.question.wishes.python_provider}"
+    return not_known(view, what, as_list(known))
+
+
+def _unconfirmed(view: View) -> Said | None:
+    variable = view.bound.constraint.variable if isinstance(view.bound.constraint, Restriction) else CUDA
+    tail = "known only from facts that are not confirmed"
+    if variable == CUDA:
+        return _unconfirmed_rows("CUDA", view.cuda(), tail)
+    if variable == CUDNN:
+        return _unconfirmed_rows("cuDNN", view.cudnn(), tail)
+    if variable == ENVIRONMENT:
+        rows = [one for one in view.environments() if not is_confirmed(one.source)]
+        return (f"{as_some(one.reference for one in rows)}: {tail}", rows[0].source) if rows else None
+    builds = [one for one in view.builds() if not one.is_confirmed]
+    name = view.case.scene.frameworks[view.bound.position].framework.name
+    return (f"{name} {names(builds)} is {tail}", builds[0].row.source) if builds else None
+
+
+def _unconfirmed_rows(
+    name: str, rows: Sequence[CudaRelease] | Sequence[CudnnRelease], tail: str
+) -> Said | None:
+    inferred = [row for row in rows if not is_confirmed(row.source)]
+    return (
+        (f"{name} {span(row.version for row in inferred)} is {tail}", inferred[0].source)
+        if inferred
+        else None
+    )
+
+
+def _unconfirmed_gpu(view: View) -> Said:
+    return f"{view.gpu} is known only from facts that are not confirmed", view.gpu_source
+
+
+UNKNOWN: dict[str, Callable[[View], Said | None]] = {
+    "framework-version": _unknown_release,
+    "framework-build": _unknown_build,
+    "cuda-version": _unknown_cuda,
+    "cudnn-version": _unknown_cudnn,
+    "python-version": _unknown_python,
+    "toolkit-version": _unknown_toolkit,
+    "python-provider": _unknown_python_provider,
+}
+UNCONFIRMED: dict[str, Callable[[View], Said | None]] = {
+    "confirmed": _unconfirmed,
+    "gpu-confirmed": _unconfirmed_gpu,
+}

@@ -1,0 +1,76 @@
+"""The one rule that reads combinations known not to work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cudaforge.matrix.model import Broken
+from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
+from cudaforge.resolver.rules.scene import (
+    CUDA,
+    CUDNN,
+    ENVIRONMENT,
+    FIRST_FRAMEWORK,
+    Bound,
+    Scene,
+    each_framework,
+    wished_minors,
+)
+from cudaforge.resolver.solver import Blocks, Exclusion
+from cudaforge.resolver.tables import FrameworkTable, Tables
+from cudaforge.versions import VersionWish
+
+
+def broken(scene: Scene) -> Iterator[Bound]:
+    """No combination that is known not to work."""
+    for row in scene.tables.matrix.broken:
+        if is_confirmed(row.source):
+            for position, table, presence in each_framework(scene):
+                if is_about(row, table):
+                    yield from _broken_bounds(scene, row, position, presence)
+
+
+def is_about(row: Broken, table: FrameworkTable) -> bool:
+    """Whether the row speaks of this framework, or of any."""
+    framework = table.framework
+    return row.when.get("framework", framework.name) in (framework.name, *framework.aliases)
+
+
+def _broken_bounds(scene: Scene, row: Broken, position: int, presence: int) -> Iterator[Bound]:
+    if "capability" in row.when:
+        wish = VersionWish(row.when["capability"])
+        for gpu in scene.question.gpus:
+            if any(wish.allows(capability) for capability, _ in gpu.capabilities):
+                needs = presence | gpu.item.bit
+                exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
+                yield Bound("broken", exclusion, needs, scene.cpu, row, position)
+    else:
+        exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
+        yield Bound("broken", exclusion, presence, 0, row, position)
+
+
+def broken_parts(tables: Tables, table: FrameworkTable, row: Broken, position: int) -> Blocks:
+    """The values of each variable that a combination known not to work is made of."""
+
+    wish = VersionWish(row.when["version"]) if "version" in row.when else None
+
+    def is_meant(one: BuildCandidate) -> bool:
+        texts = {"build": one.row.build, "provider": one.row.provider.value}
+        is_platform = row.when.get("platform") in (None, *one.platforms)
+        is_row = all(row.when.get(key, text) == text for key, text in texts.items())
+        return is_row and is_platform and (wish is None or wish.allows(one.version))
+
+    builds = table.named(("broken", tuple(row.when.items())), is_meant)
+    parts = [(FIRST_FRAMEWORK + position, builds)]
+    if "cuda" in row.when:
+        parts.append((CUDA, tables.cuda_wished(VersionWish(row.when["cuda"]))))
+    if "cudnn" in row.when:
+        parts.append((CUDNN, tables.cudnn_wished(VersionWish(row.when["cudnn"]))))
+    environment = -1
+    if "python" in row.when:
+        environment &= wished_minors(tables.by_python, VersionWish(row.when["python"]))
+    if "os" in row.when:
+        environment &= tables.by_os.get(row.when["os"], 0)
+    if environment != -1:
+        parts.append((ENVIRONMENT, environment))
+    return tuple(parts)

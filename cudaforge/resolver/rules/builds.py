@@ -1,0 +1,67 @@
+"""Rules about which builds of a framework come into question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cudaforge.matrix.model import CudaProvider
+from cudaforge.resolver.rules.scene import (
+    FIRST_FRAMEWORK,
+    Bound,
+    Scene,
+    each_framework,
+)
+from cudaforge.resolver.solver import Restriction
+
+
+def known_builds(scene: Scene) -> Iterator[Bound]:
+    """Builds whose facts are only inferred are left out."""
+    for position, table, presence in each_framework(scene):
+        yield _restrict_build("confirmed", position, table.confirmed, presence)
+
+
+def final_releases(scene: Scene) -> Iterator[Bound]:
+    """Pre-releases only where the wish names one."""
+    for position, table, presence in each_framework(scene):
+        wish = scene.question.wishes.frameworks[position].version
+        named = scene.question.version_bit(position) if wish is not None and wish.names_prerelease else 0
+        mask = table.named("final", lambda one: not one.version.is_prerelease)
+        yield _restrict_build("final-release", position, mask, presence, unless=named)
+
+
+def wished_versions(scene: Scene) -> Iterator[Bound]:
+    """The wish on a release, or on a release with its build label."""
+    for position, table, presence in each_framework(scene):
+        wish = scene.question.wishes.frameworks[position].version
+        if wish is not None:
+            needs = presence | scene.question.version_bit(position)
+            yield _restrict_build("framework-version", position, table.wished(wish), needs)
+
+
+def wished_build(scene: Scene) -> Iterator[Bound]:
+    """The wish on a build label; it binds the frameworks that have a build of that name."""
+    label = scene.question.wishes.build
+    if label is None:
+        return
+    by_label = [table.by("build", lambda one: one.row.build) for table in scene.frameworks]
+    is_known = any(label in labels for labels in by_label)
+    for position, _table, presence in each_framework(scene):
+        if label in by_label[position] or not is_known:
+            mask = by_label[position].get(label, 0)
+            yield _restrict_build("framework-build", position, mask, presence | scene.question.bit("build"))
+
+
+def gpu_or_cpu(scene: Scene) -> Iterator[Bound]:
+    """Builds with CUDA, unless the CPU twin is asked for."""
+    for position, table, presence in each_framework(scene):
+        by_provider = table.by("provider", lambda one: one.row.provider)
+        cpu = by_provider.get(CudaProvider.NONE, 0)
+        gpu = table.everything & ~cpu
+        yield _restrict_build("gpu-build", position, gpu, presence, unless=scene.cpu)
+        if scene.cpu:
+            yield _restrict_build("cpu-twin", position, cpu, presence | scene.cpu)
+
+
+def _restrict_build(rule: str, position: int, mask: int, needs: int, *, unless: int = 0) -> Bound:
+    constraint = Restriction(FIRST_FRAMEWORK + position, mask)
+    return Bound(rule, constraint, needs, unless, position=position)

@@ -1,0 +1,203 @@
+"""Rules about GPUs, their code and their drivers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from cudaforge.declaration.model import Gate
+from cudaforge.matrix.model import CudaRelease
+from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
+from cudaforge.resolver.coverage import Coverage, coverage, runs
+from cudaforge.resolver.drivers import cuda_floor, gate_cuda, gate_passes, parse_gate
+from cudaforge.resolver.question import GpuWish
+from cudaforge.resolver.rules.scene import (
+    CUDA,
+    CUDNN,
+    ENVIRONMENT,
+    FIRST_FRAMEWORK,
+    NONE_BIT,
+    Bound,
+    Scene,
+    blocks_of,
+    each_framework,
+    union,
+)
+from cudaforge.resolver.solver import Blocks, Relation, Restriction
+from cudaforge.resolver.tables import FrameworkTable, Tables
+from cudaforge.versions import Version
+
+
+def known_gpus(scene: Scene) -> Iterator[Bound]:
+    """A product whose facts are only inferred makes no yes."""
+    for wish in scene.question.gpus:
+        products = [gpu for gpu in wish.gpus if is_confirmed(gpu.source)]
+        if wish.capability is None and not products:
+            yield Bound("gpu-confirmed", Restriction(ENVIRONMENT, 0), wish.item.bit, scene.cpu, wish)
+
+
+def gpu_code(scene: Scene) -> Iterator[Bound]:
+    """Each framework has code that runs on each GPU: cubins, PTX, or the toolkit's compiler."""
+    for wish in scene.question.gpus:
+        for position, table, presence in each_framework(scene):
+            blocks = table.keep(("gpu", wish.capabilities), partial(_gpu_blocks, scene, table, wish))
+            relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
+            yield Bound("gpu-code", relation, presence | wish.item.bit, scene.cpu, wish, position)
+
+
+def _gpu_blocks(scene: Scene, table: FrameworkTable, wish: GpuWish) -> Blocks:
+    everything = (1 << len(scene.tables.cuda)) - 1
+
+    def allowed(candidate: BuildCandidate) -> int:
+        ways = list(coverages(candidate, wish, scene.embedded))
+        if Coverage.NONE in ways:
+            return 0
+        mask = everything
+        if Coverage.COMPILED in ways:
+            mask &= _covering(scene, wish)
+        return mask
+
+    return blocks_of(table, allowed)
+
+
+def coverages(candidate: BuildCandidate, wish: GpuWish, embedded: frozenset[Version]) -> Iterator[Coverage]:
+    """How the build reaches each capability of the wish, on each of its platforms."""
+    for row in candidate.rows:
+        for capability, is_apart in wish.capabilities:
+            yield coverage(row, capability, is_embedded=is_apart, embedded=embedded)
+
+
+def _covering(scene: Scene, wish: GpuWish) -> int:
+    """The CUDA releases whose compiler and libraries cover the GPUs."""
+    return scene.tables.cuda_where(
+        ("covers", wish.capabilities),
+        lambda row: all(
+            runs(row.capabilities, capability, is_embedded=is_apart, embedded=scene.embedded)
+            for capability, is_apart in wish.capabilities
+        ),
+    )
+
+
+def gpu_libraries(scene: Scene) -> Iterator[Bound]:
+    """The CUDA and cuDNN libraries cover each GPU."""
+    for wish in scene.question.gpus:
+        mask = _covering(scene, wish) | NONE_BIT
+        yield Bound("gpu-cuda", Restriction(CUDA, mask), wish.item.bit, scene.cpu, wish)
+        blocks = scene.tables.keep(("gpu cudnn", wish.capabilities), partial(_gpu_cudnn, scene, wish))
+        yield Bound("gpu-cudnn", Relation(CUDA, CUDNN, blocks), wish.item.bit, scene.cpu, wish)
+
+
+def _gpu_cudnn(scene: Scene, wish: GpuWish) -> Blocks:
+    """A cuDNN whose oldest capability is not known for a CUDA major is not held against the GPU: the
+    framework's own code, which `gpu-code` looks at, was built and tested with it."""
+    oldest = min(capability for capability, _ in wish.capabilities)
+    tables = scene.tables
+    by_major: dict[str | None, int] = {}
+    for index, release in enumerate(tables.cuda):
+        major = None if release is None else str(release.version.major)
+        by_major[major] = by_major.get(major, 0) | 1 << index
+
+    def supports(major: str | None) -> int:
+        if major is None:
+            return (1 << len(tables.cudnn)) - 1
+        return NONE_BIT | tables.cudnn_where(
+            ("supports", major, oldest), lambda row: row.capability_min.get(major, oldest) <= oldest
+        )
+
+    return tuple((mask, supports(major)) for major, mask in by_major.items())
+
+
+def driver(scene: Scene) -> Iterator[Bound]:
+    """CUDA's floor under minor-version compatibility, and the native one where PTX is compiled."""
+    driver = scene.question.driver
+    if driver is None:
+        return
+    bit = scene.question.bit("driver")
+    enough = _reached(scene, driver, needs_native=False)
+    yield Bound("driver-cuda", Restriction(CUDA, enough | NONE_BIT), bit, scene.cpu)
+    native = _reached(scene, driver, needs_native=True)
+    everything = (1 << len(scene.tables.cuda)) - 1
+    for wish in scene.question.gpus:
+        for position, table, presence in each_framework(scene):
+            ptx = table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
+            blocks = ((ptx, native | NONE_BIT), (table.everything & ~ptx, everything))
+            relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
+            yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, scene.cpu, wish, position)
+
+
+def _compiles_ptx(scene: Scene, wish: GpuWish, candidate: BuildCandidate) -> bool:
+    return Coverage.PTX in coverages(candidate, wish, scene.embedded)
+
+
+def _reached(scene: Scene, driver: Version, *, needs_native: bool) -> int:
+    def is_reached(release: CudaRelease) -> bool:
+        floor = cuda_floor(release, needs_native=needs_native)
+        return floor is not None and floor <= driver
+
+    return scene.tables.cuda_where(("driver", driver.text, needs_native), is_reached)
+
+
+def gpu_driver(scene: Scene) -> Iterator[Bound]:
+    """A driver branch supports the GPU from its first driver to its last branch."""
+    question = scene.question
+    for wish in question.gpus:
+        last = wish.last_branch
+        if last is not None:
+            within = scene.tables.cuda_where(("last branch", last), partial(_within, last))
+            yield Bound(
+                "gpu-last-branch", Restriction(CUDA, within | NONE_BIT), wish.item.bit, scene.cpu, wish
+            )
+        if question.driver is None:
+            continue
+        first = wish.first_driver
+        is_late = last is not None and question.driver.major > last
+        if is_late or (first is not None and question.driver < first):
+            needs = wish.item.bit | question.bit("driver")
+            yield Bound("gpu-driver", Restriction(ENVIRONMENT, 0), needs, scene.cpu, wish)
+
+
+def _within(last_branch: int, release: CudaRelease) -> bool:
+    floor = cuda_floor(release, needs_native=False)
+    return floor is None or floor.major <= last_branch
+
+
+def gate(scene: Scene) -> Iterator[Bound]:
+    """The base image's gate lets the driver pass."""
+    question = scene.question
+    if question.wishes.require_cuda is not Gate.KEEP:
+        return
+    if question.driver is not None:
+        kinds = frozenset(gpu.kind for wish in question.gpus for gpu in wish.gpus)
+        passed = scene.tables.keep(
+            ("gate", question.driver.text, kinds), partial(_passed, scene.tables, question.driver, kinds)
+        )
+        yield Bound("gate", Restriction(ENVIRONMENT, passed), question.bit("driver"), scene.cpu)
+    for wish in question.gpus:
+        last = wish.last_branch
+        if last is not None:
+            within = scene.tables.keep(("gate within", last), partial(_gate_within, scene.tables, last))
+            yield Bound("gpu-gate", Restriction(ENVIRONMENT, within), wish.item.bit, scene.cpu, wish)
+
+
+def _by_gate(tables: Tables) -> dict[str | None, int]:
+    return tables.environments_by("gate", lambda one: one.gate)
+
+
+def _passed(tables: Tables, driver: Version, kinds: frozenset[str]) -> int:
+    branches = tables.matrix.driver_branches
+    return union(
+        mask
+        for text, mask in _by_gate(tables).items()
+        if not text or gate_passes(parse_gate(text), driver=driver, kinds=kinds, branches=branches)
+    )
+
+
+def _gate_within(tables: Tables, last_branch: int) -> int:
+    """Bases whose gate some driver passes that still supports the GPU."""
+    newest = [row.cuda for row in tables.matrix.driver_branches if row.branch <= last_branch]
+
+    def is_passable(text: str | None) -> bool:
+        wanted = gate_cuda(parse_gate(text)) if text else None
+        return wanted is None or not newest or max(newest) >= wanted
+
+    return union(mask for text, mask in _by_gate(tables).items() if is_passable(text))

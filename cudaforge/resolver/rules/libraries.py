@@ -1,0 +1,108 @@
+"""Rules about the CUDA and cuDNN libraries that are loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+
+from cudaforge.matrix.model import CudaProvider
+from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.resolver.rules.scene import (
+    CUDA,
+    CUDNN,
+    ENVIRONMENT,
+    FIRST_FRAMEWORK,
+    NONE_BIT,
+    Bound,
+    Scene,
+    blocks_of,
+    each_framework,
+)
+from cudaforge.resolver.solver import Blocks, Exclusion, Relation, Restriction
+from cudaforge.resolver.tables import FrameworkTable, Tables
+
+
+def cuda_libraries(scene: Scene) -> Iterator[Bound]:
+    """The CUDA releases that each build loads; where its wheels are pinned by a metapackage, one exists."""
+    for position, table, presence in each_framework(scene):
+        blocks = table.keep("cuda", partial(_cuda_blocks, table, scene.tables))
+        yield Bound(
+            "cuda-libraries", Relation(FIRST_FRAMEWORK + position, CUDA, blocks), presence, position=position
+        )
+
+
+def _cuda_blocks(table: FrameworkTable, tables: Tables) -> Blocks:
+    def allowed(candidate: BuildCandidate) -> int:
+        mask = -1
+        for row in candidate.rows:
+            one = NONE_BIT if row.cuda is None else tables.cuda_wished(row.cuda)
+            if row.toolkit_extras:
+                one &= tables.cuda_where("metapackage", lambda release: release.metapackage is not None)
+            mask &= one
+        return mask
+
+    return blocks_of(table, allowed)
+
+
+def cudnn_libraries(scene: Scene) -> Iterator[Bound]:
+    """The cuDNN releases that each build loads."""
+    for position, table, presence in each_framework(scene):
+        blocks = table.keep("cudnn", partial(_cudnn_blocks, table, scene.tables))
+        yield Bound(
+            "cudnn-libraries",
+            Relation(FIRST_FRAMEWORK + position, CUDNN, blocks),
+            presence,
+            position=position,
+        )
+
+
+def _cudnn_blocks(table: FrameworkTable, tables: Tables) -> Blocks:
+    def allowed(candidate: BuildCandidate) -> int:
+        mask = -1
+        for row in candidate.rows:
+            if row.provider is CudaProvider.NONE:
+                one = NONE_BIT
+            elif row.cudnn is None:
+                one = -1
+            else:
+                one = tables.cudnn_wished(row.cudnn)
+            package = row.cudnn_package
+            if package is not None:
+                one &= tables.cudnn_packaged(package)
+            mask &= one
+        return mask & (1 << len(tables.cudnn)) - 1
+
+    return blocks_of(table, allowed)
+
+
+def cudnn_is_brought(scene: Scene) -> Iterator[Bound]:
+    """Frameworks that bring no cuDNN of their own, on a base that has none, make an image without."""
+    parts = []
+    needs = 0
+    for position, table, presence in each_framework(scene):
+        without = table.named("no cudnn", lambda one: all(row.cudnn is None for row in one.rows))
+        parts.append((FIRST_FRAMEWORK + position, without))
+        needs |= presence
+    plain = scene.tables.environments_where("no cudnn", lambda one: one.cudnn is None)
+    some = (1 << len(scene.tables.cudnn)) - 1 & ~NONE_BIT
+    parts += [(ENVIRONMENT, plain), (CUDNN, some)]
+    yield Bound("cudnn-libraries", Exclusion(tuple(parts)), needs)
+
+
+def wished_cuda(scene: Scene) -> Iterator[Bound]:
+    """The wishes on the CUDA and cuDNN that are loaded."""
+    question = scene.question
+    if question.wishes.cuda is not None:
+        mask = scene.tables.cuda_wished(question.wishes.cuda)
+        yield Bound("cuda-version", Restriction(CUDA, mask), question.bit("cuda"))
+    if question.wishes.cudnn is not None:
+        mask = scene.tables.cudnn_wished(question.wishes.cudnn)
+        yield Bound("cudnn-version", Restriction(CUDNN, mask), question.bit("cudnn"), scene.cpu)
+
+
+def known_releases(scene: Scene) -> Iterator[Bound]:
+    """Releases and bases whose facts are only inferred are left out."""
+    tables = scene.tables
+    yield Bound("confirmed", Restriction(CUDA, tables.confirmed_cuda | NONE_BIT))
+    yield Bound("confirmed", Restriction(CUDNN, tables.confirmed_cudnn | NONE_BIT))
+    yield Bound("confirmed", Restriction(ENVIRONMENT, tables.confirmed_environments))

@@ -1,0 +1,77 @@
+"""What rules look at and what they yield."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+from cudaforge.matrix.model import Broken
+from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.resolver.question import GpuWish, Question
+from cudaforge.resolver.solver import Blocks, Constraint
+from cudaforge.resolver.tables import FrameworkTable, Tables
+from cudaforge.versions import Version, VersionWish
+
+CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK = range(4)
+NONE_BIT = 1
+"""Value 0 of CUDA and cuDNN: the image loads none."""
+DEFAULT_PLATFORM = "linux/amd64"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """One constraint, the rule that it comes from, and the wishes that it depends on."""
+
+    rule: str
+    constraint: Constraint
+    needs: int = 0
+    """Holds only while all these wishes do."""
+    unless: int = 0
+    """Does not hold while one of these wishes does."""
+    about: GpuWish | Broken | str | None = None
+    position: int = 0
+    """The framework that it is about."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scene:
+    """What a rule looks at: the question, the compiled matrix, one table per framework."""
+
+    question: Question
+    tables: Tables
+    frameworks: tuple[FrameworkTable, ...]
+    cpu: int
+    """Bit of the wish for the CPU twin, 0 if there is none: rules about GPUs do not hold with it."""
+
+    @property
+    def embedded(self) -> frozenset[Version]:
+        """Compute capabilities of embedded GPUs."""
+        return self.tables.embedded_capabilities
+
+
+def each_framework(scene: Scene) -> Iterator[tuple[int, FrameworkTable, int]]:
+    """Each framework of the question: its position, its candidates, the bit of its presence."""
+    for position, table in enumerate(scene.frameworks):
+        yield position, table, scene.question.presence(position)
+
+
+def union(masks: Iterable[int]) -> int:
+    """All values of all masks."""
+    result = 0
+    for mask in masks:
+        result |= mask
+    return result
+
+
+def blocks_of(table: FrameworkTable, allowed: Callable[[BuildCandidate], int]) -> Blocks:
+    """A relation from a framework's candidates to what each allows."""
+    grouped: dict[int, int] = {}
+    for index, candidate in enumerate(table.candidates):
+        right = allowed(candidate)
+        grouped[right] = grouped.get(right, 0) | 1 << index
+    return tuple((left, right) for right, left in grouped.items() if right)
+
+
+def wished_minors(by_python: Mapping[str, int], wish: VersionWish) -> int:
+    """The environments whose Python the wish allows."""
+    return union(mask for python, mask in by_python.items() if wish.allows(Version(python)))

@@ -1,0 +1,254 @@
+"""The matrix compiled for solving: numbered values per variable, and masks of those that are alike.
+
+Tables belong to one matrix and keep what they worked out, so that many images share the work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterable, Sequence
+from functools import cached_property, lru_cache, partial
+from typing import TypeVar
+
+from cudaforge.matrix.model import (
+    CudaProvider,
+    CudaRelease,
+    CudnnRelease,
+    Framework,
+    FrameworkBuild,
+    Gpu,
+)
+from cudaforge.matrix.tables import Matrix
+from cudaforge.resolver.candidates import (
+    BuildCandidate,
+    Environment,
+    OwnBase,
+    build_candidates,
+    image_environments,
+    is_confirmed,
+    own_environments,
+    plain_environments,
+)
+from cudaforge.resolver.model import PythonProvider
+from cudaforge.versions import Version, VersionWish
+
+Value = TypeVar("Value")
+Key = TypeVar("Key", bound=Hashable)
+Result = TypeVar("Result")
+
+
+def mask_where(values: Iterable[Value], predicate: Callable[[Value], bool]) -> int:
+    """The values that satisfy the predicate."""
+    return _mask(index for index, value in enumerate(values) if predicate(value))
+
+
+def groups(values: Iterable[Value], key: Callable[[Value], Key]) -> dict[Key, int]:
+    """The values by what they have in common, in order of first appearance."""
+    found: dict[Key, list[int]] = {}
+    for index, value in enumerate(values):
+        found.setdefault(key(value), []).append(index)
+    return {one: _mask(positions) for one, positions in found.items()}
+
+
+def _mask(positions: Iterable[int]) -> int:
+    """The bits set, at once: setting them one by one copies a long integer each time."""
+    octets = bytearray()
+    for position in positions:
+        octet = position >> 3
+        if octet >= len(octets):
+            octets.extend(bytes(octet + 1 - len(octets)))
+        octets[octet] |= 1 << (position & 7)
+    return int.from_bytes(octets, "little")
+
+
+class Kept:
+    """Results that are worked out once. The key says which."""
+
+    def __init__(self) -> None:
+        self._kept: dict[Hashable, object] = {}
+
+    def keep(self, key: Hashable, work: Callable[[], Result]) -> Result:
+        """What `work` gives, from the first call with this key on."""
+        if key not in self._kept:
+            self._kept[key] = work()
+        return self._kept[key]  # type: ignore[return-value]  # the key names the work, so the type is its
+
+
+class FrameworkTable(Kept):
+    """The candidates of one framework."""
+
+    def __init__(self, framework: Framework, rows: Sequence[FrameworkBuild]) -> None:
+        super().__init__()
+        self.framework = framework
+        self.candidates: tuple[BuildCandidate, ...] = build_candidates(rows)
+        self.everything = (1 << len(self.candidates)) - 1
+
+    def where(self, predicate: Callable[[BuildCandidate], bool]) -> int:
+        """The candidates that satisfy the predicate."""
+        return mask_where(self.candidates, predicate)
+
+    def named(self, name: Hashable, predicate: Callable[[BuildCandidate], bool]) -> int:
+        """The same, worked out once; `name` identifies the predicate."""
+        return self.keep(("where", name), partial(self.where, predicate))
+
+    @property
+    def confirmed(self) -> int:
+        """The candidates whose facts may all make a yes."""
+        return self.named("confirmed", lambda one: one.is_confirmed)
+
+    def by(self, name: str, key: Callable[[BuildCandidate], Key]) -> dict[Key, int]:
+        """The candidates by a fact that they share; `name` says which fact."""
+        return self.keep(("by", name), lambda: groups(self.candidates, key))
+
+    def wished(self, wish: VersionWish) -> int:
+        """The candidates whose release, or release with build label, the wish allows."""
+        return self.keep(("wished", wish.text), lambda: self.where(lambda one: wish.allows(one.label)))
+
+
+class Tables(Kept):
+    """All variables that do not depend on the framework, and the frameworks that were asked for.
+
+    Value 0 of `cuda` and `cudnn` is None: the image loads none. Releases follow newest first.
+    """
+
+    def __init__(self, matrix: Matrix, named: str | None = None, own: OwnBase | None = None) -> None:
+        super().__init__()
+        self.matrix = matrix
+        self._named = named
+        self._own = own
+        self._frameworks: dict[str, FrameworkTable] = {}
+
+    def framework(self, name: str) -> FrameworkTable:
+        """The candidates of a framework by canonical name."""
+        if name not in self._frameworks:
+            self._frameworks[name] = FrameworkTable(self.matrix.frameworks[name], self.matrix.builds(name))
+        return self._frameworks[name]
+
+    @cached_property
+    def cuda(self) -> tuple[CudaRelease | None, ...]:
+        """CUDA releases, newest first, after None."""
+        return (None, *reversed(self.matrix.cuda_releases))
+
+    @cached_property
+    def cudnn(self) -> tuple[CudnnRelease | None, ...]:
+        """The cuDNN releases, newest first, after None."""
+        return (None, *reversed(self.matrix.cudnn_releases))
+
+    @cached_property
+    def environments(self) -> tuple[Environment, ...]:
+        """Everything that an image can start from, in the order of the matrix: what is chosen unasked,
+        bootstrapped bases, and every use of the base that is asked for by name."""
+        systems = self.matrix.systems
+        found = list(plain_environments(systems.values()))
+        known = {(one.reference, one.provider): position for position, one in enumerate(found)}
+        for image in self.matrix.base_images:
+            system = systems.get(image.os)
+            is_named = image.reference == self._named
+            if system is None or (image.removed is not None and not is_named):
+                continue
+            for environment in image_environments(image, system):
+                same = (environment.reference, environment.provider)
+                if image.python is None and image.cuda is None and same in known:
+                    found[known[same]] = environment  # the plain image of an OS, with its platforms and size
+                elif environment.is_offered or is_named:
+                    found.append(environment)
+        if self._own is not None:
+            found += own_environments(self._own, systems[self._own.os])
+        return tuple(found)
+
+    @cached_property
+    def embedded_capabilities(self) -> frozenset[Version]:
+        """Compute capabilities that only embedded GPUs have."""
+        embedded = {gpu.capability for gpu in self.matrix.gpus if is_embedded(gpu)}
+        return frozenset(embedded - {gpu.capability for gpu in self.matrix.gpus if not is_embedded(gpu)})
+
+    def cuda_where(self, name: Hashable, predicate: Callable[[CudaRelease], bool]) -> int:
+        """The CUDA releases (never None) that satisfy the predicate, which `name` identifies."""
+        return self.keep(
+            ("cuda", name), lambda: mask_where(self.cuda, lambda row: row is not None and predicate(row))
+        )
+
+    def cudnn_where(self, name: Hashable, predicate: Callable[[CudnnRelease], bool]) -> int:
+        """The cuDNN releases (never None) that satisfy the predicate, which `name` identifies."""
+        return self.keep(
+            ("cudnn", name), lambda: mask_where(self.cudnn, lambda row: row is not None and predicate(row))
+        )
+
+    def cudnn_packaged(self, package: str) -> int:
+        """The cuDNN releases that exist as a wheel of that name."""
+        return self.cudnn_where(("package", package), lambda row: package in row.packages.values())
+
+    def cuda_with_prefix(self, prefix: Version) -> int:
+        """The CUDA releases that begin with the components of `prefix`."""
+        return self.cuda_where(("prefix", prefix.text), lambda row: row.version.has_prefix(prefix))
+
+    def cuda_wished(self, wish: VersionWish) -> int:
+        """The CUDA releases that the wish allows."""
+        return self.cuda_where(("wished", wish.text), lambda row: wish.allows(row.version))
+
+    def cudnn_wished(self, wish: VersionWish) -> int:
+        """The cuDNN releases that the wish allows."""
+        return self.cudnn_where(("wished", wish.text), lambda row: wish.allows(row.version))
+
+    def environments_by(self, name: str, key: Callable[[Environment], Key]) -> dict[Key, int]:
+        """The environments by a fact that they share; `name` says which fact."""
+        return self.keep(("environments", name), lambda: groups(self.environments, key))
+
+    def environments_where(self, name: Hashable, predicate: Callable[[Environment], bool]) -> int:
+        """The environments that satisfy the predicate, which `name` identifies."""
+        return self.keep(("environment", name), lambda: mask_where(self.environments, predicate))
+
+    @property
+    def confirmed_cuda(self) -> int:
+        """The CUDA releases whose facts may make a yes."""
+        return self.cuda_where("confirmed", lambda row: is_confirmed(row.source))
+
+    @property
+    def confirmed_cudnn(self) -> int:
+        """The cuDNN releases whose facts may make a yes."""
+        return self.cudnn_where("confirmed", lambda row: is_confirmed(row.source))
+
+    @property
+    def confirmed_environments(self) -> int:
+        """The environments whose facts may make a yes."""
+        return self.environments_where(
+            "confirmed", lambda one: is_confirmed(one.source) and is_confirmed(one.os.source)
+        )
+
+    @property
+    def by_python(self) -> dict[str, int]:
+        """Environments by Python minor."""
+        return self.environments_by("python", lambda one: one.python)
+
+    @property
+    def by_provider(self) -> dict[CudaProvider, int]:
+        """Environments by whose CUDA libraries are loaded."""
+        return self.environments_by("provider", lambda one: one.provider)
+
+    @property
+    def by_os(self) -> dict[str, int]:
+        """Environments by operating system."""
+        return self.environments_by("os", lambda one: one.os.id)
+
+    @property
+    def by_python_provider(self) -> dict[PythonProvider, int]:
+        """Environments by who brings Python."""
+        return self.environments_by("python provider", lambda one: one.python_provider)
+
+    @property
+    def by_glibc(self) -> dict[Version, int]:
+        """Environments by glibc."""
+        return self.environments_by("glibc", lambda one: one.os.glibc)
+
+
+def is_embedded(gpu: Gpu) -> bool:
+    """Whether the GPU is a system on a chip, whose binaries are its own."""
+    return gpu.kind == "embedded"
+
+
+@lru_cache(maxsize=8)
+def tables_of(matrix: Matrix, named: str | None = None, own: OwnBase | None = None) -> Tables:
+    """The tables of a matrix, shared by everything that is resolved on it.
+
+    `named` is a base image that is asked for by name, `own` one that the declaration describes.
+    """
+    return Tables(matrix, named, own)

@@ -1,0 +1,103 @@
+"""The probe as one command: its sources, compressed, as an argument of the image's own Python.
+
+Nothing is mounted and nothing is written, so that it runs with a read-only root, as any user, and on
+an engine elsewhere.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+import zlib
+from collections.abc import Sequence
+from functools import cache
+from importlib import resources
+
+from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.verifier.evidence import SCHEMA, TAG
+
+ARGUMENT_LIMIT = 128 * 1024
+"""Linux's MAX_ARG_STRLEN: one argument, its ending NUL included."""
+
+_PROBES = "cudaforge.verifier.probes"
+_DRIVER = ("samples", "stages", "hardware", "software", "libraries", "core")
+"""In an order in which each imports earlier ones alone."""
+_PROOF_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_LAUNCHER = """
+import base64, json, sys, types, zlib
+task = json.loads(zlib.decompress(base64.b85decode(sys.argv[1])).decode("utf-8"))
+sys.path[:] = [entry for entry in sys.path if entry]
+for name, source in task.pop("sources"):
+    module = sys.modules[name] = types.ModuleType(name)
+    module.__path__ = []
+    exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
+sys.modules["cudaforge.verifier.probes.core"].main(task)
+"""
+
+
+def has_proof(name: str) -> bool:
+    """Whether there is a proof of that name."""
+    if _PROOF_NAME.fullmatch(name) is None or name in _DRIVER:
+        return False
+    return resources.files(_PROBES).joinpath(f"{name}.py").is_file()
+
+
+def probe_arguments(
+    proofs: Sequence[str], *, nonce: str, steps: int, seed: int, timeout: float
+) -> tuple[str, ...]:
+    """Arguments for a Python that run the proofs and print one line that carries the nonce.
+
+    `timeout` is the probe's own deadline in seconds. Raises SurroundingsError where a lock names a
+    proof that this cudaforge does not have.
+    """
+    task = {
+        "proofs": list(proofs),
+        "schema": SCHEMA,
+        "tag": TAG,
+        "nonce": nonce,
+        "steps": steps,
+        "seed": seed,
+        "timeout": timeout,
+        "sources": _sources(tuple(proofs)),
+    }
+    packed = base64.b85encode(zlib.compress(json.dumps(task).encode("utf-8"), 9)).decode("ascii")
+    return ("-B", "-c", _LAUNCHER, packed)
+
+
+def probe_digest(proofs: Sequence[str]) -> str:
+    """SHA-256 over all that decides what a verdict says: the probe's sources and the judgement."""
+    digest = hashlib.sha256()
+    for name, source in (*_sources(tuple(proofs)), *_judgement()):
+        digest.update(f"{name}\0{len(source)}\0{source}".encode())
+    return digest.hexdigest()
+
+
+def _sources(proofs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    packages = [(name, "") for name in ("cudaforge", "cudaforge.verifier", _PROBES)]
+    modules = [(f"{_PROBES}.{name}", _read(_PROBES, name)) for name in (*_DRIVER, *map(_checked, proofs))]
+    return (*packages, *modules)
+
+
+def _judgement() -> tuple[tuple[str, str], ...]:
+    package = "cudaforge.verifier"
+    names = sorted(entry.name for entry in resources.files(package).iterdir() if entry.name.endswith(".py"))
+    return tuple((name, _read(package, name.removesuffix(".py"))) for name in names)
+
+
+def _checked(proof: str) -> str:
+    if not has_proof(proof):
+        raise SurroundingsError(
+            Problem(
+                what=f"there is no proof called {proof!r}",
+                because=("the lock names it; this cudaforge does not have it",),
+                remedy="verify with the cudaforge that made the lock, or lock again",
+            )
+        )
+    return proof
+
+
+@cache
+def _read(package: str, name: str) -> str:
+    return resources.files(package).joinpath(f"{name}.py").read_text("utf-8")

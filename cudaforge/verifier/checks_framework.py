@@ -1,0 +1,145 @@
+"""Checks of one framework: is it the declared build, does it see the GPU, does it train?"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from cudaforge.lockfile.model import LockedFramework
+from cudaforge.verifier.checks_gpu import gpu_names
+from cudaforge.verifier.checks_image import REBUILD
+from cudaforge.verifier.evidence import Fact, NotSeen
+from cudaforge.verifier.judging import Check, Finding, compare, failed, failed_by, passed, skipped, unknown
+from cudaforge.verifier.situation import Situation
+from cudaforge.versions import InvalidVersion, Version
+
+MUST_FALL_TO = 0.98
+"""Of the first losses' average: two steps of this model on this data already reach 0.93."""
+
+
+def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[Check, ...]:
+    """The rows for one framework of the image."""
+
+    def row(
+        name: str, title: str, judge: Callable[[Situation, LockedFramework], Finding], *needs: str
+    ) -> Check:
+        return Check(
+            id=f"{framework.name}.{name}",
+            title=f"{framework.name}: {title}",
+            judge=lambda seen: judge(seen, framework),
+            needs=needs or (f"{framework.name}.import",),
+        )
+
+    rows = [
+        row("import", "imports", _judge_import, "probe"),
+        row("version", "version", _judge_version),
+        row("build", "build", _judge_build),
+        row("train_cpu", "trains on the CPU", _judge_cpu_training),
+    ]
+    if not situation.is_cpu_twin:
+        loads, requested = f"{framework.name}.import", "gpu.request"
+        rows += [
+            row("devices", "lists the GPUs", _judge_devices, requested, loads),
+            row("train_gpu", "trains on a GPU", _judge_gpu_training, f"{framework.name}.devices"),
+        ]
+    return tuple(rows)
+
+
+def _judge_import(situation: Situation, framework: LockedFramework) -> Finding:
+    child = situation.child(framework)
+    try:
+        child.value("load")
+    except NotSeen:
+        return failed_by(situation.why(child, "load"))
+    return passed(f"in {child.stages['load'].seconds:.1f} s")
+
+
+def _judge_version(situation: Situation, framework: LockedFramework) -> Finding:
+    actual = situation.child(framework).value("describe")["version"].text
+    try:
+        public = None if actual is None else Version(actual).public().text
+    except InvalidVersion:
+        return failed(f"declared {framework.version}, found {actual!r}", REBUILD)
+    return compare(framework.version, public, remedy=REBUILD)
+
+
+def _judge_build(situation: Situation, framework: LockedFramework) -> Finding:
+    described = situation.child(framework).value("describe")
+    actual = described["version"].text
+    is_cuda = described["cuda_build"].is_true
+    kind = "CUDA build" if is_cuda else "CPU build"
+    if situation.is_cpu_twin == is_cuda or actual != framework.reported:
+        declared = "CPU build" if situation.is_cpu_twin else "CUDA build"
+        return failed(f"declared {framework.reported}, {declared}; found {actual}, {kind}", REBUILD)
+    built_for = ", ".join(f"{name} {version}" for name, version in described["built_for"].texts.items())
+    return passed(f"{actual}, {kind}" + (f", made for {built_for}" if built_for else ""))
+
+
+def _judge_devices(situation: Situation, framework: LockedFramework) -> Finding:
+    child = situation.child(framework)
+    found = child.value("devices")
+    names = [f"{device['name'].text} ({device['capability'].text})" for device in found["devices"]]
+    if names:
+        return passed(", ".join(names))
+    reason = _telling_line(child.output) or found["reason"].text or "it gives no reason"
+    try:
+        on_host = gpu_names(situation)
+    except NotSeen:
+        on_host = ()
+    if on_host:
+        return failed(
+            f"the CUDA driver lists {', '.join(on_host)}, {framework.name} lists none: {reason}",
+            "the framework's install or its CUDA libraries do not fit this driver or GPU: cudaforge doctor",
+        )
+    return failed(f"it lists no GPU: {reason}", "the checks of the driver above say why")
+
+
+def _telling_line(output: str) -> str | None:
+    """The line in which TensorFlow and JAX say why they do without the GPU."""
+    words = ("could not load dynamic library", "cannot dlopen", "could not find cuda", "cuinit")
+    for line in output.splitlines():
+        if any(word in line.lower() for word in words):
+            return line.strip()[:300]
+    return None
+
+
+def _judge_cpu_training(situation: Situation, framework: LockedFramework) -> Finding:
+    return _judge_training(situation, framework, "train_cpu", device="cpu")
+
+
+def _judge_gpu_training(situation: Situation, framework: LockedFramework) -> Finding:
+    return _judge_training(situation, framework, "train_gpu", device="gpu")
+
+
+def _judge_training(situation: Situation, framework: LockedFramework, stage: str, *, device: str) -> Finding:
+    child = situation.child(framework)
+    try:
+        trained = child.value(stage)
+    except NotSeen:
+        return failed_by(situation.why(child, stage))
+    if trained.value is None:
+        return skipped("the framework lists no GPU") if device == "gpu" else unknown("it was not tried")
+    places = [place.text or "" for place in trained["placed"]]
+    if not places or not all(_is_on(place, device) for place in places):
+        return failed(f"asked for the {device}, but its values were on {', '.join(places) or 'no device'}")
+    return judge_losses(trained, situation.image.verify.steps)
+
+
+def _is_on(place: str, device: str) -> bool:
+    kinds = ("cuda", "gpu", "rocm") if device == "gpu" else ("cpu",)
+    return place.lower().split(":")[0] in kinds
+
+
+def judge_losses(trained: Fact, steps: int) -> Finding:
+    """Whether the losses of a training are all there, finite and falling."""
+    losses = [loss.number for loss in trained["losses"]]
+    numbers = [loss for loss in losses if loss is not None]
+    if len(losses) != steps + 1:
+        return failed(f"{steps} steps were asked for, {max(0, len(losses) - 1)} were made")
+    if len(numbers) != len(losses):
+        return failed("the loss is not finite")
+    part = max(1, len(numbers) // 4)
+    first, last = sum(numbers[:part]) / part, sum(numbers[-part:]) / part
+    shown = f"loss {numbers[0]:.3f} to {numbers[-1]:.3f} in {steps} steps ({trained['api'].text})"
+    if last > MUST_FALL_TO * first:
+        return failed(f"the loss does not fall: {shown}")
+    return passed(shown)

@@ -1,0 +1,81 @@
+"""What every check is made of: its row and the four ways in which it can end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cudaforge.verifier.causes import Cause
+from cudaforge.verifier.model import CheckState
+from cudaforge.verifier.situation import Situation
+from cudaforge.versions import InvalidVersion, Version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """How one check ended, before it is given its id and title."""
+
+    state: CheckState
+    detail: str
+    remedy: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One row of the table. `needs` names checks without whose pass this one makes no sense."""
+
+    id: str
+    title: str
+    judge: Callable[[Situation], Finding]
+    needs: tuple[str, ...] = ()
+
+
+def passed(detail: str) -> Finding:
+    """It is as declared."""
+    return Finding(state=CheckState.PASS, detail=detail)
+
+
+def failed(detail: str, remedy: str | None = None) -> Finding:
+    """It is not as declared."""
+    return Finding(state=CheckState.FAIL, detail=detail, remedy=remedy)
+
+
+def failed_by(cause: Cause) -> Finding:
+    """It did not work, for a known cause."""
+    return failed(cause.text, cause.remedy)
+
+
+def skipped(reason: str, remedy: str | None = None) -> Finding:
+    """There is nothing to judge."""
+    return Finding(state=CheckState.SKIPPED, detail=reason, remedy=remedy)
+
+
+def unknown(reason: str, remedy: str | None = None) -> Finding:
+    """It should be known and is not."""
+    return Finding(state=CheckState.UNKNOWN, detail=reason, remedy=remedy)
+
+
+def agrees(declared: str, actual: str, *, components: int = 4) -> bool:
+    """Whether two versions are equal as far as both are known, and at most in so many components.
+
+    A local label counts where both have one: `2.8.0+cu128` is not `2.8.0+cpu`.
+    """
+    try:
+        one, other = Version(declared), Version(actual)
+    except InvalidVersion:
+        return declared == actual
+    if None not in {one.local, other.local} and one.local != other.local:
+        return False
+    count = min(len(one.release), len(other.release), components)
+    if count == len(one.release) == len(other.release):
+        return one.public() == other.public()
+    return one.release[:count] == other.release[:count]
+
+
+def compare(declared: str, actual: str | None, *, components: int = 4, remedy: str) -> Finding:
+    """Pass where the versions agree."""
+    if actual is None:
+        return unknown("no version was found", remedy)
+    if agrees(declared, actual, components=components):
+        return passed(actual)
+    return failed(f"declared {declared}, found {actual}", remedy)

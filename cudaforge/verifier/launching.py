@@ -1,0 +1,122 @@
+"""Running the probe in a container of an image, and telling apart what can go wrong before it reports."""
+
+from __future__ import annotations
+
+import dataclasses
+import secrets
+from collections.abc import Callable
+
+from cudaforge.engine import ContainerOutcome, ContainerSpec, Engine, GpuOffer, GpuRequest, ImageFacts
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.verifier import causes
+from cudaforge.verifier.bundle import probe_arguments
+from cudaforge.verifier.evidence import NoResult, parse_output
+from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
+
+SEED = 20
+"""Of weights and samples: every run of one image trains the same way."""
+GRACE_SECONDS = 20.0
+"""For starting Python and printing the result, on top of the probe's own deadline."""
+_PIDS = 4096
+"""Frameworks start several threads for each CPU core."""
+# Compilers of the frameworks load what they wrote there, hence exec.
+_TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108 -- inside the container
+_NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
+"""Keeps GPUs out where NVIDIA's runtime is the engine's default one."""
+
+
+def examine(
+    image: LockedImage,
+    built: ImageFacts,
+    *,
+    engine: Engine,
+    gpu: GpuWish,
+    offer: GpuOffer,
+    run_id: str,
+    say: Callable[[str], None],
+) -> Situation:
+    """Run the probe, with the engine's GPUs if they are wanted; where it refuses them, without.
+
+    Raises EngineError when the engine fails, SurroundingsError for a proof that does not exist.
+    """
+    situation = Situation(image=image, labels=dict(built.labels), gpu=gpu, offer=offer)
+    launch = _Launch(image, built.id, engine=engine, run_id=run_id)
+    if situation.wants_gpu:
+        outcome = launch.run(offer.request)
+        if outcome.start_error and causes.is_read_only_refusal(outcome.start_error):
+            say("NVIDIA's hook needs a writable root file system: trying again with one")
+            outcome = launch.run_writable(offer.request)
+        if outcome.start_error is None or not causes.is_gpu_refusal(outcome.start_error):
+            return launch.read(outcome, situation)
+        say("the engine refused the GPU: trying again without")
+        situation = dataclasses.replace(situation, refusal=outcome.start_error)
+    return launch.read(launch.run(None), situation)
+
+
+class _Launch:
+    """Everything that the containers of one verification share."""
+
+    def __init__(self, image: LockedImage, image_id: str, *, engine: Engine, run_id: str) -> None:
+        self._image = image
+        self._engine = engine
+        self._nonce = secrets.token_hex(16)
+        settings = image.verify
+        self._spec = ContainerSpec(
+            image=image_id,
+            run_id=run_id,
+            entrypoint=(PYTHON,),
+            argv=probe_arguments(
+                tuple(dict.fromkeys(framework.proof for framework in image.frameworks)),
+                nonce=self._nonce,
+                steps=settings.steps,
+                seed=SEED,
+                timeout=settings.timeout,
+            ),
+            workdir="/",
+            memory=settings.memory_limit,
+            pids=_PIDS,
+            tmpfs=_TMPFS,
+            read_only=True,
+            drop_capabilities=True,
+        )
+
+    def run(self, gpu: GpuRequest | None) -> ContainerOutcome:
+        """Run with a read-only root file system."""
+        return self._run(dataclasses.replace(self._spec, gpu=gpu, env={} if gpu else _NO_GPU))
+
+    def run_writable(self, gpu: GpuRequest | None) -> ContainerOutcome:
+        """Run with a root file system that NVIDIA's hook can write its loader cache to."""
+        return self._run(dataclasses.replace(self._spec, gpu=gpu, read_only=False))
+
+    def read(self, outcome: ContainerOutcome, situation: Situation) -> Situation:
+        """The situation with what the container left."""
+        failure = self._find_failure(outcome)
+        if failure is None:
+            try:
+                return dataclasses.replace(situation, report=parse_output(outcome.stdout, self._nonce))
+            except NoResult as reason:
+                failure = self._explain_silence(outcome, str(reason))
+        return dataclasses.replace(situation, failure=failure)
+
+    def _run(self, spec: ContainerSpec) -> ContainerOutcome:
+        return self._engine.run_container(spec, timeout=self._image.verify.timeout + GRACE_SECONDS)
+
+    def _find_failure(self, outcome: ContainerOutcome) -> causes.Cause | None:
+        settings = self._image.verify
+        if outcome.start_error is not None:
+            return causes.explain_start_error(outcome.start_error, python=PYTHON)
+        if outcome.timed_out:
+            return causes.out_of_time(settings.timeout)
+        if outcome.exit_status != 0:
+            if outcome.oom_killed:
+                return causes.out_of_memory(settings.memory_limit)
+            return causes.explain_exit(outcome.exit_status or 0, stderr=outcome.stderr)
+        return None
+
+    def _explain_silence(self, outcome: ContainerOutcome, reason: str) -> causes.Cause:
+        if outcome.dropped:
+            reason += f"; {outcome.dropped / 2**20:.0f} MiB of other output were in the way"
+        return causes.Cause(
+            text=reason,
+            remedy="look for code that runs when Python starts: sitecustomize.py, .pth files, PYTHONSTARTUP",
+        )

@@ -1,0 +1,76 @@
+"""What a verdict is made from: the lock entry, the host's GPUs, and what the container left."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+
+from cudaforge.engine import GpuOffer
+from cudaforge.lockfile.model import LockedFramework, LockedImage
+from cudaforge.verifier.causes import Cause, explain_stage
+from cudaforge.verifier.evidence import Child, Fact, NotSeen, Report
+
+PYTHON = "/opt/venv/bin/python"
+"""The Python of every image that cudaforge renders."""
+
+
+class GpuWish(str, Enum):
+    """What a verification asks of the host's GPUs."""
+
+    REQUIRED = "required"
+    AUTO = "auto"
+    OFF = "off"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """One image, verified once."""
+
+    image: LockedImage
+    labels: dict[str, str]
+    """Of the built image."""
+    gpu: GpuWish
+    offer: GpuOffer
+    refusal: str | None = None
+    """What the engine said when it refused the GPUs; the probe ran without them then."""
+    report: Report | None = None
+    failure: Cause | None = None
+    """Why there is no report."""
+
+    @property
+    def is_cpu_twin(self) -> bool:
+        """Whether the image is declared to have no CUDA."""
+        return self.image.cuda is None
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether GPUs are requested for the container."""
+        return self.gpu is not GpuWish.OFF and not self.is_cpu_twin and self.offer.request is not None
+
+    @property
+    def seen(self) -> Report:
+        """The report. Raises NotSeen where there is none."""
+        if self.report is None:
+            raise NotSeen(self.failure.text if self.failure else "the probe did not run")
+        return self.report
+
+    def system(self, stage: str) -> Fact:
+        """What a stage of the examination found. Raises NotSeen."""
+        return self.seen.system.value(stage)
+
+    def child(self, framework: LockedFramework) -> Child:
+        """The process that proved a framework. Raises NotSeen."""
+        child = self.seen.frameworks.get(framework.proof)
+        if child is None:
+            raise NotSeen("the probe did not come to it")
+        return child
+
+    def why(self, child: Child, stage: str) -> Cause:
+        """Why a stage did not end well."""
+        return explain_stage(
+            child,
+            stage,
+            memory_kills=self.seen.memory_kills,
+            limit=self.image.verify.memory_limit,
+            timeout=self.image.verify.timeout,
+        )

@@ -1,0 +1,236 @@
+"""Verifying images: the public functions of this stage."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+from enum import Enum
+
+from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts
+from cudaforge.errors import InputError, Problem
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.verifier.bundle import probe_digest
+from cudaforge.verifier.checks import judge
+from cudaforge.verifier.launching import examine
+from cudaforge.verifier.model import CheckResult, CheckState, Verdict
+from cudaforge.verifier.serial import REUSE_KEY
+from cudaforge.verifier.situation import GpuWish, Situation
+from cudaforge.verifier.summary import is_good, summarise
+
+_POLL_SECONDS = 0.5
+
+
+class VerifyPhase(str, Enum):
+    """Where the verification of one image stands."""
+
+    STARTED = "started"
+    NOTE = "note"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyEvent:
+    """Something to show while images are verified."""
+
+    name: str
+    phase: VerifyPhase
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerifyJob:
+    """One image to verify: its lock entry and the reference under which the engine has it."""
+
+    image: LockedImage
+    reference: str
+
+
+OnEvent = Callable[[VerifyEvent], None]
+
+
+def verify_image(
+    image: LockedImage,
+    reference: str,
+    *,
+    engine: Engine,
+    run_id: str | None = None,
+    on_event: OnEvent | None = None,
+    gpu: str | None = None,
+) -> Verdict:
+    """Prove one built image from inside and compare it with its lock entry.
+
+    `gpu` overrides the lock's `verify.gpu`. An image that cannot be proven gives a verdict that says
+    so; EngineError is raised when the engine itself fails, InputError for an unknown `gpu`.
+    """
+    wish = _parse_wish(gpu or image.verify.gpu)
+    say = on_event or _ignore
+    started = time.monotonic()
+    say(VerifyEvent(name=image.name, phase=VerifyPhase.STARTED, text=reference))
+    built = engine.find_image(reference)
+    if built is None:
+        verdict = _not_built(image, reference)
+    else:
+        verdict = _verify_built(
+            image, reference, built, engine=engine, gpu=wish, run_id=run_id or secrets.token_hex(8), say=say
+        )
+    verdict = _timed(verdict, time.monotonic() - started)
+    say(VerifyEvent(name=image.name, phase=VerifyPhase.FINISHED, text=verdict.summary))
+    return verdict
+
+
+def verify_images(
+    jobs: Sequence[VerifyJob],
+    *,
+    engine: Engine,
+    run_id: str | None = None,
+    on_event: OnEvent | None = None,
+    gpu: str | None = None,
+    parallel: int = 2,
+) -> tuple[Verdict, ...]:
+    """Verify several images, at most `parallel` at a time; verdicts in the order of the jobs.
+
+    `on_event` is called from several threads. The first error that is raised ends the rest.
+    """
+    shared_run = run_id or secrets.token_hex(8)
+    with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(jobs)))) as pool:
+        futures = [
+            pool.submit(
+                verify_image,
+                job.image,
+                job.reference,
+                engine=engine,
+                run_id=shared_run,
+                on_event=on_event,
+                gpu=gpu,
+            )
+            for job in jobs
+        ]
+        try:
+            wait(futures, return_when=FIRST_EXCEPTION)
+            return tuple(future.result() for future in futures if future.done())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            _end_containers(futures, engine=engine, run_id=shared_run)
+            raise
+
+
+def reuse_key(image: LockedImage, *, image_id: str, offer: GpuOffer, gpu: str | None = None) -> str:
+    """What a verdict depends on: the image's bytes, the lock entry, the probe, the settings, the GPUs.
+
+    Two verifications with one key give the same verdict, as far as the host's driver stays the same.
+    """
+    wish = _parse_wish(gpu or image.verify.gpu)
+    request = offer.request
+    parts = {
+        "image": image_id,
+        "lock": image.digest,
+        "probe": probe_digest([framework.proof for framework in image.frameworks]),
+        "gpu": wish.value,
+        "steps": image.verify.steps,
+        "memory_limit": image.verify.memory_limit,
+        "timeout": image.verify.timeout,
+        "offer": [request.method.value, *request.devices] if request else None,
+        "host": list(offer.host_devices),
+    }
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _verify_built(
+    image: LockedImage,
+    reference: str,
+    built: ImageFacts,
+    *,
+    engine: Engine,
+    gpu: GpuWish,
+    run_id: str,
+    say: OnEvent,
+) -> Verdict:
+    offer = engine.gpu_offer()
+    situation = examine(
+        image,
+        built,
+        engine=engine,
+        gpu=gpu,
+        offer=offer,
+        run_id=run_id,
+        say=lambda text: say(VerifyEvent(name=image.name, phase=VerifyPhase.NOTE, text=text)),
+    )
+    results = judge(situation)
+    key = reuse_key(image, image_id=built.id, offer=offer, gpu=gpu.value)
+    return Verdict(
+        name=image.name,
+        reference=reference,
+        image_id=built.id,
+        lock_digest=image.digest,
+        ok=is_good(situation, results),
+        summary=summarise(situation, results),
+        checks=results,
+        facts=_facts(situation, key),
+        seconds=0.0,
+    )
+
+
+def _facts(situation: Situation, key: str) -> Mapping[str, object]:
+    request = situation.offer.request
+    return {
+        REUSE_KEY: key,
+        "gpu": situation.gpu.value,
+        "gpu_method": request.method.value if request and situation.wants_gpu else None,
+        "gpu_refusal": situation.refusal,
+        "probe": dict(situation.report.raw) if situation.report else None,
+    }
+
+
+def _end_containers(futures: Sequence[Future[Verdict]], *, engine: Engine, run_id: str) -> None:
+    """Take away what the threads wait for, until none waits: one may be about to start a container."""
+    with contextlib.suppress(EngineError):
+        while True:
+            engine.remove_leftovers(run_id)
+            # `wait` never counts futures as done that were cancelled before they ran.
+            running = [future for future in futures if not future.done()]
+            if not running:
+                return
+            wait(running, timeout=_POLL_SECONDS)
+
+
+def _not_built(image: LockedImage, reference: str) -> Verdict:
+    check = CheckResult(
+        id="image",
+        title="The image",
+        state=CheckState.FAIL,
+        detail=f"the engine has no image {reference}",
+        remedy=f"build it: cudaforge build {image.name}",
+    )
+    return Verdict(
+        name=image.name,
+        reference=reference,
+        image_id="",
+        lock_digest=image.digest,
+        ok=False,
+        summary="not built",
+        checks=(check,),
+        facts={},
+        seconds=0.0,
+    )
+
+
+def _timed(verdict: Verdict, seconds: float) -> Verdict:
+    return replace(verdict, seconds=seconds)
+
+
+def _parse_wish(text: str) -> GpuWish:
+    try:
+        return GpuWish(text)
+    except ValueError:
+        allowed = ", ".join(wish.value for wish in GpuWish)
+        raise InputError(Problem(what=f"gpu {text!r} is not one of {allowed}")) from None
+
+
+def _ignore(event: VerifyEvent) -> None:
+    del event

@@ -1,0 +1,157 @@
+"""The lock's text: byte-stable, read back as it was, and never trusted when it was touched."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cudaforge.errors import NegativeAnswer
+from cudaforge.lockfile.compose import entry_digest
+from cudaforge.lockfile.model import Lock, LockedBase, OsPackage
+from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
+from cudaforge.lockfile.store import read_lock, write_lock
+from cudaforge.lockfile.text import dump_lock
+from cudaforge.packages.model import LockedWheel
+from tests.support.locks import CPU_IMAGE
+
+WHEELS = (
+    LockedWheel(
+        package="jax",
+        version="0.8.1",
+        filename="jax-0.8.1-py3-none-any.whl",
+        index="default",
+        sha256="ab" * 32,
+        size=100,
+    ),
+    LockedWheel(
+        package="torch",
+        version="2.13.0+cpu",
+        filename="torch-2.13.0+cpu-cp311-cp311-manylinux_2_28_x86_64.whl",
+        index="pytorch-cpu",
+        sha256="cd" * 32,
+        size=None,
+    ),
+)
+LIBC = OsPackage(
+    name="libc6",
+    version="2.36-9+deb12u10",
+    architecture="amd64",
+    filename="pool/main/g/glibc/libc6_2.36-9+deb12u10_amd64.deb",
+    sha256="ef" * 32,
+    size=2_700_000,
+)
+
+
+@pytest.fixture
+def closure_text() -> str:
+    return dump_closure(WHEELS, python="3.11")
+
+
+@pytest.fixture
+def lock(closure_text: str) -> Lock:
+    base = LockedBase(
+        reference="bootstrap:debian12", digest="sha256:" + "12" * 32, codename="bookworm", packages=(LIBC,)
+    )
+    image = CPU_IMAGE
+    image = replace(
+        image, base=base, gate="", closure=load_closure(closure_text, file=closure_file(image.name))
+    )
+    image = replace(image, digest=entry_digest(image))
+    return Lock(
+        project="vision",
+        declaration="sha256:" + "34" * 32,
+        matrix="sha256:" + "56" * 32,
+        tools={"uv": "0.9.0", "cudaforge": "0.1.0"},
+        images=(image,),
+    )
+
+
+@pytest.fixture
+def path(lock: Lock, closure_text: str, tmp_path: Path) -> Path:
+    path = tmp_path / "cudaforge.lock"
+    write_lock(lock, {lock.images[0].closure.file: closure_text}, path)
+    return path
+
+
+def test_a_lock_is_read_back_as_it_was_written(lock: Lock, path: Path) -> None:
+    assert read_lock(path) == lock
+    assert dump_lock(read_lock(path)) == path.read_text()
+
+
+def test_the_order_of_wheels_does_not_matter(closure_text: str) -> None:
+    assert dump_closure(WHEELS[::-1], python="3.11") == closure_text
+
+
+def test_closures_are_what_the_standard_says(closure_text: str) -> None:
+    pylock = pytest.importorskip("packaging.pylock")
+    import tomli
+
+    read = pylock.Pylock.from_dict(tomli.loads(closure_text))
+    read.validate()
+    assert [str(package.name) for package in read.packages] == ["jax", "torch"]
+    assert "http" not in closure_text
+
+
+def test_writing_again_touches_nothing_and_obsolete_closures_go(
+    lock: Lock, closure_text: str, path: Path
+) -> None:
+    closure = path.parent / lock.images[0].closure.file
+    old = closure.with_name("pylock.gone.toml")
+    old.write_text("x")
+    before = path.stat().st_ino, closure.stat().st_ino
+    write_lock(lock, {lock.images[0].closure.file: closure_text}, path)
+    assert (path.stat().st_ino, closure.stat().st_ino) == before
+    assert not old.exists()
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda text: text.replace('python = "3.1', 'python = "3.0'), "was edited"),
+        (lambda text: text[: len(text) // 2], "damaged"),
+        (lambda text: text.replace("schema = 1", "schema = 2"), "format 2"),
+        (lambda text: text.replace("schema = 1", "schema = 0"), "format is 0"),
+        (lambda text: "<<<<<<< ours\n" + text, "merge-conflict"),
+        (lambda text: "", "damaged"),
+        (lambda text: text.replace("[[images]]\n", '[[images]]\nsurprise = "x"\n'), "surprise"),
+        (lambda text: text.replace("cudaforge.lock.d/pylock", "../pylock"), "no closure file"),
+        (lambda text: text.replace("libc6 2.36-9+deb12u10 amd64", "libc6 2.36-9"), "damaged"),
+        (lambda text: text.replace("libc6 2.36-9+deb12u10", "libc6 2.36-9+deb12u11"), "edited"),
+    ],
+)
+def test_a_touched_lock_is_refused_with_the_command_that_mends_it(path: Path, change, message: str) -> None:
+    text = path.read_text()
+    assert change(text) != text
+    path.write_text(change(text))
+    with pytest.raises(NegativeAnswer) as caught:
+        read_lock(path)
+    (problem,) = caught.value.problems
+    assert message in problem.what
+    assert "cudaforge lock" in (problem.remedy or "")
+
+
+def test_a_touched_or_missing_closure_is_refused(lock: Lock, path: Path) -> None:
+    closure = path.parent / lock.images[0].closure.file
+    closure.write_text(closure.read_text().replace("ab" * 32, "ba" * 32))
+    with pytest.raises(NegativeAnswer, match="not the closure that was locked"):
+        read_lock(path)
+    closure.unlink()
+    with pytest.raises(NegativeAnswer, match="closure is gone"):
+        read_lock(path)
+
+
+def test_a_missing_lock_says_what_makes_one(tmp_path: Path) -> None:
+    with pytest.raises(NegativeAnswer, match="no lock yet"):
+        read_lock(tmp_path / "cudaforge.lock")
+
+
+def test_links_are_never_followed(lock: Lock, closure_text: str, path: Path, tmp_path: Path) -> None:
+    target = tmp_path / "precious"
+    target.write_text("precious")
+    path.unlink()
+    path.symlink_to(target)
+    with pytest.raises(Exception, match="symbolic link"):
+        write_lock(lock, {lock.images[0].closure.file: closure_text}, path)
+    assert target.read_text() == "precious"

@@ -1,0 +1,188 @@
+"""Reports of the probe: a real one (torch 2.8.0+cu128 on a machine without a GPU), and changed copies."""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from cudaforge.engine import GpuMethod, GpuOffer, GpuRequest
+from cudaforge.lockfile.model import LockedFramework, LockedImage, LockedWheel
+from cudaforge.renderer.model import ENTRY_LABEL
+from cudaforge.verifier.checks import judge
+from cudaforge.verifier.evidence import SCHEMA, TAG, Report, parse_output
+from cudaforge.verifier.model import CheckResult
+from cudaforge.verifier.situation import GpuWish, Situation
+from tests.support.locks import GPU_IMAGE
+
+NO_GPU = GpuOffer(request=None)
+ONE_GPU = GpuOffer(request=GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=all",)))
+DEVICE = {"name": "NVIDIA H100", "capability": "9.0", "memory": 85899345920}
+RECORDED = json.loads((Path(__file__).parent / "torch-2.8.0-cu128.json").read_text())
+LOSSES = [
+    2.3,
+    2.1,
+    1.9,
+    1.7,
+    1.5,
+    1.3,
+    1.1,
+    0.9,
+    0.8,
+    0.7,
+    0.6,
+    0.5,
+    0.4,
+    0.3,
+    0.3,
+    0.2,
+    0.2,
+    0.1,
+    0.1,
+    0.1,
+    0.1,
+]
+
+TORCH = replace(
+    GPU_IMAGE,
+    companions={},
+    closure=replace(
+        GPU_IMAGE.closure,
+        wheels=tuple(
+            LockedWheel(
+                package=package,
+                version=version,
+                filename="w.whl",
+                index="default",
+                sha256="4" * 64,
+                size=None,
+            )
+            for package, version in (
+                ("torch", "2.8.0"),
+                ("nvidia-cudnn-cu12", "9.10.2.21"),
+                ("Jinja2", "3.1.6"),
+            )
+        ),
+    ),
+)
+"""What the recorded image would have been locked as."""
+TWIN = replace(
+    TORCH,
+    cuda=None,
+    cudnn=None,
+    nccl=None,
+    cuda_provider="none",
+    driver_floor=None,
+    architectures=(),
+    ptx=(),
+    frameworks=(
+        LockedFramework(
+            name="pytorch",
+            version="2.13.0",
+            build="cpu",
+            reported="2.13.0+cpu",
+            proof="pytorch",
+            template="pytorch",
+        ),
+    ),
+    closure=replace(TORCH.closure, wheels=()),
+)
+
+Change = Callable[[dict], None]
+
+
+def as_line(facts: Mapping[str, object], nonce: str = "n") -> str:
+    return f"{TAG} {nonce} {json.dumps(facts)}\n"
+
+
+def recorded(*changes: Change) -> Report:
+    facts = copy.deepcopy(RECORDED)
+    facts["schema"] = SCHEMA
+    for change in changes:
+        change(facts)
+    return parse_output(as_line(facts), "n")
+
+
+def situation(
+    *changes: Change,
+    image: LockedImage = TORCH,
+    gpu: str = "auto",
+    offer: GpuOffer = NO_GPU,
+    labels: Mapping[str, str] | None = None,
+    refusal: str | None = None,
+) -> Situation:
+    return Situation(
+        image=image,
+        labels={ENTRY_LABEL: image.digest} if labels is None else dict(labels),
+        gpu=GpuWish(gpu),
+        offer=offer,
+        refusal=refusal,
+        report=recorded(*changes),
+    )
+
+
+def stage(facts: dict, child: str, name: str) -> dict:
+    """One stage of the recorded report: `system`, `libraries`, or a framework's."""
+    owner = facts[child] if child in ("system", "libraries") else facts["frameworks"][child]
+    return next(entry for entry in owner["stages"] if entry["name"] == name)
+
+
+def value(child: str, name: str, /, **entries: object) -> Change:
+    """Give a stage these entries."""
+
+    def change(facts: dict) -> None:
+        found = stage(facts, child, name)
+        found["state"] = "done"
+        found["value"] = {**(found.get("value") or {}), **entries}
+
+    return change
+
+
+def raised(child: str, name: str, kind: str, text: str) -> Change:
+    """Let a stage have raised, and none come after it."""
+
+    def change(facts: dict) -> None:
+        owner = facts[child] if child in ("system", "libraries") else facts["frameworks"][child]
+        index = owner["stages"].index(stage(facts, child, name))
+        owner["stages"][index:] = [
+            {
+                "name": name,
+                "state": "raised",
+                "error": {"type": kind, "text": text, "where": ""},
+                "seconds": 1,
+            }
+        ]
+
+    return change
+
+
+def lost(child: str, name: str, **end: object) -> Change:
+    """Let the process have ended in the middle of a stage."""
+
+    def change(facts: dict) -> None:
+        owner = facts[child] if child in ("system", "libraries") else facts["frameworks"][child]
+        index = owner["stages"].index(stage(facts, child, name))
+        owner["stages"][index:] = [{"name": name, "state": "lost"}]
+        owner.update(end)
+
+    return change
+
+
+def with_gpu(facts: dict) -> None:
+    """What a machine with one H100 would have reported."""
+    value("system", "nodes", nodes=["/dev/nvidia0", "/dev/nvidiactl"], denied=[])(facts)
+    driver = {"path": "/usr/lib/libcuda.so.1", "error": None, "version": "570.124.06"}
+    value("system", "driver", **driver)(facts)
+    value("system", "cuda", code=0, name="CUDA_SUCCESS", version="12.8", count=1, devices=[DEVICE])(facts)
+    value("pytorch", "devices", devices=[DEVICE], reason=None)(facts)
+    value("pytorch", "train_gpu", losses=LOSSES, placed=["cuda:0"], api="torch.nn")(facts)
+
+
+def as_cpu_build(facts: dict) -> None:
+    """What torch 2.13.0+cpu would have reported."""
+    described = {"version": "2.13.0+cpu", "cuda_build": False, "cuda": None, "cudnn": None, "nccl": None}
+    value("pytorch", "describe", **described)(facts)
+
+
+def results(seen: Situation) -> dict[str, CheckResult]:
+    return {result.id: result for result in judge(seen)}
