@@ -45,7 +45,7 @@ class DataHook(BuildHookInterface[Any]):
 def _compile(root: Path) -> bytes:
     sys.path.insert(0, str(root))
     try:
-        from cudaforge.matrix.compile import compile_matrix  # noqa: PLC0415 -- of this very source tree
+        from cudaforge.matrix.compile import compile_matrix
     finally:
         sys.path.remove(str(root))
     return compile_matrix(root / "matrices")
