@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib
 from pathlib import Path
 
-import cudaforge
 import pytest
+
+import cudaforge
 
 STAGES = ("load", "resolve", "lock", "render", "build", "verify")
 
