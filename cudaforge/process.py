@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,13 +119,14 @@ def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -
 
 
 def end_all() -> None:
-    """End every program that is still running, for a run that was interrupted."""
+    """End every program that is still running, for a run that was interrupted. All share one grace."""
     with _running_lock:
         children = tuple(_running)
+    deadline = time.monotonic() + GRACE_SECONDS
     for child in children:
         _signal_group(child, signal.SIGTERM)
     for child in children:
-        _end(child)
+        _end(child, grace=max(0.0, deadline - time.monotonic()))
 
 
 @contextlib.contextmanager
@@ -179,12 +181,12 @@ def _cannot_start(argv: Sequence[str], error: OSError) -> ProgramNotFound:
     )
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _end(child: subprocess.Popen[str], *, grace: float = GRACE_SECONDS) -> None:
     if child.poll() is not None:
         return
     _signal_group(child, signal.SIGTERM)
     try:
-        child.wait(GRACE_SECONDS)
+        child.wait(grace)
     except subprocess.TimeoutExpired:
         _signal_group(child, signal.SIGKILL)
         child.wait()

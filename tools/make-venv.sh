@@ -35,6 +35,5 @@ fi
 
 "$python" -m venv --clear "$directory"
 # Only the host's own pip knows where this site's package index is.
-"$directory/bin/python" -m pip install --quiet --disable-pip-version-check --upgrade 'pip>=25.1' 2>/dev/null \
-    || "$directory/bin/python" -m pip install --quiet --upgrade 'pip>=25.1'
-"$directory/bin/python" -m pip install --quiet --editable . --group dev
+"$directory/bin/python" -m pip install -qq --disable-pip-version-check --upgrade 'pip>=25.1'
+"$directory/bin/python" -m pip install -qq --editable . --group dev

@@ -77,7 +77,12 @@ def build(
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
     with show_progress() as on_event:
         results = stages.build(
-            locked, declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event
+            locked,
+            declaration=declaration,
+            jobs=jobs,
+            no_cache=no_cache,
+            on_event=on_event,
+            on_note=write_note,
         )
     if as_json:
         write_json({"images": [dict(result_to_json(result)) for result in results]})

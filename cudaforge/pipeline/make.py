@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
-from cudaforge.files import write_atomically
+from cudaforge.files import held_lock, write_atomically
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from cudaforge.renderer.model import Written
 
 _MOST_VERIFICATIONS = 2
+_WAIT_SECONDS = 6 * 3600.0
+"""How long one run waits for another on the same project: no build takes longer."""
 _OnEvent = Callable[[BuildEvent], None]
 
 
@@ -54,11 +56,20 @@ def build(
     jobs: int | None = None,
     no_cache: bool = False,
     on_event: _OnEvent = ignore,
+    on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
     """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail."""
     from cudaforge.engine import connect
 
-    return _build(lock, connect(), declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event)
+    return _build(
+        lock,
+        connect(),
+        declaration=declaration,
+        jobs=jobs,
+        no_cache=no_cache,
+        on_event=on_event,
+        on_note=on_note,
+    )
 
 
 def verify(
@@ -85,7 +96,15 @@ def make(
     from cudaforge.report.summary import run_json
 
     engine = connect()
-    results = _build(lock, engine, declaration=declaration, jobs=jobs, no_cache=no_cache, on_event=on_event)
+    results = _build(
+        lock,
+        engine,
+        declaration=declaration,
+        jobs=jobs,
+        no_cache=no_cache,
+        on_event=on_event,
+        on_note=on_note,
+    )
     builds = {result.name: result for result in results}
     built = tuple(image for image in lock.images if is_built(builds[image.name]))
     verdicts = _verify(
@@ -150,23 +169,26 @@ def _build(
     jobs: int | None,
     no_cache: bool,
     on_event: _OnEvent,
+    on_note: Note,
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
     from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.outside import find_indexes, find_site
 
-    return build_images(
-        lock.images,
-        engine=engine,
-        site=find_site(declaration),
-        indexes=find_indexes(declaration, lock),
-        root=declaration.root,
-        state=state_directory(declaration),
-        jobs=jobs,
-        no_cache=no_cache,
-        on_event=on_event,
-        base_provider=lambda image: assemble_locked_base(image.base, platform=image.platforms[0]),
-    )
+    state = state_directory(declaration)
+    with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
+        return build_images(
+            lock.images,
+            engine=engine,
+            site=find_site(declaration),
+            indexes=find_indexes(declaration, lock),
+            root=declaration.root,
+            state=state,
+            jobs=jobs,
+            no_cache=no_cache,
+            on_event=on_event,
+            base_provider=lambda image: assemble_locked_base(image.base, platform=image.platforms[0]),
+        )
 
 
 def _verify(

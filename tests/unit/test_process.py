@@ -1,0 +1,126 @@
+"""Programs that are started: their output, their deadline, and that none outlives us.
+
+The only program here is this interpreter.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cudaforge import process
+from cudaforge.process import ProgramNotFound, ProgramTimeout, end_all, run, stream
+
+STUBBORN = """
+import signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+print("up", file=sys.stderr, flush=True)
+time.sleep(600)
+"""
+
+
+def python(program: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-c", program, *arguments]
+
+
+def test_output_input_and_status_come_back() -> None:
+    done = run(
+        python("import sys; sys.stdout.write(sys.stdin.read().upper()); sys.stderr.write('e'); sys.exit(7)"),
+        timeout=60,
+        stdin="word",
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (7, "WORD", "e")
+
+
+def test_the_environment_is_added_to() -> None:
+    done = run(
+        python("import os; print(os.environ['ADDED'], 'PATH' in os.environ)"), timeout=60, env={"ADDED": "x"}
+    )
+    assert done.stdout.split() == ["x", "True"]
+
+
+def test_bytes_that_are_no_text_do_no_harm() -> None:
+    done = run(python("import sys; sys.stdout.buffer.write(b'\\xff ok')"), timeout=60)
+    assert done.stdout.endswith("ok")
+
+
+def test_a_missing_program_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", "/no-such-program")
+    with pytest.raises(ProgramNotFound, match="/no-such-program"):
+        run([sys.executable], timeout=1)
+
+
+def test_at_the_deadline_the_whole_group_ends(tmp_path: Path) -> None:
+    grandchild = tmp_path / "pid"
+    program = (
+        "import subprocess, sys, time, pathlib;"
+        "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)']);"
+        f"pathlib.Path({str(grandchild)!r}).write_text(str(child.pid)); time.sleep(600)"
+    )
+    with pytest.raises(ProgramTimeout, match="2 s"):
+        run(python(program), timeout=2)
+    assert _is_gone(int(grandchild.read_text()))
+
+
+def test_lines_come_as_they_are_written() -> None:
+    seen: list[str] = []
+    status = stream(
+        python("import sys; sys.stderr.write('one\\ntwo\\n'); sys.exit(3)"), on_stderr=seen.append, timeout=60
+    )
+    assert (status, seen) == (3, ["one", "two"])
+
+
+def test_an_error_in_the_callback_ends_the_program() -> None:
+    def refuse(line: str) -> None:
+        raise KeyError(line)
+
+    started = time.monotonic()
+    with pytest.raises(KeyError):
+        stream(
+            python("import sys, time; sys.stderr.write('x\\n'); sys.stderr.flush(); time.sleep(600)"),
+            on_stderr=refuse,
+            timeout=600,
+        )
+    assert time.monotonic() - started < 60
+
+
+def test_all_programs_share_one_grace_when_they_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "GRACE_SECONDS", 2.0)
+    ready = threading.Barrier(5)
+    statuses: list[int] = []
+
+    def follow() -> None:
+        def wait_once(line: str) -> None:
+            ready.wait(60)
+
+        statuses.append(stream(python(STUBBORN), on_stderr=wait_once, timeout=600))
+
+    threads = [threading.Thread(target=follow) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    ready.wait(60)
+    started = time.monotonic()
+    end_all()
+    elapsed = time.monotonic() - started
+    for thread in threads:
+        thread.join(60)
+    assert statuses == [-9] * 4
+    assert elapsed < 6
+
+
+def _is_gone(pid: int) -> bool:
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return True
+        if state == "Z":
+            return True
+        time.sleep(0.05)
+    os.kill(pid, 9)
+    return False
