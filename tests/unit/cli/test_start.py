@@ -1,0 +1,67 @@
+"""Starting a project: the starter declaration works as it is, and nothing is overwritten."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cudaforge.cli.main import run_command_line
+from cudaforge.pipeline.decide import load, resolve
+from cudaforge.resolver import Resolution
+
+
+@pytest.fixture(autouse=True)
+def in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    project = tmp_path / "My Project"
+    project.mkdir()
+    monkeypatch.chdir(project)
+    return project
+
+
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow", "jax"])
+def test_the_starter_resolves_as_it_is(framework: str, in_a_project: Path) -> None:
+    assert run_command_line(["init", framework]) == 0
+    declaration = load("cudaforge.toml")
+    assert declaration.project == "my-project"
+    (answer,) = resolve(declaration)
+    assert isinstance(answer.answer, Resolution)
+    assert answer.answer.frameworks[0].name == framework
+
+
+def test_what_the_starter_offers_in_comments_is_right(in_a_project: Path) -> None:
+    run_command_line(["init"])
+    (in_a_project / "src").mkdir()
+    text = Path("cudaforge.toml").read_text()
+    offered = [line[2:] for line in text.splitlines() if line.startswith("# ") and " = " in line]
+    assert len(offered) >= 8
+    Path("cudaforge.toml").write_text(
+        text.replace("# registry", "registry")
+        + "\n".join(line for line in offered if not line.startswith(("registry", "base")))
+    )
+    assert load("cudaforge.toml").images[0].wishes.gpus == ("H100", "RTX 4090")
+
+
+def test_a_file_that_is_there_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cudaforge.toml").write_text("mine")
+    assert run_command_line(["init"]) == 2
+    assert Path("cudaforge.toml").read_text() == "mine"
+    assert "--force" in capsys.readouterr().err
+    assert run_command_line(["init", "--force"]) == 0
+
+
+def test_an_unknown_framework_writes_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["init", "tensorflwo"]) == 2
+    assert "did you mean tensorflow?" in capsys.readouterr().err
+    assert not Path("cudaforge.toml").exists()
+
+
+def test_the_schema_is_json_and_can_be_written(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["schema"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert run_command_line(["schema", "-o", "cudaforge.schema.json"]) == 0
+    assert json.loads(Path("cudaforge.schema.json").read_text()) == printed
+    Path("cudaforge.schema.json").write_text("mine")
+    assert run_command_line(["schema", "-o", "cudaforge.schema.json"]) == 2
+    assert Path("cudaforge.schema.json").read_text() == "mine"
