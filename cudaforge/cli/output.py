@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 
 from cudaforge.errors import CudaforgeError, Problem
@@ -30,7 +31,8 @@ def write_error(error: CudaforgeError, *, as_json: bool) -> None:
     """Write an error: for people on stderr, with `--json` also as the document on stdout."""
     if as_json:
         write_json({"errors": [_problem_json(problem) for problem in error.problems]})
-    sys.stderr.write(describe_problems(error.problems) + "\n")
+    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
+    sys.stderr.write(describe_problems(error.problems, width=width) + "\n")
 
 
 def _problem_json(problem: Problem) -> dict[str, object]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 
 from cudaforge.errors import Location, Problem
 
+_NARROWEST = 20
 
-def describe_problems(problems: Sequence[Problem]) -> str:
-    """All problems as text for a terminal, readable without colour."""
-    return "\n".join(_describe(problem) for problem in problems)
+
+def describe_problems(problems: Sequence[Problem], *, width: int | None = None) -> str:
+    """All problems as text, readable without colour; lines are broken at `width` columns, if given."""
+    return "\n".join(_describe(problem, width) for problem in problems)
 
 
 def visible(text: str) -> str:
@@ -24,14 +27,30 @@ def _escape(character: str) -> str:
     return character.encode("unicode_escape").decode("ascii")
 
 
-def _describe(problem: Problem) -> str:
-    lines = [f"error: {problem.what}"]
+def _describe(problem: Problem, width: int | None) -> str:
+    parts = [("error: ", problem.what)]
     if problem.where is not None:
-        lines.append(f"  where    {_place(problem.where)}")
-    lines += [f"  because  {reason}" for reason in problem.because]
+        parts.append(("  where    ", _place(problem.where)))
+    parts += [("  because  ", reason) for reason in problem.because]
     if problem.remedy:
-        lines.append(f"  try      {problem.remedy}")
-    return visible("\n".join(line.replace("\n", "\n           ") for line in lines))
+        parts.append(("  try      ", problem.remedy))
+    return visible("\n".join(_hang(label, text, width) for label, text in parts))
+
+
+def _hang(label: str, text: str, width: int | None) -> str:
+    """`text` after its label, further lines below its beginning."""
+    indent = " " * len(label)
+    lines = text.split("\n")
+    if width is not None:
+        lines = [
+            piece
+            for line in lines
+            for piece in textwrap.wrap(
+                line, max(width - len(label), _NARROWEST), break_long_words=False, break_on_hyphens=False
+            )
+            or [""]
+        ]
+    return label + f"\n{indent}".join(lines)
 
 
 def _place(where: Location) -> str:

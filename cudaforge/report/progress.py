@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _STEP_WIDTH = 60
 _MOUNT = re.compile(r"--mount=\S+ +")
+# A step of ours begins with `: what it does &&`, a command that does nothing but say so.
 
 
 @contextlib.contextmanager
@@ -107,5 +108,6 @@ def _ending(result: BuildResult | None) -> str:
 
 
 def _short(text: str) -> str:
-    flat = visible(" ".join(_MOUNT.sub("", text).split()))
+    flat = visible(" ".join(_MOUNT.sub("", text).replace("[stage-0 ", "[").split()))
+    flat = flat.replace("RUN : ", "").partition(" && ")[0]
     return flat if len(flat) <= _STEP_WIDTH else flat[: _STEP_WIDTH - 3] + "..."

@@ -1,0 +1,169 @@
+"""What people read: at the margin, within its width, and never more than was seen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.errors import Location, Problem
+from cudaforge.lockfile.changes import compare_locks
+from cudaforge.lockfile.model import Lock
+from cudaforge.report.answers import describe_answers, explain_answers
+from cudaforge.report.locks import describe_changes
+from cudaforge.report.problems import describe_problems
+from cudaforge.report.progress import PlainProgress
+from cudaforge.report.summary import describe_run, run_json
+from cudaforge.report.tables import bytes_text, seconds_text, table
+from cudaforge.verifier import CheckResult, CheckState, Verdict
+from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
+
+BUILT = BuildResult(
+    name="cpu",
+    state=BuildState.BUILT,
+    reference="demo:cpu",
+    image_id="sha256:1",
+    size=1_500_000_000,
+    seconds=62.0,
+    log="",
+)
+PROVEN = Verdict(
+    name="cpu",
+    reference="demo:cpu",
+    image_id="sha256:1",
+    lock_digest="sha256:2",
+    ok=True,
+    summary="trained on CPU",
+    checks=(),
+    facts={},
+    seconds=3.0,
+)
+BAD = replace(
+    PROVEN,
+    ok=False,
+    summary="nothing trained",
+    checks=(
+        CheckResult(id="a", title="Python", state=CheckState.PASS, detail="3.11"),
+        CheckResult(
+            id="b",
+            title="Import",
+            state=CheckState.FAIL,
+            detail="libfoo.so is missing",
+            remedy="build it again",
+        ),
+    ),
+)
+
+
+def resolve(*words: str):
+    from cudaforge.pipeline.decide import load_words
+    from cudaforge.pipeline.decide import resolve as decide
+
+    return decide(load_words(words))
+
+
+def test_answers_fit_eighty_columns() -> None:
+    for words in (
+        ["jax"],
+        ["pytorch==2.6.*", "gpu=RTX 5090"],
+        ["tensorflow>=2.12", "cuda==11.4"],
+        ["pytorch==2.8.*"],
+    ):
+        for text in (describe_answers(resolve(*words)), explain_answers(resolve(*words))):
+            assert max(map(len, text.splitlines())) <= 80
+            assert not text.startswith(" ")
+
+
+def test_a_conflict_names_wishes_facts_and_repairs() -> None:
+    text = describe_answers(resolve("pytorch==2.6.*", "gpu=RTX 5090"))
+    assert "pytorch==2.6.* and gpu=RTX 5090 cannot all hold" in text
+    assert "sm_120" in text
+    assert 'try      framework = "pytorch>=2.7"  gives pytorch' in text
+    assert "frameworks/pytorch.toml" in text
+
+
+def test_problems_hang_below_their_label() -> None:
+    problem = Problem(
+        what="one two three four five six seven eight nine ten",
+        where=Location(file="a.toml", line=3, key="images.a"),
+        because=("first\nsecond",),
+        remedy="do it",
+    )
+    assert describe_problems([problem]).splitlines() == [
+        "error: one two three four five six seven eight nine ten",
+        "  where    a.toml:3: images.a",
+        "  because  first",
+        "           second",
+        "  try      do it",
+    ]
+    narrow = describe_problems([problem], width=40).splitlines()
+    assert max(map(len, narrow)) <= 40
+    assert narrow[1].startswith("       ")
+
+
+def test_a_run_shows_what_was_proven_and_what_stands_in_the_way() -> None:
+    image = replace(CPU_IMAGE, name="cpu")
+    good = describe_run([image], {"cpu": BUILT}, {"cpu": PROVEN})
+    assert "trained on CPU" in good
+    assert "NOT OK" not in good
+    bad = describe_run([image], {"cpu": BUILT}, {"cpu": BAD})
+    assert "NOT OK: nothing trained" in bad
+    assert "libfoo.so is missing" in bad
+    assert "3.11" not in bad.split("\n\n", 1)[1]
+    failed = replace(BUILT, state=BuildState.FAILED, failed_step="RUN false", last_lines=("no",), log="a.log")
+    text = describe_run([image], {"cpu": failed}, {})
+    assert "cpu failed at: RUN false" in text
+    assert "a.log" in text
+
+
+def test_the_json_of_a_run_has_versions_build_and_verdict() -> None:
+    image = replace(CPU_IMAGE, name="cpu")
+    (entry,) = run_json([image], {"cpu": BUILT}, {"cpu": PROVEN})["images"]
+    assert entry["build"]["state"] == "built"
+    assert entry["verdict"]["summary"] == "trained on CPU"
+    assert entry["versions"]["python"] == image.python
+
+
+def test_changes_are_named_by_what_moved() -> None:
+    old = make_lock(CPU_IMAGE, GPU_IMAGE)
+    assert compare_locks(old, old) == ()
+    assert describe_changes(old, old) == "nothing changed"
+    moved = replace(CPU_IMAGE, digest="other", python="3.13")
+    new: Lock = replace(old, images=(moved,))
+    lines = compare_locks(old, new)
+    assert f"{GPU_IMAGE.name}: gone" in lines
+    assert f"{CPU_IMAGE.name}: Python {CPU_IMAGE.python} -> 3.13" in lines
+    assert "new" in describe_changes(old, None)
+
+
+def test_plain_progress_says_each_step_once_and_hides_machinery() -> None:
+    lines: list[str] = []
+    progress = PlainProgress(lines.append)
+    step = "[stage-0 2/4] RUN --mount=type=cache,id=x,target=/y     : install OS packages && x"
+    for kind in (EventKind.STEP_STARTED, EventKind.STEP_STARTED, EventKind.STEP_DONE):
+        progress.handle(BuildEvent(image="a", kind=kind, step=step))
+    progress.handle(BuildEvent(image="a", kind=EventKind.IMAGE_FINISHED, result=BUILT))
+    assert lines == ["a: [2/4] install OS packages", "a: built in 1 min 2 s"]
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(None, "?"), (0, "0 B"), (999, "999 B"), (1_500_000, "2 MB"), (5_900_000_000, "5.9 GB")],
+)
+def test_bytes_are_decimal(count: int | None, text: str) -> None:
+    assert bytes_text(count) == text
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(0.44, "0.4 s"), (12.4, "12 s"), (185.0, "3 min 5 s")])
+def test_durations(seconds: float, text: str) -> None:
+    assert seconds_text(seconds) == text
+
+
+def test_tables_align() -> None:
+    assert table(("a", "long"), [("x", "y"), ("zzz", "")]).splitlines() == [
+        "a    long",
+        "---  ----",
+        "x    y",
+        "zzz",
+    ]
