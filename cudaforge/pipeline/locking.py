@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration, ImageDeclaration
@@ -16,6 +17,7 @@ from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.store import find_staleness, read_lock, write_lock
 from cudaforge.packages.closure import resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
@@ -26,6 +28,9 @@ from cudaforge.resolver.model import Conflict
 
 _WORKERS = 4
 _WAIT_SECONDS = 3600.0
+_STOP_SECONDS = 10.0
+_Item = TypeVar("_Item")
+_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,19 +63,13 @@ def lock(
             return LockOutcome(path=path, lock=previous, previous=previous)
         answers = resolve(declaration)
         require_answers(declaration, answers)
-        entries = _lock_images(
-            declaration,
-            answers,
-            previous=None if upgrade else previous,
-            pins=_base_pins(
-                declaration,
-                previous=None if upgrade else previous,
-                offline=offline,
-                allow_unpinned=allow_unpinned,
-                on_note=on_note,
-            ),
-            offline=offline,
+        site = find_site(declaration, offline=offline)
+        source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
+        kept = {} if previous is None or upgrade else {image.name: image for image in previous.images}
+        pins = BasePins(
+            previous=[image.base for image in kept.values()], offline=offline, find_digest=source.find
         )
+        entries = _lock_images(declaration, answers, kept=kept, pins=pins, site=site)
         made = Lock(
             project=declaration.project,
             declaration=declaration.digest,
@@ -99,34 +98,14 @@ def _is_current(lock: Lock, declaration: Declaration, allow_unpinned: bool) -> b
     return is_pinned and same_facts and not find_staleness(lock, declaration)
 
 
-def _base_pins(
-    declaration: Declaration,
-    *,
-    previous: Lock | None,
-    offline: bool,
-    allow_unpinned: bool,
-    on_note: Note,
-) -> BasePins:
-    source = DigestSource(
-        site=find_site(declaration, offline=offline), allow_unpinned=allow_unpinned, on_note=on_note
-    )
-    return BasePins(
-        previous=[image.base for image in previous.images] if previous else [],
-        offline=offline,
-        find_digest=source.find,
-    )
-
-
 def _lock_images(
     declaration: Declaration,
     answers: Sequence[ImageAnswer],
     *,
-    previous: Lock | None,
+    kept: Mapping[str, LockedImage],
     pins: BasePins,
-    offline: bool,
+    site: Site,
 ) -> list[NewEntry]:
-    site = find_site(declaration, offline=offline)
-    before = {image.name: image for image in previous.images} if previous else {}
     images = {image.name: image for image in declaration.images}
 
     def find_wheels(request: ClosureRequest) -> tuple[LockedWheel, ...]:
@@ -141,7 +120,7 @@ def _lock_images(
             registry=declaration.registry,
             resolve_packages=find_wheels,
             pin_base=pins.pin,
-            preferred=_preferred(before, image),
+            preferred=kept[image.name].closure.wheels if image.name in kept else (),
         )
 
     resolved = [
@@ -149,10 +128,6 @@ def _lock_images(
     ]
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         return list(pool.map(lock_one, resolved))
-
-
-def _preferred(before: Mapping[str, LockedImage], image: ImageDeclaration) -> tuple[LockedWheel, ...]:
-    return before[image.name].closure.wheels if image.name in before else ()
 
 
 def _dropped(answers: Sequence[ImageAnswer]) -> tuple[DroppedPoint, ...]:
