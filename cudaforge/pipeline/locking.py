@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration, ImageDeclaration
@@ -28,9 +27,6 @@ from cudaforge.resolver.model import Conflict
 
 _WORKERS = 4
 _WAIT_SECONDS = 3600.0
-_STOP_SECONDS = 10.0
-_Item = TypeVar("_Item")
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
