@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cudaforge.references import parse_reference
+from cudaforge.registry.mirrors import move
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,17 +75,14 @@ def output_option(traits: EngineTraits) -> str:
 def mirror_contexts(reference: str, digest: str | None, mirrors: Mapping[str, str]) -> Mapping[str, str]:
     """The named context that makes a build pull a base from its registry's mirror; none without one.
 
-    `mirrors` maps a registry host to the host, and path, that stands in for it. The key is the text
-    that stands behind FROM.
+    `mirrors` is read as when the base was locked. The key is the text that stands behind FROM.
     """
     parsed = parse_reference(reference)
-    mirror = mirrors.get(parsed.registry)
-    if mirror is None:
+    moved = move(parsed, mirrors)
+    if moved is parsed:
         return {}
-    tag = f":{parsed.tag}" if parsed.tag else ""
-    pinned = f"@{digest}" if digest else ""
-    key = f"{reference}{pinned}" if "@" not in reference else reference
-    return {key: f"docker-image://{mirror.rstrip('/')}/{parsed.repository}{tag}{pinned}"}
+    pinned = f"@{digest}" if digest and parsed.digest is None else ""
+    return {f"{reference}{pinned}": f"docker-image://{moved}{pinned}"}
 
 
 def _comma_separated(*fields: str) -> str:

@@ -71,6 +71,16 @@ def test_a_secret_of_any_path_is_one_field(name):
     [
         ("python:3.12", {}, {}),
         ("python:3.12", {"quay.io": "mirror.example"}, {}),
+        ("python:3.12", {"docker.io/nvidia": "mirror.example/nv"}, {}),
+        (
+            "nvidia/cuda:12.8.1-base-ubuntu22.04",
+            {"docker.io": "mirror.example/hub", "docker.io/nvidia": "mirror.example/nv"},
+            {
+                f"nvidia/cuda:12.8.1-base-ubuntu22.04@{DIGEST}": (
+                    f"docker-image://mirror.example/nv/cuda:12.8.1-base-ubuntu22.04@{DIGEST}"
+                )
+            },
+        ),
         (
             "python:3.12",
             {"docker.io": "mirror.example/hub"},
