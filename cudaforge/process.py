@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.errors import Interrupted, Problem, SurroundingsError
 
 GRACE_SECONDS = 10.0
 
@@ -41,7 +41,8 @@ class ProgramTimeout(SurroundingsError):
 
 
 _running: set[subprocess.Popen[str]] = set()
-_running_lock = threading.Lock()
+_running_lock = threading.RLock()  # a signal's handler takes it, too, whatever was under way
+_is_stopping = threading.Event()
 
 
 def run(
@@ -118,6 +119,25 @@ def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -
         _end_attached(child)
 
 
+def begin_stop() -> None:
+    """Ask every program to end and start no more, without waiting: what waits for one goes on at once.
+
+    For signal handlers. Until `end_stop`, starting a program raises Interrupted.
+    """
+    _is_stopping.set()
+    _signal_all(signal.SIGTERM)
+
+
+def kill_all() -> None:
+    """Kill every program that is still running, without waiting. For signal handlers."""
+    _signal_all(signal.SIGKILL)
+
+
+def end_stop() -> None:
+    """Let programs be started again."""
+    _is_stopping.clear()
+
+
 def end_all() -> None:
     """End every program that is still running, for a run that was interrupted. All share one grace."""
     with _running_lock:
@@ -138,6 +158,7 @@ def _child(
     has_stdin: bool,
     keep_stdout: bool = True,
 ) -> Iterator[subprocess.Popen[str]]:
+    _check_not_stopping()
     try:
         child = subprocess.Popen(
             list(argv),
@@ -157,6 +178,7 @@ def _child(
     try:
         with child:
             try:
+                _check_not_stopping()
                 yield child
             finally:
                 _end(child)
@@ -190,6 +212,20 @@ def _end(child: subprocess.Popen[str], *, grace: float = GRACE_SECONDS) -> None:
     except subprocess.TimeoutExpired:
         _signal_group(child, signal.SIGKILL)
         child.wait()
+
+
+def _check_not_stopping() -> None:
+    if _is_stopping.is_set():
+        raise Interrupted
+
+
+def _signal_all(number: signal.Signals) -> None:
+    with _running_lock:
+        children = tuple(_running)
+    for child in children:
+        # Not poll(): in a handler its own lock may be held by what was interrupted.
+        if child.returncode is None:
+            _signal_group(child, number)
 
 
 def _signal_group(child: subprocess.Popen[str], number: signal.Signals) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +128,9 @@ def find_complaints(output: str) -> tuple[str, ...]:
 def _run(state: AptState, argv: Sequence[str], deadline: Deadline) -> process.Completed:
     # The deadline is the caller's; LC_ALL because the output is read.
     env = {"APT_CONFIG": str(state.config), "LC_ALL": "C", "DEBIAN_FRONTEND": "noninteractive"}
-    return process.run(argv, timeout=deadline.remaining(), env=env)
+    # apt that is stopped while it checks a signature leaves files of its own in the place for such.
+    with tempfile.TemporaryDirectory(dir=state.config.parent, prefix="tmp-") as scratch:
+        return process.run(argv, timeout=deadline.remaining(), env={**env, "TMPDIR": scratch})
 
 
 def _dump_config(directory: Path, architecture: str, reaching: str) -> str:

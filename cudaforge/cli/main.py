@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from typer.exceptions import TyperException
 
 DEBUG_FLAG = "--debug"
+_SECOND = 2
+
+
+class _Stop(BaseException):
+    """A signal asked the run to stop. Not an Exception: nothing on the way may take it for an error."""
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
@@ -26,22 +31,29 @@ def run_command_line(arguments: Sequence[str]) -> int:
     words = _before_separator(arguments)
     debug = DEBUG_FLAG in words or bool(os.environ.get("CUDAFORGE_DEBUG"))
     arguments = [word for word in words if word != DEBUG_FLAG] + list(arguments[len(words) :])
-    as_json = "--json" in words
-    try:
-        with _signals_raise():
+    with _signals_raise() as received:
+        try:
             return _dispatch(arguments)
-    except CudaforgeError as error:
-        return _fail(error, as_json=as_json, debug=debug)
-    except KeyboardInterrupt:
-        return _fail(Interrupted(), as_json=as_json, debug=debug)
-    except BrokenPipeError:
-        # The reader of our output has left (`| head`): nothing more to say, and nobody to say it to.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.OK
-    except OSError as error:
-        return _fail(_os_error(error), as_json=as_json, debug=debug)
-    except Exception as error:  # noqa: BLE001 -- a bug: one message instead of a traceback
-        return _fail(_bug(error), as_json=as_json, debug=debug)
+        except BrokenPipeError:
+            # The reader of our output has left (`| head`): nothing more to say, and nobody to say it to.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return ExitCode.OK
+        except BaseException as error:  # noqa: BLE001 -- one message instead of a traceback, whatever it is
+            # What a clean-up ran into after a signal is not what ended the run.
+            told = _interrupted(received[0]) if received else _as_told(error)
+            return _fail(told, as_json="--json" in words, debug=debug)
+
+
+def _as_told(error: BaseException) -> CudaforgeError:
+    if isinstance(error, CudaforgeError):
+        return error
+    if isinstance(error, KeyboardInterrupt):
+        return Interrupted()
+    return _os_error(error) if isinstance(error, OSError) else _bug(error)
+
+
+def _interrupted(number: int) -> Interrupted:
+    return Interrupted(terminated=number != signal.SIGINT)
 
 
 def _dispatch(arguments: Sequence[str]) -> int:
@@ -55,6 +67,9 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return stop.exit_code
     except typer.Abort:
         raise Interrupted from None
+    except SystemExit as stop:
+        # typer's answer to a reader that has left.
+        raise BrokenPipeError from stop
     except typer.exceptions.TyperException as error:
         raise InputError(_usage_problem(error)) from None
     sys.stdout.flush()
@@ -74,18 +89,33 @@ def _before_separator(arguments: Sequence[str]) -> list[str]:
 
 
 @contextlib.contextmanager
-def _signals_raise() -> Iterator[None]:
-    """SIGTERM and SIGHUP unwind like Ctrl-C does, so that every clean-up runs."""
+def _signals_raise() -> Iterator[list[int]]:
+    """Signals unwind the run, so that every clean-up runs; gives the numbers of those that came.
+
+    The first ends the programs that were started, so that no thread waits for one. The second, while
+    everything is cleaned up, only takes away their grace; a third is for those who cannot wait.
+    """
+    received: list[int] = []
 
     def stop(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 -- the signature of handlers
-        raise Interrupted(terminated=True)
+        received.append(number)
+        process = sys.modules.get("cudaforge.process")
+        if process is not None:
+            (process.begin_stop if len(received) == 1 else process.kill_all)()
+        if len(received) != _SECOND:
+            raise _Stop
 
-    previous = {number: signal.signal(number, stop) for number in (signal.SIGTERM, signal.SIGHUP)}
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    # What is ignored stays ignored: `nohup` and shells in the background ask for it.
+    taken = [number for number in numbers if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, stop) for number in taken}
     try:
-        yield
+        yield received
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
+        if received and "cudaforge.process" in sys.modules:
+            sys.modules["cudaforge.process"].end_stop()
 
 
 def _fail(error: CudaforgeError, *, as_json: bool, debug: bool) -> int:
@@ -112,7 +142,7 @@ def _os_error(error: OSError) -> SurroundingsError:
     return wrapped
 
 
-def _bug(error: Exception) -> SurroundingsError:
+def _bug(error: BaseException) -> SurroundingsError:
     wrapped = SurroundingsError(
         Problem(
             what=f"cudaforge failed in a way that it should not: {type(error).__name__}: {error}",

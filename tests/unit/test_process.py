@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge import process
+from cudaforge.errors import Interrupted
 from cudaforge.process import ProgramNotFound, ProgramTimeout, end_all, run, stream
 
 STUBBORN = """
@@ -124,3 +125,18 @@ def _is_gone(pid: int) -> bool:
         time.sleep(0.05)
     os.kill(pid, 9)
     return False
+
+
+def test_a_stop_ends_what_runs_and_starts_nothing_more() -> None:
+    stopper = threading.Timer(0.5, process.begin_stop)
+    stopper.start()
+    try:
+        started = time.monotonic()
+        run(python("import time; time.sleep(600)"), timeout=600)
+        assert time.monotonic() - started < 60
+        with pytest.raises(Interrupted):
+            run(python("pass"), timeout=60)
+    finally:
+        stopper.join()
+        process.end_stop()
+    assert run(python("pass"), timeout=60).returncode == 0

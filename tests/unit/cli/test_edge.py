@@ -77,3 +77,43 @@ def test_messages_show_hidden_characters(
     monkeypatch.setattr(edge, "_dispatch", _raise(NegativeAnswer(Problem(what="a\u202eb\x1b[31mc"))))
     run_command_line(["lock"])
     assert capsys.readouterr().err == "error: a\\u202eb\\x1b[31mc\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 143)]
+)
+def test_a_signal_in_a_command_says_so(
+    number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("cudaforge.cli.start.schema", lambda: signal.raise_signal(number))
+    assert run_command_line(["schema"]) == code
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_a_second_signal_lets_the_clean_up_end_and_its_troubles_are_not_told(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cleaned = []
+
+    def dispatch(arguments: object) -> int:
+        try:
+            signal.raise_signal(signal.SIGINT)
+        finally:
+            signal.raise_signal(signal.SIGINT)
+            cleaned.append(True)
+            raise NegativeAnswer(Problem(what="the clean-up went wrong"))
+
+    monkeypatch.setattr(edge, "_dispatch", dispatch)
+    assert run_command_line(["lock"]) == 130
+    assert cleaned
+    assert capsys.readouterr().err == "error: interrupted\n"
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with edge._signals_raise() as received:
+            signal.raise_signal(signal.SIGHUP)
+        assert received == []
+    finally:
+        signal.signal(signal.SIGHUP, previous)

@@ -1,0 +1,219 @@
+"""A framework that exists only here: one small wheel that answers the proof of TensorFlow without computing.
+
+With it the whole way from a declaration to a verdict takes seconds, on a package index of the test's own.
+"""
+
+import contextlib
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.support.closures import make_wheel
+
+VERSION = "1.0"
+FACTS = """\
+schema = 1
+
+[sources]
+here = { strength = "measured", checked = "2026-11-22", text = "made for a test" }
+
+[framework]
+name = "tiny"
+title = "Tiny"
+proof = "tensorflow"
+template = "tensorflow"
+source = "here"
+
+[defaults]
+platforms = "linux/amd64 linux/arm64"
+index = "default"
+reported = "{version}"
+
+[shapes.cpu]
+provider = "none"
+requires = ["tiny-frame==={version}"]
+
+[[releases]]
+version = "1.0"
+released = "2026-01-01"
+source = "here"
+pythons = "3.11 3.13"
+glibc = "2.17"
+builds = [{ build = "cpu", like = "cpu" }]
+"""
+_MODULE = b"""\
+from types import SimpleNamespace as Space
+import contextlib
+
+__version__ = "1.0"
+
+
+class Tensor(list):
+    device = "/job:localhost/task:0/device:CPU:0"
+
+
+class Model:
+    weights = (Tensor(),)
+
+    def __init__(self, layers):
+        pass
+
+    def __call__(self, images):
+        return Tensor()
+
+    def compile(self, **settings):
+        pass
+
+    def fit(self, images, labels, epochs=1, **settings):
+        return Space(history={"loss": [2.3 / (1 + step) for step in range(epochs)]})
+
+    def evaluate(self, images, labels, **settings):
+        return 0.01
+
+
+def layer(*words, **settings):
+    return None
+
+
+config = Space(list_physical_devices=lambda kind: [])
+sysconfig = Space(get_build_info=lambda: {"is_cuda_build": False})
+test = Space(is_built_with_cuda=lambda: False)
+random = Space(set_seed=lambda seed: None)
+device = lambda name: contextlib.nullcontext()
+reshape = lambda tensor, shape: tensor
+constant = Tensor
+keras = Space(
+    __version__="1.0",
+    Sequential=Model,
+    Input=layer,
+    layers=Space(Conv2D=layer, MaxPooling2D=layer, Flatten=layer, Dense=layer),
+    utils=Space(set_random_seed=lambda seed: None),
+)
+"""
+
+
+def make_tiny_wheel(directory: Path, *, first: str = "") -> Path:
+    """The wheel of the framework; `first` is code that runs when it is imported."""
+    directory.mkdir(parents=True, exist_ok=True)
+    files = {"tensorflow/__init__.py": f"{first}\n".encode() + _MODULE}
+    return make_wheel(directory, "tiny_frame", VERSION, files)
+
+
+@dataclass
+class TinyProject:
+    """A project of images of the tiny framework, and the command line run on it.
+
+    `environment` is all that the program sees besides the engine's variables: what this machine is
+    configured with must not help a test to pass.
+    """
+
+    root: Path
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def declare(self, *images: str, head: str = "", base: str = "bootstrap:debian12") -> None:
+        """Write the declaration; each image is `name` or `name` with lines of its own behind it."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        (self.root / "facts.toml").write_text(FACTS)
+        tables = []
+        for image in images or ("one",):
+            name, _, lines = image.partition("\n")
+            tables.append(f'[images.{name}]\nframework = "tiny"\n{lines}\n')
+        (self.root / "cudaforge.toml").write_text(
+            f'schema = 1\n{head}\n[project]\nname = "tiny-{self.root.parent.name}"\n'.replace(
+                "_", "-"
+            ).lower()
+            + f'[matrices]\noverlays = ["facts.toml"]\n[defaults]\nbase = "{base}"\ncuda = "none"\n'
+            + "\n".join(tables)
+        )
+
+    @property
+    def name(self) -> str:
+        """The project's name, which is the repository of its images."""
+        return "tiny-" + re.sub(
+            r"[^a-z0-9]+", "-", f"{self.root.parent.parent.name}-{self.root.parent.name}".lower()
+        )
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "cudaforge.lock"
+
+    def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """The program, running."""
+        return subprocess.Popen(
+            # A shell that runs the tests in the background has had SIGINT ignored.
+            ["env", "--default-signal=INT", sys.executable, "-m", "cudaforge", *arguments],
+            cwd=self.root,
+            env={**self.environment, **variables},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(
+        self, *arguments: str, timeout: float = 300, **variables: str
+    ) -> subprocess.CompletedProcess[str]:
+        """The program, run to its end."""
+        with self.start(*arguments, **variables) as child:
+            try:
+                stdout, stderr = child.communicate(timeout=timeout)
+            except subprocess.TimeoutExpired:
+                child.send_signal(signal.SIGTERM)
+                _, stderr = child.communicate(timeout=60)
+                raise AssertionError(f"{arguments} did not end within {timeout} s: {stderr}") from None
+        return subprocess.CompletedProcess(child.args, child.returncode, stdout, stderr)
+
+
+def clean_environment(tmp_path: Path, **variables: str) -> dict[str, str]:
+    """The engine's variables and the host's tools, with no setting of pip's, uv's or the network's."""
+    kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "LANG")
+    return {
+        **{name: os.environ[name] for name in kept if name in os.environ},
+        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PIP_CONFIG_FILE": os.devnull,
+        "UV_NO_CONFIG": "1",
+        "UV_CACHE_DIR": str(tmp_path / "uv-cache"),
+        "TMPDIR": str(_made(tmp_path / "tmp")),
+        "NO_COLOR": "1",
+        **variables,
+    }
+
+
+def processes_with(text: str) -> list[str]:
+    """Command lines of all processes that have the text in their environment."""
+    return [line for path in Path("/proc").iterdir() if path.name.isdigit() and (line := _line(path, text))]
+
+
+def _line(process: Path, text: str) -> str:
+    with contextlib.suppress(OSError):  # it has ended, or is another user's
+        if text.encode() in (process / "environ").read_bytes():
+            return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    return ""
+
+
+def wait_until(condition, *, timeout: float, what: str) -> float:
+    """Wait for something to become true; how long it took."""
+    started = time.monotonic()
+    while not condition():
+        assert time.monotonic() - started < timeout, f"{what}: not within {timeout} s"
+        time.sleep(0.05)
+    return time.monotonic() - started
+
+
+def read_files(directory: Path) -> Mapping[str, bytes]:
+    """Every file below, by its path."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and not path.is_symlink()
+    }
+
+
+def _made(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory
