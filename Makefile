@@ -24,7 +24,7 @@ test: $(STAMP) lint ## everything that CI runs: lint, types, unit and engine tes
 	$(ENGINE) && $(PYTHON) -m pytest
 
 unit: $(STAMP) ## quick tests: no engine, no network
-	$(PYTHON) -m pytest tests/unit
+	$(PYTHON) -m pytest tests/unit tests/cases
 
 lint: $(STAMP) ## ruff, mypy --strict, import rules
 	$(VENV)/bin/ruff check .

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from cudaforge.builder.bases import BaseContexts, BaseProvider
@@ -14,13 +15,14 @@ from cudaforge.builder.inputs import Sources, prepare_inputs, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import Engine
-from cudaforge.errors import InputError, Problem
+from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.site import Site
-from cudaforge.renderer import RenderedImage, render_image
+from cudaforge.renderer import RenderedImage, extend_ignore, render_image
 
 BUILD_SECONDS = 6 * 3600.0
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_LARGEST_IGNORE = 1024 * 1024
 _EPOCH = re.compile(r"\d{1,12}")
 
 
@@ -70,7 +72,8 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         is_uncached=no_cache,
         timeout=timeout,
     )
-    prepared = [_job(image, render_image(image), sources) for image in images]
+    own = _read_own_ignore(root / ".dockerignore")
+    prepared = [_job(image, _with_ignore(render_image(image), own), sources) for image in images]
     return ImageBuilds(engine, settings, on_event=on_event).run(prepared)
 
 
@@ -84,6 +87,33 @@ def _job(image: LockedImage, rendered: RenderedImage, sources: Sources) -> Image
         prepare=prepare,
         clean=secret_cleaner(image, sources.environment),
     )
+
+
+def _read_own_ignore(path: Path) -> str:
+    """The project's own ignore file; BuildKit does not read it where a Dockerfile has one of its own."""
+    try:
+        if not path.is_file():
+            return ""
+        with path.open("rb") as file:
+            content = file.read(_LARGEST_IGNORE + 1)
+        if len(content) <= _LARGEST_IGNORE:
+            return content.decode("utf-8")
+        complaint = f"it is larger than {_LARGEST_IGNORE} bytes"
+    except UnicodeDecodeError as error:
+        complaint = f"it is not UTF-8 at byte {error.start}"
+    except OSError as error:
+        complaint = error.strerror or "it cannot be read"
+    raise InputError(
+        Problem(
+            what=f"the project's .dockerignore cannot be used: {complaint}",
+            where=Location(file=str(path)),
+            remedy="mend or remove it",
+        )
+    )
+
+
+def _with_ignore(rendered: RenderedImage, own: str) -> RenderedImage:
+    return replace(rendered, ignore=extend_ignore(rendered.ignore, own)) if own else rendered
 
 
 def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> None:

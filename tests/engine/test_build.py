@@ -184,6 +184,22 @@ def test_a_changed_file_of_the_project_is_built_in(project: Project):
     assert project.run(image, "python", "/src/main.py") == "newer\n"
 
 
+def test_what_the_project_ignores_is_not_sent(project: Project):
+    (project.root / "src").mkdir()
+    (project.root / "src" / "main.py").write_text("")
+    (project.root / "src" / "notes.private").write_text("mine")
+    (project.root / ".dockerignore").write_text("**/*.private\n")
+    image = project.image("ignoring", copy=(LockedCopy(source="src", target="/src"),))
+    assert project.build(image)[0].state is BuildState.BUILT
+    assert project.run(image, "ls", "/src") == "main.py\n"
+    (project.root / ".dockerignore").unlink()
+    assert project.build(image)[0].state is BuildState.BUILT
+    assert project.run(image, "ls", "/src") == "main.py\nnotes.private\n"
+    (project.root / ".dockerignore").write_bytes(b"\xff")
+    with pytest.raises(InputError, match="not UTF-8 at byte 0"):
+        project.build(image)
+
+
 def test_a_missing_tag_is_set_again(project: Project):
     image = project.image("tagged")
     more = replace(image, tags=(*image.tags, image.tags[0] + "-more"))
