@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,7 +29,7 @@ def resolve(
     from cudaforge.pipeline import decide
     from cudaforge.report import answers as report
 
-    declaration = _declaration(words, file)
+    declaration = decide.load_asked(words or (), file)
     answers = decide.resolve(declaration)
     others = decide.alternatives(declaration, limit=top) if top > 1 else ()
     ranked = {one.name: one.resolutions[1:] for one in others}
@@ -46,7 +45,7 @@ def explain(words: Words = None, *, file: File = DEFAULT_FILE, as_json: AsJson =
     from cudaforge.pipeline import decide
     from cudaforge.report import answers as report
 
-    declaration = _declaration(words, file)
+    declaration = decide.load_asked(words or (), file)
     answers = decide.resolve(declaration)
     if as_json:
         write_json({"images": report.explanations_json(answers)})
@@ -91,19 +90,6 @@ def lock(
     else:
         write_text(describe_lock(outcome.path, outcome.lock, outcome.previous))
     return ExitCode.OK
-
-
-def _declaration(words: Sequence[str] | None, file: Path) -> Declaration:
-    """The file, some of its images, or what the words alone say."""
-    from cudaforge.pipeline import decide
-
-    if not words:
-        return decide.load(file)
-    if file.exists() and all(word.replace("-", "").replace(".", "").isalnum() for word in words):
-        declaration = decide.load(file)
-        if all(decide.has_image(declaration, word) for word in words):
-            return decide.only_images(declaration, words)
-    return decide.load_words(words)
 
 
 def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer]) -> int:

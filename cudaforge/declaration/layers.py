@@ -106,9 +106,12 @@ class Layers:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.root = _real_directory(path)
+        self.root = real_directory(path)
         self.layers: list[Layer] = []
         self.problems: list[Problem] = []
+        if not os.path.lexists(path):
+            what = f"there is no {show_path(path)}"
+            raise InputError(Problem(what=what, remedy="`cudaforge init` writes one to start from"))
         self._read(path, chain=(), name=show_path(path))
         # Read most general last, so that a file that two others extend is merged once, under both.
         self.layers.reverse()
@@ -184,7 +187,8 @@ def _inside(root: Path, path: Path, *, shown: str) -> Path:
     return real
 
 
-def _real_directory(path: Path) -> Path:
+def real_directory(path: Path) -> Path:
+    """The directory of a file, without links. Raises InputError where the current one is gone."""
     try:
         return Path(os.path.realpath(path.parent))
     except FileNotFoundError:

@@ -10,10 +10,13 @@ from cudaforge.declaration.layers import DEFAULTS, IMAGES, Layers
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.positions import KeyPath
 from cudaforge.declaration.text import show_path
-from cudaforge.declaration.words import COMMAND_LINE
+from cudaforge.declaration.words import COMMAND_LINE, IMAGE_NAME
 from cudaforge.errors import InputError, Location
 
 _PART = re.compile(r'\.?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^.\[\]"]+)|\[(?P<index>[0-9]+)\])')
+
+_INDEX = re.compile(r"\[[0-9]+\]$")
+_WORDS_OF_LISTS = {"gpus": "gpu", "platforms": "platform"}
 
 
 def locate(declaration_or_path: Declaration | Path, key: str) -> Location:
@@ -23,7 +26,7 @@ def locate(declaration_or_path: Declaration | Path, key: str) -> Location:
     """
     path = declaration_or_path if isinstance(declaration_or_path, Path) else declaration_or_path.path
     if str(path) == COMMAND_LINE:
-        return Location(file=COMMAND_LINE, key=key)
+        return Location(file=COMMAND_LINE, key=_as_word(key))
     try:
         layers = Layers(path)
     except InputError:
@@ -34,6 +37,12 @@ def locate(declaration_or_path: Declaration | Path, key: str) -> Location:
             if layer.has(*candidate):
                 return layer.location(*candidate)
     return layers.location(*wanted)
+
+
+def _as_word(key: str) -> str:
+    """The key of the image that words make, as a word calls it: `gpu`, not `images.adhoc.gpus[0]`."""
+    name = _INDEX.sub("", key.rpartition(f"{IMAGE_NAME}.")[2])
+    return _WORDS_OF_LISTS.get(name, name)
 
 
 def parse_key(key: str) -> KeyPath:

@@ -134,7 +134,7 @@ def _read_bytes(path: Path, shown: str) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(Problem(what=f"{shown} is {_file_type(status.st_mode)}, not a file"))
+            raise InputError(Problem(what=f"{shown} is {file_type(status.st_mode)}, not a file"))
         data = bytearray()
         while len(data) <= MAX_BYTES and (chunk := os.read(descriptor, MAX_BYTES + 1 - len(data))):
             data += chunk
@@ -154,7 +154,8 @@ def _open_problem(shown: str, error: OSError | ValueError) -> Problem:
     return Problem(what=f"cannot read {shown}: {reason}")
 
 
-def _file_type(mode: int) -> str:
+def file_type(mode: int) -> str:
+    """What something that is no regular file is, in words."""
     if stat.S_ISDIR(mode):
         return "a directory"
     if stat.S_ISFIFO(mode):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
-from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.declaration.source import file_type
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import write_atomically, write_error
 from cudaforge.lockfile.model import Lock
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock
@@ -80,7 +82,17 @@ def _read_closure(path: Path, file: str) -> str:
 
 def _read(path: Path, *, missing: str) -> str:
     try:
-        if path.stat().st_size > MAXIMUM_BYTES:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
+            # A pipe would be waited for without end, and a device read without end.
+            raise InputError(
+                Problem(
+                    what=f"{path} is {file_type(status.st_mode)}, not a file",
+                    where=Location(file=str(path)),
+                    remedy="move it away",
+                )
+            )
+        if status.st_size > MAXIMUM_BYTES:
             raise damaged(str(path), "it is larger than any lock can be")
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

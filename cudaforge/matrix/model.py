@@ -36,6 +36,10 @@ class Source:
     file: str
     """The matrix file, relative to `matrices/`."""
 
+    def citation(self) -> str:
+        """The source as messages name it: `[frameworks/pytorch.toml: wheel-2.6, checked 2026-11-22]`."""
+        return f"[{self.file}: {self.id}, checked {self.checked}]"
+
 
 class CudaProvider(str, Enum):
     """Who brings the CUDA and cuDNN libraries that are loaded."""

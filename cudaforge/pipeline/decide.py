@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,7 @@ from cudaforge.resolver.model import Conflict
 __all__ = ["declaration_schema"]
 
 Note = Callable[[str], None]
+_PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +41,35 @@ def load(path: Path | str = "cudaforge.toml") -> Declaration:
 def load_words(words: Sequence[str]) -> Declaration:
     """Read ad-hoc words (`pytorch==2.8.*`, `gpu=RTX 5090`) as a declaration of one image."""
     return declaration_from_words(words, root=Path())
+
+
+def load_asked(words: Sequence[str], path: Path) -> Declaration:
+    """The file without words, some of its images by their names, or what the words alone say.
+
+    Raises InputError for a plain word that is neither an image of the file nor a framework.
+    """
+    if not words:
+        return load(path)
+    if not path.exists() or not all(_PLAIN_WORD.fullmatch(word) for word in words):
+        return load_words(words)
+    declaration = load(path)
+    unknown = [word for word in words if not has_image(declaration, word)]
+    if not unknown:
+        return only_images(declaration, words)
+    matrix = matrix_of(declaration)
+    if len(unknown) == len(words) and all(matrix.find_framework(word) for word in words):
+        return load_words(words)
+    names = sorted({name for image in declaration.images for name in (image.name, image.image)})
+    raise InputError(
+        Problem(
+            what=f"{path} has no image {word!r}, and words that make an image do not mix with names of images"
+            if matrix.find_framework(word)
+            else f"{word!r} is neither an image of {path} nor a framework",
+            where=Location(file="command line", key=word),
+            remedy=f"images: {', '.join(names)}; frameworks: {', '.join(sorted(matrix.frameworks))}",
+        )
+        for word in unknown
+    )
 
 
 def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
@@ -150,11 +181,13 @@ def _fatal(
     declaration: Declaration, answers: Sequence[ImageAnswer]
 ) -> list[tuple[ImageDeclaration, Conflict]]:
     images = {image.name: image for image in declaration.images}
-    return [
-        (images[answer.name], answer.answer)
-        for answer in answers
-        if isinstance(answer.answer, Conflict) and images[answer.name].on_conflict is OnConflict.ERROR
+    conflicts = [
+        (images[answer.name], answer.answer) for answer in answers if isinstance(answer.answer, Conflict)
     ]
+    if len(conflicts) == len(answers):
+        # Points may be dropped, but where all are, nothing would be made, and that is no success.
+        return conflicts
+    return [(image, answer) for image, answer in conflicts if image.on_conflict is OnConflict.ERROR]
 
 
 def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflict: Conflict) -> Problem:
@@ -170,6 +203,6 @@ def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflic
     return Problem(
         what=f"{image.name}: {' and '.join(conflict.core)} {verb}",
         where=locate(declaration, key),
-        because=tuple(reason.text for reason in conflict.reasons),
+        because=tuple(reason.cited() for reason in conflict.reasons),
         remedy="\nor ".join(fixes) or None,
     )

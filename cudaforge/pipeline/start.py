@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from cudaforge.declaration import declaration_schema
+from cudaforge.declaration.layers import real_directory
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import write_atomically
 from cudaforge.matrix import load_matrix
@@ -69,5 +70,5 @@ def _refuse_existing(path: Path, *, force: bool) -> None:
 
 def _project_name(path: Path) -> str:
     """A name that is a valid image repository, from the directory's."""
-    name = _NOT_IN_NAMES.sub("-", path.absolute().parent.name.lower()).strip("-")
+    name = _NOT_IN_NAMES.sub("-", real_directory(path).name.lower()).strip("-")
     return name[:64].strip("-") or _DEFAULT_NAME

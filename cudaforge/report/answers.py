@@ -98,10 +98,7 @@ def describe_conflict(name: str, conflict: Conflict) -> str:
     wishes = " and ".join(conflict.core)
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
     lines = [paragraph(f"{name}: {wishes} {verb}", first="", indent="  ")]
-    lines += [
-        paragraph(reason.text + _cite(reason.source), first="  because  ", indent=" " * 11)
-        for reason in conflict.reasons
-    ]
+    lines += [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
     return visible("\n".join(lines))
 
@@ -126,9 +123,7 @@ def choice_json(choice: Choice) -> dict[str, object]:
 
 
 def _cite(source: Source | None) -> str:
-    if source is None:
-        return ""
-    return f" [{source.file}: {source.id}, checked {source.checked}]"
+    return "" if source is None else f" {source.citation()}"
 
 
 def _fix(fix: Fix) -> str:

@@ -126,6 +126,10 @@ class ConflictReason:
     text: str
     source: Source | None
 
+    def cited(self) -> str:
+        """The fact with its source."""
+        return self.text if self.source is None else f"{self.text} {self.source.citation()}"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:

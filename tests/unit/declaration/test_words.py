@@ -119,7 +119,8 @@ def test_no_framework_and_all_mistakes_at_once() -> None:
 
 
 def test_locate_of_words() -> None:
-    assert locate(read("jax"), "images.adhoc.cuda") == Location(file="command line", key="images.adhoc.cuda")
+    assert locate(read("jax"), "images.adhoc.cuda") == Location(file="command line", key="cuda")
+    assert locate(read("jax"), "images.adhoc.gpus[0]").key == "gpu"
 
 
 VERSION = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}", fullmatch=True)

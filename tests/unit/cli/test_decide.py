@@ -1,0 +1,95 @@
+"""The deciding commands at the command line: exit codes and the words for people."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from cudaforge.cli.main import run_command_line
+
+IMPOSSIBLE = """\
+schema = 1
+[images.a]
+framework = "pytorch"
+[images.a.matrix]
+python = ["3.7", "3.6"]
+"""
+JAX = 'schema = 1\n[images.train]\nframework = "jax"\n'
+
+
+@pytest.fixture(autouse=True)
+def in_a_project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize("command", ["resolve", "explain", "lock", "up"])
+def test_a_declaration_of_which_no_image_is_left_is_a_no(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cudaforge.toml").write_text(IMPOSSIBLE)
+    assert run_command_line([command]) == 1
+    seen = capsys.readouterr()
+    assert "a-py37" in seen.out + seen.err
+    assert not Path("cudaforge.lock").exists()
+
+
+def test_a_conflict_while_locking_cites_its_facts(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch==2.6.*", "gpu=RTX 5090"]) == 1
+    assert "frameworks/pytorch.toml" in capsys.readouterr().out
+    Path("cudaforge.toml").write_text(
+        'schema = 1\n[images.a]\nframework = "pytorch==2.6.*"\ngpus = ["RTX 5090"]\n'
+    )
+    assert run_command_line(["lock"]) == 1
+    assert "[frameworks/pytorch.toml: wheel-2.6, checked " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [["train", "nosuch"], ["nosuch"], ["explain-me", "train"]])
+def test_a_word_that_is_no_image_of_the_file_is_named(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("cudaforge.toml").write_text(JAX)
+    assert run_command_line(["explain", *words]) == 2
+    message = capsys.readouterr().err
+    assert "images.adhoc" not in message
+    assert "train" in message.partition("try")[2]
+
+
+def test_what_is_unknown_among_words_is_placed_by_its_word(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytroch==2.8.*"]) == 2
+    message = capsys.readouterr().err
+    assert "where    command line: framework\n" in message
+    assert "did you mean pytorch" in message
+    assert run_command_line(["resolve", "pytorch", "gpu=RTX 9999"]) == 2
+    assert "where    command line: gpu\n" in capsys.readouterr().err
+
+
+def test_without_a_declaration_the_way_to_one_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve"]) == 2
+    assert "cudaforge init" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["resolve"], ["init"]])
+def test_a_directory_that_is_gone_is_told_so(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("gone").mkdir()
+    os.chdir("gone")
+    Path.cwd().rmdir()
+    assert run_command_line(command) == 2
+    assert "the current directory does not exist any more" in capsys.readouterr().err
+
+
+def test_what_a_lock_may_not_be_is_refused_without_reading_it(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cudaforge.toml").write_text(JAX)
+    os.mkfifo("cudaforge.lock")
+    assert run_command_line(["build"]) == 2
+    assert "is a pipe, not a file" in capsys.readouterr().err
+    Path("cudaforge.lock").unlink()
+    Path("cudaforge.lock").symlink_to("/dev/zero")
+    assert run_command_line(["build"]) == 2
+    assert "is a device, not a file" in capsys.readouterr().err
+    Path("cudaforge.lock").unlink()
+    Path("cudaforge.lock").mkdir()
+    assert run_command_line(["build"]) == 2
+    assert "is a directory, not a file" in capsys.readouterr().err
