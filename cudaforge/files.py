@@ -72,11 +72,19 @@ def held_lock(path: Path, *, timeout: float, on_wait: Callable[[str], None]) -> 
         raise write_error(path, error) from None
     try:
         _wait_for(descriptor, path, timeout, on_wait)
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+        _sign(descriptor, path)
         yield
     finally:
         os.close(descriptor)
+
+
+def _sign(descriptor: int, path: Path) -> None:
+    """Write down who holds the lock, for those who wait."""
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError as error:
+        raise write_error(path, error) from None
 
 
 def _wait_for(descriptor: int, path: Path, timeout: float, on_wait: Callable[[str], None]) -> None:

@@ -114,6 +114,13 @@ _ROWS = (
     ),
     _Row(
         FailureKind.NETWORK,
+        r"network connectivity is disabled|cudaforge-offline\.invalid",
+        "a step needs what was never loaded, and --offline downloads nothing",
+        "run once without --offline",
+        in_output=True,
+    ),
+    _Row(
+        FailureKind.NETWORK,
         # apt
         r"^e: failed to fetch|^e: unable to locate package.*\n.*(?:err:|failed to fetch)"
         r"|temporary failure resolving|could not resolve '[^']+'|^err:\d+ "

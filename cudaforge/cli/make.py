@@ -160,6 +160,7 @@ def up(
             jobs=jobs,
             no_cache=no_cache,
             again=again,
+            offline=offline,
             on_event=on_event,
             on_note=write_note,
         )

@@ -6,6 +6,7 @@ those of the user and of the system are left.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
+from cudaforge.files import write_error
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import PROJECT_NAME, NoSolution, compile_closure
@@ -66,8 +68,7 @@ def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
     """Every wheel that uv names for the question. Raises SurroundingsError where an index fails."""
     import tomli_w
 
-    with tempfile.TemporaryDirectory(prefix="cudaforge-") as name:
-        directory = Path(name)
+    with _scratch_directory() as directory:
         (directory / _PROJECT).write_text(tomli_w.dumps(_project(question)), encoding="utf-8")
         arguments = [_PROJECT, f"--python-version={question.python}", *question.options]
         if question.constraints:
@@ -84,6 +85,18 @@ def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
             return answer
         text = (directory / _PREFERRED).read_text(encoding="utf-8") if question.preferred else answer
         return tuple(_offers(text, directory))
+
+
+@contextlib.contextmanager
+def _scratch_directory() -> Iterator[Path]:
+    """A directory for the question's files. A disk that does not take them is named by its path."""
+    place = Path(tempfile.gettempdir())
+    try:
+        with tempfile.TemporaryDirectory(prefix="cudaforge-", ignore_cleanup_errors=True) as name:
+            place = Path(name)
+            yield place
+    except OSError as error:
+        raise write_error(place, error) from None
 
 
 def _project(question: Question) -> dict[str, object]:

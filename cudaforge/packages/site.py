@@ -30,6 +30,8 @@ _SYSTEM_BUNDLES = (
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
 _CA_READERS = (*_CA_VARIABLES, "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_NOWHERE = "http://cudaforge-offline.invalid:9"
+"""`.invalid` is never a host's name (RFC 2606)."""
 _LARGEST_BUNDLE = 16 * 1024 * 1024
 
 
@@ -85,8 +87,9 @@ class Site:
     def build_secrets(self) -> tuple[str, Path | None]:
         """What the site's build secrets hold: a shell file of `export` lines, and the CA bundle if any.
 
-        Indexes that only this machine's files hold are left out: a build step cannot reach them.
-        Raises SurroundingsError where a value fits no shell line or the bundle no secret.
+        Offline they keep every step that reads them from the network. Indexes that only this machine's
+        files hold are left out: a build step cannot reach them. Raises SurroundingsError where a value fits
+        no shell line or the bundle no secret.
         """
         lines = [self._export(name, value) for name, value in self._build_variables()]
         if self.ca_bundle is not None and self.ca_bundle.stat().st_size > SECRET_LIMIT:
@@ -108,6 +111,11 @@ class Site:
             ) from None
 
     def _build_variables(self) -> Iterator[tuple[str, str]]:
+        if self.offline:
+            # Not BuildKit's own `--network none`: with it no step is found in the cache any more.
+            yield "UV_OFFLINE", "1"
+            yield from _both_spellings(dict.fromkeys(_PROXY_VARIABLES, _NOWHERE))
+            return
         yield from _both_spellings(self.proxies)
         if self.ca_bundle is not None:
             yield from ((name, CA_IN_BUILD) for name in _CA_READERS)

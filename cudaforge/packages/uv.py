@@ -233,6 +233,8 @@ def _remedy(text: str, address: str, site: Site) -> str:
 
 
 def _remedy_for_sources(text: str, site: Site) -> str | None:
+    if "No space left on device" in text:
+        return "free some space there, or name another place in UV_CACHE_DIR"
     return f"check {site.origin('find_links')}" if "find-links" in text else None
 
 

@@ -76,7 +76,7 @@ class BasePins:
         )
 
 
-def assemble_locked_base(base: LockedBase, *, platform: str) -> BootstrapImage:
+def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = False) -> BootstrapImage:
     """The bootstrapped base of a lock, from the cache or made again from its very packages.
 
     Raises SurroundingsError where the archive does not have them any more, NegativeAnswer where they make
@@ -87,7 +87,9 @@ def assemble_locked_base(base: LockedBase, *, platform: str) -> BootstrapImage:
         architecture=_architecture(platform),
         packages=tuple(BootstrapPackage(**asdict(package)) for package in base.packages),
     )
-    image = assemble_bootstrap(plan, cache=cache_directory())
+    image = assemble_bootstrap(
+        plan, cache=cache_directory(), fetch=refuse_missing if offline else fetch_missing
+    )
     if image.digest != base.digest:
         raise NegativeAnswer(
             Problem(

@@ -88,10 +88,14 @@ def make(
     jobs: int | None = None,
     no_cache: bool = False,
     again: bool = False,
+    offline: bool = False,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> Run:
-    """Build the lock's images and prove those that were built; the results are kept as JSON."""
+    """Build the lock's images and prove those that were built; the results are kept as JSON.
+
+    With `offline` nothing is asked but the engine, and build steps find no network.
+    """
     from cudaforge.engine import connect
     from cudaforge.report.summary import run_json
 
@@ -102,6 +106,7 @@ def make(
         declaration=declaration,
         jobs=jobs,
         no_cache=no_cache,
+        offline=offline,
         on_event=on_event,
         on_note=on_note,
     )
@@ -168,6 +173,7 @@ def _build(
     declaration: Declaration,
     jobs: int | None,
     no_cache: bool,
+    offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
 ) -> tuple[BuildResult, ...]:
@@ -180,14 +186,16 @@ def _build(
         return build_images(
             lock.images,
             engine=engine,
-            site=find_site(declaration),
+            site=find_site(declaration, offline=offline),
             indexes=find_indexes(declaration, lock),
             root=declaration.root,
             state=state,
             jobs=jobs,
             no_cache=no_cache,
             on_event=on_event,
-            base_provider=lambda image: assemble_locked_base(image.base, platform=image.platforms[0]),
+            base_provider=lambda image: assemble_locked_base(
+                image.base, platform=image.platforms[0], offline=offline
+            ),
         )
 
 

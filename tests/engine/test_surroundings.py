@@ -200,3 +200,151 @@ def test_a_signal_ends_every_stage_and_leaves_nothing(
     done = project.run("up", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"][0]["verdict"]["ok"]
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB."""
+    place = tmp_path / "small"
+    place.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", place], check=False)
+    if mounted.returncode:
+        pytest.skip("mounting needs root")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "--lazy", place], check=True)
+
+
+def fill(disk: Path) -> None:
+    subprocess.run(f"cat /dev/zero > {disk}/filler", shell=True, stderr=subprocess.DEVNULL, check=False)
+
+
+@pytest.mark.parametrize("command", [("build",), ("verify",), ("up",), ("run", "one", "--", "true")])
+def test_no_engine_is_one_message(project: TinyProject, tmp_path: Path, command: tuple[str, ...]) -> None:
+    assert project.run("lock").returncode == 0
+    done = project.run(*command, DOCKER_HOST=f"unix://{tmp_path}/none.sock")
+    assert done.returncode == 3
+    check_message(done.stderr, "no container engine", "none.sock", "DOCKER_HOST")
+
+
+@pytest.mark.parametrize("place", ["project", "state", "cache", "uv"])
+def test_a_full_disk_is_named_and_old_files_are_whole(
+    project: TinyProject, small_disk: Path, tmp_path: Path, place: str
+) -> None:
+    variables = {}
+    if place == "project":
+        project.root = small_disk / "project"
+        project.declare("one")
+        assert project.run("lock").returncode == 0
+        with (project.root / "cudaforge.toml").open("a") as file:
+            file.write("\n[images.two]\nframework = 'tiny'\n")
+    elif place == "state":
+        (project.root / ".cudaforge").symlink_to(small_disk)
+    else:
+        variables = {{"cache": "XDG_CACHE_HOME", "uv": "UV_CACHE_DIR"}[place]: str(small_disk)}
+    before = read_files(project.root)
+    fill(small_disk)
+    done = project.run("up", **variables)
+    assert done.returncode == 3
+    where = project.root / ".cudaforge" if place == "state" else small_disk
+    check_message(done.stderr, str(where), "No space left on device")
+    assert "ENOSPC" in done.stderr or "28" in done.stderr
+    after = read_files(project.root)
+    assert {name: after[name] for name in before if name.endswith((".lock", ".toml"))} == {
+        name: content for name, content in before.items() if name.endswith((".lock", ".toml"))
+    }
+    assert [name for name in after if ".cudaforge.lock." in name or ".pylock" in name] == []
+
+    (small_disk / "filler").unlink()
+    if place in ("project", "state"):
+        assert project.run("lock").returncode == 0
+
+
+def test_a_directory_that_cannot_be_written_to_is_named(project: TinyProject, small_disk: Path) -> None:
+    project.root = small_disk / "project"
+    project.declare("one")
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    assert project.run("resolve").returncode == 0
+    done = project.run("up")
+    assert done.returncode == 3
+    check_message(done.stderr, str(project.root), "EROFS")
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="this host has no strace")
+def test_offline_needs_no_network_once_all_is_there(project: TinyProject, index: Index) -> None:
+    assert project.run("up").returncode == 0
+    asked = len(index.asked)
+    for command in (("up", "--offline"), ("lock", "--offline"), ("lock", "--offline", "--upgrade")):
+        done = project.trace_network(*command)
+        assert done.returncode == 0, done.stderr
+        assert find_connections(project) == [], command
+    project.declare(f'one\nrun = ["{unique_step()}"]')
+    done = project.run("up", "--offline")
+    assert done.returncode == 0, done.stderr
+    assert len(index.asked) == asked
+
+
+def test_offline_says_what_was_never_loaded(project: TinyProject, index: Index) -> None:
+    done = project.run("lock", "--offline")
+    assert done.returncode == 3
+    check_message(done.stderr, "never loaded", "--offline")
+    assert index.asked == []
+    assert project.run("lock").returncode == 0
+    project.declare(f'one\napt = ["cowsay"]\nrun = ["{unique_step()}"]')
+    done = project.run("up", "--offline", timeout=60)
+    assert done.returncode == 3
+    check_message(done.stderr, "--offline")
+
+
+def find_connections(project: TinyProject) -> list[str]:
+    """Network addresses that the traced run, or a program that it started, connected or sent to."""
+    trace = (project.root.parent / "trace").read_text()
+    return [line for line in trace.splitlines() if "AF_INET" in line and "socket(" not in line]
+
+
+@pytest.mark.parametrize("status", [401, 403, 429, 500, None])
+def test_an_index_that_fails_is_named(project: TinyProject, index: Index, status: int | None) -> None:
+    index.status = status
+    url = index.url if status else "http://127.0.0.1:1/simple"
+    started = time.monotonic()
+    done = project.run("lock", UV_DEFAULT_INDEX="", PIP_INDEX_URL=url)
+    assert time.monotonic() - started < 60
+    assert done.returncode == 3
+    check_message(done.stderr, url.split("/")[2], "PIP_INDEX_URL")
+    assert not project.lock.exists()
+
+
+def test_a_lock_travels_between_indexes(project: TinyProject, tmp_path: Path) -> None:
+    assert project.run("lock").returncode == 0
+    before = read_files(project.root)
+    make_tiny_wheel(tmp_path / "elsewhere")
+    with serve(Index(files=tmp_path / "elsewhere")) as other:
+        config = tmp_path / "pip.conf"
+        config.write_text(f"[global]\nindex-url = {other.url}\n")
+        variables = {"UV_DEFAULT_INDEX": "", "PIP_CONFIG_FILE": str(config)}
+        shutil.rmtree(tmp_path / "uv-cache")
+        done = project.run("up", "--locked", "--no-cache", **variables)
+        assert done.returncode == 0, done.stderr
+        assert other.packages_asked == {"tiny-frame"}
+    assert project.lock.read_bytes() == before["cudaforge.lock"]
+    assert b"127.0.0.1" not in b"".join(before.values())
+    # Another file under the same name is not installed.
+    make_tiny_wheel(tmp_path / "forged", first="forged = True")
+    with serve(Index(files=tmp_path / "forged")) as forged:
+        shutil.rmtree(tmp_path / "uv-cache")
+        done = project.run("build", "--no-cache", UV_DEFAULT_INDEX=forged.url)
+        assert done.returncode == 1
+        check_message(done.stderr, "another file", forged.host)
+
+
+def test_two_at_once_on_one_project(project: TinyProject) -> None:
+    project.declare(f'one\nrun = ["{unique_step()}", "sleep 3"]')
+    with project.start("up", "--json") as first, project.start("up", "--json") as second:
+        ended = [child.communicate(timeout=120) for child in (first, second)]
+    for child, (stdout, stderr) in zip((first, second), ended, strict=True):
+        assert child.returncode == 0, stderr
+        assert json.loads(stdout)["images"][0]["verdict"]["ok"]
+    states = {json.loads(stdout)["images"][0]["build"]["state"] for stdout, _ in ended}
+    assert states == {"built", "cached"}
+    assert project.run("lock", "--check").returncode == 0

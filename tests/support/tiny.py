@@ -155,6 +155,19 @@ class TinyProject:
             text=True,
         )
 
+    def trace_network(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """The program run to its end, and what it and its children asked of the network in `trace`."""
+        words = ["strace", "--follow-forks", "--quiet=all", "--trace=connect,sendto,sendmsg,sendmmsg"]
+        return subprocess.run(
+            [*words, "-o", self.root.parent / "trace", sys.executable, "-m", "cudaforge", *arguments],
+            cwd=self.root,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+            check=False,
+        )
+
     def run(
         self, *arguments: str, timeout: float = 300, **variables: str
     ) -> subprocess.CompletedProcess[str]:
