@@ -11,6 +11,7 @@ _INTERRUPTED = (130, 143)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _open_missing_streams()
     try:
         from cudaforge.cli.main import run_command_line
 
@@ -26,6 +27,23 @@ def main() -> None:
         # Everything is cleaned up; a thread that waits for a silent network would keep the process alive.
         os._exit(code)
     sys.exit(code)
+
+
+def _open_missing_streams() -> None:
+    """Started with a standard stream closed (`>&-`), write nowhere instead of into the next file opened."""
+    for number in (0, 1, 2):
+        if not _is_open(number):
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest free number: this one
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _is_open(number: int) -> bool:
+    try:
+        os.fstat(number)
+    except OSError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

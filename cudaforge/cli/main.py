@@ -127,7 +127,8 @@ def _fail(error: CudaforgeError, *, as_json: bool, debug: bool) -> int:
         import traceback
 
         traceback.print_exception(error.__cause__ or error)
-    with contextlib.suppress(BrokenPipeError):
+    # Nobody reads it, or the disk is full: the exit code says it still.
+    with contextlib.suppress(OSError):
         write_error(error, as_json=as_json)
     return error.exit_code
 
