@@ -20,6 +20,7 @@ from cudaforge.matrix.overlay import read_overlay
 from cudaforge.matrix.rows import KEYS, known_fields
 from cudaforge.renderer.context import _NEVER_SENT, _OWN_NAMES
 from cudaforge.verifier.checks import checks_for
+from tools.picture import make_picture
 
 ROOT = Path(__file__).parents[2]
 PAGES = tuple(
@@ -262,4 +263,11 @@ def test_what_is_never_sent_is_documented():
 
 def test_the_picture_names_no_address():
     picture = (ROOT / "docs/up.svg").read_text("utf-8")
+    assert set(re.findall(r"https?://[^\s\"]+", picture)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_a_picture_shows_what_stays_on_a_terminal():
+    picture = make_picture("cudaforge up", "a: [stage-0 1/4] RUN x\na: exporting to image\na: built in 3 s\n")
+    words = " ".join(re.findall(r">([^<>]+)</text>", picture)).replace("&#160;", " ")
+    assert words.split() == "$ cudaforge up a: built in 3 s".split()
     assert set(re.findall(r"https?://[^\s\"]+", picture)) == {"http://www.w3.org/2000/svg"}
