@@ -119,7 +119,7 @@ def read_string(value: object) -> str:
     """A non-empty string without refused characters."""
     text = _read_any_string(value)
     if not text:
-        bad("empty", "write a value, or leave the key out")
+        bad("the text is empty", "write a value, or leave the key out")
     return text
 
 
@@ -221,13 +221,16 @@ def _read_version(value: object) -> str:
     return text
 
 
-def read_wish(value: object) -> VersionWish:
-    """A bare version (`12.8` means `12.8.*`) or a PEP 440 specifier set."""
+_WISH_HINT = 'a version such as "12.8" (any 12.8.*), or ">=12.4,<13"'
+
+
+def read_wish(value: object, *, hint: str = _WISH_HINT) -> VersionWish:
+    """A bare version (`12.8` means `12.8.*`) or a PEP 440 specifier set. `hint` is what mistakes suggest."""
     text = read_string(value)
     try:
         return VersionWish("".join(text.split(" ")))
     except InvalidVersion:
-        bad(f"{show(text)} is no version wish", 'a version such as "12.8" (any 12.8.*), or ">=12.4,<13"')
+        bad(f"{show(text)} is no version wish", hint)
 
 
 _NUMBER = r"v?[0-9]+(\.[0-9]+)*[a-zA-Z0-9.+_-]*"

@@ -18,6 +18,7 @@ from cudaforge.errors import InputError, Location, Problem
 MAX_BYTES = 1024 * 1024
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TOML_PLACE = re.compile(r" ?\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
+_TWICE = ("Cannot overwrite a value", "Cannot declare ")
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -94,9 +95,12 @@ def _syntax_problem(name: str, text: str, message: str) -> Problem:
     reason = _TOML_PLACE.sub("", message)
     if "limit" in reason and "digits" in reason:  # of Python, not of TOML; says no line
         return Problem(what="a number has too many digits", where=Location(file=name))
+    where = Location(file=name, line=line)
+    if reason.startswith(_TWICE):
+        return Problem(what="this key or table is written twice", where=where, remedy="keep one of them")
     return Problem(
         what=f"not valid TOML: {show(reason)[1:-1]}",
-        where=Location(file=name, line=line),
+        where=where,
         remedy="strings stand in double quotes; see https://toml.io",
     )
 

@@ -50,7 +50,7 @@ def read_framework(value: object) -> FrameworkWish:
         return FrameworkWish(name=name)
     if re.match(r"=[^=]", wish):
         bad(f"{show(text)}: a version is asked for with ==", f'"{name}=={wish[1:].strip()[:40]}"')
-    return FrameworkWish(name=name, version=read_wish(wish))
+    return FrameworkWish(name=name, version=read_wish(wish, hint=_FRAMEWORK_HINT))
 
 
 FRAMEWORK = Kind(
@@ -202,8 +202,10 @@ COMMAND = Kind(read=_read_command, schema=_COMMAND_WORDS.schema)
 
 def _read_workdir(value: object) -> str:
     text = read_string(value)
-    if not text.startswith("/") or ".." in text.split("/"):
-        bad(f"{show(text)} is no absolute path", 'a path inside the image such as "/app", without ".."')
+    if not text.startswith("/"):
+        bad(f"{show(text)} is no absolute path", 'a path inside the image such as "/app"')
+    if ".." in text.split("/"):
+        bad(f"{show(text)} goes up with '..'", 'write where it leads, such as "/app"')
     return text
 
 

@@ -32,6 +32,7 @@ _CONTROL = {
     "UV_PREVIEW_FEATURES": "pylock",
     "NO_COLOR": "1",
     "RUST_BACKTRACE": "0",
+    "COLUMNS": "10000",  # or its sentences are broken at 80 columns, and their halves read as causes
 }
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
 _STATUS = re.compile(r"HTTP status \w+ error \((\d{3}[^)]*)\)")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from cudaforge.lockfile.changes import compare_locks
 from cudaforge.lockfile.model import Lock, LockedImage
-from cudaforge.report.tables import bytes_text, table
+from cudaforge.report.tables import bytes_text, paragraph, table
 
 
 def describe_lock(path: Path, lock: Lock, previous: Lock | None) -> str:
@@ -24,7 +24,12 @@ def describe_lock(path: Path, lock: Lock, previous: Lock | None) -> str:
         for image in lock.images
     ]
     header = ("image", "frameworks", "cuda", "python", "base", "wheels", "bytes")
-    return "\n".join([table(header, rows), "", f"{path}: {describe_changes(lock, previous)}"])
+    dropped = [
+        paragraph(f"{point.name} is dropped: {' and '.join(point.core)} cannot hold", indent="  ", first="")
+        for point in lock.dropped
+    ]
+    parts = [table(header, rows), *(["\n".join(dropped)] if dropped else [])]
+    return "\n\n".join([*parts, f"{path}: {describe_changes(lock, previous)}"])
 
 
 def describe_changes(lock: Lock, previous: Lock | None) -> str:

@@ -106,6 +106,9 @@ class Question:
         return (1 << len(self.items)) - 1
 
 
+_SHOWN = 8
+
+
 def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Question:
     """The question that the wishes put to the matrix.
 
@@ -144,8 +147,11 @@ def _unknown(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
     if near:
         remedy = "did you mean " + " or ".join(by_lower[one] for one in near) + "?"
     else:
-        shown = ", ".join(names[:12])
-        remedy = f"known: {shown}" + (", ..." if len(names) > 12 else "") if names else None  # noqa: PLR2004
+        words = set(name.lower().split())
+        related = [one for one in names if words & set(one.lower().split())] or names
+        # The newest of a table stand last.
+        shown = ", ".join(related[-_SHOWN:])
+        remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
     return _problem(key, f"{kind} {name!r} is not known", remedy=remedy)
 
 

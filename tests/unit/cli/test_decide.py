@@ -93,3 +93,13 @@ def test_what_a_lock_may_not_be_is_refused_without_reading_it(capsys: pytest.Cap
     Path("cudaforge.lock").mkdir()
     assert run_command_line(["build"]) == 2
     assert "is a directory, not a file" in capsys.readouterr().err
+
+
+def test_an_unknown_gpu_is_told_ones_that_are_alike(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch", "gpu=RTX 9999"]) == 2
+    assert "RTX 50" in capsys.readouterr().err
+
+
+def test_a_bad_version_of_a_framework_is_told_a_good_one(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch>=>2"]) == 2
+    assert "pytorch>=2.6,<2.9" in capsys.readouterr().err

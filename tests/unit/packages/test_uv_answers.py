@@ -6,7 +6,7 @@ import pytest
 
 from cudaforge.errors import SurroundingsError
 from cudaforge.packages.site import Site
-from cudaforge.packages.uv import NoSolution, explain_failure, refuse, uv_binary
+from cudaforge.packages.uv import NoSolution, compile_closure, explain_failure, refuse, uv_binary
 from cudaforge.process import Completed
 
 SITE = Site(
@@ -107,3 +107,16 @@ def test_only_what_is_asked_for_is_said_to_have_no_wheel(line, named):
 def test_another_platform_s_images_are_refused():
     with pytest.raises(SurroundingsError, match="linux/s390x cannot be built on this machine"):
         uv_binary("linux/s390x")
+
+
+def test_uv_is_asked_for_unbroken_lines(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """At 80 columns, it breaks its sentences, and the second half of one would read as another cause."""
+    seen: dict[str, str] = {}
+
+    def run(argv: object, *, env: dict[str, str], **_: object) -> Completed:
+        seen.update(env)
+        return Completed(argv=("uv",), returncode=0, stdout="", stderr="")
+
+    monkeypatch.setattr("cudaforge.packages.uv.run", run)
+    compile_closure([], site=SITE, directory=tmp_path)
+    assert int(seen["COLUMNS"]) > 1000

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.changes import compare_locks
-from cudaforge.lockfile.model import Lock
+from cudaforge.lockfile.model import DroppedPoint, Lock
 from cudaforge.report.answers import describe_answers, explain_answers
-from cudaforge.report.locks import describe_changes
+from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
 from cudaforge.report.progress import PlainProgress
 from cudaforge.report.summary import describe_run, run_json
@@ -135,6 +136,12 @@ def test_changes_are_named_by_what_moved() -> None:
     assert f"{GPU_IMAGE.name}: gone" in lines
     assert f"{CPU_IMAGE.name}: Python {CPU_IMAGE.python} -> 3.13" in lines
     assert "new" in describe_changes(old, None)
+
+
+def test_a_lock_names_the_points_that_were_dropped() -> None:
+    lock = replace(make_lock(CPU_IMAGE), dropped=(DroppedPoint(name="a-py37", core=("python==3.7",)),))
+    assert "a-py37 is dropped: python==3.7 cannot hold" in describe_lock(Path("x.lock"), lock, None)
+    assert "dropped" not in describe_lock(Path("x.lock"), make_lock(CPU_IMAGE), None)
 
 
 def test_plain_progress_says_each_step_once_and_hides_machinery() -> None:
