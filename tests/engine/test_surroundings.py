@@ -19,9 +19,12 @@ from pathlib import Path
 
 import pytest
 
+from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.engine.model import RUN_LABEL
+from tests.support.bases import make_base
 from tests.support.engine import Engine
 from tests.support.index import Index, serve
+from tests.support.proxy import engine_proxy
 from tests.support.tiny import (
     TinyProject,
     clean_environment,
@@ -348,3 +351,149 @@ def test_two_at_once_on_one_project(project: TinyProject) -> None:
     states = {json.loads(stdout)["images"][0]["build"]["state"] for stdout, _ in ended}
     assert states == {"built", "cached"}
     assert project.run("lock", "--check").returncode == 0
+
+
+def test_an_engine_that_dies_keeps_what_is_finished(project: TinyProject, tmp_path: Path) -> None:
+    project.declare(f'one\nrun = ["{unique_step()}"]', f'two\nrun = ["{unique_step()}", "{SLEEP}"]')
+    log = project.root / ".cudaforge" / "logs" / "two.log"
+    built = project.root / ".cudaforge" / "builds" / "one.json"
+    (tmp_path / "d").mkdir()
+    with (
+        engine_proxy(tmp_path / "d") as proxy,
+        project.start("up", "--jobs", "2", DOCKER_HOST=proxy.address) as child,
+    ):
+        wait_until(
+            lambda: log.is_file() and SLEEP in log.read_text() and built.is_file(), timeout=60, what="build"
+        )
+        proxy.die()
+        _, stderr = child.communicate(timeout=60)
+    assert child.returncode == 3
+    check_message(stderr, "container engine went away", "start it again")
+    assert read_files(tmp_path / "tmp") == {}
+    (project.root / "cudaforge.toml").write_text(
+        (project.root / "cudaforge.toml").read_text().replace(SLEEP, "true")
+    )
+    done = project.run("up", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [image["build"]["state"] for image in json.loads(done.stdout)["images"]] == ["cached", "built"]
+
+
+PUBLIC = "python:3.11-slim-bookworm"
+
+
+def test_a_registry_that_does_not_answer(project: TinyProject) -> None:
+    project.declare("one", base=PUBLIC, head='[registries]\n"docker.io" = "localhost:1"')
+    done = project.run("lock")
+    assert done.returncode == 3
+    check_message(done.stderr, "localhost:1", "[registries]", "--allow-unpinned")
+    assert not project.lock.exists()
+    done = project.run("lock", "--allow-unpinned")
+    assert done.returncode == 0
+    assert f"{PUBLIC} is not pinned" in done.stderr
+
+
+@pytest.fixture
+def mirror(registry: str, tmp_path: Path) -> Iterator[str]:
+    """A mirror of Docker Hub that has a stand-in for one of its Python images."""
+    plain, mirror = make_base("bookworm"), f"{registry}/surroundings"
+    write_archive(plain, tmp_path / "base.tar")
+    docker("load", "--quiet", "--input", str(tmp_path / "base.tar"))
+    links = "for name in python3 python3.11; do ln -s /usr/bin/python3.11 /usr/local/bin/$name; done"
+    dockerfile = f"FROM {loaded_reference(plain)}\nRUN {links}\n"
+    reference = f"{mirror}/library/{PUBLIC}"
+    subprocess.run(
+        ["docker", "buildx", "build", "--quiet", "--push", "--provenance=false", "--tag", reference, "-"],
+        input=dockerfile,
+        text=True,
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+    )
+    yield mirror
+    docker("rmi", "--force", loaded_reference(plain), reference)
+
+
+def test_a_public_base_comes_from_a_mirror(project: TinyProject, mirror: str) -> None:
+    project.declare("one", base=PUBLIC, head=f'[registries]\n"docker.io" = "{mirror}"')
+    done = project.run("up", "--json")
+    assert done.returncode == 0, done.stderr
+    (image,) = json.loads(done.stdout)["images"]
+    assert image["base"]["digest"].startswith("sha256:")
+    assert image["verdict"]["ok"]
+    assert mirror not in project.lock.read_text()
+
+
+def test_the_network_of_a_company_stays_out_of_the_image(project: TinyProject, tmp_path: Path) -> None:
+    authority, pair = make_certificates(tmp_path)
+    secrets = {"index": "indexword7391", "proxy": "proxyword5127"}
+    make_tiny_wheel(tmp_path / "wheels")
+    index = Index(files=tmp_path / "wheels", credentials=f"me:{secrets['index']}", tls=pair)
+    proxy = f"http://me:{secrets['proxy']}@127.0.0.1:9"
+    with serve(index) as index:
+        words = [*secrets.values(), index.host, *authority.read_text().split("\n")[2:4]]
+        address = index.url.replace("https://", f"https://me:{secrets['index']}@")
+        project.declare(f'one\nrun = ["{unique_step()}"]')
+        done = project.run(
+            "up",
+            "--no-cache",
+            UV_DEFAULT_INDEX="",
+            PIP_INDEX_URL=address,
+            SSL_CERT_FILE=str(authority),
+            HTTPS_PROXY=proxy,
+            NO_PROXY="127.0.0.1",
+        )
+        assert done.returncode == 0, done.stderr
+        search_image(project, tmp_path, words)
+        assert any(path.startswith("/files/") for path in index.asked)
+
+        network = f'ca_bundle = "{authority.name}"\nindex = "{index.url}"\nhttps_proxy = "http://127.0.0.1:9"'
+        shutil.copy(authority, project.root)
+        project.declare(
+            f'one\nrun = ["{unique_step()}"]', head=f'[network]\n{network}\nno_proxy = "127.0.0.1"'
+        )
+        (tmp_path / "netrc").write_text(f"machine 127.0.0.1 login me password {secrets['index']}\n")
+        done = project.run("up", "--no-cache", UV_DEFAULT_INDEX="", NETRC=str(tmp_path / "netrc"))
+        assert done.returncode == 0, done.stderr
+        search_image(project, tmp_path, words)
+
+
+def make_certificates(directory: Path) -> tuple[Path, tuple[Path, Path]]:
+    """An authority of one's own, and a certificate and key for this host that it signed."""
+    authority, key = directory / "authority.pem", directory / "authority.key"
+    certificate, own_key = directory / "index.pem", directory / "index.key"
+    new = "openssl req -x509 -newkey rsa:2048 -nodes -days 2"
+    signed = (
+        f"-CA {authority} -CAkey {key} -addext subjectAltName=IP:127.0.0.1 -addext basicConstraints=CA:FALSE"
+    )
+    host = "-addext subjectAltName=IP:127.0.0.1"
+    for words in (
+        f"{new} -subj /CN=Authority -keyout {key} -out {authority}",
+        f"{new} -subj /CN=index -keyout {own_key} -out {certificate} {signed} {host}",
+    ):
+        subprocess.run(words.split(), check=True, capture_output=True, timeout=60)
+    return authority, (certificate, own_key)
+
+
+def search_image(project: TinyProject, tmp_path: Path, words: list[str]) -> None:
+    """None of the words is in the image's configuration, its history, or a file of any of its layers."""
+    reference = f"{project.name}:one"
+    told = docker("history", "--no-trunc", reference) + docker("inspect", reference)
+    archive = tmp_path / "image.tar"
+    output = f"type=docker,compression=uncompressed,force-compression=true,dest={archive}"
+    subprocess.run(
+        ["docker", "buildx", "build", "--quiet", "--provenance=false", "--output", output, "-"],
+        input=f"FROM {reference}\n",
+        text=True,
+        check=True,
+        timeout=120,
+        stdout=subprocess.DEVNULL,
+    )
+    content = archive.read_bytes()
+    assert b"tiny_frame-1.0.dist-info" in content  # the layers can be read
+    for word in words:
+        assert word not in told
+        assert word.encode() not in content
+    for written in (project.root, tmp_path / "tmp"):
+        for name, text in read_files(written).items():
+            if not name.endswith("cudaforge.toml") and not name.endswith(".pem"):
+                assert not any(word.encode() in text for word in words), name

@@ -1,6 +1,7 @@
 """A package index on loopback: simple pages over a directory of wheels, that remembers what was asked."""
 
 import base64
+import ssl
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,8 @@ class Index:
     with_hashes: bool = True
     status: int | None = None
     hangs: threading.Event | None = None
+    tls: tuple[Path, Path] | None = None
+    """Certificate and key of an index that speaks TLS."""
     asked: list[str] = field(default_factory=list)
     port: int = 0
 
@@ -31,7 +34,7 @@ class Index:
 
     @property
     def url(self) -> str:
-        return f"http://{self.host}/simple"
+        return f"{'https' if self.tls else 'http'}://{self.host}/simple"
 
     @property
     def packages_asked(self) -> set[str]:
@@ -80,6 +83,10 @@ def serve(index: Index) -> Iterator[Index]:
             """A client that was stopped while it waited is no error of the index."""
 
     server = Server(("127.0.0.1", 0), Handler)
+    if index.tls is not None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*index.tls)
+        server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
     server.daemon_threads = True
     server.block_on_close = False
     index.port = server.server_address[1]

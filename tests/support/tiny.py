@@ -125,10 +125,8 @@ class TinyProject:
             name, _, lines = image.partition("\n")
             tables.append(f'[images.{name}]\nframework = "tiny"\n{lines}\n')
         (self.root / "cudaforge.toml").write_text(
-            f'schema = 1\n{head}\n[project]\nname = "tiny-{self.root.parent.name}"\n'.replace(
-                "_", "-"
-            ).lower()
-            + f'[matrices]\noverlays = ["facts.toml"]\n[defaults]\nbase = "{base}"\ncuda = "none"\n'
+            f'schema = 1\n{head}\n[project]\nname = "{self.name}"\n'
+            f'[matrices]\noverlays = ["facts.toml"]\n[defaults]\nbase = "{base}"\ncuda = "none"\n'
             + "\n".join(tables)
         )
 
