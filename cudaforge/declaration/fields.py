@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -29,9 +30,11 @@ from cudaforge.declaration.model import Flavor, Gate, GpuDemand, OnConflict, Pre
 from cudaforge.declaration.tables import Field, any_field, table_kind
 from cudaforge.declaration.text import show
 from cudaforge.references import REPOSITORY
+from cudaforge.versions import VersionWish
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 _STEPS_MAX = 100_000
+_FREE_THREADED = re.compile(r"[0-9]t")
 
 
 def _one_platform(platforms: tuple[str, ...]) -> tuple[str, ...]:
@@ -61,6 +64,12 @@ def _not_forward(*, value: bool) -> bool:
     return value
 
 
+def _with_gil(wish: VersionWish) -> VersionWish:
+    if _FREE_THREADED.search(str(wish)):
+        bad("free-threaded Python is not supported yet", 'leave the "t" out')
+    return wish
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
     """One policy for everything, or one per field."""
@@ -86,7 +95,7 @@ def _read_preference(value: object) -> Preferences:
 
 PREFERENCE = enum_kind(Preference)
 _PER_FIELD = map_kind(
-    choice_kind("framework", "build", "cuda", "cudnn", "python", "os", "base", "toolkit"),
+    choice_kind("framework", "build", "cuda", "cudnn", "python", "os", "base"),
     PREFERENCE,
     example='{ cuda = "stable" }',
 )
@@ -105,7 +114,11 @@ CUDA = Field(
     doc='The CUDA whose libraries are loaded: "12.8" is any 12.8.*; "none" asks for the CPU twin.',
 )
 CUDNN = Field(name="cudnn", kind=WISH, doc="The cuDNN whose libraries are loaded.")
-PYTHON = Field(name="python", kind=WISH, doc="The Python of the image.")
+PYTHON = Field(
+    name="python",
+    kind=mapped(WISH, _with_gil, {"pattern": f"^(?!.*[0-9]t)({WISH.schema['pattern']})"}),
+    doc="The Python of the image.",
+)
 OS = Field(name="os", kind=values.OS, doc='The operating system, such as "ubuntu22.04".')
 GPUS = Field(
     name="gpus",

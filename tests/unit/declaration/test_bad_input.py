@@ -129,6 +129,14 @@ VALUES = [
     ('template = "x.j2"', "template", "not supported yet", "leave"),
     ("ssh = true", "ssh", "not supported yet", "leave"),
     ('prefer = { cudaa = "stable" }', "prefer.cudaa", "'cudaa' is not known here", "did you mean 'cuda'"),
+    (
+        'prefer = { toolkit = "stable" }',
+        "prefer.toolkit",
+        "'toolkit' is not known here",
+        "allowed: framework",
+    ),
+    ('python = "3.13t"', "python", "free-threaded Python is not supported yet", "leave the"),
+    ('python = ">=3.12,<3.14t"', "python", "free-threaded Python is not supported yet", "leave the"),
 ]
 
 
