@@ -37,7 +37,9 @@ def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
             )
         )
     _refuse_existing(path, force=force)
-    write_atomically(path, render_starter(project=_project_name(path), framework=found.name))
+    newest = max(build.version for build in matrix.builds(found.name))
+    text = render_starter(project=_project_name(path), framework=found.name, release=str(newest.minor()))
+    write_atomically(path, text)
     return path
 
 

@@ -60,6 +60,8 @@ def _frameworks(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice
             "the site's own index serves it" if build.row.index == OWN_INDEX else f"from {build.row.index}"
         )
         asked = _asked(case, "build")
+        if answer.cuda_provider is CudaProvider.NONE:
+            asked = asked or _asked(case, "cuda")
         yield Choice(
             field=f"{framework.name} build", value=framework.build, because=asked + served, source=source
         )
@@ -93,13 +95,13 @@ def _libraries(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]
 
 def _environment(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]:
     one = rows.environment
-    how = "the newest that every framework has wheels for" if not case.question.bit("python") else ""
-    python = "; ".join(
-        part for part in (_asked(case, "python").rstrip("; "), how, _PYTHON[one.python_provider]) if part
-    )
+    settled = _settled_by_base(case)
+    how = _asked(case, "python").rstrip("; ") or settled or "the newest that every framework has wheels for"
+    python = f"{how}; {_PYTHON[one.python_provider]}"
     yield Choice(field="python", value=answer.python, because=python, source=one.source)
-    asked = _asked(case, "os") or "not past its end of life where possible, then supported longest"
-    yield Choice(field="os", value=answer.os, because=asked.rstrip("; "), source=one.os.source)
+    policy = settled or "not past its end of life where possible, then supported longest"
+    asked = _asked(case, "os").rstrip("; ") or policy
+    yield Choice(field="os", value=answer.os, because=asked, source=one.os.source)
     yield Choice(
         field="base_image", value=answer.base_image, because=_base_reason(case, rows), source=one.source
     )
@@ -113,6 +115,12 @@ def _environment(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choic
         value=", ".join(answer.platforms),
         because=_asked(case, "platforms").rstrip("; ") or "the default",
     )
+
+
+def _settled_by_base(case: Case) -> str:
+    """What settles the OS and its Python where a base is asked for; empty where none is."""
+    asked = [item.word for item in case.question.items if item.key == "base"]
+    return f"{asked[0]} has it" if asked else ""
 
 
 def _base_reason(case: Case, rows: Picked) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
@@ -103,3 +104,12 @@ def test_an_unknown_gpu_is_told_ones_that_are_alike(capsys: pytest.CaptureFixtur
 def test_a_bad_version_of_a_framework_is_told_a_good_one(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["resolve", "pytorch>=>2"]) == 2
     assert "pytorch>=2.6,<2.9" in capsys.readouterr().err
+
+
+def test_what_a_base_settles_is_not_said_to_be_chosen(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["explain", "--json", "jax", "cuda=none", "base=bootstrap:debian12"]) == 0
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    reasons = {choice["field"]: choice["because"] for choice in image["choices"]}
+    assert reasons["os"] == "base=bootstrap:debian12 has it"
+    assert reasons["python"] == "base=bootstrap:debian12 has it; it is the Python of the OS archive"
+    assert reasons["jax build"].startswith("cuda=none is asked for; ")

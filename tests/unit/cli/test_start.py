@@ -30,6 +30,16 @@ def test_the_starter_resolves_as_it_is(framework: str, in_a_project: Path) -> No
     assert answer.answer.frameworks[0].name == framework
 
 
+@pytest.mark.parametrize("framework", ["pytorch", "tensorflow", "jax"])
+def test_the_version_that_the_starter_names_exists(
+    framework: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_command_line(["init", framework])
+    (line,) = (one for one in Path("cudaforge.toml").read_text().splitlines() if one.startswith("framework"))
+    capsys.readouterr()
+    assert run_command_line(["resolve", line.partition(': "')[2].strip('"')]) == 0
+
+
 def test_what_the_starter_offers_in_comments_is_right(in_a_project: Path) -> None:
     run_command_line(["init"])
     (in_a_project / "src").mkdir()
