@@ -16,6 +16,7 @@ from cudaforge.files import held_lock, write_atomically
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
+from cudaforge.pipeline.leftovers import known_run
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
@@ -211,12 +212,14 @@ def _verify(
         word = "verifying" if event.phase is VerifyPhase.STARTED else event.phase.value
         on_note(f"{event.name}: {word}: {event.text}")
 
-    found = verify_images(
-        [VerifyJob(image=image, reference=image.tags[0]) for image in waiting],
-        engine=engine,
-        on_event=say,
-        parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
-    )
+    with known_run(engine, state_directory(declaration) / "runs") as run_id:
+        found = verify_images(
+            [VerifyJob(image=image, reference=image.tags[0]) for image in waiting],
+            engine=engine,
+            on_event=say,
+            parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
+            run_id=run_id,
+        )
     for verdict in found:
         _save_verdict(verdict, declaration)
     by_name = {verdict.name: verdict for verdict in found}

@@ -495,3 +495,19 @@ def search_image(project: TinyProject, tmp_path: Path, words: list[str]) -> None
         for name, text in read_files(written).items():
             if not name.endswith("cudaforge.toml") and not name.endswith(".pem"):
                 assert not any(word.encode() in text for word in words), name
+
+
+def test_a_container_of_a_killed_run_is_taken_away_by_the_next(project: TinyProject, index: Index) -> None:
+    make_tiny_wheel(index.files, first="import time; time.sleep(100)")
+    with project.start("up") as child:
+        wait_until(lambda: containers(project) != [], timeout=60, what="a container")
+        child.kill()
+    left = containers(project)
+    assert left != []
+    make_tiny_wheel(index.files)
+    shutil.rmtree(project.root.parent / "uv-cache")
+    project.lock.unlink()
+    done = project.run("up")
+    assert done.returncode == 0, done.stderr
+    assert set(left).isdisjoint(docker("ps", "--all", "--quiet").split())
+    assert list((project.root / ".cudaforge" / "runs").iterdir()) == []
