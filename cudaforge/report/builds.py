@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.report.problems import visible
+from cudaforge.report.progress import step_text
 from cudaforge.report.tables import bytes_text, seconds_text, table
 
 
@@ -28,7 +29,9 @@ def describe_builds(results: Sequence[BuildResult]) -> str:
 
 def describe_failure(result: BuildResult) -> str:
     """Why a build failed: the step, its last lines and where the whole log is."""
-    lines = [f"{result.name} failed" + (f" at: {result.failed_step}" if result.failed_step else "")]
+    lines = [
+        f"{result.name} failed" + (f" at: {step_text(result.failed_step)}" if result.failed_step else "")
+    ]
     lines += [f"  | {line}" for line in result.last_lines]
     if result.reason:
         lines.append(f"  because  {result.reason}")

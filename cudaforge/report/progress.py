@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _STEP_WIDTH = 60
 _MOUNT = re.compile(r"--mount=\S+ +")
+_OWN_STEP = " /bin/sh -euc "
 # A step of ours begins with `: what it does &&`, a command that does nothing but say so.
 
 
@@ -107,7 +108,15 @@ def _ending(result: BuildResult | None) -> str:
     return str(result.state.value)
 
 
-def _short(text: str) -> str:
+def step_text(text: str) -> str:
+    """A step of a Dockerfile without the machinery around it: what it does, or the user's own command."""
     flat = visible(" ".join(_MOUNT.sub("", text).replace("[stage-0 ", "[").split()))
-    flat = flat.replace("RUN : ", "").partition(" && ")[0]
+    before, is_own, command = flat.partition(_OWN_STEP)
+    if is_own:
+        return f"{before.partition('RUN ')[0]}RUN {command}"
+    return flat.replace("RUN : ", "").partition(" && ")[0]
+
+
+def _short(text: str) -> str:
+    flat = step_text(text)
     return flat if len(flat) <= _STEP_WIDTH else flat[: _STEP_WIDTH - 3] + "..."

@@ -14,7 +14,7 @@ from cudaforge.lockfile.model import DroppedPoint, Lock
 from cudaforge.report.answers import describe_answers, explain_answers
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
-from cudaforge.report.progress import PlainProgress
+from cudaforge.report.progress import PlainProgress, step_text
 from cudaforge.report.summary import describe_run, run_json
 from cudaforge.report.tables import bytes_text, seconds_text, table
 from cudaforge.verifier import CheckResult, CheckState, Verdict
@@ -55,6 +55,8 @@ BAD = replace(
         ),
     ),
 )
+
+CPU_NAMED = replace(CPU_IMAGE, name="cpu")
 
 
 def resolve(*words: str):
@@ -174,3 +176,18 @@ def test_tables_align() -> None:
         "x    y",
         "zzz",
     ]
+
+
+def test_a_step_is_told_by_what_it_does() -> None:
+    machinery = "RUN     --mount=type=cache,id=x,target=/y     --mount=type=secret,id=z     "
+    loads = "if [ -s /run/ca.crt ]; then export A=/run/ca.crt; fi &&     "
+    own = f"[stage-0 4/5] {machinery}{loads}/bin/sh -euc 'echo hello && exit 3'"
+    assert step_text(own) == "[4/5] RUN 'echo hello && exit 3'"
+    assert (
+        step_text(f"[stage-0 1/5] {machinery}: install OS packages && {loads}x")
+        == "[1/5] install OS packages"
+    )
+    failed = replace(BUILT, state=BuildState.FAILED, failed_step=own, log="a.log")
+    assert "cpu failed at: [4/5] RUN 'echo hello && exit 3'\n" in describe_run(
+        [CPU_NAMED], {"cpu": failed}, {}
+    )
