@@ -118,3 +118,10 @@ def test_only_disk_and_engine_stop_all():
 @given(st.text(), st.text(), st.lists(st.text()))
 def test_any_text_is_classified(error, step, lines):
     assert classify_failure(error=error, step=step, lines=lines).reason
+
+
+def test_what_offline_does_not_download_is_told_as_such():
+    line = "E: Could not resolve 'cudaforge-offline.invalid'"
+    failure = classify_failure(error="did not complete successfully: exit code: 100", lines=[line])
+    assert failure.kind is FailureKind.NETWORK
+    assert "--offline" in (failure.remedy or "")

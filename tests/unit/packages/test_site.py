@@ -231,3 +231,11 @@ def test_loopback_needs_the_machine_s_network(read):
 
 def test_offline_is_asked_for_by_uv_s_variable_too(read):
     assert read(UV_OFFLINE="1").offline
+
+
+def test_offline_no_build_step_finds_an_index_or_a_proxy(read):
+    index, proxy = "https://index.example/simple", "http://proxy.example:3128"
+    lines, _ = read(UV_OFFLINE="1", PIP_INDEX_URL=index, HTTPS_PROXY=proxy).build_secrets()
+    assert "UV_OFFLINE=1\n" in lines
+    assert "cudaforge-offline.invalid" in lines
+    assert "example" not in lines
