@@ -5,6 +5,7 @@
 --slow          runs tests marked `slow` (they download gigabytes).
 """
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import pytest
 from hypothesis import settings
 
 # A busy machine is no bug: speed is shown by the benchmarks, never by a timed test.
-settings.register_profile("cudaforge", deadline=None)
+# CI judges a change by the same examples each time; elsewhere each run looks at new ones.
+settings.register_profile("cudaforge", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("cudaforge")
 
 GOLDEN = Path(__file__).parent / "golden"

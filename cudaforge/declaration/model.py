@@ -60,7 +60,7 @@ class FrameworkWish:
         if self.version is None:
             return self.name
         text = str(self.version)
-        return f"{self.name}=={text}" if text[0].isdigit() else f"{self.name}{text}"
+        return f"{self.name}=={text}.*" if text[0].isdigit() else f"{self.name}{text}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

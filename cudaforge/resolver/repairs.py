@@ -132,4 +132,13 @@ def _joint(case: Case, chosen: Sequence[Item], rows: Picked) -> Iterator[Edit]:
             edit = change_one(item, wishes)
             if edit is not None:
                 wishes, changes = edit.wishes, (*changes, *edit.change)
-        yield Edit(changes, wishes)
+        yield Edit(_merged(changes), wishes)
+
+
+def _merged(changes: Change) -> Change:
+    """One entry for each key: several frameworks stand under one."""
+    merged: dict[str, str | None] = {}
+    for key, text in changes:
+        before = merged.get(key)
+        merged[key] = text if before is None or text is None else f"{before}, {text}"
+    return tuple(merged.items())

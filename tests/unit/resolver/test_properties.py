@@ -277,7 +277,8 @@ def _frameworks(wishes: Wishes, text: str) -> tuple[FrameworkWish, ...]:
     new = {
         name: FrameworkWish(name=name, version=VersionWish(rest) if rest else None) for name, rest in parts
     }
-    is_removal = all(one in wishes.frameworks for one in new.values()) and len(new) < len(wishes.frameworks)
+    written = {str(one) for one in wishes.frameworks}
+    is_removal = {str(one) for one in new.values()} < written
     if is_removal:
         return tuple(new.values())
     return tuple(new.get(one.name, one) for one in wishes.frameworks)
