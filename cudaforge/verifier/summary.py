@@ -16,7 +16,7 @@ def is_good(situation: Situation, results: Sequence[CheckResult]) -> bool:
     states = {result.id: result.state for result in results}
     if any(state in {CheckState.FAIL, CheckState.UNKNOWN} for state in states.values()):
         return False
-    needs_gpu = not situation.is_cpu_twin and (situation.wants_gpu or situation.gpu is GpuWish.REQUIRED)
+    needs_gpu = situation.gpu is GpuWish.REQUIRED or (situation.wants_gpu and not situation.is_cpu_twin)
     return (
         bool(situation.image.frameworks)
         and states.get("probe") is CheckState.PASS
@@ -33,9 +33,10 @@ def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
         seen = f"trained on {'CPU and ' if on_cpu else ''}GPU ({_device(situation)})"
     else:
         seen = "trained on CPU" if on_cpu else _partly(situation, states)
-        if not situation.is_cpu_twin:
+        is_required = situation.gpu is GpuWish.REQUIRED
+        if is_required or not situation.is_cpu_twin:
             seen += "; not proven on a GPU"
-            if situation.gpu is GpuWish.REQUIRED:
+            if is_required:
                 seen += ', which verify.gpu = "required" asks for'
     bad = [result for result in results if result.state in {CheckState.FAIL, CheckState.UNKNOWN}]
     return f"{seen}; {_troubles(bad)}" if bad else seen

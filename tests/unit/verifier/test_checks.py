@@ -60,8 +60,14 @@ def test_a_gpu_image_on_a_gpu():
     assert [id_ for id_, result in results(seen).items() if result.state is SKIPPED] == ["toolkit"]
 
 
+def test_a_required_gpu_is_not_waived_for_a_cpu_twin():
+    good, summary = verdict(situation(as_cpu_build, image=TWIN, gpu="required", offer=ONE_GPU))
+    assert not good
+    assert summary.startswith('trained on CPU; not proven on a GPU, which verify.gpu = "required" asks for')
+
+
 def test_a_cpu_twin_speaks_of_no_gpu():
-    seen = situation(as_cpu_build, image=TWIN, gpu="required", offer=ONE_GPU)
+    seen = situation(as_cpu_build, image=TWIN, offer=ONE_GPU)
     assert verdict(seen) == (True, "trained on CPU")
     assert not any(result.id.startswith(("gpu", "cuda", "cudnn")) for result in judge(seen))
 
