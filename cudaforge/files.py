@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import hashlib
 import os
 import tempfile
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 
 _MODE = 0o644
+_CHUNK = 1024 * 1024
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 
@@ -48,6 +50,15 @@ def write_atomically(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise write_error(path, error) from None
+
+
+def hash_file(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def write_error(path: Path, error: OSError) -> SurroundingsError:

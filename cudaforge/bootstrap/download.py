@@ -12,8 +12,8 @@ from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.host import find_sources, load_reaching_config
 from cudaforge.bootstrap.model import BootstrapPackage, BootstrapPlan
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.files import hash_file
 
-_CHUNK = 1 << 20
 _NAMED = 3
 
 
@@ -97,7 +97,7 @@ def _fetch_from(
     complaints = apt.fetch_files(state, downloads, deadline)
     for package in packages:
         path = arriving / package.sha256
-        if path.is_file() and _hash(path) == package.sha256:
+        if path.is_file() and hash_file(path) == package.sha256:
             path.rename(_package_file(cache, package))
     return complaints
 
@@ -126,11 +126,3 @@ def _explain(names: str, complaints: Sequence[str]) -> tuple[str, str]:
     if complaints and all("404" in line or "File not found" in line for line in complaints):
         return f"the OS archive no longer has {names}", renew
     return f"{names} cannot be fetched from the OS archive", "see that `apt-get update` works on this host"
-
-
-def _hash(path: Path) -> str:
-    hashed = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_CHUNK):
-            hashed.update(piece)
-    return hashed.hexdigest()

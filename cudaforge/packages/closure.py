@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.files import hash_file
 from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
@@ -15,7 +14,6 @@ from cudaforge.packages.tags import best_wheel
 from cudaforge.packages.uv import NoSolution, python_tag_platform, refuse
 
 DEFAULT_INDEX = "default"
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,15 +265,6 @@ def _hash_of(offer: Offer) -> str:
             )
         )
     return hash_file(path)
-
-
-def hash_file(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _check_pins(wheels: Iterable[LockedWheel], plan: _Plan, request: ClosureRequest) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.files import hash_file
 from cudaforge.packages.addresses import (
     credentials_of,
     host_of,
@@ -23,7 +24,7 @@ from cudaforge.packages.addresses import (
     with_credentials,
     without_name,
 )
-from cudaforge.packages.closure import DEFAULT_INDEX, hash_file
+from cudaforge.packages.closure import DEFAULT_INDEX
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import SECRET_LIMIT, Site

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from cudaforge.declaration import declaration_from_words, declaration_schema, load_declaration, locate
+from cudaforge.declaration import declaration_from_words, load_declaration, locate
 from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import Lock
@@ -18,8 +18,6 @@ from cudaforge.pipeline.host import find_host_os, lock_path
 from cudaforge.resolver import ImageAnswer, Resolution, resolve_all
 from cudaforge.resolver import alternatives as find_alternatives
 from cudaforge.resolver.model import Conflict
-
-__all__ = ["declaration_schema"]
 
 Note = Callable[[str], None]
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")

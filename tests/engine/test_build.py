@@ -21,8 +21,8 @@ from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.builder import BuildAborted, BuildEvent, BuildState, EventKind, build_images
 from cudaforge.engine import Engine, EngineDied, EngineFrozen, connect
 from cudaforge.errors import InputError
+from cudaforge.files import hash_file
 from cudaforge.lockfile.model import Closure, LockedBase, LockedCopy, LockedImage
-from cudaforge.packages.closure import hash_file
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from tests.support.bases import make_base
