@@ -29,9 +29,24 @@ _NESTED = {
     "cudnn": "releases",
     "gpus": "products",
     "base_images": "images",
+    "framework_images": "images",
+    "companions": "releases",
 }
 _SUBJECTS = {"releases": "builds"}
-_TABLES = ("releases", "cuda", "cudnn", "gpus", "systems", "base_images", "drivers", "indexes", "broken")
+_TABLES = (
+    "releases",
+    "cuda",
+    "cudnn",
+    "gpus",
+    "systems",
+    "pythons",
+    "base_images",
+    "framework_images",
+    "drivers",
+    "indexes",
+    "companions",
+    "broken",
+)
 _GENERAL = ("schema", "framework", "sources", "defaults", "shapes")
 _SOURCE_KEYS = {"text", "checked", "strength"}
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")

@@ -15,14 +15,17 @@ from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
+    Companion,
     CudaRelease,
     CudnnRelease,
     DriverBranch,
     Framework,
     FrameworkBuild,
+    FrameworkImage,
     Gpu,
     OperatingSystem,
     PackageIndex,
+    PythonRelease,
 )
 from cudaforge.matrix.overlay import Overlay, read_overlay
 from cudaforge.matrix.reader import Raw
@@ -127,6 +130,18 @@ class CompiledRows:
     def indexes(self) -> Sequence[PackageIndex]:
         """All named package indexes."""
         return self._read("indexes", "indexes", PackageIndex)
+
+    def companions(self, framework: str) -> Sequence[Companion]:
+        """All packages that go with one framework, by its canonical name."""
+        return self._read("companions", f"companions/{framework}", Companion)
+
+    def framework_images(self) -> Sequence[FrameworkImage]:
+        """All published images with frameworks in them."""
+        return self._read("framework_images", "framework_images", FrameworkImage)
+
+    def pythons(self) -> Sequence[PythonRelease]:
+        """All minor versions of Python."""
+        return self._read("pythons", "pythons", PythonRelease)
 
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""

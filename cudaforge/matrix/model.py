@@ -6,7 +6,7 @@ Every row names its source. A fact of strength `inferred` never makes a yes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from cudaforge.versions import Version, VersionWish
@@ -60,6 +60,8 @@ class Framework:
     """The probe that proves an image of it: `cudaforge/verifier/probes/<proof>.py`."""
     template: str
     """The install partial: `templates/frameworks/<template>.j2`."""
+    facts_only: bool = False
+    """Whether there is neither: it is shown and audited, and never chosen."""
     source: Source
 
 
@@ -83,9 +85,12 @@ class FrameworkBuild:
     cudnn: VersionWish | None
     nccl: Version | None
     cubins: tuple[Version, ...] | None
-    """Compute capabilities compiled in; None where code is compiled at run time with the CUDA
-    toolkit's own compiler, so that the toolkit's range holds."""
+    """Compute capabilities compiled in. None where `compiler` makes the code at run time, so that the
+    toolkit's range holds; without a `compiler` it means that nobody has looked: no GPU is a yes."""
     ptx: tuple[Version, ...]
+    compiler: str | None = None
+    """Where the ptxas comes from that compiles its kernels at run time: a wheel package
+    (`nvidia-cuda-nvcc-cu12`), or `toolkit` (the image's)."""
     index: str
     """Name of the package index that serves it; `default` is the site's own."""
     requires: tuple[str, ...]
@@ -95,8 +100,6 @@ class FrameworkBuild:
     cudnn_package: str | None
     nccl_package: str | None = None
     """Wheel package that `nccl` is a version of, where the build's wheels name one."""
-    companions: Mapping[str, str]
-    """Packages that belong to it, name to exact version (`torchvision`: `0.23.0`)."""
     reported: str
     """What the framework says of its own version, `2.8.0+cu128`."""
     env: Mapping[str, str]
@@ -120,6 +123,17 @@ class CudaRelease:
     """Compute capabilities that its compiler and libraries cover."""
     metapackage: str | None
     """Exact requirement of the wheel metapackage that pins its libraries, `cuda-toolkit==12.8.1`."""
+    released: str | None = None
+    gcc: Version | None = None
+    """The newest GCC that its compiler accepts as the host's."""
+    clang: Version | None = None
+    """The newest Clang that its compiler accepts as the host's."""
+    systems: tuple[str, ...] = ()
+    """Operating systems that NVIDIA has packages of it for, as `[[systems]]` names them."""
+    compat_package: str | None = None
+    """The OS package that brings its user-mode driver to older kernel drivers, `cuda-compat-12-8`."""
+    compat_branches: tuple[int, ...] = ()
+    """Driver branches older than its own that the package runs on: data-centre GPUs alone."""
     source: Source
 
 
@@ -132,6 +146,12 @@ class CudnnRelease:
     """CUDA major (`12`) to wheel package (`nvidia-cudnn-cu12`); only where a wheel exists."""
     capability_min: Mapping[str, Version]
     """CUDA major to the oldest compute capability it supports."""
+    capability_max: Mapping[str, Version] = field(default_factory=dict)
+    """CUDA major to the newest compute capability it supports, where its support matrix says one."""
+    cuda: Mapping[str, str] = field(default_factory=dict)
+    """CUDA major to the minors that it is supported with, `11.0 11.1`; a major with an empty text, or
+    one that `capability_min` alone names, is supported without saying which."""
+    released: str | None = None
     source: Source
 
 
@@ -206,6 +226,8 @@ class DriverBranch:
     branch: int
     cuda: Version
     """Newest CUDA that it runs natively."""
+    kind: str | None = None
+    """`production`, `long-term`, `new-feature`; None where nobody says."""
     eol: str | None
     source: Source
 
@@ -219,14 +241,76 @@ class PackageIndex:
     source: Source
 
 
+class CompanionRole(str, Enum):
+    """What a companion is to its framework."""
+
+    COMPANION = "companion"
+    """Released for it: where the package is in a closure, nothing moves it from this version."""
+    DEPENDENCY = "dependency"
+    """Required by the framework's own metadata (`triton`, `keras`)."""
+    EXTENSION = "extension"
+    """Compiled against it (`vllm`, `xformers`): vetoes every other release."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Companion:
+    """A release of a package that goes with some releases of a framework and with no others."""
+
+    framework: str
+    package: str
+    """Normalised name: `torchvision`."""
+    version: Version
+    needs: VersionWish
+    """The framework releases that it works with, by its own metadata."""
+    role: CompanionRole
+    pythons: tuple[str, ...] = ()
+    """Minor versions that it has wheels for; empty where nobody has looked."""
+    released: str | None = None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FrameworkImage:
+    """A published image that already has frameworks in it: for audits, never chosen."""
+
+    reference: str
+    """`pytorch/pytorch:2.8.0-cuda12.8-cudnn9-runtime`."""
+    os: str
+    platforms: tuple[str, ...]
+    python: str | None
+    cuda: Version | None
+    cudnn: Version | None
+    contents: Mapping[str, str]
+    """Package to exact version, `torch`: `2.8.0+cu128`."""
+    flavor: str | None = None
+    driver: Version | None = None
+    """The driver that its vendor asks for."""
+    released: str | None = None
+    removed: str | None = None
+    source: Source
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PythonRelease:
+    """One minor version of Python."""
+
+    version: str
+    """`3.12`."""
+    released: str | None
+    eol: str | None
+    source: Source
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Broken:
     """A combination known not to work, matched by one generic rule.
 
-    `when` maps a field of the answer (`framework`, `version`, `build`, `cuda`, `capability`,
-    `python`, `provider`, `platform`) to a wish on it; all must hold.
+    `when` maps a field of the answer (`framework`, `version`, `build`, `cuda`, `cudnn`, `capability`,
+    `python`, `provider`, `platform`, `os`) to a wish on it; all must hold.
     """
 
     when: Mapping[str, str]
     effect: str
+    is_fatal: bool = True
+    """False where it works after all, with the `effect` that the answer warns of."""
     source: Source

@@ -100,6 +100,20 @@ class Reader:
             raise ValueError(f"{key} must be a whole number")
         return value
 
+    def integers(self, key: str) -> tuple[int, ...]:
+        """A list of whole numbers; nothing written is an empty list."""
+        value = self._raw.get(key, [])
+        if not isinstance(value, list) or not all(type(item) is int for item in value):
+            raise ValueError(f"{key} must be a list of whole numbers")
+        return tuple(value)
+
+    def flag(self, key: str, *, default: bool) -> bool:
+        """Yes or no."""
+        value = self._raw.get(key, default)
+        if type(value) is not bool:
+            raise ValueError(f"{key} must be true or false")
+        return value
+
     def source(self) -> Source:
         """The row's source, which must be one of its file's."""
         found = self._sources.find(self.text("source"))

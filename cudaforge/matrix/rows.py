@@ -10,17 +10,22 @@ from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
+    Companion,
+    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
     DriverBranch,
     Framework,
     FrameworkBuild,
+    FrameworkImage,
     Gpu,
     OperatingSystem,
     PackageIndex,
+    PythonRelease,
 )
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
+from cudaforge.versions import Version
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +79,8 @@ def section_name(subject: str, row: Raw) -> str:
     """Which part of the compiled form a row is in: what one resolve needs together is one part."""
     if subject == "builds":
         return f"builds/{row.get('framework')}"
+    if subject == "companions":
+        return f"companions/{row.get('framework')}"
     if subject == "base_images":
         return f"base_images/{row.get('os')}"
     return subject
@@ -97,8 +104,9 @@ def _framework(read: Reader) -> Framework:
         name=read.text("name"),
         title=read.text("title"),
         aliases=read.texts("aliases"),
-        proof=read.text("proof"),
-        template=read.text("template"),
+        proof=read.optional("proof") or read.text("name"),
+        template=read.optional("template") or read.text("name"),
+        facts_only=read.flag("facts_only", default=False),
         source=read.source(),
     )
 
@@ -121,13 +129,13 @@ def _build(read: Reader) -> FrameworkBuild:
         nccl=read.optional_version("nccl"),
         cubins=read.versions("cubins") or None,
         ptx=read.versions("ptx"),
+        compiler=read.optional("compiler"),
         index=read.text("index"),
         requires=read.texts("requires"),
         constraints=read.texts("constraints"),
         toolkit_extras=read.words("toolkit_extras"),
         cudnn_package=read.optional("cudnn_package"),
         nccl_package=read.optional("nccl_package"),
-        companions=read.mapping("companions"),
         reported=read.text("reported"),
         env=read.mapping("env"),
         size=read.optional_integer("size"),
@@ -142,20 +150,30 @@ def _cuda(read: Reader) -> CudaRelease:
         minor_driver=read.optional_version("minor_driver"),
         capabilities=read.versions("capabilities"),
         metapackage=read.optional("metapackage"),
+        released=read.optional("released"),
+        gcc=read.optional_version("gcc"),
+        clang=read.optional_version("clang"),
+        systems=read.words("systems"),
+        compat_package=read.optional("compat_package"),
+        compat_branches=read.integers("compat_branches"),
         source=read.source(),
     )
 
 
 def _cudnn(read: Reader) -> CudnnRelease:
-    minimum = read.mapping("capability_min")
     return CudnnRelease(
         version=read.version("version"),
         packages=read.mapping("packages"),
-        capability_min=MappingProxyType(
-            {major: read_version("capability_min", text) for major, text in minimum.items()}
-        ),
+        capability_min=_capabilities(read, "capability_min"),
+        capability_max=_capabilities(read, "capability_max"),
+        cuda=read.mapping("cuda"),
+        released=read.optional("released"),
         source=read.source(),
     )
+
+
+def _capabilities(read: Reader, key: str) -> Mapping[str, Version]:
+    return MappingProxyType({major: read_version(key, text) for major, text in read.mapping(key).items()})
 
 
 def _gpu(read: Reader) -> Gpu:
@@ -211,9 +229,13 @@ def _image(read: Reader) -> BaseImage:
 
 
 def _driver(read: Reader) -> DriverBranch:
+    kind = read.optional("kind")
+    if kind not in (None, *_DRIVER_KINDS):
+        raise ValueError(f"kind is {kind!r}: one of {', '.join(_DRIVER_KINDS)}")
     return DriverBranch(
         branch=read.integer("branch"),
         cuda=read.version("cuda"),
+        kind=kind,
         eol=read.optional("eol"),
         source=read.source(),
     )
@@ -221,6 +243,51 @@ def _driver(read: Reader) -> DriverBranch:
 
 def _index(read: Reader) -> PackageIndex:
     return PackageIndex(name=read.text("name"), url=read.text("url"), source=read.source())
+
+
+def _companion(read: Reader) -> Companion:
+    role = read.text("role")
+    if role not in _ROLES:
+        raise ValueError(f"role is {role!r}: one of {', '.join(_ROLES)}")
+    return Companion(
+        framework=read.text("framework"),
+        package=read.text("package"),
+        version=read.version("version"),
+        needs=read_wish("needs", read.text("needs")),
+        role=CompanionRole(role),
+        pythons=read.words("pythons"),
+        released=read.optional("released"),
+        source=read.source(),
+    )
+
+
+def _framework_image(read: Reader) -> FrameworkImage:
+    contents = read.mapping("contents")
+    if not contents:
+        raise ValueError("contents is missing")
+    return FrameworkImage(
+        reference=read.text("reference"),
+        os=read.text("os"),
+        platforms=read.words("platforms"),
+        python=read.optional("python"),
+        cuda=read.optional_version("cuda"),
+        cudnn=read.optional_version("cudnn"),
+        contents=contents,
+        flavor=read.optional("flavor"),
+        driver=read.optional_version("driver"),
+        released=read.optional("released"),
+        removed=read.optional("removed"),
+        source=read.source(),
+    )
+
+
+def _python(read: Reader) -> PythonRelease:
+    return PythonRelease(
+        version=read.text("version"),
+        released=read.optional("released"),
+        eol=read.optional("eol"),
+        source=read.source(),
+    )
 
 
 def _broken(read: Reader) -> Broken:
@@ -232,14 +299,21 @@ def _broken(read: Reader) -> Broken:
             read_wish(f"when.{key}", wish)
     if not when:
         raise ValueError("when is empty: it would match everything")
-    return Broken(when=when, effect=read.text("effect"), source=read.source())
+    return Broken(
+        when=when,
+        effect=read.text("effect"),
+        is_fatal=read.flag("is_fatal", default=True),
+        source=read.source(),
+    )
 
 
 _PROVIDERS = tuple(provider.value for provider in CudaProvider)
 _FLAVORS = ("base", "runtime", "devel")
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
-_BROKEN_VERSIONS = ("version", "cuda", "capability", "python")
-_BROKEN_KEYS = ("framework", "build", "provider", "platform", *_BROKEN_VERSIONS)
+_DRIVER_KINDS = ("production", "long-term", "new-feature")
+_ROLES = tuple(role.value for role in CompanionRole)
+_BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
+_BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
 
 _TYPES: Mapping[str, type] = {
     "frameworks": Framework,
@@ -251,6 +325,9 @@ _TYPES: Mapping[str, type] = {
     "base_images": BaseImage,
     "drivers": DriverBranch,
     "indexes": PackageIndex,
+    "companions": Companion,
+    "framework_images": FrameworkImage,
+    "pythons": PythonRelease,
     "broken": Broken,
 }
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -263,6 +340,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "base_images": ("reference",),
     "drivers": ("branch",),
     "indexes": ("name",),
+    "companions": ("framework", "package", "version"),
+    "framework_images": ("reference",),
+    "pythons": ("version",),
     "broken": ("when",),
 }
 """Subject to the fields that make a row of it unique."""
@@ -276,5 +356,8 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "base_images": _image,
     "drivers": _driver,
     "indexes": _index,
+    "companions": _companion,
+    "framework_images": _framework_image,
+    "pythons": _python,
     "broken": _broken,
 }

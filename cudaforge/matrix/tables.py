@@ -12,14 +12,17 @@ from typing import Protocol
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
+    Companion,
     CudaRelease,
     CudnnRelease,
     DriverBranch,
     Framework,
     FrameworkBuild,
+    FrameworkImage,
     Gpu,
     OperatingSystem,
     PackageIndex,
+    PythonRelease,
 )
 from cudaforge.versions import Version
 
@@ -67,6 +70,15 @@ class RowSource(Protocol):
     def indexes(self) -> Sequence[PackageIndex]:
         """All named package indexes."""
 
+    def companions(self, framework: str) -> Sequence[Companion]:
+        """All packages that go with one framework, by its canonical name."""
+
+    def framework_images(self) -> Sequence[FrameworkImage]:
+        """All published images with frameworks in them."""
+
+    def pythons(self) -> Sequence[PythonRelease]:
+        """All minor versions of Python."""
+
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""
 
@@ -86,6 +98,9 @@ class Rows:
     all_base_images: tuple[BaseImage, ...] = ()
     all_driver_branches: tuple[DriverBranch, ...] = ()
     all_indexes: tuple[PackageIndex, ...] = ()
+    all_companions: tuple[Companion, ...] = ()
+    all_framework_images: tuple[FrameworkImage, ...] = ()
+    all_pythons: tuple[PythonRelease, ...] = ()
     all_broken: tuple[Broken, ...] = ()
 
     def frameworks(self) -> Sequence[Framework]:
@@ -124,6 +139,18 @@ class Rows:
         """See RowSource."""
         return self.all_indexes
 
+    def companions(self, framework: str) -> Sequence[Companion]:
+        """See RowSource."""
+        return [row for row in self.all_companions if row.framework == framework]
+
+    def framework_images(self) -> Sequence[FrameworkImage]:
+        """See RowSource."""
+        return self.all_framework_images
+
+    def pythons(self) -> Sequence[PythonRelease]:
+        """See RowSource."""
+        return self.all_pythons
+
     def broken(self) -> Sequence[Broken]:
         """See RowSource."""
         return self.all_broken
@@ -136,6 +163,7 @@ class Matrix:
         self._rows = rows
         self._builds: dict[str, tuple[FrameworkBuild, ...]] = {}
         self._images: dict[str, tuple[BaseImage, ...]] = {}
+        self._companions: dict[str, tuple[Companion, ...]] = {}
 
     @classmethod
     def from_rows(  # noqa: PLR0913 -- one argument for each subject
@@ -150,6 +178,9 @@ class Matrix:
         base_images: Iterable[BaseImage] = (),
         driver_branches: Iterable[DriverBranch] = (),
         indexes: Iterable[PackageIndex] = (),
+        companions: Iterable[Companion] = (),
+        framework_images: Iterable[FrameworkImage] = (),
+        pythons: Iterable[PythonRelease] = (),
         broken: Iterable[Broken] = (),
         revision: str = "rows",
         as_of: str = "1970-01-01",
@@ -168,6 +199,9 @@ class Matrix:
                 all_base_images=tuple(base_images),
                 all_driver_branches=tuple(driver_branches),
                 all_indexes=tuple(indexes),
+                all_companions=tuple(companions),
+                all_framework_images=tuple(framework_images),
+                all_pythons=tuple(pythons),
                 all_broken=tuple(broken),
             )
         )
@@ -257,6 +291,26 @@ class Matrix:
     def indexes(self) -> Mapping[str, PackageIndex]:
         """Named package indexes; the site's own (`default`) has no row."""
         return MappingProxyType({row.name: row for row in self._rows.indexes()})
+
+    def companions(self, framework: str) -> tuple[Companion, ...]:
+        """Packages that go with a framework (canonical name or alias), by name, oldest version first."""
+        row = self.find_framework(framework)
+        if row is None:
+            return ()
+        if row.name not in self._companions:
+            rows = self._rows.companions(row.name)
+            self._companions[row.name] = tuple(sorted(rows, key=lambda one: (one.package, one.version)))
+        return self._companions[row.name]
+
+    @cached_property
+    def framework_images(self) -> tuple[FrameworkImage, ...]:
+        """Published images with frameworks in them."""
+        return tuple(self._rows.framework_images())
+
+    @cached_property
+    def pythons(self) -> Mapping[str, PythonRelease]:
+        """Minor versions of Python, by `3.12`."""
+        return MappingProxyType({row.version: row for row in self._rows.pythons()})
 
     @cached_property
     def broken(self) -> tuple[Broken, ...]:

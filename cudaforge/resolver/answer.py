@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from cudaforge.declaration.model import Flavor, Gate
@@ -88,7 +88,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
     frameworks = question.frameworks
     cubins, ptx = _architectures(rows)
     platforms = frozenset.intersection(*(build.platforms for build in rows.builds))
-    companions = {name: pin for build in rows.builds for name, pin in build.row.companions.items()}
+    companions = _companions(case, rows)
     return Resolution(
         frameworks=tuple(
             FrameworkChoice(
@@ -100,9 +100,9 @@ def resolution(case: Case, domains: Domains) -> Resolution:
                 requires=build.row.requires,
                 proof=framework.proof,
                 template=framework.template,
-                companions=build.row.companions,
+                companions=own,
             )
-            for framework, build in zip(frameworks, rows.builds, strict=True)
+            for framework, build, own in zip(frameworks, rows.builds, companions, strict=True)
         ),
         cuda_provider=environment.provider,
         cuda=exact_cuda(case, rows),
@@ -125,14 +125,22 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         architectures=cubins,
         ptx=ptx,
         size=_size(rows),
-        companions=companions,
+        companions={name: pin for own in companions for name, pin in own.items()},
         requirements=tuple(dict.fromkeys(one for build in rows.builds for one in build.row.requires)),
-        constraints=tuple(dict.fromkeys(_constraints(rows))),
+        constraints=tuple(dict.fromkeys(_constraints(rows, companions))),
         indexes=_indexes(case, rows),
         env={name: value for build in rows.builds for name, value in build.row.env.items()},
         choices=(),
         warnings=tuple(_warnings(case, rows, domains)),
     )
+
+
+def _companions(case: Case, rows: Picked) -> list[Mapping[str, str]]:
+    """What goes with each framework of the answer."""
+    return [
+        case.scene.tables.companions(framework.name, build.version)
+        for framework, build in zip(case.question.frameworks, rows.builds, strict=True)
+    ]
 
 
 def _os_packages(environment: Environment) -> tuple[str, ...]:
@@ -228,10 +236,10 @@ def _size(rows: Picked) -> Size:
     )
 
 
-def _constraints(rows: Picked) -> Iterator[str]:
+def _constraints(rows: Picked, companions: Iterable[Mapping[str, str]]) -> Iterator[str]:
     """Exact pins for everything of the answer that is a package."""
     patch = rows.cuda.version if rows.cuda is not None and is_pinned_here(rows) else None
-    for build in rows.builds:
+    for build, own in zip(rows.builds, companions, strict=True):
         row = build.row
         if row.toolkit_extras and rows.cuda is not None and rows.cuda.metapackage is not None:
             yield _toolkit_pin(rows.cuda, row.toolkit_extras, is_exact=patch is not None)
@@ -240,7 +248,7 @@ def _constraints(rows: Picked) -> Iterator[str]:
         if row.nccl_package is not None and row.nccl is not None:
             yield f"{row.nccl_package}=={row.nccl}"
         yield from row.constraints
-        for name, pin in row.companions.items():
+        for name, pin in own.items():
             yield f"{name}=={pin}"
 
 

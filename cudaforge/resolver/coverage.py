@@ -41,7 +41,7 @@ def coverage(
 ) -> Coverage:
     """How the build's code runs on the capability."""
     if row.cubins is None:
-        return Coverage.COMPILED
+        return Coverage.COMPILED if row.compiler is not None else Coverage.NONE
     if runs(row.cubins, capability, is_embedded=is_embedded, embedded=embedded):
         return Coverage.CUBIN
     if any(one <= capability for one in row.ptx):

@@ -162,6 +162,8 @@ def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tupl
         if row is None:
             names = [name for one in matrix.frameworks.values() for name in (one.name, *one.aliases)]
             problems.append(_unknown("framework", "framework", wish.name, names))
+        elif row.facts_only:
+            problems.append(_facts_only(row, matrix))
         elif row in found:
             problems.append(_problem("framework", f"framework {row.name} is asked for twice"))
         else:
@@ -173,6 +175,15 @@ def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tupl
             )
         )
     return tuple(found)
+
+
+def _facts_only(row: Framework, matrix: Matrix) -> Problem:
+    supported = ", ".join(one.name for one in matrix.frameworks.values() if not one.facts_only)
+    return _problem(
+        "framework",
+        f"{row.title} is known by its facts alone: there is no way to install and prove it",
+        remedy=f"images are made with: {supported}; cudaforge data show {row.name} shows the facts",
+    )
 
 
 def _check_words(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> None:

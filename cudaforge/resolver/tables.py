@@ -5,11 +5,12 @@ Tables belong to one matrix and keep what they worked out, so that many images s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 from cudaforge.matrix.model import (
+    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
@@ -122,6 +123,19 @@ class Tables(Kept):
         if name not in self._frameworks:
             self._frameworks[name] = FrameworkTable(self.matrix.frameworks[name], self.matrix.builds(name))
         return self._frameworks[name]
+
+    def companions(self, framework: str, version: Version) -> Mapping[str, str]:
+        """What goes with a framework release: package to the newest version made for it."""
+        return self.keep(
+            ("companions", framework, version.text), partial(self._goes_with, framework, version)
+        )
+
+    def _goes_with(self, framework: str, version: Version) -> Mapping[str, str]:
+        return {
+            row.package: row.version.text
+            for row in self.matrix.companions(framework)
+            if row.role is CompanionRole.COMPANION and is_confirmed(row.source) and row.needs.allows(version)
+        }
 
     @cached_property
     def cuda(self) -> tuple[CudaRelease | None, ...]:

@@ -127,6 +127,8 @@ def _named_os(view: View) -> Said | None:
 def _gpu_code(view: View) -> Said | None:
     def text(build: BuildCandidate) -> str:
         row = build.row
+        if row.cubins is None and row.compiler is None:
+            return "was never looked into for the GPUs that it has code for"
         if row.cubins is None:
             return "is compiled by the CUDA that is loaded"
         ptx = f" and PTX for {as_list(map(sm, row.ptx))}" if row.ptx else ""

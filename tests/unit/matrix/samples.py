@@ -52,7 +52,6 @@ version = "1.10"
 pythons = ["3.12", "3.13t"]
 glibc = "2.28"
 source = "seen"
-companions = {{ helper = "0.3" }}
 builds = [
     {{ build = "cu126", cuda = "12.6", cubins = "8.0 9.0", source = "guess" }},
     {{ build = "cpu", like = "cpu", platforms = "linux/amd64 linux/arm64" }},

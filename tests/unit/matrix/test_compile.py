@@ -29,7 +29,6 @@ def test_rows_arrive_as_written(tmp_path):
     assert cpu.requires == ("example===1.9", "examplelib===1.8")
     assert builds[2].requires == ("example===1.10", "examplelib===1.10")
     assert builds[2].platforms == ("linux/amd64", "linux/arm64")
-    assert builds[2].companions == {"helper": "0.3"}
     assert builds[2].pythons == ("3.12", "3.13t")
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from cudaforge import resources
 from cudaforge.matrix import load_matrix
@@ -64,8 +65,12 @@ def test_every_requirement_is_exact_and_valid(matrix, framework):
             assert specifier.operator == "===", text
         for text in row.constraints:
             assert Requirement(text).specifier
-        for name, version in row.companions.items():
-            assert Requirement(f"{name}=={version}")
+
+
+@pytest.mark.parametrize("framework", FRAMEWORKS)
+def test_companions_are_packages_by_their_normalised_name(matrix, framework):
+    for row in matrix.companions(framework):
+        assert canonicalize_name(row.package) == row.package
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)
@@ -97,7 +102,10 @@ def test_what_a_plain_install_of_torch_gives(matrix):
     assert row.cuda.allows(Version("12.8.1"))
     assert row.cudnn == VersionWish("9.10.2.21")
     assert Version("12.0") in (row.cubins or ())
-    assert row.companions == {"torchvision": "0.23.0", "torchaudio": "2.8.0"}
+    goes_with = {
+        one.package: one.version.text for one in matrix.companions("torch") if one.needs.allows(row.version)
+    }
+    assert (goes_with["torchvision"], goes_with["torchaudio"]) == ("0.23.0", "2.8.0")
 
 
 def test_torch_of_a_channel_and_for_the_cpu(matrix):

@@ -8,6 +8,8 @@ from cudaforge.declaration.model import Wishes
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
+    Companion,
+    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
@@ -55,7 +57,6 @@ def build(  # noqa: PLR0913 -- one argument per fact
     index: str = "default",
     extras: tuple[str, ...] = (),
     cudnn_package: str | None = None,
-    companions: Mapping[str, str] | None = None,
     size: int | None = None,
     source: Source = SOURCE,
 ) -> FrameworkBuild:
@@ -73,11 +74,11 @@ def build(  # noqa: PLR0913 -- one argument per fact
         nccl=None,
         cubins=None if cubins is None else versions(*cubins),
         ptx=versions(*ptx),
+        compiler="toolkit" if cubins is None else None,
         index=index,
         requires=(f"{framework}=={version}",),
         toolkit_extras=extras,
         cudnn_package=cudnn_package,
-        companions=companions or {},
         reported=f"{version}+{build}",
         env={},
         size=size,
@@ -223,7 +224,6 @@ def world() -> Matrix:
                 glibc="2.28",
                 cubins=_NEW,
                 index="torchy-cu128",
-                companions={"visiony": "0.22"},
                 size=900,
             ),
             build(
@@ -235,7 +235,6 @@ def world() -> Matrix:
                 glibc="2.28",
                 cubins=("9.0",),
                 index="torchy-cu128",
-                companions={"visiony": "0.22"},
                 platforms=("linux/arm64",),
             ),
             build("torchy", "2.9rc1", "cu128", cuda="12.8", cudnn="==9.7.1.26", cubins=_NEW),
@@ -279,6 +278,16 @@ def world() -> Matrix:
                 cudnn_package="nvidia-cudnn-cu13",
             ),
             cpu_build("rangy", "0.4", platforms=("linux/amd64", "linux/arm64")),
+        ),
+        companions=(
+            Companion(
+                framework="torchy",
+                package="visiony",
+                version=Version("0.22"),
+                needs=VersionWish("==2.7"),
+                role=CompanionRole.COMPANION,
+                source=SOURCE,
+            ),
         ),
         cuda_releases=(
             cuda("11.2.2", "460.32.03", "450.80.02", capabilities=("7.0", "8.0", "8.6"), metapackage=False),
