@@ -6,8 +6,9 @@ An error carries values, never finished sentences for a terminal: `cudaforge.rep
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import IntEnum
+
+from cudaforge.records import record
 
 
 class ExitCode(IntEnum):
@@ -24,7 +25,7 @@ class ExitCode(IntEnum):
     TERMINATED = 143
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Location:
     """Where in the user's input something stands. `line` counts from 1; `key` is dotted."""
 
@@ -33,7 +34,7 @@ class Location:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Problem:
     """One mistake: what is wrong, where, because of which facts, and what to do about it."""
 

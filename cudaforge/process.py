@@ -14,15 +14,15 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.errors import Interrupted, Problem, SurroundingsError
+from cudaforge.records import record
 
 GRACE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Completed:
     """What a finished program left: its exit status and its decoded output."""
 

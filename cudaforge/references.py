@@ -6,7 +6,8 @@ The grammar is that of the `distribution` project, which engines and registries 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 # A reference without a host means this registry, and one without a path in it this namespace.
 # That is part of the reference grammar itself, as every engine reads it.
@@ -34,7 +35,7 @@ class InvalidReference(ValueError):
     """The text is no image reference. The message says which part is wrong, and quotes nothing."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Reference:
     """An image reference with all that it leaves unsaid filled in.
 

@@ -6,8 +6,9 @@ Covers what the field uses and PEP 440 does not: `570.124.06`, `3.13t`, `9.10.2.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import lru_cache, total_ordering
+
+from cudaforge.records import record
 
 _VERSION = re.compile(
     r"v?(?P<release>\d+(?:\.\d+)*)"
@@ -94,7 +95,7 @@ class Version:
         return f"Version({self.text!r})"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Clause:
     operator: str
     version: Version

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
@@ -13,6 +12,7 @@ from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.model import BootstrapPackage
 from cudaforge.bootstrap.sources import Source, dump_sources, parse_stanzas
 from cudaforge.errors import CudaforgeError, InputError, Problem, SurroundingsError
+from cudaforge.records import record
 
 _HELPER = "/usr/lib/apt/apt-helper"
 _INSTALLED = re.compile(
@@ -35,7 +35,7 @@ _UNKNOWN_PACKAGE = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class AptState:
     """A state directory of apt's, set up for some sources and one architecture."""
 

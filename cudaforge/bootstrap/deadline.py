@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Deadline:
     """When a step has to be done, on the monotonic clock."""
 

@@ -11,13 +11,13 @@ import gzip
 import lzma
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
 from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.tree import Entry, Kind, Stored
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.records import record
 
 _MAGIC = b"!<arch>\n"
 _HEADER_BYTES = 60
@@ -36,7 +36,7 @@ _DECOMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Deb:
     """A .deb, read. The contents of its files stay on disk."""
 

@@ -6,18 +6,18 @@ import hashlib
 import re
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from cudaforge.bootstrap.deb import Deb
 from cudaforge.bootstrap.sources import parse_stanzas
 from cudaforge.bootstrap.tree import Tree
+from cudaforge.records import record
 
 _ADMIN = "var/lib/dpkg"
 _INTEREST = re.compile(r"interest(?P<noawait>-noawait)?(?:-await)?\s+(?P<name>\S+)")
 _ALTERNATIVE = "update-alternatives --install "
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Alternative:
     """One program that offers to stand under a common name, as a postinst announces it."""
 

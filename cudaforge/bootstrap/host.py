@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
@@ -18,6 +17,7 @@ from cudaforge.bootstrap.sources import (
     parse_sources,
 )
 from cudaforge.errors import InputError, Problem, SurroundingsError
+from cudaforge.records import record
 
 _ETC_APT = Path("/etc/apt")
 _OS_RELEASE = Path("/etc/os-release")
@@ -26,7 +26,7 @@ _QUERY_SECONDS = 30.0
 _REACHING = re.compile(r"Acquire::(http|https|ftp|Proxy|Check-|Retries|ForceIPv)[^\n]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ArchiveAccess:
     """What apt in an image needs to reach this site's archive: for build-only mounts, never a layer."""
 

@@ -7,13 +7,13 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO
 
 from cudaforge.bootstrap.model import BootstrapImage
 from cudaforge.bootstrap.tree import Entry, Kind, Stored
+from cudaforge.records import record
 
 _MEDIA = "application/vnd.oci.image"
 _LAYOUT = {"imageLayoutVersion": "1.0.0"}
@@ -29,7 +29,7 @@ _TYPES = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class _Descriptor:
     media_type: str
     digest: str

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 from cudaforge.bootstrap.tree import Entry, Kind, Tree
+from cudaforge.records import record
 
 _MAGIC = b"glibc-ld.so.cache1.1"
 _HEADER = struct.Struct("<20sIIB3xI12x")
@@ -17,7 +17,7 @@ _ENTRY = struct.Struct("<iIIIQ")
 _LITTLE_ENDIAN = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class _Platform:
     directory: str
     flags: int

@@ -5,10 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from cudaforge.errors import InputError, Problem
+from cudaforge.records import record, values_of
 
 _FIELDS = {
     "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
@@ -23,7 +23,7 @@ _CODENAME = re.compile(r"[a-z][a-z0-9-]*")
 _OCI_ARCHITECTURES = {"i386": "386", "ppc64el": "ppc64le", "armhf": "arm"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BootstrapPackage:
     """One .deb of the archive."""
 
@@ -37,7 +37,7 @@ class BootstrapPackage:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BootstrapPlan:
     """All that decides the bytes of a bootstrapped base; packages are sorted by name."""
 
@@ -46,7 +46,7 @@ class BootstrapPlan:
     packages: tuple[BootstrapPackage, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BootstrapImage:
     """A base in an OCI image layout directory."""
 
@@ -69,7 +69,7 @@ def oci_architecture(architecture: str) -> str:
 
 def plan_key(plan: BootstrapPlan) -> str:
     """A name for what the plan says, the same wherever and whenever it is computed."""
-    text = json.dumps(asdict(plan), sort_keys=True, separators=(",", ":"))
+    text = json.dumps(values_of(plan), default=values_of, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+
+from cudaforge.records import record, replace
 
 _SECTIONS = {"main": "", "updates": "-updates", "security": "-security"}
 _ALIASES = frozenset({"stable", "oldstable", "oldoldstable", "testing"})
@@ -12,7 +13,7 @@ _UNRELEASED = frozenset({"sid", "unstable"})
 _ONE_LINE = re.compile(r"(?P<type>deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s*)?(?P<rest>\S.*)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Source:
     """One archive, suite by suite, as apt is told of it."""
 
@@ -23,7 +24,7 @@ class Source:
     """Absolute path of the keyring that the host trusts for it, if it names one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Release:
     """An OS release, as /etc/os-release states it."""
 

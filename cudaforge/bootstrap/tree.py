@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path, PurePosixPath
+
+from cudaforge.records import record, replace
 
 # The directories that a merged /usr replaces by links: some packages still ship files there, and dpkg unpacks
 # them through the links (https://wiki.debian.org/UsrMerge).
@@ -22,7 +23,7 @@ class Kind(Enum):
     HARDLINK = "hardlink"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Stored:
     """Content that lies in a file on disk."""
 
@@ -31,7 +32,7 @@ class Stored:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Entry:
     """One path of a tree, without a leading slash."""
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from cudaforge.records import made, record
 from cudaforge.references import parse_reference
 from cudaforge.registry.mirrors import move
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BuildInputs:
     """All that goes into one build. Files and directories exist when the build starts."""
 
@@ -20,9 +20,9 @@ class BuildInputs:
     """Its ignore file lies beside it, as `<name>.dockerignore`."""
     context: Path
     tags: tuple[str, ...]
-    contexts: Mapping[str, str] = field(default_factory=dict)
+    contexts: Mapping[str, str] = made(default_factory=dict)
     """Name to value: a directory, `oci-layout://...`, `docker-image://...`."""
-    secrets: Mapping[str, Path] = field(default_factory=dict)
+    secrets: Mapping[str, Path] = made(default_factory=dict)
     platforms: tuple[str, ...] = ()
     has_ssh: bool = False
     needs_host_network: bool = False
@@ -30,7 +30,7 @@ class BuildInputs:
     is_uncached: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class EngineTraits:
     """What of the engine decides how an image is best exported."""
 

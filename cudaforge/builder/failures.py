@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum
+
+from cudaforge.records import record
 
 
 class FailureKind(str, Enum):
@@ -37,7 +38,7 @@ class FailureKind(str, Enum):
         return self in {FailureKind.DISK, FailureKind.ENGINE}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Failure:
     """Why a build failed, and what to do about it."""
 
@@ -46,7 +47,7 @@ class Failure:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Row:
     """`pattern` is looked for in the error, or with `in_output` in what the failed step printed."""
 

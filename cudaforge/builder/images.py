@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cudaforge import process
@@ -21,6 +20,7 @@ from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import Engine, EngineError, ImageFacts
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import record, replace
 from cudaforge.renderer.model import RenderedImage
 
 WATCH_SECONDS = 20.0
@@ -29,7 +29,7 @@ _STRIKES = 2
 _END_SECONDS = 0.2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ImageJob:
     """One image to build.
 
@@ -43,7 +43,7 @@ class ImageJob:
     """Takes secrets out of a text."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BuildSettings:
     """How a run builds."""
 

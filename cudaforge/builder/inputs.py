@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.bootstrap import ArchiveAccess, find_archive_access
@@ -19,6 +18,7 @@ from cudaforge.packages.addresses import is_loopback, redact
 from cudaforge.packages.fetch import FilledClosure, fill_closure
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
+from cudaforge.records import record
 from cudaforge.renderer import dump_apt_config
 from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,
@@ -38,7 +38,7 @@ _SHORTEST_SECRET = 4
 """Shorter values stand in too many words to be taken out of a log."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Sources:
     """Where this site has what builds need."""
 

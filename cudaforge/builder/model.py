@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from cudaforge.records import record
 
 
 class BuildState(str, Enum):
@@ -17,7 +18,7 @@ class BuildState(str, Enum):
     CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BuildResult:
     """One image's build."""
 
@@ -54,7 +55,7 @@ class EventKind(str, Enum):
     """`result` says how."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BuildEvent:
     """One thing that happened in the build of one image. Comes on any thread, one at a time."""
 

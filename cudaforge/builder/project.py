@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 
 from cudaforge.builder.bases import BaseContexts, BaseProvider
@@ -18,6 +17,7 @@ from cudaforge.engine import Engine
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.site import Site
+from cudaforge.records import replace
 from cudaforge.renderer import RenderedImage, extend_ignore, render_image
 
 BUILD_SECONDS = 6 * 3600.0

@@ -10,12 +10,13 @@ import base64
 import binascii
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 _LONGEST_DOCUMENT = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Vertex:
     """One step of a build, as it is now."""
 
@@ -27,7 +28,7 @@ class Vertex:
     error: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Transfer:
     """A part of a step that moves bytes. `total` is None while nobody knows it."""
 
@@ -37,7 +38,7 @@ class Transfer:
     total: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Output:
     """What a step printed; not cut at line ends."""
 
@@ -46,7 +47,7 @@ class Output:
     data: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Message:
     """One document of the stream."""
 

@@ -6,19 +6,19 @@ import hashlib
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.engine import Engine, ImageFacts
 from cudaforge.files import write_atomically
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import record
 from cudaforge.renderer.model import ENTRY_LABEL, RenderedImage
 
 RECORD_SCHEMA = 1
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BuildRecord:
     """The last successful build of an image on this machine."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -15,9 +14,10 @@ from cudaforge.builder.model import BuildEvent
 from cudaforge.builder.rawjson import Message, RawJsonReader
 from cudaforge.builder.scratch import disk_error
 from cudaforge.builder.tracker import Tracker
+from cudaforge.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Listener:
     """Who hears of a build. `clean` takes out of every text what no one may see."""
 
@@ -26,7 +26,7 @@ class Listener:
     emit: Callable[[BuildEvent], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BuildEnd:
     """How one run of buildx ended. `failure` is None for success."""
 

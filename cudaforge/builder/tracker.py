@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from cudaforge.builder.model import BuildEvent, EventKind
 from cudaforge.builder.rawjson import Message, Output, Transfer, Vertex
 from cudaforge.engine.logs import LineSplitter
+from cudaforge.records import record
 
 LAST_LINES = 20
 _NUMBERED = re.compile(r"\[[^\]]*?\b\d+/\d+\]")
@@ -33,7 +34,7 @@ class _Step:
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class FailedStep:
     """The step that a build failed at, what BuildKit said and the last that the step printed."""
 

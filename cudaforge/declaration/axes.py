@@ -7,7 +7,6 @@ import itertools
 import math
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from enum import Enum
 
 from cudaforge.declaration.fields import (
@@ -30,6 +29,7 @@ from cudaforge.declaration.model import FrameworkWish
 from cudaforge.declaration.tables import Field, unknown_key
 from cudaforge.declaration.text import show
 from cudaforge.declaration.values import CPU, IMAGE_NAME_MAX, CudaWish
+from cudaforge.records import record
 
 MAX_POINTS = 250_000
 _EXCLUDE, _INCLUDE = "exclude", "include"
@@ -41,7 +41,7 @@ _OPERATORS = {"===": "", "==": "", "!=": "ne", ">=": "ge", "<=": "le", "~=": "is
 _OPERATOR = re.compile("|".join(map(re.escape, _OPERATORS)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class AxisValue:
     """One value of an axis: as typed, as text that is equal for equal values, and short for names."""
 
@@ -50,7 +50,7 @@ class AxisValue:
     short: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Point:
     """One combination: axis name to value, in declared order."""
 
@@ -62,7 +62,7 @@ class Point:
         return tuple((name, value.text) for name, value in self.values.items())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Matrix:
     """An image's matrix."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 
 from cudaforge.declaration.kinds import (
@@ -19,6 +18,7 @@ from cudaforge.declaration.kinds import (
     type_name,
 )
 from cudaforge.declaration.text import has_credentials
+from cudaforge.records import record
 
 _SECRET = re.compile(
     r"(.*_)?(TOKEN|SECRET|SECRET_KEY|SECRET_ACCESS_KEY|API_?KEY|PRIVATE_KEY|CREDENTIALS?|PASSWD)"
@@ -36,7 +36,7 @@ NAME = text_kind(r"[A-Za-z_][A-Za-z0-9_]*", allowed="letters, digits and '_', no
 _ENTRY_KEYS = ("value", "override")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Variable:
     """One variable. `override` says that a reserved or secret-looking name is meant."""
 

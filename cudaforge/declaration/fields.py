@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cudaforge.declaration import values
 from cudaforge.declaration.addresses import FIND_LINKS, INDEX, INDEX_NAME, NO_PROXY, PROXY, REGISTRY
@@ -29,6 +28,7 @@ from cudaforge.declaration.measures import DURATION, SIZE
 from cudaforge.declaration.model import Flavor, Gate, GpuDemand, OnConflict, Preference
 from cudaforge.declaration.tables import Field, any_field, table_kind
 from cudaforge.declaration.text import show
+from cudaforge.records import record
 from cudaforge.references import REPOSITORY
 from cudaforge.versions import VersionWish
 
@@ -70,7 +70,7 @@ def _with_gil(wish: VersionWish) -> VersionWish:
     return wish
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Preferences:
     """One policy for everything, or one per field."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cudaforge.declaration.source import read_text
 from cudaforge.declaration.text import find_refused_in_source, show, show_path
 from cudaforge.declaration.values import PACKAGE, read_project_path
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.records import record
 
 _WILDCARDS = re.compile(r"[*?]")
 _COMMENT = re.compile(r"(^|\s)#.*$")
@@ -50,7 +50,7 @@ def _check_inside(root: Path, path: str) -> Path:
     return real
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class RequirementFiles:
     """Reads requirements.txt files of one project."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from cudaforge.declaration import fields
 from cudaforge.declaration.axes import MATRIX, MAX_POINTS, Matrix, Point, point_name
@@ -21,12 +20,13 @@ from cudaforge.declaration.model import (
 )
 from cudaforge.declaration.source import dump_key
 from cudaforge.declaration.tables import NOTHING, Values
+from cudaforge.records import record
 
 _IMAGES = "images"
 _NO_PACKAGES: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ImageMistake:
     """Something wrong with an image as a whole. `path` is its key in the declaration."""
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import Enum
 from typing import Generic, NoReturn, TypeVar
 
 from cudaforge.declaration.text import find_refused_character, show
+from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
 T = TypeVar("T")
@@ -26,7 +26,7 @@ _LIST_MAX = 4096
 _TEXT_MAX = 65_536
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Mistake:
     """One thing wrong with a value. `path` leads from the value to the wrong part of it."""
 
@@ -44,7 +44,7 @@ class BadValue(ValueError):
         self.partial = partial
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Kind(Generic[T]):
     """A kind of value."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.declaration.addresses import REGISTRY
@@ -17,6 +16,7 @@ from cudaforge.declaration.tables import Field, Values, any_field, read_fields, 
 from cudaforge.declaration.text import show, show_path
 from cudaforge.declaration.values import IMAGE_NAME
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.records import record
 
 SCHEMA_VERSION = 1
 MAX_CHAIN = 32
@@ -78,7 +78,7 @@ TOP_FIELDS: tuple[Field[object], ...] = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Layer:
     """One file: where it is, what it says, and what is wrong with it by itself."""
 

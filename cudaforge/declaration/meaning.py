@@ -5,11 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import fields as dataclass_fields
-from dataclasses import is_dataclass
 from enum import Enum
 
 from cudaforge.declaration.model import ImageDeclaration
+from cudaforge.records import is_record, values_of
 
 
 def declaration_digest(
@@ -57,7 +56,7 @@ def _plain(value: object) -> object:
             return sorted(str(one) for one in value)
         case tuple():
             return [_plain(one) for one in value]
-        case _ if is_dataclass(value):
-            return {field.name: _plain(getattr(value, field.name)) for field in dataclass_fields(value)}
+        case _ if is_record(value):
+            return {name: _plain(one) for name, one in values_of(value).items()}
         case _:
             return str(value)

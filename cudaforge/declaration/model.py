@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 
+from cudaforge.records import record
 from cudaforge.versions import VersionWish
 
 
@@ -49,7 +49,7 @@ class GpuDemand(str, Enum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class FrameworkWish:
     """One framework asked for: `pytorch>=2.6,<2.9`. `name` as written, lower case."""
 
@@ -63,7 +63,7 @@ class FrameworkWish:
         return f"{self.name}=={text}.*" if text[0].isdigit() else f"{self.name}{text}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Wishes:
     """What one image asks of the resolver. None means "not written"."""
 
@@ -90,7 +90,7 @@ class Wishes:
     require_cuda: Gate = Gate.KEEP
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CopyStep:
     """Files of the project that go into the image. `source` is relative to the project."""
 
@@ -98,7 +98,7 @@ class CopyStep:
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Contents:
     """What goes into the image besides the frameworks, and how it runs."""
 
@@ -125,7 +125,7 @@ class Contents:
     template: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class VerifySettings:
     """How an image is proven."""
 
@@ -137,7 +137,7 @@ class VerifySettings:
     """Seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ImageDeclaration:
     """One image to make: an `[images.NAME]` table, or one point of its matrix.
 
@@ -155,7 +155,7 @@ class ImageDeclaration:
     on_conflict: OnConflict = OnConflict.ERROR
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Network:
     """The site's network, where the environment and the tools' own configuration do not say it."""
 
@@ -171,7 +171,7 @@ class Network:
     """Addresses for the indexes that the matrix names, such as a mirror of `pytorch-cu128`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Declaration:
     """A whole declaration file, `extends` merged and matrices expanded."""
 

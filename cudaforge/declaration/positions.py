@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import re
-from dataclasses import dataclass
 
 from cudaforge.declaration.toml import parse_toml
+from cudaforge.records import record
 
 KeyPath = tuple[str | int, ...]
 
@@ -21,7 +21,7 @@ _BLANK_LINES = re.compile(r"(?:[ \t\r\n]|#[^\n]*)*")
 _SCALAR = re.compile(r"[^,\]}\n#]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class TooDeep:
     """A place where a file nests deeper than any declaration has reason to."""
 

@@ -6,7 +6,6 @@ import os
 import re
 import stat
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.declaration.kinds import Mistake
@@ -14,6 +13,7 @@ from cudaforge.declaration.positions import KeyPath, find_lines, find_too_deep
 from cudaforge.declaration.text import find_refused_in_source, show, show_path
 from cudaforge.declaration.toml import parse_toml
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.records import record
 
 MAX_BYTES = 1024 * 1024
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -23,7 +23,7 @@ _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class SourceFile:
     """One file of a declaration: its name for messages, its text, and the values in it."""
 

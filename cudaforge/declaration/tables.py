@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
 from cudaforge.declaration.kinds import BadValue, Kind, Mistake, Schema, bad, nearest, type_name, within
 from cudaforge.declaration.text import show
+from cudaforge.records import record
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Field(Generic[T]):
     """One key: how its value is read, and what it means in a sentence for people and editors."""
 

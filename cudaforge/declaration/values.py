@@ -5,7 +5,6 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cudaforge.declaration.kinds import (
     CLAUSES_PATTERN,
@@ -26,6 +25,7 @@ from cudaforge.declaration.kinds import (
 )
 from cudaforge.declaration.model import CopyStep, FrameworkWish
 from cudaforge.declaration.text import has_credentials, show
+from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.versions import VersionWish
 
@@ -85,7 +85,7 @@ FRAMEWORKS = Kind(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CudaWish:
     """A CUDA version, or None for the CPU twin (`cuda = "none"`)."""
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
 from cudaforge.engine.errors import EngineUnreachable
 from cudaforge.errors import Problem
+from cudaforge.records import record
 
 DEFAULT_SOCKET = "unix:///var/run/docker.sock"
 DEFAULT_CONTEXT = "default"
 LOCATE_SECONDS = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class TlsFiles:
     """Client certificates for an engine behind TLS. None where the engine asks for none."""
 
@@ -26,7 +26,7 @@ class TlsFiles:
     is_verified: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class EngineAddress:
     """Where an engine listens, and who said so."""
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
+
+from cudaforge.records import made, record
 
 RUN_LABEL = "io.cudaforge.run"
 """On every container that cudaforge starts: the id of the run that has to remove it."""
@@ -21,7 +22,7 @@ class GpuMethod(str, Enum):
     """`--gpus all`: the engine finds NVIDIA's hook by itself, or refuses at the start."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class GpuRequest:
     """GPUs for a container."""
 
@@ -30,7 +31,7 @@ class GpuRequest:
     """CDI names (`nvidia.com/gpu=all`) with CDI, else `all` or indexes and UUIDs."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class GpuOffer:
     """How this engine can give GPUs to a container.
 
@@ -47,7 +48,7 @@ class GpuOffer:
     """`/dev/nvidia0`, ...: what this host shows, for an engine on this host."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Mount:
     """A directory or file of the engine's host in a container."""
 
@@ -56,7 +57,7 @@ class Mount:
     read_only: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ContainerSpec:
     """One container to run to its end. The defaults are the careful ones."""
 
@@ -67,7 +68,7 @@ class ContainerSpec:
     """None runs the image's own command."""
     entrypoint: tuple[str, ...] | None = None
     """None keeps the image's; empty switches it off."""
-    env: Mapping[str, str] = field(default_factory=dict)
+    env: Mapping[str, str] = made(default_factory=dict)
     stdin: bytes | None = None
     """Fed to the container, then closed. Works where files cannot be mounted: remote engines."""
     user: str | None = None
@@ -78,7 +79,7 @@ class ContainerSpec:
     cpus: float | None = None
     shared_memory: int | None = None
     """Bytes of /dev/shm."""
-    tmpfs: Mapping[str, str] = field(default_factory=dict)
+    tmpfs: Mapping[str, str] = made(default_factory=dict)
     """Mount point to options: `{"/tmp": "size=256m"}`."""
     mounts: tuple[Mount, ...] = ()
     read_only: bool = False
@@ -90,7 +91,7 @@ class ContainerSpec:
     """Bytes kept of each of stdout and stderr: the last ones."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ContainerOutcome:
     """How a container ended. The container itself is gone."""
 
@@ -107,7 +108,7 @@ class ContainerOutcome:
     """What the engine said when it refused to create or start the container."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ImageFacts:
     """An image that the engine has."""
 

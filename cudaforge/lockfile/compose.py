@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 
 from cudaforge.declaration.model import Gate, ImageDeclaration
 from cudaforge.lockfile.model import (
@@ -19,6 +18,7 @@ from cudaforge.lockfile.model import (
 from cudaforge.lockfile.plain import to_plain
 from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.records import record, replace
 from cudaforge.resolver.model import FrameworkChoice, Resolution
 from cudaforge.versions import Version
 
@@ -29,7 +29,7 @@ PackageResolver = Callable[[ClosureRequest], tuple[LockedWheel, ...]]
 """Finds all wheels of an image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BaseRequest:
     """A base image to pin."""
 
@@ -43,7 +43,7 @@ BasePinner = Callable[[BaseRequest], LockedBase]
 """Finds the digest of a base image."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class NewEntry:
     """A lock entry and the text of its closure file."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from cudaforge.packages.model import LockedWheel
+from cudaforge.records import record
 
 __all__ = [
     "LOCK_SCHEMA",
@@ -24,7 +24,7 @@ __all__ = [
 LOCK_SCHEMA = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockedFramework:
     """One framework of a locked image."""
 
@@ -36,7 +36,7 @@ class LockedFramework:
     template: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class OsPackage:
     """One package of a bootstrapped base."""
 
@@ -49,7 +49,7 @@ class OsPackage:
     size: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockedBase:
     """What the image starts from."""
 
@@ -67,7 +67,7 @@ class LockedBase:
         return self.reference.startswith("bootstrap:")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Closure:
     """All Python packages of an image: the PEP 751 file, read."""
 
@@ -78,7 +78,7 @@ class Closure:
     wheels: tuple[LockedWheel, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockedCopy:
     """Files of the project that go into the image."""
 
@@ -86,7 +86,7 @@ class LockedCopy:
     target: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockedVerify:
     """How the image is proven."""
 
@@ -96,7 +96,7 @@ class LockedVerify:
     timeout: float
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockedImage:
     """One image, complete: the same entry always renders to the same bytes."""
 
@@ -144,7 +144,7 @@ class LockedImage:
     verify: LockedVerify
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class DroppedPoint:
     """A matrix point that has no answer, kept so that `build` and reports can say so."""
 
@@ -152,7 +152,7 @@ class DroppedPoint:
     core: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Lock:
     """A whole lock file."""
 

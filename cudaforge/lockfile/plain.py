@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import types
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from cudaforge.records import field_names, is_record
 
 T = TypeVar("T")
 
@@ -25,9 +26,10 @@ class WrongShape(ValueError):
 
 
 def to_plain(value: object) -> Any:  # noqa: ANN401 -- TOML values have no narrower type
-    """A value of dataclasses, tuples and mappings as dictionaries and lists."""
-    if is_dataclass(value) and not isinstance(value, type):
-        pairs = ((name, hint, getattr(value, name)) for name, hint in _hints(type(value)).items())
+    """A value of records, tuples and mappings as dictionaries and lists."""
+    if is_record(value) and not isinstance(value, type):
+        kind: Any = type(value)  # mypy takes a plain `type[object]` for unhashable
+        pairs = ((name, hint, getattr(value, name)) for name, hint in _hints(kind).items())
         return {name: to_plain(item) for name, hint, item in pairs if not _is_left_out(item, hint)}
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in sorted(value.items())}
@@ -37,7 +39,7 @@ def to_plain(value: object) -> Any:  # noqa: ANN401 -- TOML values have no narro
 
 
 def from_plain(kind: type[T], value: object, *, path: str = "") -> T:
-    """The value of dataclass `kind` in a dictionary. Raises WrongShape for any other shape."""
+    """The value of record `kind` in a dictionary. Raises WrongShape for any other shape."""
     result: T = _read(kind, value, path)
     return result
 
@@ -50,8 +52,8 @@ def _is_left_out(item: object, hint: object) -> bool:
 
 
 def _read(kind: Any, value: object, path: str) -> Any:  # noqa: ANN401
-    if is_dataclass(kind):
-        return _read_dataclass(kind, value, path)
+    if is_record(kind):
+        return _read_record(kind, value, path)
     origin = get_origin(kind)
     if origin in (Union, types.UnionType):
         inner = next(argument for argument in get_args(kind) if argument is not type(None))
@@ -75,7 +77,7 @@ def _read_scalar(kind: type, value: object, path: str) -> object:
     return value
 
 
-def _read_dataclass(kind: Any, value: object, path: str) -> object:  # noqa: ANN401
+def _read_record(kind: Any, value: object, path: str) -> object:  # noqa: ANN401
     if not isinstance(value, dict):
         raise WrongShape(path, "is no table")
     hints = _hints(kind)
@@ -105,4 +107,4 @@ def _read_field(hint: Any, name: str, table: dict[str, object], path: str) -> ob
 @lru_cache(maxsize=64)
 def _hints(kind: type) -> dict[str, Any]:
     hints = get_type_hints(kind)
-    return {field.name: hints[field.name] for field in fields(kind)}
+    return {name: hints[name] for name in field_names(kind)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from cudaforge.errors import Location, NegativeAnswer, Problem
@@ -20,6 +19,7 @@ from cudaforge.lockfile.model import (
 )
 from cudaforge.lockfile.plain import WrongShape, from_plain, to_plain
 from cudaforge.lockfile.pylock import load_closure
+from cudaforge.records import replace
 
 if sys.version_info >= (3, 11):
     import tomllib

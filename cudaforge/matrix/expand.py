@@ -16,11 +16,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
 
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import KEYS, key_of, known_fields, label
+from cudaforge.records import made, record
 
 SCHEMA = 1
 _NESTED = {
@@ -54,7 +54,7 @@ _DEEPEST = 4
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Expanded:
     """One file: its sources, and its rows by subject, complete."""
 
@@ -64,13 +64,13 @@ class Expanded:
     findings: tuple[Finding, ...]
 
 
-@dataclass(slots=True)
+@record()
 class _Context:
     file: str
     defaults: Raw
     shapes: Mapping[str, Raw]
     framework: str | None
-    findings: list[Finding] = field(default_factory=list)
+    findings: list[Finding] = made(default_factory=list)
 
     def note(self, row: str, what: str) -> None:
         """Remember a mistake and go on."""
@@ -184,7 +184,7 @@ def _filled(context: _Context, table: str, layers: Iterable[Raw]) -> Raw:
     return {key: value for key, value in filled.items() if value != ""}
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Fill:
     """Puts a row's own settings and parameters where `{name}` stands."""
 

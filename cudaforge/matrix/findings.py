@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Finding:
     """One mistake in a matrix file. `row` names the row in words; empty for the file as a whole."""
 

@@ -6,9 +6,9 @@ Every row names its source. A fact of strength `inferred` never makes a yes.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
+from cudaforge.records import made, record
 from cudaforge.versions import Version, VersionWish
 
 
@@ -25,7 +25,7 @@ class Strength(str, Enum):
     """Derived or recalled; used to warn, never to say yes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Source:
     """Where a fact comes from. `checked` is an ISO date."""
 
@@ -49,7 +49,7 @@ class CudaProvider(str, Enum):
     NONE = "none"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Framework:
     """A framework as a whole."""
 
@@ -65,7 +65,7 @@ class Framework:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class FrameworkBuild:
     """One build of one release of a framework for one set of platforms."""
 
@@ -110,7 +110,7 @@ class FrameworkBuild:
     """PEP 508 limits that its dependencies need and its own metadata does not state (`numpy<2`)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CudaRelease:
     """One CUDA toolkit release, `12.8.1`."""
 
@@ -137,7 +137,7 @@ class CudaRelease:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CudnnRelease:
     """One cuDNN release, `9.10.2.21`."""
 
@@ -146,16 +146,16 @@ class CudnnRelease:
     """CUDA major (`12`) to wheel package (`nvidia-cudnn-cu12`); only where a wheel exists."""
     capability_min: Mapping[str, Version]
     """CUDA major to the oldest compute capability it supports."""
-    capability_max: Mapping[str, Version] = field(default_factory=dict)
+    capability_max: Mapping[str, Version] = made(default_factory=dict)
     """CUDA major to the newest compute capability it supports, where its support matrix says one."""
-    cuda: Mapping[str, str] = field(default_factory=dict)
+    cuda: Mapping[str, str] = made(default_factory=dict)
     """CUDA major to the minors that it is supported with, `11.0 11.1`; a major with an empty text, or
     one that `capability_min` alone names, is supported without saying which."""
     released: str | None = None
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Gpu:
     """One GPU product."""
 
@@ -171,7 +171,7 @@ class Gpu:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class OperatingSystem:
     """One release of an operating system that images are made of."""
 
@@ -196,7 +196,7 @@ class OperatingSystem:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class BaseImage:
     """One image tag that an image can start from."""
 
@@ -219,7 +219,7 @@ class BaseImage:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class DriverBranch:
     """One NVIDIA driver branch."""
 
@@ -232,7 +232,7 @@ class DriverBranch:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class PackageIndex:
     """A package index that the matrix names. The site's own is called `default` and has no row."""
 
@@ -252,7 +252,7 @@ class CompanionRole(str, Enum):
     """Compiled against it (`vllm`, `xformers`): vetoes every other release."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Companion:
     """A release of a package that goes with some releases of a framework and with no others."""
 
@@ -269,7 +269,7 @@ class Companion:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class FrameworkImage:
     """A published image that already has frameworks in it: for audits, never chosen."""
 
@@ -290,7 +290,7 @@ class FrameworkImage:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class PythonRelease:
     """One minor version of Python."""
 
@@ -301,7 +301,7 @@ class PythonRelease:
     source: Source
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Broken:
     """A combination known not to work, matched by one generic rule.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem
@@ -11,9 +10,10 @@ from cudaforge.matrix.expand import expand_document
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import find_row_mistakes
+from cudaforge.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Overlay:
     """One overlay file, read and proven to hold rows."""
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, fields
 from types import MappingProxyType
 
 from cudaforge.matrix.findings import FactsError, Finding
@@ -25,10 +24,11 @@ from cudaforge.matrix.model import (
     PythonRelease,
 )
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
+from cudaforge.records import field_names, record
 from cudaforge.versions import Version
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class _Mistake:
     raw: Raw
     what: str
@@ -62,7 +62,7 @@ def find_row_mistakes(
 
 def known_fields(subject: str) -> frozenset[str]:
     """The keys that a row of the subject may have."""
-    return frozenset(field.name for field in fields(_TYPES[subject]))
+    return frozenset(field_names(_TYPES[subject]))
 
 
 def key_of(subject: str, raw: Raw) -> tuple[str, ...]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
@@ -24,6 +23,7 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
 )
+from cudaforge.records import record
 from cudaforge.versions import Version
 
 _CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?", re.ASCII)
@@ -83,7 +83,7 @@ class RowSource(Protocol):
         """All combinations known not to work."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@record()
 class Rows:
     """Rows held in memory: what tests make a matrix of."""
 

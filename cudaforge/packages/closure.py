@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
@@ -12,11 +11,12 @@ from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
 from cudaforge.packages.tags import best_wheel
 from cudaforge.packages.uv import NoSolution, python_tag_platform, refuse
+from cudaforge.records import record, replace
 
 DEFAULT_INDEX = "default"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class _Pin:
     """One requirement, read: `torch===2.8.0+cu128`."""
 
@@ -40,7 +40,7 @@ class _Pin:
         return f"{self.package}{extras}==={self.version}{suffix}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class _Plan:
     """The request, read."""
 

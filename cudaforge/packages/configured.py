@@ -10,10 +10,10 @@ import configparser
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.errors import Location, Problem, SurroundingsError
+from cudaforge.records import record
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,7 +24,7 @@ _SECTIONS = ("global", "install")
 _OFF = frozenset(("", "0", "false", "no", "off"))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Setting:
     """The value of one setting, and the variable or file that it comes from."""
 

@@ -10,7 +10,6 @@ import netrc
 import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
@@ -29,11 +28,12 @@ from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import SECRET_LIMIT, Site
 from cudaforge.packages.uv import NoSolution
+from cudaforge.records import record
 
 WHEELS_DIRECTORY = "wheels"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class FilledClosure:
     """A closure with this site's addresses: the text of a build secret, since they may hold passwords."""
 

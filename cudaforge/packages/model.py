@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockedWheel:
     """One wheel of a closure."""
 
@@ -20,7 +21,7 @@ class LockedWheel:
     size: int | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ClosureRequest:
     """What a closure has to contain, and where it has to run."""
 

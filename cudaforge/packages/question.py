@@ -10,7 +10,6 @@ import contextlib
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -20,6 +19,7 @@ from cudaforge.files import write_error
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import PROJECT_NAME, NoSolution, compile_closure
+from cudaforge.records import record
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -30,7 +30,7 @@ _PROJECT = "pyproject.toml"
 _PREFERRED = "pylock.closure.toml"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Question:
     """What uv is asked for."""
 
@@ -45,7 +45,7 @@ class Question:
     options: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Offer:
     """One wheel that an index has: at an address, or as a file of this machine."""
 

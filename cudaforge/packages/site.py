@@ -9,13 +9,13 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.packages.addresses import is_loopback, is_proxy, is_remote, redact, without_name
 from cudaforge.packages.configured import Setting, read_pip_settings, read_uv_keys
 from cudaforge.quoting import UnsafeText, quote_shell
+from cudaforge.records import record
 
 CA_IN_BUILD = "/run/cudaforge/ca.crt"
 SECRET_LIMIT = 500 * 1024
@@ -35,7 +35,7 @@ _NOWHERE = "http://cudaforge-offline.invalid:9"
 _LARGEST_BUNDLE = 16 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Site:
     """Where packages come from at this site, and how its network is reached.
 
@@ -130,7 +130,7 @@ class Site:
             yield from (("PIP_FIND_LINKS", " ".join(links)), ("UV_FIND_LINKS", ",".join(links)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class DeclaredNetwork:
     """What a declaration's `[network]` and `[registries]` say of the site, as plain values."""
 
@@ -198,7 +198,7 @@ _OPTIONS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class _Sources:
     environ: Mapping[str, str]
     pip: Mapping[str, Setting]

@@ -6,7 +6,6 @@ import os
 import platform as host
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, Surroundin
 from cudaforge.packages.addresses import find_address, host_of, is_loopback, redact, without_addresses
 from cudaforge.packages.site import Site
 from cudaforge.process import Completed, ProgramTimeout, run
+from cudaforge.records import record
 
 ARCHITECTURES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 DEADLINE = 300.0
@@ -38,7 +38,7 @@ _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
 _STATUS = re.compile(r"HTTP status \w+ error \((\d{3}[^)]*)\)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class NoSolution:
     """uv found no set of wheels. `explanation` is its own, in lines, without its hints."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 
 from cudaforge.bootstrap import (
     BootstrapImage,
@@ -21,6 +20,7 @@ from cudaforge.errors import InputError, NegativeAnswer, Problem
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import LockedBase, OsPackage
 from cudaforge.pipeline.host import cache_directory
+from cudaforge.records import values_of
 
 _BOOTSTRAP = "bootstrap:"
 _ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
@@ -72,7 +72,7 @@ class BasePins:
             reference=request.reference,
             digest=image.digest,
             codename=request.codename,
-            packages=tuple(OsPackage(**asdict(package)) for package in plan.packages),
+            packages=tuple(OsPackage(**values_of(package)) for package in plan.packages),
         )
 
 
@@ -85,7 +85,7 @@ def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = Fal
     plan = BootstrapPlan(
         codename=base.codename,
         architecture=_architecture(platform),
-        packages=tuple(BootstrapPackage(**asdict(package)) for package in base.packages),
+        packages=tuple(BootstrapPackage(**values_of(package)) for package in base.packages),
     )
     image = assemble_bootstrap(
         plan, cache=cache_directory(), fetch=refuse_missing if offline else fetch_missing

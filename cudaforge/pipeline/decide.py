@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cudaforge.declaration import declaration_from_words, load_declaration, locate
@@ -15,6 +14,7 @@ from cudaforge.lockfile.model import Lock
 from cudaforge.lockfile.store import read_lock, require_current
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
+from cudaforge.records import record, replace
 from cudaforge.resolver import ImageAnswer, Resolution, resolve_all
 from cudaforge.resolver import alternatives as find_alternatives
 from cudaforge.resolver.model import Conflict
@@ -23,7 +23,7 @@ Note = Callable[[str], None]
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Alternatives:
     """The best answers of one image, in order; none where its wishes collide."""
 

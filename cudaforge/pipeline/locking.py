@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import __version__
@@ -22,6 +21,7 @@ from cudaforge.pipeline.bases import BasePins
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
 from cudaforge.pipeline.outside import DigestSource, find_site
+from cudaforge.records import record
 from cudaforge.resolver import ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict
 
@@ -29,7 +29,7 @@ _WORKERS = 4
 _WAIT_SECONDS = 3600.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class LockOutcome:
     """A lock that was made, and the one that it replaces."""
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
+from cudaforge.records import record
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _WAIT_SECONDS = 6 * 3600.0
 _OnEvent = Callable[[BuildEvent], None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Run:
     """What one `up` did: every image's build, and the verdict of those that were built."""
 

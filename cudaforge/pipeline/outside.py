@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
@@ -14,6 +13,7 @@ from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import Lock
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.decide import Note, matrix_of
+from cudaforge.records import record
 from cudaforge.registry import docker_config_path, docker_credentials, resolve_digest
 
 _DIGEST_SECONDS = 60.0
@@ -49,7 +49,7 @@ def find_indexes(declaration: Declaration, lock: Lock) -> Mapping[str, str]:
     return {name: known[name].url for name in sorted(named & known.keys())}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class DigestSource:
     """Asks registries which digest a base image has now."""
 

@@ -6,11 +6,11 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
 from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.records import record
 from cudaforge.references import DEFAULT_REGISTRY, DIGEST, Reference
 from cudaforge.registry.credentials import Credentials, CredentialSource
 from cudaforge.registry.mirrors import move, parse_or_refuse
@@ -33,7 +33,7 @@ _UNPINNED = "a mirror under [registries], or --allow-unpinned to go on without a
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _FAILED = 200, 401, 403, 404, 429, 500
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class RegistryDigest:
     """What a reference points at now."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 from cudaforge.errors import InputError, Problem
+from cudaforge.records import replace
 from cudaforge.references import InvalidReference, Reference, canonical_registry, parse_reference
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 DEFAULT_UID = "1000"
 MAXIMUM_ID = 2**32 - 2
@@ -14,7 +15,7 @@ _USER = re.compile(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Account:
     """An account that the image must have. One that the base brings under that name or uid is kept."""
 

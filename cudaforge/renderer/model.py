@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from cudaforge.records import record
 
 BASE_CONTEXT = "cudaforge-base"
 """Named context that stands for a bootstrapped base."""
@@ -31,7 +31,7 @@ ENTRY_LABEL = "io.cudaforge.lock.entry"
 """Label with the digest of the lock entry that an image was made from."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class RenderedFile:
     """One file to write. `path` is relative to the output directory."""
 
@@ -39,7 +39,7 @@ class RenderedFile:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class RenderedImage:
     """The Dockerfile of one image and the build inputs that it names."""
 
@@ -53,7 +53,7 @@ class RenderedImage:
     """Ids of the BuildKit secrets that it mounts: CLOSURE_SECRET and the user's are required."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Written:
     """What `write_rendered` did, as paths relative to the output directory."""
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from cudaforge.declaration.model import Flavor, Gate
 from cudaforge.matrix.model import CudaProvider, CudaRelease, CudnnRelease
+from cudaforge.records import record
 from cudaforge.resolver.candidates import BuildCandidate, Environment, is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import Coverage
@@ -28,7 +28,7 @@ from cudaforge.versions import Version
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>\S+)")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Picked:
     """The rows of one answer."""
 

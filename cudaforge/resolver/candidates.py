@@ -4,7 +4,6 @@ and Python in one)."""
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from itertools import combinations, product
 
 from cudaforge.declaration.model import Flavor
@@ -16,6 +15,7 @@ from cudaforge.matrix.model import (
     Source,
     Strength,
 )
+from cudaforge.records import record
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.versions import Version
 
@@ -24,7 +24,7 @@ HOST = "host"
 _LIBRARY_FLAVORS = (Flavor.RUNTIME, Flavor.DEVEL)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class BuildCandidate:
     """One framework build on a set of platforms; where platforms have rows of their own, their facts
     hold together."""
@@ -62,7 +62,7 @@ def is_confirmed(source: Source) -> bool:
     return source.strength is not Strength.INFERRED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class Environment:
     """A base image with the OS, the Python and the part of CUDA that it brings."""
 
@@ -193,7 +193,7 @@ def _only(flavor: Flavor | None) -> frozenset[Flavor]:
     return frozenset((flavor or Flavor.RUNTIME,))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class OwnBase:
     """A base image that no row describes, as the declaration describes it."""
 

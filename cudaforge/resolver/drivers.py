@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from cudaforge.matrix.model import CudaRelease, DriverBranch
+from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version
 
 _CONDITION = re.compile(r"(?P<name>[a-z]+)(?P<operator>>=|<=|!=|=|>|<)(?P<value>[^,\s]+)")
@@ -14,7 +14,7 @@ _DATA_CENTRE = "datacenter"
 _DATA_CENTRE_BRANDS = frozenset(("tesla",))
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Condition:
     """One comparison of a gate: `driver>=535`."""
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
+from cudaforge.records import record, replace
 from cudaforge.resolver.answer import Picked
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.case import Case
@@ -23,7 +23,7 @@ NEAREST = 3
 """Values tried around the one asked for."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Edit:
     """Wishes with a change, and the change in the declaration's words: None drops a wish."""
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from itertools import islice
 
 from cudaforge.declaration.model import Declaration, Wishes
 from cudaforge.errors import InputError, Problem
 from cudaforge.matrix.tables import Matrix
+from cudaforge.records import record, replace
 from cudaforge.resolver.answer import picked, resolution
 from cudaforge.resolver.case import Case, open_case
 from cudaforge.resolver.choices import choices
@@ -17,7 +17,7 @@ from cudaforge.resolver.model import Answer, Resolution
 from cudaforge.resolver.solver import Domains
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ImageAnswer:
     """What one image of a declaration gets."""
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import Enum
 
 from cudaforge.declaration.model import Flavor, Gate
 from cudaforge.matrix.model import CudaProvider, Source
+from cudaforge.records import made, record
 from cudaforge.versions import Version
 
 
@@ -19,7 +19,7 @@ class PythonProvider(str, Enum):
     STANDALONE = "standalone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class FrameworkChoice:
     """One framework of the answer, with all that later stages need of its rows."""
 
@@ -31,11 +31,11 @@ class FrameworkChoice:
     requires: tuple[str, ...]
     proof: str
     template: str
-    companions: Mapping[str, str] = field(default_factory=dict)
+    companions: Mapping[str, str] = made(default_factory=dict)
     """Packages that belong to this build and come from its index, name to exact version."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CudaNumbers:
     """The four CUDA numbers, never mixed up, and which of them binds the driver."""
 
@@ -47,7 +47,7 @@ class CudaNumbers:
     """`cuda`, `gpu`, `ptx` or `gate`: what sets the driver floor."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Size:
     """Expected bytes of the image; `known` is False where a part is not in the matrix."""
 
@@ -56,7 +56,7 @@ class Size:
     known: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Choice:
     """Why one field has its value."""
 
@@ -66,7 +66,7 @@ class Choice:
     source: Source | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Resolution:
     """A set of versions that agree."""
 
@@ -118,7 +118,7 @@ class ReasonKind(str, Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class ConflictReason:
     """One fact behind a conflict."""
 
@@ -131,7 +131,7 @@ class ConflictReason:
         return self.text if self.source is None else f"{self.text} {self.source.citation()}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Fix:
     """A change of wishes that has been checked to resolve. None drops the wish."""
 
@@ -139,7 +139,7 @@ class Fix:
     gives: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Conflict:
     """Why no set exists. `core` is minimal: without any one of its wishes there is an answer."""
 

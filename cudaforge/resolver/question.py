@@ -5,12 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 
 from cudaforge.declaration.model import Wishes
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix.model import CudaProvider, Framework, Gpu, OperatingSystem
 from cudaforge.matrix.tables import Matrix, parse_capability
+from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.versions import InvalidVersion, Version
@@ -20,7 +20,7 @@ _DIGEST = re.compile(r"@sha256:[0-9a-f]{64}$")
 _LIBRARY = "library/"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Item:
     """One wish: its bit, the declaration key it stands under, and how people write it."""
 
@@ -33,7 +33,7 @@ class Item:
     """The framework that it is about."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class GpuWish:
     """One GPU wish: every product it may mean has to run the image."""
 
@@ -66,7 +66,7 @@ class GpuWish:
         return pick(drivers) if drivers else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@record(eq=False)
 class Question:
     """What the rules are asked about one image."""
 

@@ -4,11 +4,11 @@ offered."""
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from itertools import combinations
 
 from cudaforge.declaration.model import Gate, Wishes
 from cudaforge.errors import InputError
+from cudaforge.records import replace
 from cudaforge.resolver.answer import Picked, picked
 from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.edits import NEAREST, Change, Edit, dropped, moved, moved_to

@@ -6,7 +6,8 @@ Knows nothing of frameworks or CUDA. Bit *i* of a domain stands for value *i* of
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 Domains = tuple[int, ...]
 Blocks = tuple[tuple[int, int], ...]
@@ -14,7 +15,7 @@ Blocks = tuple[tuple[int, int], ...]
 Each left value stands in at most one block; a left value in none goes with nothing."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Restriction:
     """The variable keeps only the values of the mask."""
 
@@ -22,7 +23,7 @@ class Restriction:
     mask: int
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Relation:
     """The two variables take only pairs that the blocks allow."""
 
@@ -31,7 +32,7 @@ class Relation:
     blocks: Blocks
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Exclusion:
     """The variables never all lie within their masks at once."""
 
@@ -41,7 +42,7 @@ class Exclusion:
 Constraint = Restriction | Relation | Exclusion
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Criterion:
     """One field of the policy: classes of a variable's values, best first, covering its domain."""
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 import signal
-from dataclasses import dataclass
 
+from cudaforge.records import record
 from cudaforge.verifier.evidence import Child
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Cause:
     """Why something failed, and a way out."""
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+
+from cudaforge.records import record
 
 SCHEMA = 1
 TAG = "cudaforge-probe"
@@ -21,7 +22,7 @@ class NoResult(Exception):
     """The container printed no usable result. The text says what it printed instead."""
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Fact:
     """A value out of the probe's JSON; asking for what is not there gives an empty one."""
 
@@ -58,7 +59,7 @@ class Fact:
         return self.value is True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Stage:
     """One stage of a child of the probe: `done`, `raised`, or `lost` with its process."""
 
@@ -70,7 +71,7 @@ class Stage:
     error_text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Child:
     """One child of the probe, and how it ended."""
 
@@ -106,7 +107,7 @@ class Child:
         return f"its process was ended by signal {self.signal}" if self.signal else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Report:
     """All that the probe found."""
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
+from cudaforge.records import record
 from cudaforge.verifier.causes import Cause
 from cudaforge.verifier.model import CheckState
 from cudaforge.verifier.situation import Situation
 from cudaforge.versions import InvalidVersion, Version
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Finding:
     """How one check ended, before it is given its id and title."""
 
@@ -20,7 +20,7 @@ class Finding:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Check:
     """One row of the table. `needs` names checks without whose pass this one makes no sense."""
 

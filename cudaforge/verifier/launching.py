@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import secrets
 from collections.abc import Callable
 
 from cudaforge.engine import ContainerOutcome, ContainerSpec, Engine, GpuOffer, GpuRequest, ImageFacts
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import replace
 from cudaforge.verifier import causes
 from cudaforge.verifier.bundle import probe_arguments
 from cudaforge.verifier.evidence import NoResult, parse_output
@@ -49,7 +49,7 @@ def examine(
         if outcome.start_error is None or not causes.is_gpu_refusal(outcome.start_error):
             return launch.read(outcome, situation)
         say("the engine refused the GPU: trying again without")
-        situation = dataclasses.replace(situation, refusal=outcome.start_error)
+        situation = replace(situation, refusal=outcome.start_error)
     return launch.read(launch.run(None), situation)
 
 
@@ -82,21 +82,21 @@ class _Launch:
 
     def run(self, gpu: GpuRequest | None) -> ContainerOutcome:
         """Run with a read-only root file system."""
-        return self._run(dataclasses.replace(self._spec, gpu=gpu, env={} if gpu else _NO_GPU))
+        return self._run(replace(self._spec, gpu=gpu, env={} if gpu else _NO_GPU))
 
     def run_writable(self, gpu: GpuRequest | None) -> ContainerOutcome:
         """Run with a root file system that NVIDIA's hook can write its loader cache to."""
-        return self._run(dataclasses.replace(self._spec, gpu=gpu, read_only=False))
+        return self._run(replace(self._spec, gpu=gpu, read_only=False))
 
     def read(self, outcome: ContainerOutcome, situation: Situation) -> Situation:
         """The situation with what the container left."""
         failure = self._find_failure(outcome)
         if failure is None:
             try:
-                return dataclasses.replace(situation, report=parse_output(outcome.stdout, self._nonce))
+                return replace(situation, report=parse_output(outcome.stdout, self._nonce))
             except NoResult as reason:
                 failure = self._explain_silence(outcome, str(reason))
-        return dataclasses.replace(situation, failure=failure)
+        return replace(situation, failure=failure)
 
     def _run(self, spec: ContainerSpec) -> ContainerOutcome:
         return self._engine.run_container(spec, timeout=self._image.verify.timeout + GRACE_SECONDS)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import Enum
+
+from cudaforge.records import record
 
 
 class CheckState(str, Enum):
@@ -16,7 +17,7 @@ class CheckState(str, Enum):
     UNKNOWN = "unknown"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class CheckResult:
     """One check's end. `detail` says what was seen, or why it was skipped."""
 
@@ -27,7 +28,7 @@ class CheckResult:
     remedy: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Verdict:
     """What was proven about one image."""
 

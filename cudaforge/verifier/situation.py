@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from cudaforge.engine import GpuOffer
 from cudaforge.lockfile.model import LockedFramework, LockedImage
+from cudaforge.records import record
 from cudaforge.verifier.causes import Cause, explain_stage
 from cudaforge.verifier.evidence import Child, Fact, NotSeen, Report
 
@@ -22,7 +22,7 @@ class GpuWish(str, Enum):
     OFF = "off"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class Situation:
     """One image, verified once."""
 

@@ -9,12 +9,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, replace
 from enum import Enum
 
 from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts
 from cudaforge.errors import InputError, Problem
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import record, replace
 from cudaforge.verifier.bundle import probe_digest
 from cudaforge.verifier.checks import judge
 from cudaforge.verifier.launching import examine
@@ -34,7 +34,7 @@ class VerifyPhase(str, Enum):
     FINISHED = "finished"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class VerifyEvent:
     """Something to show while images are verified."""
 
@@ -43,7 +43,7 @@ class VerifyEvent:
     text: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record()
 class VerifyJob:
     """One image to verify: its lock entry and the reference under which the engine has it."""
 

@@ -11,7 +11,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -25,6 +25,7 @@ from cudaforge.files import hash_file
 from cudaforge.lockfile.model import Closure, LockedBase, LockedCopy, LockedImage
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
+from cudaforge.records import replace
 from tests.support.bases import make_base
 from tests.support.closures import make_wheel
 from tests.support.locks import CPU_IMAGE

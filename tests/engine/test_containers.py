@@ -4,7 +4,6 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, GpuMethod, GpuRequest, Mount, connect
 from cudaforge.errors import Interrupted
+from cudaforge.records import replace
 from tests.engine.conftest import OfferGpus
 from tests.support.bases import make_base
 from tests.support.fakegpu import HEALTHY

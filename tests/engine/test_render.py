@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ import uv
 
 from cudaforge.bootstrap import find_archive_access, loaded_reference, write_archive
 from cudaforge.lockfile.model import LockedCopy
+from cudaforge.records import replace
 from cudaforge.renderer import dump_apt_config, extend_ignore, render_image, render_lock, write_rendered
 from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ import pytest
 from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, GpuMethod, GpuOffer, GpuRequest, connect
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import replace
 from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier import (
     CheckState,

@@ -1,7 +1,5 @@
 """Lock entries made by hand, for tests of the stages that see the lock alone."""
 
-from dataclasses import replace
-
 from cudaforge.lockfile.model import (
     Closure,
     Lock,
@@ -13,6 +11,7 @@ from cudaforge.lockfile.model import (
     LockedWheel,
     OsPackage,
 )
+from cudaforge.records import replace
 
 ENTRY = "sha256:" + "1" * 64
 CLOSURE = "2" * 64

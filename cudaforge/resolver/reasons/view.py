@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from cudaforge.matrix.model import CudaRelease, CudnnRelease, Source
+from cudaforge.records import record
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.question import GpuWish
@@ -19,7 +19,7 @@ _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _SHOWN = 3
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class View:
     """What a reason is told about: one bound, and the values that the wishes of the core leave."""
 

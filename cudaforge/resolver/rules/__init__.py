@@ -7,8 +7,8 @@ RULES, a maker that yields its bounds, and its words to `cudaforge.resolver.reas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
+from cudaforge.records import record
 from cudaforge.resolver.rules import broken, builds, environment, gpus, libraries
 from cudaforge.resolver.rules.scene import Bound, Scene
 
@@ -17,7 +17,7 @@ _WHEELS = "the metadata of the wheels"
 _WISH = "cudaforge, the declaration"
 
 
-@dataclass(frozen=True, slots=True)
+@record(kw_only=False)
 class Rule:
     """One rule: what it says, and the document that it follows."""
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 
 from cudaforge.matrix.model import Broken
+from cudaforge.records import record
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.question import GpuWish, Question
 from cudaforge.resolver.solver import Blocks, Constraint
@@ -18,7 +18,7 @@ NONE_BIT = 1
 DEFAULT_PLATFORM = "linux/amd64"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Bound:
     """One constraint, the rule that it comes from, and the wishes that it depends on."""
 
@@ -33,7 +33,7 @@ class Bound:
     """The framework that it is about."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@record(kw_only=False, eq=False)
 class Scene:
     """What a rule looks at: the question, the compiled matrix, one table per framework."""
 

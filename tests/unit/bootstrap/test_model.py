@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 
 from cudaforge.bootstrap.model import (
@@ -11,6 +9,7 @@ from cudaforge.bootstrap.model import (
     plan_key,
 )
 from cudaforge.errors import InputError
+from cudaforge.records import replace
 
 PACKAGE = BootstrapPackage(
     name="libstdc++6",

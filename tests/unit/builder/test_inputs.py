@@ -1,11 +1,10 @@
-from dataclasses import replace
-
 import pytest
 
 from cudaforge.builder.images import count_workers
 from cudaforge.builder.inputs import secret_cleaner
 from cudaforge.builder.project import build_images
 from cudaforge.errors import InputError
+from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE
 
 

@@ -1,5 +1,4 @@
 import os
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,6 +6,7 @@ import pytest
 from cudaforge.builder.record import BuildRecord, fingerprint_inputs, load_record, save_record
 from cudaforge.errors import SurroundingsError
 from cudaforge.lockfile.model import LockedCopy
+from cudaforge.records import replace
 from cudaforge.renderer.model import RenderedImage
 from tests.support.locks import GPU_IMAGE
 

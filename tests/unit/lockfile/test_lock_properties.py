@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from cudaforge.lockfile.model import DroppedPoint, Lock, LockedCopy, LockedImage
 from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
 from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.packages.model import LockedWheel
+from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
 
 if sys.version_info >= (3, 11):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
 from cudaforge.lockfile.store import read_lock, write_lock
 from cudaforge.lockfile.text import dump_lock
 from cudaforge.packages.model import LockedWheel
+from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE
 
 WHEELS = (

@@ -1,10 +1,10 @@
 """The rendered files of a hand-made lock, byte for byte: what a change of a template changes."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from cudaforge.records import replace
 from cudaforge.renderer import render_lock
 from tests import conftest
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock

@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -11,6 +10,7 @@ from hypothesis import strategies as st
 from cudaforge.errors import InputError
 from cudaforge.lockfile.model import LockedBase, LockedCopy
 from cudaforge.quoting import find_unsafe_character
+from cudaforge.records import replace
 from cudaforge.renderer import extend_ignore, render_image, render_lock
 from cudaforge.renderer.mark import is_ours
 from tests.support.dockerlex import read_word

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +10,7 @@ from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKi
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.changes import compare_locks
 from cudaforge.lockfile.model import DroppedPoint, Lock
+from cudaforge.records import replace
 from cudaforge.report.answers import describe_answers, explain_answers
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Wishes
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import CudaProvider, FrameworkBuild
+from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve
 from cudaforge.versions import Version, VersionWish
 from tests.unit.resolver import naive, rows

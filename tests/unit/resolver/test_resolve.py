@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -21,6 +20,7 @@ from cudaforge.declaration.model import (
 )
 from cudaforge.errors import InputError
 from cudaforge.matrix import Matrix
+from cudaforge.records import replace
 from cudaforge.resolver import (
     Conflict,
     Resolution,

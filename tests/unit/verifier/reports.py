@@ -3,11 +3,11 @@
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from pathlib import Path
 
 from cudaforge.engine import GpuMethod, GpuOffer, GpuRequest
 from cudaforge.lockfile.model import LockedFramework, LockedImage, LockedWheel
+from cudaforge.records import replace
 from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier.checks import judge
 from cudaforge.verifier.evidence import SCHEMA, TAG, Report, parse_output

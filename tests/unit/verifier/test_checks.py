@@ -2,12 +2,12 @@
 
 import contextlib
 import copy
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cudaforge.records import replace
 from cudaforge.verifier.causes import Cause
 from cudaforge.verifier.checks import judge
 from cudaforge.verifier.checks_gpu import is_covered

@@ -6,13 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
 from cudaforge.engine import ContainerOutcome, ContainerSpec, EngineDied, GpuOffer, ImageFacts
 from cudaforge.errors import InputError, Problem
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import replace
 from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier import (
     CheckState,
