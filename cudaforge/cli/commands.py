@@ -8,6 +8,7 @@ from importlib import import_module
 import typer
 
 from cudaforge import __version__
+from cudaforge.cli.plain import PlainCommand, PlainGroup
 
 COMMANDS = {
     "init": "cudaforge.cli.start",
@@ -29,6 +30,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     """The application for these arguments: with the one command that they name, or with all."""
     app = typer.Typer(
         name="cudaforge",
+        cls=PlainGroup,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
         add_completion=True,
@@ -38,7 +40,7 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
     for name, module in COMMANDS.items():
         if asked in COMMANDS and name != asked:
             continue
-        app.command(name, context_settings=_settings(name))(_function(module, name))
+        app.command(name, cls=PlainCommand, context_settings=_settings(name))(_function(module, name))
     return app
 
 

@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-HEAVY = ("docker", "requests", "jinja2", "rich", "uv", "urllib3", "yaml")
+HEAVY = ("docker", "pydantic", "requests", "jinja2", "rich", "uv", "urllib3", "yaml")
 
 # Run in a fresh interpreter: this one has imported much already. Unit tests may start our own interpreter.
 PROGRAM = """
