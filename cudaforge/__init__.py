@@ -13,8 +13,7 @@ The stages, in the order in which data flows, are the public API:
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+TYPE_CHECKING = False  # as `typing` has it, which takes as long to load as Python itself
 if TYPE_CHECKING:
     from cudaforge.pipeline.decide import load, resolve
     from cudaforge.pipeline.locking import lock

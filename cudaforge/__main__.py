@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 
@@ -12,6 +11,8 @@ _INTERRUPTED = (130, 143)
 def main() -> None:
     """Run the command line and exit with its code."""
     _open_missing_streams()
+    if sys.argv[1:] == ["--version"]:
+        _print_version()
     try:
         from cudaforge.cli.main import run_command_line
 
@@ -21,12 +22,30 @@ def main() -> None:
         sys.stderr.write("error: interrupted\n")
         code = _INTERRUPTED[0]
     if code in _INTERRUPTED:
-        with contextlib.suppress(OSError):
-            sys.stdout.flush()
-            sys.stderr.flush()
+        _flush()
         # Everything is cleaned up; a thread that waits for a silent network would keep the process alive.
         os._exit(code)
     sys.exit(code)
+
+
+def _print_version() -> None:
+    """What scripts ask often needs no command line."""
+    from cudaforge import __version__
+
+    try:
+        sys.stdout.write(f"cudaforge {__version__}\n")
+        sys.stdout.flush()
+    except OSError:
+        return  # the command line says what is wrong with the stream
+    sys.exit(0)
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except OSError:
+        return
 
 
 def _open_missing_streams() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import tempfile
 import time
@@ -54,6 +53,8 @@ def write_atomically(path: Path, text: str) -> None:
 
 def hash_file(path: Path) -> str:
     """The SHA-256 of a file, in hexadecimal."""
+    import hashlib  # OpenSSL loads with it
+
     digest = hashlib.sha256()
     with path.open("rb") as file:
         while chunk := file.read(_CHUNK):

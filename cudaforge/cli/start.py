@@ -43,7 +43,7 @@ def schema(
     force: Force = False,
 ) -> int:
     """Print the JSON Schema of the declaration, for editors."""
-    from cudaforge.declaration import declaration_schema
+    from cudaforge.declaration.schema import declaration_schema
     from cudaforge.pipeline.start import write_schema
 
     if output is None:

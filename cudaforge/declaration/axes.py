@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import math
 import re
@@ -237,6 +236,8 @@ def point_name(image: str, point: Point) -> str:
     if len(name) <= IMAGE_NAME_MAX:
         return name
     # Still unique, and the same on every machine.
+    import hashlib  # OpenSSL loads with it
+
     mark = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{name[: IMAGE_NAME_MAX - 9].rstrip('-._')}-{mark}"
 

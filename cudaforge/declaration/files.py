@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from functools import partial
@@ -127,6 +126,8 @@ def _logical_lines(text: str) -> list[tuple[int, str]]:
 def overlay_digest(root: Path, path: str) -> str:
     """SHA-256 of an overlay's bytes. Raises BadValue or InputError if it cannot be read."""
     real = _check_inside(root, path)
+    import hashlib  # OpenSSL loads with it
+
     return hashlib.sha256(read_text(real, show_path(path)).encode()).hexdigest()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -27,6 +26,8 @@ def declaration_digest(
         "overlays": list(overlays),
     }
     text = json.dumps(meaning, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+    import hashlib  # OpenSSL loads with it
+
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -79,6 +78,8 @@ class CompiledRows:
 
     def lay_on(self, overlays: Iterable[Overlay]) -> None:
         """Adds the rows of overlays; a row with the same key as another replaces it."""
+        import hashlib  # OpenSSL loads with it
+
         digest = hashlib.sha256(self.revision.encode())
         for number, overlay in enumerate(overlays):
             digest.update(hashlib.sha256(overlay.content).digest())
@@ -115,13 +116,18 @@ class CompiledRows:
         """All operating systems."""
         return self._read("systems", "systems", OperatingSystem)
 
-    def base_images(self, os: str | None = None) -> Sequence[BaseImage]:
-        """All base images, or those of one operating system."""
-        if os is not None:
-            return self._read("base_images", f"base_images/{os}", BaseImage)
-        names = {name for name in self._sections if name.startswith("base_images/")}
-        names |= {section_name("base_images", row) for row in self._overlay.get("base_images", {}).values()}
-        return [row for name in sorted(names) for row in self._read("base_images", name, BaseImage)]
+    def plain_images(self) -> Sequence[BaseImage]:
+        """The base images without CUDA."""
+        return self._images("plain_images/")
+
+    def cuda_images(self) -> Sequence[BaseImage]:
+        """The base images that bring CUDA."""
+        return self._images("cuda_images/")
+
+    def _images(self, prefix: str) -> Sequence[BaseImage]:
+        names = {section_name("base_images", row) for row in self._overlay.get("base_images", {}).values()}
+        wanted = {name for name in names | self._sections.keys() if name.startswith(prefix)}
+        return [row for name in sorted(wanted) for row in self._read("base_images", name, BaseImage)]
 
     def driver_branches(self) -> Sequence[DriverBranch]:
         """All driver branches."""

@@ -82,7 +82,7 @@ def section_name(subject: str, row: Raw) -> str:
     if subject == "companions":
         return f"companions/{row.get('framework')}"
     if subject == "base_images":
-        return f"base_images/{row.get('os')}"
+        return f"{'cuda_images' if 'cuda' in row else 'plain_images'}/{row.get('os')}"
     return subject
 
 

@@ -61,8 +61,11 @@ class RowSource(Protocol):
     def systems(self) -> Sequence[OperatingSystem]:
         """All operating systems."""
 
-    def base_images(self, os: str | None = None) -> Sequence[BaseImage]:
-        """All base images, or those of one operating system."""
+    def plain_images(self) -> Sequence[BaseImage]:
+        """The base images without CUDA."""
+
+    def cuda_images(self) -> Sequence[BaseImage]:
+        """The base images that bring CUDA."""
 
     def driver_branches(self) -> Sequence[DriverBranch]:
         """All driver branches."""
@@ -127,9 +130,13 @@ class Rows:
         """See RowSource."""
         return self.all_systems
 
-    def base_images(self, os: str | None = None) -> Sequence[BaseImage]:
+    def plain_images(self) -> Sequence[BaseImage]:
         """See RowSource."""
-        return [row for row in self.all_base_images if os is None or row.os == os]
+        return [row for row in self.all_base_images if row.cuda is None]
+
+    def cuda_images(self) -> Sequence[BaseImage]:
+        """See RowSource."""
+        return [row for row in self.all_base_images if row.cuda is not None]
 
     def driver_branches(self) -> Sequence[DriverBranch]:
         """See RowSource."""
@@ -162,7 +169,6 @@ class Matrix:
     def __init__(self, rows: RowSource) -> None:
         self._rows = rows
         self._builds: dict[str, tuple[FrameworkBuild, ...]] = {}
-        self._images: dict[str, tuple[BaseImage, ...]] = {}
         self._companions: dict[str, tuple[Companion, ...]] = {}
 
     @classmethod
@@ -272,15 +278,19 @@ class Matrix:
         return MappingProxyType({row.id: row for row in self._rows.systems()})
 
     @cached_property
-    def base_images(self) -> tuple[BaseImage, ...]:
-        """All base images. `base_images_on` is cheaper where the system is known."""
-        return tuple(self._rows.base_images())
+    def plain_images(self) -> tuple[BaseImage, ...]:
+        """Base images without CUDA."""
+        return tuple(self._rows.plain_images())
 
-    def base_images_on(self, os: str) -> tuple[BaseImage, ...]:
-        """The base images of one operating system."""
-        if os not in self._images:
-            self._images[os] = tuple(self._rows.base_images(os))
-        return self._images[os]
+    @cached_property
+    def cuda_images(self) -> tuple[BaseImage, ...]:
+        """Base images that bring CUDA: ten times as many, and wheels seldom want one."""
+        return tuple(self._rows.cuda_images())
+
+    @property
+    def base_images(self) -> tuple[BaseImage, ...]:
+        """All base images."""
+        return (*self.plain_images, *self.cuda_images)
 
     @cached_property
     def driver_branches(self) -> tuple[DriverBranch, ...]:

@@ -6,18 +6,20 @@ import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cudaforge.declaration import declaration_from_words, load_declaration, locate
 from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
-from cudaforge.lockfile.model import Lock
-from cudaforge.lockfile.store import read_lock, require_current
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
 from cudaforge.records import record, replace
 from cudaforge.resolver import ImageAnswer, Resolution, resolve_all
 from cudaforge.resolver import alternatives as find_alternatives
 from cudaforge.resolver.model import Conflict
+
+if TYPE_CHECKING:
+    from cudaforge.lockfile.model import Lock
 
 Note = Callable[[str], None]
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -122,6 +124,8 @@ def has_image(declaration: Declaration, name: str) -> bool:
 
 def load_current_lock(declaration: Declaration) -> Lock:
     """The declaration's lock. Raises NegativeAnswer where it is missing, damaged or stale."""
+    from cudaforge.lockfile.store import read_lock, require_current
+
     path = lock_path(declaration)
     lock = read_lock(path)
     require_current(lock, declaration, path)

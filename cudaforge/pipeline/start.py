@@ -7,8 +7,8 @@ import json
 import re
 from pathlib import Path
 
-from cudaforge.declaration import declaration_schema
 from cudaforge.declaration.layers import real_directory
+from cudaforge.declaration.schema import declaration_schema
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import write_atomically
 from cudaforge.matrix import load_matrix

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cudaforge.declaration.model import Wishes
+from cudaforge.declaration.model import Flavor, Wishes
+from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
@@ -72,7 +73,27 @@ class Case:
 def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
     """The case of one image. Raises InputError as `ask` does."""
     question = ask(wishes, matrix, host_os=host_os)
-    return Case(question, tables_of(matrix, question.base, question.own), host_os)
+    tables = tables_of(
+        matrix, question.base, question.own, has_cuda_images=_may_use_cuda_images(question, matrix)
+    )
+    return Case(question, tables, host_os)
+
+
+def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
+    """Whether a base that brings CUDA can be an answer: wheels on such a base carry CUDA twice, so that it
+    is offered to them only where a toolkit is the point."""
+    wishes = question.wishes
+    return (
+        question.base is not None
+        or wishes.toolkit is not None
+        or wishes.flavor is Flavor.DEVEL
+        or wishes.cuda_provider == CudaProvider.SYSTEM.value
+        or any(
+            row.provider is CudaProvider.SYSTEM
+            for framework in question.frameworks
+            for row in matrix.builds(framework.name)
+        )
+    )
 
 
 def reopened(case: Case, wishes: Wishes) -> Case:

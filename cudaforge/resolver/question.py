@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable, Mapping
 
@@ -142,6 +141,8 @@ def _problem(key: str, what: str, *, remedy: str | None = None) -> Problem:
 def _unknown(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
     names = list(dict.fromkeys(known))
     by_lower = {one.lower(): one for one in names}
+    import difflib
+
     near = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
     remedy: str | None
     if near:

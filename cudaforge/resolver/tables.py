@@ -37,9 +37,9 @@ Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
 
 
-def mask_where(values: Iterable[Value], predicate: Callable[[Value], bool]) -> int:
+def mask_where(values: Sequence[Value], predicate: Callable[[Value], bool]) -> int:
     """The values that satisfy the predicate."""
-    return _mask(index for index, value in enumerate(values) if predicate(value))
+    return int("0" + "".join(["1" if predicate(value) else "0" for value in reversed(values)]), 2)
 
 
 def groups(values: Iterable[Value], key: Callable[[Value], Key]) -> dict[Key, int]:
@@ -111,9 +111,17 @@ class Tables(Kept):
     Value 0 of `cuda` and `cudnn` is None: the image loads none. Releases follow newest first.
     """
 
-    def __init__(self, matrix: Matrix, named: str | None = None, own: OwnBase | None = None) -> None:
+    def __init__(
+        self,
+        matrix: Matrix,
+        named: str | None = None,
+        own: OwnBase | None = None,
+        *,
+        has_cuda_images: bool = True,
+    ) -> None:
         super().__init__()
         self.matrix = matrix
+        self._has_cuda_images = has_cuda_images
         self._named = named
         self._own = own
         self._frameworks: dict[str, FrameworkTable] = {}
@@ -154,7 +162,8 @@ class Tables(Kept):
         systems = self.matrix.systems
         found = list(plain_environments(systems.values()))
         known = {(one.reference, one.provider): position for position, one in enumerate(found)}
-        for image in self.matrix.base_images:
+        images = self.matrix.base_images if self._has_cuda_images else self.matrix.plain_images
+        for image in images:
             system = systems.get(image.os)
             is_named = image.reference == self._named
             if system is None or (image.removed is not None and not is_named):
@@ -260,9 +269,12 @@ def is_embedded(gpu: Gpu) -> bool:
 
 
 @lru_cache(maxsize=8)
-def tables_of(matrix: Matrix, named: str | None = None, own: OwnBase | None = None) -> Tables:
+def tables_of(
+    matrix: Matrix, named: str | None = None, own: OwnBase | None = None, *, has_cuda_images: bool = True
+) -> Tables:
     """The tables of a matrix, shared by everything that is resolved on it.
 
-    `named` is a base image that is asked for by name, `own` one that the declaration describes.
+    `named` is a base image that is asked for by name, `own` one that the declaration describes. Without
+    `has_cuda_images` bases that bring CUDA, nine of ten, are not even read.
     """
-    return Tables(matrix, named, own)
+    return Tables(matrix, named, own, has_cuda_images=has_cuda_images)

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from cudaforge.declaration import declaration_schema, load_declaration
+from cudaforge.declaration import load_declaration
 from cudaforge.declaration.layers import TOP_FIELDS
+from cudaforge.declaration.schema import declaration_schema
 from tests.unit.declaration.support import IMAGE, load
 from tests.unit.declaration.test_bad_input import VALUES
 from tests.unit.declaration.test_load import WHOLE

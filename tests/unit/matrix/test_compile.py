@@ -65,7 +65,7 @@ def test_other_subjects(tmp_path):
         "vendor/cuda:12.6.0-base-debian12",
         "vendor/cuda:12.6.3-base-debian12",
     )
-    assert [image.reference for image in matrix.base_images_on("ubuntu24.04")] == [
+    assert [image.reference for image in matrix.base_images if image.os == "ubuntu24.04"] == [
         "vendor/cuda:12.6.3-base-ubuntu24.04"
     ]
     assert len(matrix.base_images) == 5

@@ -115,6 +115,6 @@ def test_an_unknown_framework_has_no_builds():
 def test_an_empty_matrix_answers():
     matrix = Matrix.from_rows()
     assert matrix.systems == {}
-    assert matrix.base_images == matrix.base_images_on("debian12") == ()
+    assert matrix.base_images == matrix.plain_images == ()
     assert matrix.cuda_releases == matrix.cudnn_releases == matrix.driver_branches == matrix.broken == ()
     assert matrix.indexes == {}
