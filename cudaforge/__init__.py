@@ -17,7 +17,8 @@ TYPE_CHECKING = False  # as `typing` has it, which takes as long to load as Pyth
 if TYPE_CHECKING:
     from cudaforge.pipeline.decide import load, resolve
     from cudaforge.pipeline.locking import lock
-    from cudaforge.pipeline.make import build, render, verify
+    from cudaforge.pipeline.make import build, verify
+    from cudaforge.pipeline.rendering import render
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "build", "load", "lock", "render", "resolve", "verify"]
@@ -27,7 +28,7 @@ _HOMES = {
     "load": "decide",
     "resolve": "decide",
     "lock": "locking",
-    "render": "make",
+    "render": "rendering",
     "build": "make",
     "verify": "make",
 }

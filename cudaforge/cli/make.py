@@ -37,10 +37,9 @@ def render(
     as_json: AsJson = False,
 ) -> int:
     """Write Dockerfiles and docker-bake.json from the lock."""
-    from cudaforge.pipeline import decide
-    from cudaforge.pipeline import make as stages
+    from cudaforge.pipeline import decide, rendering
 
-    done = stages.render(decide.load(file), output, force=force)
+    done = rendering.render(decide.load(file), output, force=force)
     if as_json:
         write_json(
             {

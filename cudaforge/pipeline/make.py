@@ -21,7 +21,6 @@ from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine
-    from cudaforge.renderer.model import Written
 
 _MOST_VERIFICATIONS = 2
 _WAIT_SECONDS = 6 * 3600.0
@@ -41,13 +40,6 @@ class Run:
     def ok(self) -> bool:
         """Whether every image was built and proven."""
         return all(image.name in self.verdicts and self.verdicts[image.name].ok for image in self.lock.images)
-
-
-def render(declaration: Declaration, directory: Path | str, *, force: bool = False) -> Written:
-    """Write the Dockerfiles of the declaration's lock. Raises NegativeAnswer for a stale lock."""
-    from cudaforge.renderer import render_lock, write_rendered
-
-    return write_rendered(render_lock(load_current_lock(declaration)), Path(directory), force=force)
 
 
 def build(
