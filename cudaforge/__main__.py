@@ -25,11 +25,18 @@ def main() -> None:
         # Before the command line listens to signals itself.
         sys.stderr.write("error: interrupted\n")
         code = _INTERRUPTED[0]
-    if code in _INTERRUPTED:
-        _flush()
-        # Everything is cleaned up; a thread that waits for a silent network would keep the process alive.
+    _flush()
+    if code in _INTERRUPTED or _is_alone():
+        # Everything is cleaned up. Taking the interpreter apart would only take time, and after an interrupt
+        # a thread that waits for a silent network would keep the process alive.
         os._exit(code)
     sys.exit(code)
+
+
+def _is_alone() -> bool:
+    """Whether no other thread has anything left to do."""
+    threading = sys.modules.get("threading")
+    return threading is None or threading.active_count() == 1
 
 
 def _print_version() -> None:

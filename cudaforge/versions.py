@@ -76,8 +76,10 @@ class Version:
 
     def has_prefix(self, prefix: Version) -> bool:
         """Whether the components of `prefix` are the first ones of this version."""
-        padded = self.release + (0,) * max(0, len(prefix.release) - len(self.release))
-        return padded[: len(prefix.release)] == prefix.release
+        count = len(prefix.release)
+        if count > len(self.release):
+            return self.release + (0,) * (count - len(self.release)) == prefix.release
+        return self.release[:count] == prefix.release
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Version) and self._key == other._key
@@ -148,7 +150,10 @@ class VersionWish:
 
     def allows(self, version: Version) -> bool:
         """Whether `version` is within the wish."""
-        return all(clause.allows(version) for clause in self._clauses)
+        for clause in self._clauses:  # noqa: SIM110 -- asked thousands of times for one answer
+            if not clause.allows(version):
+                return False
+        return True
 
     @property
     def names_prerelease(self) -> bool:
