@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
+from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import bounds
@@ -84,7 +85,7 @@ def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
     is offered to them only where a toolkit is the point."""
     wishes = question.wishes
     return (
-        question.base is not None
+        (question.base is not None and not _is_plain(question.base, matrix))
         or wishes.toolkit is not None
         or wishes.flavor is Flavor.DEVEL
         or wishes.cuda_provider == CudaProvider.SYSTEM.value
@@ -94,6 +95,10 @@ def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
             for row in matrix.builds(framework.name)
         )
     )
+
+
+def _is_plain(base: str, matrix: Matrix) -> bool:
+    return base.startswith(BOOTSTRAP) or any(image.reference == base for image in matrix.plain_images)
 
 
 def reopened(case: Case, wishes: Wishes) -> Case:
