@@ -26,11 +26,12 @@ test: $(STAMP) lint ## everything that CI runs: lint, types, unit and engine tes
 unit: $(STAMP) ## quick tests: no engine, no network
 	$(PYTHON) -m pytest tests/unit tests/cases
 
-lint: $(STAMP) ## ruff, mypy --strict, import rules
+lint: $(STAMP) ## ruff, mypy --strict, import rules, and that the facts agree
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+	$(VENV)/bin/cudaforge data check
 
 golden: $(STAMP) ## write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest tests/unit/test_golden_examples.py --update-golden

@@ -22,6 +22,12 @@ COMMANDS = {
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
 }
+DATA_COMMANDS = {
+    "list": ("cudaforge.cli.data", "list_subjects"),
+    "show": ("cudaforge.cli.data", "show"),
+    "check": ("cudaforge.cli.data", "check"),
+}
+DATA_SUMMARY = "The facts: look at them, and prove that they agree."
 SUMMARY = "GPU container images that are known to work: declare, resolve, lock, render, build, verify."
 _PASSES_ARGUMENTS_ON = ("run",)
 
@@ -36,12 +42,25 @@ def build_app(arguments: Sequence[str]) -> typer.Typer:
         add_completion=True,
     )
     app.callback(help=SUMMARY)(_global_options)
-    asked = next((word for word in arguments if not word.startswith("-")), None)
-    for name, module in COMMANDS.items():
-        if asked in COMMANDS and name != asked:
+    asked = [word for word in arguments if not word.startswith("-")]
+    for name in _those(asked[:1], (*COMMANDS, "data")):
+        if name == "data":
+            app.add_typer(_data_app(asked[1:]), name=name, help=DATA_SUMMARY)
             continue
-        app.command(name, cls=PlainCommand, context_settings=_settings(name))(_function(module, name))
+        app.command(name, cls=PlainCommand, context_settings=_settings(name))(_function(COMMANDS[name], name))
     return app
+
+
+def _data_app(asked: Sequence[str]) -> typer.Typer:
+    app = typer.Typer(cls=PlainGroup, rich_markup_mode=None, no_args_is_help=True)
+    for name in _those(asked[:1], tuple(DATA_COMMANDS)):
+        app.command(name, cls=PlainCommand)(_function(*DATA_COMMANDS[name]))
+    return app
+
+
+def _those(asked: Sequence[str], names: Sequence[str]) -> Sequence[str]:
+    """The one name that is asked for, or all: only what is needed is imported."""
+    return asked if asked and asked[0] in names else names
 
 
 def _settings(name: str) -> dict[str, object]:

@@ -1,0 +1,288 @@
+"""The matrix to look at: its subjects, and finding rows by the words that people use for them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from cudaforge.errors import InputError, NegativeAnswer, Problem
+from cudaforge.matrix.model import Source
+from cudaforge.matrix.tables import Matrix
+from cudaforge.records import record
+from cudaforge.versions import InvalidVersion, Version, VersionWish
+
+Row = Any
+"""A row of any subject: each has a `source`."""
+
+
+@record()
+class Subject:
+    """One kind of rows."""
+
+    name: str
+    title: str
+    word: str
+    """What one row is called: `gpu`."""
+    rows: Callable[[Matrix], Sequence[Row]]
+    columns: tuple[str, ...]
+    """The fields that a list shows; the first tells one row from another."""
+    find: Callable[[Matrix, str], Sequence[Row]]
+    """The rows that a text means; empty where it means none."""
+    is_versioned: bool = False
+    """Whether an unknown text is a version that is not known (the answer is no), not a wrong name."""
+
+
+@record()
+class Found:
+    """What some words mean."""
+
+    subject: Subject
+    rows: tuple[Row, ...]
+
+
+def subjects(matrix: Matrix) -> tuple[Subject, ...]:
+    """All kinds of rows: each framework's builds are a kind of their own."""
+    frameworks = tuple(_framework(name, row.title) for name, row in sorted(matrix.frameworks.items()))
+    return (*frameworks, *_SUBJECTS)
+
+
+def find_subject(matrix: Matrix, word: str) -> Subject | None:
+    """The subject that a word names: `gpu`, `gpus`, `pytorch`, `torch`."""
+    framework = matrix.find_framework(word)
+    name = framework.name if framework is not None else word.lower()
+    return next((one for one in subjects(matrix) if name in (one.name, one.word)), None)
+
+
+def find_rows(matrix: Matrix, words: Sequence[str]) -> Found:
+    """The rows that words mean: `pytorch 2.8`, `gpu RTX 5090`, `RTX 5090`, `torchvision`, `cuda 12.8`.
+
+    Raises InputError for a name and NegativeAnswer for a version that the matrix does not know.
+    """
+    subject = find_subject(matrix, words[0])
+    if subject is None:
+        return _found_unnamed(matrix, " ".join(words), words)
+    text = " ".join(words[1:])
+    rows = tuple(subject.find(matrix, text) if text else subject.rows(matrix))
+    if not rows:
+        raise _unknown(matrix, subject, text)
+    return Found(subject=subject, rows=rows)
+
+
+def source_of(row: Row) -> Source:
+    """Where a row comes from."""
+    source: Source = row.source
+    return source
+
+
+def _found_unnamed(matrix: Matrix, text: str, words: Sequence[str]) -> Found:
+    """Names that say themselves what they are: GPUs, references of images, packages."""
+    for name in ("gpus", "base_images", "framework_images"):
+        subject = next(one for one in _SUBJECTS if one.name == name)
+        if rows := tuple(subject.find(matrix, text)):
+            return Found(subject=subject, rows=rows)
+    companions = next(one for one in _SUBJECTS if one.name == "companions")
+    known = [row for row in companions.rows(matrix) if row.package == words[0].lower()]
+    if not known:
+        raise _unknown_name(matrix, words[0])
+    if len(words) > 1:
+        version = " ".join(words[1:])
+        known = _versions(known, version)
+        if not known:
+            raise _unknown(matrix, companions, text)
+    return Found(subject=companions, rows=tuple(known))
+
+
+def _unknown_name(matrix: Matrix, word: str) -> InputError:
+    names = [name for one in subjects(matrix) for name in (one.name, one.word)]
+    names += [name for row in matrix.frameworks.values() for name in row.aliases]
+    near = difflib.get_close_matches(word.lower(), dict.fromkeys(names), n=3, cutoff=0.6)
+    return InputError(
+        Problem(
+            what=f"{word!r} is no subject of the matrix, and no GPU, image or package that it knows",
+            remedy=("did you mean " + " or ".join(near) + "? " if near else "")
+            + "'cudaforge data list' lists the subjects",
+        )
+    )
+
+
+def _unknown(matrix: Matrix, subject: Subject, text: str) -> InputError | NegativeAnswer:
+    key = subject.columns[0]
+    known = list(dict.fromkeys(str(getattr(row, key)) for row in subject.rows(matrix)))
+    if subject.is_versioned:
+        near = _nearest(text, known)
+        return NegativeAnswer(
+            Problem(
+                what=f"the matrix does not know {subject.word} {text}",
+                because=(f"the nearest that it knows: {', '.join(near)}",) if near else (),
+                remedy=f"'cudaforge data list {subject.name}' lists what is known; "
+                "facts of your own go into an overlay (docs/matrices.md)",
+            )
+        )
+    matches = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
+    return InputError(
+        Problem(
+            what=f"the matrix knows no {subject.word} {text!r}",
+            remedy=(f"did you mean {' or '.join(matches)}? " if matches else "")
+            + f"'cudaforge data list {subject.name}' lists what is known",
+        )
+    )
+
+
+def _nearest(text: str, known: Iterable[str]) -> list[str]:
+    try:
+        wanted = Version(text.rsplit(" ", maxsplit=1)[-1].lstrip("=<>~!"))
+    except InvalidVersion:
+        return []
+    releases = sorted({Version(one) for one in known})
+    below = [one for one in releases if one <= wanted][-1:]
+    above = [one for one in releases if one > wanted][:1]
+    return [str(one) for one in (*below, *above)]
+
+
+def _versions(rows: Iterable[Row], text: str, *, field: str = "version") -> list[Row]:
+    try:
+        wish = VersionWish(text)
+    except InvalidVersion:
+        return []
+    return [row for row in rows if wish.allows(getattr(row, field))]
+
+
+def _framework(name: str, title: str) -> Subject:
+    def find(matrix: Matrix, text: str) -> Sequence[Row]:
+        version, _, label = text.partition("+")
+        rows = _versions(matrix.builds(name), version) if version else list(matrix.builds(name))
+        return [row for row in rows if not label or row.build == label]
+
+    return Subject(
+        name=name,
+        title=f"builds of {title}",
+        word=name,
+        rows=lambda matrix: matrix.builds(name),
+        columns=("version", "build", "platforms", "provider", "cuda", "cudnn", "pythons"),
+        find=find,
+        is_versioned=True,
+    )
+
+
+def _companions(matrix: Matrix) -> Sequence[Row]:
+    return [row for name in sorted(matrix.frameworks) for row in matrix.companions(name)]
+
+
+def _companion_rows(matrix: Matrix, text: str) -> Sequence[Row]:
+    package, _, version = text.partition(" ")
+    rows = [row for row in _companions(matrix) if row.package == package.lower()]
+    return _versions(rows, version) if version else rows
+
+
+def _driver_rows(matrix: Matrix, text: str) -> Sequence[Row]:
+    branch = text.split(".", maxsplit=1)[0].removeprefix("r").removeprefix("R")
+    return [row for row in matrix.driver_branches if str(row.branch) == branch]
+
+
+def _starting(rows: Callable[[Matrix], Iterable[Row]], key: str) -> Callable[[Matrix, str], Sequence[Row]]:
+    """Rows whose key is the text, else those whose key begins with it."""
+
+    def find(matrix: Matrix, text: str) -> Sequence[Row]:
+        found = list(rows(matrix))
+        return [row for row in found if getattr(row, key) == text] or [
+            row for row in found if str(getattr(row, key)).startswith(text)
+        ]
+
+    return find
+
+
+_SUBJECTS: tuple[Subject, ...] = (
+    Subject(
+        name="cuda",
+        title="CUDA toolkit releases",
+        word="cuda",
+        rows=lambda matrix: matrix.cuda_releases,
+        columns=("version", "released", "driver", "minor_driver", "capabilities"),
+        find=lambda matrix, text: _versions(matrix.cuda_releases, text),
+        is_versioned=True,
+    ),
+    Subject(
+        name="cudnn",
+        title="cuDNN releases",
+        word="cudnn",
+        rows=lambda matrix: matrix.cudnn_releases,
+        columns=("version", "capability_min", "packages"),
+        find=lambda matrix, text: _versions(matrix.cudnn_releases, text),
+        is_versioned=True,
+    ),
+    Subject(
+        name="gpus",
+        title="GPU products",
+        word="gpu",
+        rows=lambda matrix: matrix.gpus,
+        columns=("name", "capability", "kind", "first_driver", "last_branch"),
+        find=lambda matrix, text: matrix.find_gpus(text),
+    ),
+    Subject(
+        name="drivers",
+        title="driver branches",
+        word="driver",
+        rows=lambda matrix: matrix.driver_branches,
+        columns=("branch", "cuda", "kind", "eol"),
+        find=_driver_rows,
+        is_versioned=True,
+    ),
+    Subject(
+        name="systems",
+        title="operating systems",
+        word="os",
+        rows=lambda matrix: tuple(matrix.systems.values()),
+        columns=("id", "glibc", "python", "image", "eol"),
+        find=_starting(lambda matrix: matrix.systems.values(), "id"),
+    ),
+    Subject(
+        name="pythons",
+        title="minor versions of Python",
+        word="python",
+        rows=lambda matrix: tuple(matrix.pythons.values()),
+        columns=("version", "released", "eol"),
+        find=_starting(lambda matrix: matrix.pythons.values(), "version"),
+        is_versioned=True,
+    ),
+    Subject(
+        name="base_images",
+        title="images to start from",
+        word="base",
+        rows=lambda matrix: matrix.base_images,
+        columns=("reference", "cudnn", "removed"),
+        find=_starting(lambda matrix: matrix.base_images, "reference"),
+    ),
+    Subject(
+        name="framework_images",
+        title="published framework images",
+        word="image",
+        rows=lambda matrix: matrix.framework_images,
+        columns=("reference", "contents"),
+        find=_starting(lambda matrix: matrix.framework_images, "reference"),
+    ),
+    Subject(
+        name="companions",
+        title="packages beside a framework",
+        word="companion",
+        rows=_companions,
+        columns=("package", "version", "framework", "needs", "role"),
+        find=_companion_rows,
+    ),
+    Subject(
+        name="indexes",
+        title="package indexes",
+        word="index",
+        rows=lambda matrix: tuple(matrix.indexes.values()),
+        columns=("name", "url"),
+        find=_starting(lambda matrix: matrix.indexes.values(), "name"),
+    ),
+    Subject(
+        name="broken",
+        title="what is known not to work",
+        word="broken",
+        rows=lambda matrix: matrix.broken,
+        columns=("when", "effect"),
+        find=lambda matrix, text: [row for row in matrix.broken if row.when.get("framework") == text],
+    ),
+)

@@ -1,0 +1,160 @@
+"""`cudaforge data`: what it shows, where each fact comes from, and how it refuses what it does not know."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from cudaforge.cli.main import run_command_line
+from cudaforge.resources import find_resource
+
+OVERLAY = """
+schema = 1
+
+[sources]
+lab = { strength = "measured", checked = "2026-11-20", text = "the lab's own card" }
+
+[[gpus]]
+name = "Lab Card 9"
+capability = "9.0"
+kind = "datacenter"
+source = "lab"
+"""
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def answer(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, object]:
+    assert run_command_line(["data", *words, "--json"]) == 0
+    document: dict[str, object] = json.loads(capsys.readouterr().out)
+    assert document["schema"] == 1
+    return document
+
+
+def test_the_list_has_every_subject_with_how_much_is_known(capsys) -> None:
+    subjects = {row["subject"]: row for row in answer(capsys, "list")["subjects"]}
+    assert subjects["pytorch"]["rows"] > 150
+    assert subjects["cuda"]["newest"] >= "13"
+    assert {"jax", "tensorflow", "cudnn", "gpus", "drivers", "systems", "base_images", "broken"} <= set(
+        subjects
+    )
+    for row in subjects.values():
+        assert sum(row["strengths"].values()) == row["rows"]
+
+
+def test_the_lists_for_people_fit_eighty_columns(capsys) -> None:
+    assert run_command_line(["data", "list"]) == 0
+    for subject in ("pytorch", "cuda", "cudnn", "gpus", "drivers", "systems", "companions", "broken"):
+        assert run_command_line(["data", "list", subject]) == 0
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert "12.8.1" in out
+
+
+def test_a_build_is_shown_with_its_source_and_what_follows_from_it(capsys) -> None:
+    (row,) = answer(capsys, "show", "pytorch", "2.8.0+cu128")["rows"]
+    assert (row["cudnn"], row["build"], row["provider"]) == ("9.10.2.21", "cu128", "wheels")
+    assert row["cubins"] == ["7.0", "7.5", "8.0", "8.6", "9.0", "10.0", "12.0"]
+    assert set(row["source"]) == {"id", "text", "checked", "strength", "file"}
+    derived = {one["name"]: one["text"] for one in row["derived"]}
+    assert derived["driver floor"].startswith("525.60.13")
+    assert "torchvision 0.23.0" in derived["goes with"]
+
+
+@pytest.mark.parametrize(
+    ("words", "name"),
+    [
+        (["gpu", "RTX 5090"], "GeForce RTX 5090"),
+        (["RTX 5090"], "GeForce RTX 5090"),
+        (["gpu", "nvidia geforce rtx 5090"], "GeForce RTX 5090"),
+    ],
+)
+def test_a_gpu_is_found_by_what_people_call_it(capsys, words, name) -> None:
+    (row,) = answer(capsys, "show", *words)["rows"]
+    assert (row["name"], row["capability"]) == (name, "12.0")
+    derived = {one["name"]: one["text"] for one in row["derived"]}
+    assert derived["CUDA"].startswith("12.8.0 to ")
+    assert "PyTorch" in derived
+
+
+def test_a_framework_that_is_broken_on_a_gpu_is_not_called_able(capsys) -> None:
+    (row,) = answer(capsys, "show", "gpu", "RTX 5090")["rows"]
+    assert "TensorFlow" not in {one["name"] for one in row["derived"]}
+
+
+@pytest.mark.parametrize(
+    ("words", "subject", "fewest"),
+    [
+        (["cuda", "12.8"], "cuda", 2),
+        (["cudnn", "9.10"], "cudnn", 1),
+        (["driver", "570.86"], "drivers", 1),
+        (["os", "ubuntu22.04"], "systems", 1),
+        (["base", "nvidia/cuda:12.8.1-base-"], "base_images", 2),
+        (["torchvision"], "companions", 20),
+        (["torchvision", "0.23"], "companions", 1),
+        (["broken"], "broken", 3),
+        (["tf", "2.16"], "tensorflow", 1),
+        (["index", "pytorch-cu128"], "indexes", 1),
+    ],
+)
+def test_every_subject_is_found_by_its_words(capsys, words, subject, fewest) -> None:
+    document = answer(capsys, "show", *words)
+    assert document["subject"] == subject
+    assert len(document["rows"]) >= fewest
+    assert all(row["source"]["checked"] for row in document["rows"])
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["pytorch", "9.9"], 1, "does not know pytorch 9.9"),
+        (["cuda", "12.7"], 1, "12.6.3, 12.8.0"),
+        (["gpu", "RTX 5009"], 2, "RTX 50"),
+        (["pytroch", "2.8"], 2, "did you mean pytorch"),
+        (["os", "ubunut22.04"], 2, "ubuntu22.04"),
+    ],
+)
+def test_what_is_not_known_is_told_with_what_is(capsys, words, code, expected) -> None:
+    assert run_command_line(["data", "show", *words]) == code
+    told = " ".join(capsys.readouterr().err.split())
+    assert expected in told
+    assert "cudaforge data list" in told
+
+
+def test_an_overlays_facts_are_shown_with_their_file(capsys, tmp_path) -> None:
+    (tmp_path / "facts.toml").write_text(OVERLAY)
+    (tmp_path / "cudaforge.toml").write_text(
+        'schema = 1\n[matrices]\noverlays = ["facts.toml"]\n[images.a]\nframework = "pytorch"\n'
+    )
+    (row,) = answer(capsys, "show", "gpu", "Lab Card 9")["rows"]
+    assert (row["source"]["file"], row["source"]["strength"]) == ("facts.toml", "measured")
+
+
+def test_the_facts_agree(capsys) -> None:
+    document = answer(capsys, "check")
+    assert document["findings"] == []
+    assert {row["subject"] for row in document["coverage"]} >= {"pytorch", "cuda"}
+
+
+def test_a_mistake_in_the_files_is_told_with_file_and_row(capsys, tmp_path) -> None:
+    shutil.copytree(find_resource("matrices"), tmp_path / "facts")
+    path = tmp_path / "facts/drivers.toml"
+    path.write_text(path.read_text().replace("branch = 570\n", 'branch = 570\nnonsense = "x"\n'))
+    assert run_command_line(["data", "check", "--matrices", "facts"]) == 1
+    told = capsys.readouterr().err
+    assert "570: unknown key 'nonsense'" in told
+    assert "facts/drivers.toml" in told
+    assert run_command_line(["data", "check", "--matrices", "facts", "--json"]) == 1
+    (finding,) = json.loads(capsys.readouterr().out)["findings"]
+    assert finding["row"] == "570"
+
+
+def test_a_directory_without_facts_is_refused(capsys) -> None:
+    assert run_command_line(["data", "check", "--matrices", "."]) == 1
+    assert "holds no matrix files" in capsys.readouterr().err
