@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 import typer.main
 
-from cudaforge.cli.commands import COMMANDS, build_app
+from cudaforge.cli.commands import COMMANDS, DATA_COMMANDS, build_app
 from cudaforge.cli.main import run_command_line
 from cudaforge.declaration import axes, fields, layers
 from cudaforge.declaration.load import load_declaration
@@ -117,7 +117,9 @@ def named_commands():
 
 
 def options_of(command):
-    found = typer.main.get_command(build_app([command])).commands[command]
+    found = typer.main.get_command(build_app(command)).commands[command[0]]
+    for word in command[1:]:
+        found = found.commands[word]
     return {option for one in found.params for option in (*one.opts, *one.secondary_opts)} | {"--help"}
 
 
@@ -125,9 +127,9 @@ COMMAND_LINES = sorted({(page.name, line) for page, line in named_commands() if 
 
 
 def test_the_documents_name_every_command():
-    assert {shlex.split(line)[1] for _, line in COMMAND_LINES if line.startswith("cudaforge")} >= set(
-        COMMANDS
-    )
+    assert {
+        shlex.split(line, comments=True)[1] for _, line in COMMAND_LINES if line.startswith("cudaforge")
+    } >= {*COMMANDS, "data"}
 
 
 @pytest.mark.parametrize(("page", "line"), COMMAND_LINES)
@@ -137,9 +139,10 @@ def test_a_command_line_is_one_that_exists(page, line):
     words = words[: words.index("--")] if "--" in words else words
     if not words or words[0].startswith("-"):
         return
-    assert words[0] in COMMANDS, f"{page}: {line}"
+    command = words[:2] if words[0] == "data" else words[:1]
+    assert command[-1] in (DATA_COMMANDS if words[0] == "data" else COMMANDS), f"{page}: {line}"
     used = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
-    assert used <= options_of(words[0]), f"{page}: {line}"
+    assert used <= options_of(command), f"{page}: {line}"
 
 
 @pytest.mark.parametrize(
