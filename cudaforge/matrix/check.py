@@ -167,7 +167,8 @@ def _contradictions(files: Sequence[Expanded]) -> Iterator[Finding]:
 
 
 def _wishes_without_release(files: Sequence[Expanded]) -> Iterator[Finding]:
-    """A confirmed build whose CUDA or cuDNN no row of cuda.toml or cudnn.toml meets can never be chosen."""
+    """A build whose CUDA or cuDNN no row of cuda.toml or cudnn.toml meets can never be chosen. Builds for
+    releases from before the first row are facts that nothing is made of."""
     for key in ("cuda", "cudnn"):
         releases = [_order(row.get("version")) for _, row in _rows(files, key)]
         is_met: dict[str, bool] = {}
@@ -178,7 +179,7 @@ def _wishes_without_release(files: Sequence[Expanded]) -> Iterator[Finding]:
             if not isinstance(wish, str):
                 continue
             if wish not in is_met:
-                is_met[wish] = _is_met(wish, releases)
+                is_met[wish] = _is_older(wish, releases) or _is_met(wish, releases)
             if not is_met[wish]:
                 what = f"{key} = {wish!r}: {key}.toml has no such release"
                 yield Finding(file=file, row=label("builds", row), what=what)
@@ -190,6 +191,13 @@ def _is_met(wish: str, releases: Iterable[Version]) -> bool:
     except InvalidVersion:  # reported as a row that cannot be read
         return True
     return any(allows(release) for release in releases)
+
+
+def _is_older(wish: str, releases: Iterable[Version]) -> bool:
+    try:
+        return Version(wish) < min(releases)
+    except InvalidVersion:  # a range, or a row that cannot be read
+        return False
 
 
 def _missing_templates(files: Sequence[Expanded], templates: Path) -> Iterator[Finding]:

@@ -56,7 +56,7 @@ def test_a_consistent_matrix_has_no_findings(tmp_path):
             {"broken": ('framework = "example"', 'framework = "exmaple"')},
             "when.framework = 'exmaple': no such framework",
         ),
-        ({"example": ('cuda = "12.6"', 'cuda = "11.8"')}, "cuda = '11.8': cuda.toml has no such release"),
+        ({"example": ('cuda = "12.6"', 'cuda = "12.7"')}, "cuda = '12.7': cuda.toml has no such release"),
         (
             {"example": ('cudnn = ">=9.1,<10"', 'cudnn = ">=10"')},
             "cudnn = '>=10': cudnn.toml has no such release",
@@ -75,6 +75,11 @@ def test_a_consistent_matrix_has_no_findings(tmp_path):
 def test_each_mistake_is_found_with_file_and_row(tmp_path, changes, expected):
     findings = found(write_matrix(tmp_path, **changes))
     assert any(expected in finding for finding in findings), findings
+
+
+def test_builds_older_than_the_tables_of_cuda_and_cudnn_are_facts(tmp_path):
+    old = ('cuda = "12.6", cudnn = ">=9.1,<10"', 'cuda = "10.2", cudnn = "7.6.5.32"')
+    assert found(write_matrix(tmp_path, example=old)) == []
 
 
 def test_one_row_in_two_files(tmp_path):
