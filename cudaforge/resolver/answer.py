@@ -6,11 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from cudaforge.declaration.model import Flavor, Gate
-from cudaforge.matrix.model import CudaProvider, CudaRelease, CudnnRelease
-from cudaforge.records import record
-from cudaforge.resolver.candidates import BuildCandidate, Environment, is_confirmed
+from cudaforge.matrix.model import CudaProvider, CudaRelease
+from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
-from cudaforge.resolver.coverage import Coverage
+from cudaforge.resolver.caveats import caveats
+from cudaforge.resolver.coverage import Coverage, cudnn_covers
 from cudaforge.resolver.drivers import cuda_floor, gate_floor, parse_gate
 from cudaforge.resolver.model import (
     CudaNumbers,
@@ -18,42 +18,13 @@ from cudaforge.resolver.model import (
     Resolution,
     Size,
 )
+from cudaforge.resolver.picked import Picked, is_pinned_here, picked
 from cudaforge.resolver.policy import OWN_INDEX
-from cudaforge.resolver.rules.broken import broken_parts, is_about
 from cudaforge.resolver.rules.gpus import coverages
-from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK
 from cudaforge.resolver.solver import Domains
 from cudaforge.versions import Version
 
 _PINNED = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?:\[[^\]]*\])?==(?P<version>\S+)")
-
-
-@record(kw_only=False, eq=False)
-class Picked:
-    """The rows of one answer."""
-
-    builds: tuple[BuildCandidate, ...]
-    cuda: CudaRelease | None
-    cudnn: CudnnRelease | None
-    environment: Environment
-
-
-def picked(case: Case, domains: Domains) -> Picked:
-    """The rows that the values stand for."""
-    tables = case.scene.tables
-    return Picked(
-        tuple(
-            table.candidates[_index(domains[FIRST_FRAMEWORK + position])]
-            for position, table in enumerate(case.scene.frameworks)
-        ),
-        tables.cuda[_index(domains[CUDA])],
-        tables.cudnn[_index(domains[CUDNN])],
-        tables.environments[_index(domains[ENVIRONMENT])],
-    )
-
-
-def _index(mask: int) -> int:
-    return mask.bit_length() - 1
 
 
 def exact_cuda(case: Case, rows: Picked) -> Version | None:
@@ -72,11 +43,6 @@ def exact_cuda(case: Case, rows: Picked) -> Version | None:
     patches = tables.cuda_with_prefix(minor)
     wishes = [row.cuda for build in rows.builds for row in build.rows if row.cuda is not None]
     return minor if all(not patches & ~tables.cuda_wished(wish) for wish in wishes) else rows.cuda.version
-
-
-def is_pinned_here(rows: Picked) -> bool:
-    """Whether the CUDA wheels are pinned by the toolkit's metapackage, not by a framework's wheel."""
-    return bool(rows.builds) and all(build.row.toolkit_extras for build in rows.builds)
 
 
 def resolution(case: Case, domains: Domains) -> Resolution:
@@ -131,7 +97,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         indexes=_indexes(case, rows),
         env={name: value for build in rows.builds for name, value in build.row.env.items()},
         choices=(),
-        warnings=tuple(_warnings(case, rows, domains)),
+        warnings=tuple(caveats(case, rows, domains)),
     )
 
 
@@ -157,19 +123,25 @@ def _flavor(case: Case, environment: Environment) -> Flavor:
 
 def _architectures(rows: Picked) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Capabilities that every framework has cubins for, or that its loaded toolkit compiles for, as far
-    as the libraries go along."""
+    as the libraries go along. None where nobody has looked into one of the builds."""
     if rows.cuda is None:
         return (), ()
     covered: set[Version] | None = None
     ptx: set[Version] | None = None
-    least = rows.cudnn.capability_min.get(str(rows.cuda.version.major)) if rows.cudnn is not None else None
+    major = str(rows.cuda.version.major)
     for row in (row for build in rows.builds for row in build.rows):
-        own = set(row.cubins if row.cubins is not None else rows.cuda.capabilities)
+        compiled = rows.cuda.capabilities if row.compiler is not None else ()
+        own = set(row.cubins if row.cubins is not None else compiled)
         covered = own if covered is None else covered & own
         if row.cubins is not None:
             ptx = set(row.ptx) if ptx is None else ptx & set(row.ptx)
+    cudnn = rows.cudnn
     return (
-        tuple(f"sm_{_digits(one)}" for one in sorted(covered or ()) if least is None or one >= least),
+        tuple(
+            f"sm_{_digits(one)}"
+            for one in sorted(covered or ())
+            if cudnn is None or cudnn_covers(cudnn, major, one)
+        ),
         tuple(f"compute_{_digits(one)}" for one in sorted(ptx or ())),
     )
 
@@ -218,7 +190,15 @@ def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]
     gate = rows.environment.gate
     if gate and case.question.wishes.require_cuda is Gate.KEEP:
         releases = [one for one in case.scene.tables.cuda if one is not None]
-        needs.append((gate_floor(parse_gate(gate), releases), "gate"))
+        gpus = case.question.gpus
+        floor = gate_floor(
+            parse_gate(gate),
+            releases,
+            kinds=frozenset(kind for wish in gpus for kind in wish.kinds),
+            branches=case.scene.tables.matrix.driver_branches,
+            last_branch=min((wish.last_branch for wish in gpus if wish.last_branch), default=None),
+        )
+        needs.append((floor, "gate"))
     best: tuple[Version | None, str | None] = (None, None)
     for floor, what in needs:
         if floor is not None and (best[0] is None or floor > best[0]):
@@ -266,31 +246,3 @@ def _indexes(case: Case, rows: Picked) -> dict[str, str]:
     names = dict.fromkeys(build.row.index for build in rows.builds if build.row.index != OWN_INDEX)
     known = case.scene.tables.matrix.indexes
     return {name: known[name].url for name in names}
-
-
-def _warnings(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
-    question, environment = case.question, rows.environment
-    if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
-        yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
-    ignored = [
-        key for key in ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider") if question.bit(key)
-    ]
-    if case.scene.cpu and ignored:
-        yield "a CPU twin does not use: " + ", ".join(ignored)
-    yield from _broken_warnings(case, domains)
-
-
-def _broken_warnings(case: Case, domains: Domains) -> Iterator[str]:
-    """Combinations known not to work that the answer may be: on GPUs that nobody named, or unconfirmed."""
-    for row in case.scene.tables.matrix.broken:
-        for position, table in enumerate(case.scene.frameworks):
-            if not is_about(row, table):
-                continue
-            parts = broken_parts(case.scene.tables, table, row, position)
-            if any(domains[variable] & ~mask for variable, mask in parts):
-                continue
-            if "capability" not in row.when:
-                if not is_confirmed(row.source):
-                    yield f"not confirmed: {row.effect}"
-            elif not case.question.gpus and not case.scene.cpu:
-                yield f"on GPUs of compute capability {row.when['capability']}: {row.effect}"

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from cudaforge.declaration.model import Preference
 from cudaforge.matrix.model import CudaProvider
-from cudaforge.resolver.answer import Picked, is_pinned_here
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.model import Choice, PythonProvider, Resolution
+from cudaforge.resolver.picked import Picked, is_pinned_here
 from cudaforge.resolver.policy import OWN_INDEX
 
 _ORDER = {

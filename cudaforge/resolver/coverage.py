@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from enum import Enum
 
-from cudaforge.matrix.model import FrameworkBuild
+from cudaforge.matrix.model import CudnnRelease, FrameworkBuild
+from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.versions import Version
 
 
@@ -18,6 +19,11 @@ class Coverage(Enum):
     PTX = "ptx"
     """By the driver, which has to be as new as the toolkit."""
     NONE = "none"
+
+
+def is_seen(build: BuildCandidate) -> bool:
+    """Whether it is known which GPUs the build has code for: without, none is a yes."""
+    return all(row.cubins is not None or row.compiler is not None for row in build.rows)
 
 
 def runs(
@@ -47,3 +53,12 @@ def coverage(
     if any(one <= capability for one in row.ptx):
         return Coverage.PTX
     return Coverage.NONE
+
+
+def cudnn_covers(row: CudnnRelease, major: str, capability: Version) -> bool:
+    """Whether the capability is in the range that cuDNN supports with this CUDA major, as far as one is
+    known. Its newest kernels run on the rest of their major, too."""
+    least, most = row.capability_min.get(major), row.capability_max.get(major)
+    if least is not None and capability < least:
+        return False
+    return most is None or capability <= most or capability.major == most.major

@@ -3,15 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cudaforge.matrix.model import CudaRelease, DriverBranch
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version
 
 _CONDITION = re.compile(r"(?P<name>[a-z]+)(?P<operator>>=|<=|!=|=|>|<)(?P<value>[^,\s]+)")
-_DATA_CENTRE = "datacenter"
-_DATA_CENTRE_BRANDS = frozenset(("tesla",))
+# What the container toolkit may call a GPU of each kind: by the name that the driver gives, which before
+# 470 was `tesla` for all of the data centre, and `unknown` where the toolkit is older than the name.
+_BRANDS: Mapping[str, frozenset[str]] = {
+    "datacenter": frozenset(("tesla", "nvidia", "unknown")),
+    "workstation": frozenset(("quadro", "quadrortx", "nvidiartx", "unknown")),
+    "consumer": frozenset(("geforce", "titan")),
+    "laptop": frozenset(("geforce", "quadro", "quadrortx", "nvidiartx", "unknown")),
+}
+_FIRST_OF_NAMES = 470
+_BEFORE_NAMES = frozenset(("tesla",))
+_NEVER = "invalid"
 
 
 @record(kw_only=False)
@@ -28,35 +37,54 @@ Gate = tuple[tuple[Condition, ...], ...]
 
 
 def parse_gate(text: str) -> Gate:
-    """The alternatives of an `NVIDIA_REQUIRE_CUDA` value: spaces separate them, commas join conditions."""
+    """The alternatives of an `NVIDIA_REQUIRE_CUDA` value: spaces separate them, commas join conditions.
+    What is no condition never holds.
+
+    Source: NVIDIA/libnvidia-container, src/cli/dsl.c.
+    """
     return tuple(
-        tuple(
-            Condition(match["name"], match["operator"], match["value"])
-            for match in map(_CONDITION.fullmatch, alternative.split(","))
-            if match is not None
-        )
-        for alternative in text.split()
+        tuple(_condition(part) for part in alternative.split(",") if part) for alternative in text.split()
     )
+
+
+def _condition(text: str) -> Condition:
+    match = _CONDITION.fullmatch(text)
+    return Condition(_NEVER, "=", text) if match is None else Condition(*match.groups())
 
 
 def gate_passes(
     gate: Gate, *, driver: Version, kinds: frozenset[str], branches: Sequence[DriverBranch]
 ) -> bool:
-    """Whether a host with that driver and GPUs of those kinds may start the image.
+    """Whether a host with that driver may start the image with GPUs of each of those kinds.
 
-    Alternatives for a brand count only where every GPU is a data-centre one.
+    The gate is evaluated for each GPU, whose brand the facts do not tell: all that its kind may have
+    have to pass. Source: NVIDIA/libnvidia-container, src/cli/configure.c.
     """
-    is_data_centre = kinds == {_DATA_CENTRE}
     cuda = native_cuda(driver, branches)
-    return any(
-        all(_holds(one, driver=driver, cuda=cuda, is_data_centre=is_data_centre) for one in alternative)
-        for alternative in gate
-    )
+
+    def passes(brand: str | None) -> bool:
+        return any(
+            all(_holds(one, driver=driver, cuda=cuda, brand=brand) for one in alternative)
+            for alternative in gate
+        )
+
+    return passes(None) or (bool(kinds) and all(map(passes, _brands(kinds, driver))))
 
 
-def _holds(condition: Condition, *, driver: Version, cuda: Version | None, is_data_centre: bool) -> bool:
+def _brands(kinds: Iterable[str], driver: Version) -> frozenset[str | None]:
+    found: set[str | None] = set()
+    for kind in kinds:
+        is_named_later = kind == "datacenter" and driver.major < _FIRST_OF_NAMES
+        found |= _BEFORE_NAMES if is_named_later else _BRANDS.get(kind, frozenset((None,)))
+    return frozenset(found)
+
+
+def _holds(condition: Condition, *, driver: Version, cuda: Version | None, brand: str | None) -> bool:
     if condition.name == "brand":
-        return is_data_centre and condition.value in _DATA_CENTRE_BRANDS
+        is_same = brand is not None and condition.value.lower() == brand
+        return (condition.operator == "=" and is_same) or (
+            condition.operator == "!=" and brand is not None and not is_same
+        )
     actual = {"driver": driver, "cuda": cuda}.get(condition.name)
     if actual is None:
         return False
@@ -89,15 +117,33 @@ def gate_cuda(gate: Gate) -> Version | None:
     return None
 
 
-def gate_floor(gate: Gate, releases: Iterable[CudaRelease]) -> Version | None:
-    """The oldest driver that passes the gate on any GPU; None where no release says."""
+def gate_floor(
+    gate: Gate,
+    releases: Iterable[CudaRelease],
+    *,
+    kinds: frozenset[str] = frozenset(),
+    branches: Sequence[DriverBranch] = (),
+    last_branch: int | None = None,
+) -> Version | None:
+    """The oldest driver from which on all branches, up to the last, pass the gate; None where nothing
+    says."""
     wanted = gate_cuda(gate)
     if wanted is None:
         return None
     drivers = [
         row.driver for row in releases if row.driver is not None and row.version.minor() >= wanted.minor()
     ]
-    return min(drivers, default=None)
+    floor = min(drivers, default=None)
+    if floor is None:
+        return None
+    newest = floor.major - 1 if last_branch is None else min(floor.major - 1, last_branch)
+    for row in sorted(branches, key=lambda one: -one.branch):
+        oldest = Version(str(row.branch))
+        if row.branch <= newest:
+            if not gate_passes(gate, driver=oldest, kinds=kinds, branches=branches):
+                break
+            floor = oldest
+    return floor
 
 
 def cuda_floor(release: CudaRelease, *, needs_native: bool) -> Version | None:

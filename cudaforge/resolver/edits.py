@@ -7,10 +7,10 @@ from typing import TypeVar
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
 from cudaforge.records import record, replace
-from cudaforge.resolver.answer import Picked
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.question import GpuWish, Item
 from cudaforge.resolver.reasons.view import anchor
 from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, union

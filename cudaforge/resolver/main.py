@@ -9,11 +9,12 @@ from cudaforge.declaration.model import Declaration, Wishes
 from cudaforge.errors import InputError, Problem
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record, replace
-from cudaforge.resolver.answer import picked, resolution
+from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
 from cudaforge.resolver.choices import choices
 from cudaforge.resolver.conflict import explain
 from cudaforge.resolver.model import Answer, Resolution
+from cudaforge.resolver.picked import picked
 from cudaforge.resolver.solver import Domains
 
 

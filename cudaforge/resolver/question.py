@@ -50,6 +50,11 @@ class GpuWish:
         return tuple(sorted(found))
 
     @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of product that they may be: `datacenter`, `consumer`, ..."""
+        return frozenset(gpu.kind for gpu in self.gpus)
+
+    @property
     def last_branch(self) -> int | None:
         """The last driver branch that supports all of them."""
         branches = [gpu.last_branch for gpu in self.gpus if gpu.last_branch is not None]

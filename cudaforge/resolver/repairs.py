@@ -9,10 +9,10 @@ from itertools import combinations
 from cudaforge.declaration.model import Gate, Wishes
 from cudaforge.errors import InputError
 from cudaforge.records import replace
-from cudaforge.resolver.answer import Picked, picked
 from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.edits import NEAREST, Change, Edit, dropped, moved, moved_to
 from cudaforge.resolver.model import Fix
+from cudaforge.resolver.picked import Picked, picked
 from cudaforge.resolver.question import Item
 from cudaforge.resolver.rules.scene import Bound
 

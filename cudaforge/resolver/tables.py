@@ -156,6 +156,11 @@ class Tables(Kept):
         return (None, *reversed(self.matrix.cudnn_releases))
 
     @cached_property
+    def cuda_majors(self) -> Mapping[str | None, int]:
+        """CUDA releases by major as text, which is how cuDNN rows name them; None for no CUDA."""
+        return groups(self.cuda, lambda row: None if row is None else str(row.version.major))
+
+    @cached_property
     def environments(self) -> tuple[Environment, ...]:
         """Everything that an image can start from, in the order of the matrix: what is chosen unasked,
         bootstrapped bases, and every use of the base that is asked for by name."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.model import ConflictReason, ReasonKind
 from cudaforge.resolver.reasons.incompatible import WORDS
-from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN
+from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN, UNSEEN
 from cudaforge.resolver.reasons.view import Said, View
 from cudaforge.resolver.rules import RULES
 from cudaforge.resolver.rules.scene import Bound
@@ -23,9 +23,9 @@ def reasons(case: Case, culprits: Sequence[Bound], active: Sequence[Bound]) -> t
     telling = [bound for bound in culprits if bound.rule not in _SELF_EVIDENT]
     for bound in telling or culprits:
         domains = _left(case, bound, active, culprits)
-        reason = _reason(View(case, bound, domains))
-        if reason is not None and reason not in found:
-            found.append(reason)
+        for reason in _reasons(View(case, bound, domains)):
+            if reason not in found:
+                found.append(reason)
     if not found:
         text = "; ".join(dict.fromkeys(RULES[bound.rule].statement for bound in culprits))
         found.append(ConflictReason(kind=ReasonKind.INCOMPATIBLE, text=text, source=None))
@@ -44,16 +44,19 @@ def _left(case: Case, bound: Bound, active: Sequence[Bound], culprits: Sequence[
     return case.everything
 
 
-def _reason(view: View) -> ConflictReason | None:
+def _reasons(view: View) -> Iterator[ConflictReason]:
     bound = view.bound
     is_hopeless = isinstance(bound.constraint, Restriction) and not bound.constraint.mask
-    if is_hopeless and bound.rule in UNKNOWN:
-        return _as_reason(ReasonKind.UNKNOWN, UNKNOWN[bound.rule](view))
-    if bound.rule in UNCONFIRMED:
-        return _as_reason(ReasonKind.UNKNOWN, UNCONFIRMED[bound.rule](view))
-    say = WORDS.get(bound.rule)
-    return _as_reason(ReasonKind.INCOMPATIBLE, say(view)) if say is not None else None
+    if (is_hopeless and bound.rule in UNKNOWN) or bound.rule in UNCONFIRMED:
+        told = UNKNOWN.get(bound.rule) or UNCONFIRMED[bound.rule]
+        yield from _as_reason(ReasonKind.UNKNOWN, told(view))
+        return
+    if bound.rule in UNSEEN:
+        yield from _as_reason(ReasonKind.UNKNOWN, UNSEEN[bound.rule](view))
+    if bound.rule in WORDS:
+        yield from _as_reason(ReasonKind.INCOMPATIBLE, WORDS[bound.rule](view))
 
 
-def _as_reason(kind: ReasonKind, said: Said | None) -> ConflictReason | None:
-    return None if said is None else ConflictReason(kind=kind, text=said[0], source=said[1])
+def _as_reason(kind: ReasonKind, said: Said | None) -> Iterator[ConflictReason]:
+    if said is not None:
+        yield ConflictReason(kind=kind, text=said[0], source=said[1])

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.reasons.view import (
@@ -15,6 +16,7 @@ from cudaforge.resolver.reasons.view import (
     as_some,
     by_text,
     sm,
+    span,
 )
 from cudaforge.resolver.solver import indexes
 from cudaforge.versions import Version
@@ -127,14 +129,12 @@ def _named_os(view: View) -> Said | None:
 def _gpu_code(view: View) -> Said | None:
     def text(build: BuildCandidate) -> str:
         row = build.row
-        if row.cubins is None and row.compiler is None:
-            return "was never looked into for the GPUs that it has code for"
         if row.cubins is None:
             return "is compiled by the CUDA that is loaded"
         ptx = f" and PTX for {as_list(map(sm, row.ptx))}" if row.ptx else ""
         return f"has code for {as_list(map(sm, row.cubins))}{ptx}"
 
-    said = by_text(view, text)
+    said = by_text(view, text, is_seen)
     return None if said is None else (f"{said[0]}; none of it runs on {view.gpu}", said[1])
 
 
@@ -148,12 +148,27 @@ def _gpu_cuda(view: View) -> Said | None:
 
 
 def _gpu_cudnn(view: View) -> Said | None:
-    rows = [row for row in view.cudnn() if row.capability_min]
+    rows = [row for row in view.cudnn() if row.capability_min or row.capability_max]
     if not rows:
         return None
     row = rows[0]
-    least = as_list(f"{sm(one)} for CUDA {major}" for major, one in row.capability_min.items())
-    return f"cuDNN {row.version} supports GPUs from {least}; {view.gpu} is older", row.source
+    ranges = []
+    for major in dict.fromkeys((*row.capability_min, *row.capability_max)):
+        least, most = row.capability_min.get(major), row.capability_max.get(major)
+        low = f"from {sm(least)} " if least is not None else ""
+        high = f"up to {sm(most)} " if most is not None else ""
+        ranges.append(f"{low}{high}with CUDA {major}")
+    return f"cuDNN {row.version} supports GPUs {as_list(ranges)}, not {view.gpu}", row.source
+
+
+def _cudnn_cuda(view: View) -> Said | None:
+    rows, cuda = view.cudnn(), view.cuda()
+    if not rows or not cuda:
+        return None
+    row = rows[-1]
+    named = {major: row.cuda.get(major, "") for major in (*row.cuda, *row.capability_min, *row.packages)}
+    known = as_list(f"CUDA {minors.replace(' ', ', ') or major}" for major, minors in named.items())
+    return f"cuDNN {row.version} is for {known}, not for CUDA {span(one.version for one in cuda)}", row.source
 
 
 def _driver_cuda(view: View, *, needs_native: bool = False) -> Said | None:
@@ -204,6 +219,7 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "cpu-twin": _with_cuda,
     "cuda-libraries": _loads,
     "cudnn-libraries": _loads,
+    "cudnn-cuda": _cudnn_cuda,
     "one-provider": _provider,
     "base-cuda": lambda view: _base_versions(view, is_cudnn=False),
     "base-cudnn": lambda view: _base_versions(view, is_cudnn=True),

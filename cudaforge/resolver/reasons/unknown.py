@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 from cudaforge.matrix.model import CudaRelease, CudnnRelease
 from cudaforge.resolver.candidates import is_confirmed
+from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.reasons.view import (
     Said,
     View,
@@ -101,6 +102,15 @@ def _unconfirmed_gpu(view: View) -> Said:
     return f"{view.gpu} is known only from facts that are not confirmed", view.gpu_source
 
 
+def _unseen_code(view: View) -> Said | None:
+    table = view.case.scene.frameworks[view.bound.position]
+    builds = [one for one in view.builds() if not is_seen(one)]
+    if not builds:
+        return None
+    what = f"which GPUs {table.framework.name} {names(builds)} has code for"
+    return f"{what} is not known, so that none is claimed; {view.gpu} is asked for", builds[0].row.source
+
+
 UNKNOWN: dict[str, Callable[[View], Said | None]] = {
     "framework-version": _unknown_release,
     "framework-build": _unknown_build,
@@ -114,3 +124,5 @@ UNCONFIRMED: dict[str, Callable[[View], Said | None]] = {
     "confirmed": _unconfirmed,
     "gpu-confirmed": _unconfirmed_gpu,
 }
+UNSEEN: dict[str, Callable[[View], Said | None]] = {"gpu-code": _unseen_code}
+"""Rules that values fail for want of a fact, next to those that fail by one."""

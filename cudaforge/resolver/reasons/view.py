@@ -89,9 +89,13 @@ def span(values: Iterable[object]) -> str:
     return every[0] if len(every) == 1 else f"{every[0]} to {every[-1]}"
 
 
-def by_text(view: View, text: Callable[[BuildCandidate], str]) -> Said | None:
-    """What the builds that are left say, grouped where they say the same."""
-    builds = view.builds()
+def by_text(
+    view: View,
+    text: Callable[[BuildCandidate], str],
+    is_meant: Callable[[BuildCandidate], bool] = lambda _: True,
+) -> Said | None:
+    """What the builds that are left and meant say, grouped where they say the same."""
+    builds = [one for one in view.builds() if is_meant(one)]
     if not builds:
         return None
     said: dict[str, list[BuildCandidate]] = {}

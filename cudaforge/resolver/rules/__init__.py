@@ -37,6 +37,9 @@ RULES: dict[str, Rule] = {
         "a build loads the cuDNN releases that it is made for: the same major, at least the built minor",
         "NVIDIA, cuDNN release notes: API compatibility",
     ),
+    "cudnn-cuda": Rule(
+        "the cuDNN that is loaded supports the CUDA that is loaded", "NVIDIA, cuDNN support matrix"
+    ),
     "cuda-version": Rule("the CUDA that is loaded is one that the wish allows", _WISH),
     "cudnn-version": Rule("the cuDNN that is loaded is one that the wish allows", _WISH),
     "one-provider": Rule("all frameworks of an image take CUDA from the same place", _WHEELS),
@@ -100,6 +103,7 @@ _MAKERS: tuple[Callable[[Scene], Iterator[Bound]], ...] = (
     gpus.known_gpus,
     libraries.cuda_libraries,
     libraries.cudnn_libraries,
+    libraries.cudnn_and_cuda,
     libraries.cudnn_is_brought,
     environment.same_provider,
     environment.loaded_from_base,

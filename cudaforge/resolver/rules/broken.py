@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from cudaforge.matrix.model import Broken
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
+from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.rules.scene import (
     CUDA,
     CUDNN,
@@ -22,9 +23,9 @@ from cudaforge.versions import VersionWish
 
 
 def broken(scene: Scene) -> Iterator[Bound]:
-    """No combination that is known not to work."""
+    """No combination that is known not to work; what works after all is only warned of."""
     for row in scene.tables.matrix.broken:
-        if is_confirmed(row.source):
+        if row.is_fatal and is_confirmed(row.source):
             for position, table, presence in each_framework(scene):
                 if is_about(row, table):
                     yield from _broken_bounds(scene, row, position, presence)
@@ -36,11 +37,16 @@ def is_about(row: Broken, table: FrameworkTable) -> bool:
     return row.when.get("framework", framework.name) in (framework.name, *framework.aliases)
 
 
+def is_on(capability: VersionWish, gpu: GpuWish) -> bool:
+    """Whether a condition on the compute capability speaks of the GPU."""
+    return any(capability.allows(one) for one, _ in gpu.capabilities)
+
+
 def _broken_bounds(scene: Scene, row: Broken, position: int, presence: int) -> Iterator[Bound]:
     if "capability" in row.when:
         wish = VersionWish(row.when["capability"])
         for gpu in scene.question.gpus:
-            if any(wish.allows(capability) for capability, _ in gpu.capabilities):
+            if is_on(wish, gpu):
                 needs = presence | gpu.item.bit
                 exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
                 yield Bound("broken", exclusion, needs, scene.cpu, row, position)

@@ -8,7 +8,7 @@ from functools import partial
 from cudaforge.declaration.model import Gate
 from cudaforge.matrix.model import CudaRelease
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
-from cudaforge.resolver.coverage import Coverage, coverage, runs
+from cudaforge.resolver.coverage import Coverage, coverage, cudnn_covers, runs
 from cudaforge.resolver.drivers import cuda_floor, gate_cuda, gate_passes, parse_gate
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.rules.scene import (
@@ -88,23 +88,19 @@ def gpu_libraries(scene: Scene) -> Iterator[Bound]:
 
 
 def _gpu_cudnn(scene: Scene, wish: GpuWish) -> Blocks:
-    """A cuDNN whose oldest capability is not known for a CUDA major is not held against the GPU: the
-    framework's own code, which `gpu-code` looks at, was built and tested with it."""
-    oldest = min(capability for capability, _ in wish.capabilities)
+    """A cuDNN whose range is not known for a CUDA major is not held against the GPU: the framework's own
+    code, which `gpu-code` looks at, was built and tested with it."""
     tables = scene.tables
-    by_major: dict[str | None, int] = {}
-    for index, release in enumerate(tables.cuda):
-        major = None if release is None else str(release.version.major)
-        by_major[major] = by_major.get(major, 0) | 1 << index
 
     def supports(major: str | None) -> int:
         if major is None:
             return (1 << len(tables.cudnn)) - 1
         return NONE_BIT | tables.cudnn_where(
-            ("supports", major, oldest), lambda row: row.capability_min.get(major, oldest) <= oldest
+            ("supports", major, wish.capabilities),
+            lambda row: all(cudnn_covers(row, major, capability) for capability, _ in wish.capabilities),
         )
 
-    return tuple((mask, supports(major)) for major, mask in by_major.items())
+    return tuple((mask, supports(major)) for major, mask in tables.cuda_majors.items())
 
 
 def driver(scene: Scene) -> Iterator[Bound]:
@@ -166,17 +162,23 @@ def gate(scene: Scene) -> Iterator[Bound]:
     question = scene.question
     if question.wishes.require_cuda is not Gate.KEEP:
         return
+    tables = scene.tables
     if question.driver is not None:
-        kinds = frozenset(gpu.kind for wish in question.gpus for gpu in wish.gpus)
-        passed = scene.tables.keep(
-            ("gate", question.driver.text, kinds), partial(_passed, scene.tables, question.driver, kinds)
-        )
-        yield Bound("gate", Restriction(ENVIRONMENT, passed), question.bit("driver"), scene.cpu)
+        passed = partial(_passed, tables, question.driver)
+        # The gate is evaluated for each GPU; with none named, only what lets any GPU pass counts.
+        some = sum(wish.item.bit for wish in question.gpus)
+        mask = tables.keep(("gate", question.driver.text, frozenset()), partial(passed, frozenset()))
+        yield Bound("gate", Restriction(ENVIRONMENT, mask), question.bit("driver"), scene.cpu | some)
+        for wish in question.gpus:
+            mask = tables.keep(("gate", question.driver.text, wish.kinds), partial(passed, wish.kinds))
+            needs = question.bit("driver") | wish.item.bit
+            yield Bound("gate", Restriction(ENVIRONMENT, mask), needs, scene.cpu, wish)
     for wish in question.gpus:
         last = wish.last_branch
         if last is not None:
-            within = scene.tables.keep(("gate within", last), partial(_gate_within, scene.tables, last))
-            yield Bound("gpu-gate", Restriction(ENVIRONMENT, within), wish.item.bit, scene.cpu, wish)
+            within = partial(_gate_within, tables, last, wish.kinds)
+            mask = tables.keep(("gate within", last, wish.kinds), within)
+            yield Bound("gpu-gate", Restriction(ENVIRONMENT, mask), wish.item.bit, scene.cpu, wish)
 
 
 def _by_gate(tables: Tables) -> dict[str | None, int]:
@@ -192,12 +194,15 @@ def _passed(tables: Tables, driver: Version, kinds: frozenset[str]) -> int:
     )
 
 
-def _gate_within(tables: Tables, last_branch: int) -> int:
+def _gate_within(tables: Tables, last_branch: int, kinds: frozenset[str]) -> int:
     """Bases whose gate some driver passes that still supports the GPU."""
-    newest = [row.cuda for row in tables.matrix.driver_branches if row.branch <= last_branch]
+    branches = tables.matrix.driver_branches
+    drivers = [Version(str(row.branch)) for row in branches if row.branch <= last_branch]
 
     def is_passable(text: str | None) -> bool:
-        wanted = gate_cuda(parse_gate(text)) if text else None
-        return wanted is None or not newest or max(newest) >= wanted
+        gate = parse_gate(text) if text else None
+        if gate is None or gate_cuda(gate) is None or not drivers:
+            return True
+        return any(gate_passes(gate, driver=one, kinds=kinds, branches=branches) for one in drivers)
 
     return union(mask for text, mask in _by_gate(tables).items() if is_passable(text))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import partial
 
-from cudaforge.matrix.model import CudaProvider
+from cudaforge.matrix.model import CudaProvider, CudnnRelease
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.rules.scene import (
     CUDA,
@@ -19,7 +19,8 @@ from cudaforge.resolver.rules.scene import (
     each_framework,
 )
 from cudaforge.resolver.solver import Blocks, Exclusion, Relation, Restriction
-from cudaforge.resolver.tables import FrameworkTable, Tables
+from cudaforge.resolver.tables import FrameworkTable, Tables, groups
+from cudaforge.versions import Version
 
 
 def cuda_libraries(scene: Scene) -> Iterator[Bound]:
@@ -73,6 +74,35 @@ def _cudnn_blocks(table: FrameworkTable, tables: Tables) -> Blocks:
         return mask & (1 << len(tables.cudnn)) - 1
 
     return blocks_of(table, allowed)
+
+
+def cudnn_and_cuda(scene: Scene) -> Iterator[Bound]:
+    """The cuDNN supports the CUDA that it is loaded with."""
+    tables = scene.tables
+    blocks = tables.keep("cuda cudnn", lambda: _supported_pairs(tables))
+    yield Bound("cudnn-cuda", Relation(CUDA, CUDNN, blocks))
+
+
+def _supported_pairs(tables: Tables) -> Blocks:
+    by_minor = groups(tables.cuda, lambda row: None if row is None else row.version.minor())
+    everything = (1 << len(tables.cudnn)) - 1
+
+    def supporting(minor: Version | None) -> int:
+        if minor is None:
+            return everything
+        return NONE_BIT | tables.cudnn_where(("with CUDA", minor), lambda row: cudnn_supports(row, minor))
+
+    return tuple((mask, supporting(minor)) for minor, mask in by_minor.items())
+
+
+def cudnn_supports(row: CudnnRelease, minor: Version) -> bool:
+    """Whether cuDNN is for that CUDA, as far as its row says."""
+    major = str(minor.major)
+    minors = row.cuda.get(major, "").split()
+    if minors:
+        return str(minor) in minors
+    named = {*row.cuda, *row.capability_min, *row.packages}
+    return not named or major in named
 
 
 def cudnn_is_brought(scene: Scene) -> Iterator[Bound]:

@@ -154,6 +154,8 @@ def libraries_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes) -> bool:
             cudnn is None or row.cudnn_package not in cudnn.packages.values()
         ):
             return False
+    if cuda is not None and cudnn is not None and not paired(cuda, cudnn):
+        return False
     has_cudnn = one.base.image is not None and one.base.image.cudnn is not None
     brought = has_cudnn or any(row.cudnn is not None for row in rows) or not rows
     if cudnn is not None and not brought:
@@ -162,6 +164,14 @@ def libraries_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes) -> bool:
         return False
     wanted = None if wishes.is_cpu else wishes.cudnn
     return wanted is None or (cudnn is not None and wanted.allows(cudnn.version))
+
+
+def paired(cuda: CudaRelease, cudnn: CudnnRelease) -> bool:
+    major = str(cuda.version.major)
+    if cudnn.cuda.get(major):
+        return str(cuda.version.minor()) in cudnn.cuda[major].split()
+    majors = set(cudnn.cuda) | set(cudnn.capability_min) | set(cudnn.packages)
+    return major in majors or majors == set()
 
 
 def base_brings(one: Set, wishes: Wishes) -> bool:  # noqa: C901, PLR0911 -- rules one after the other, on purpose
@@ -225,7 +235,8 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
     gate = one.base.image.gate if one.base.image is not None else None
     is_kept = wishes.require_cuda.value == "keep"
     gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
-    if gate and is_kept and driver is not None and not passes(gate, driver, gpus, matrix):
+    wanted = [[gpu] for gpu in gpus] or [[]]
+    if gate and is_kept and driver and not all(passes(gate, driver, one, matrix) for one in wanted):
         return False
     for gpu in gpus:
         if not confirmed(gpu):
@@ -237,8 +248,10 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
                 return False
             if least is not None and least.major > gpu.last_branch:
                 return False
-            branches = [row.cuda for row in matrix.driver_branches if row.branch <= gpu.last_branch]
-            if gate and is_kept and branches and max(branches) < wanted_cuda(gate):
+            known = [
+                Version(str(row.branch)) for row in matrix.driver_branches if row.branch <= gpu.last_branch
+            ]
+            if gate and is_kept and known and not any(passes(gate, one, [gpu], matrix) for one in known):
                 return False
         if cuda is not None and not code_fits(one, rows, gpu, driver, matrix):
             return False
@@ -252,7 +265,12 @@ def code_fits(one: Set, rows: list[FrameworkBuild], gpu: Gpu, driver: Version | 
     oldest = one.cudnn.capability_min.get(str(cuda.version.major)) if one.cudnn is not None else None
     if oldest is not None and gpu.capability < oldest:
         return False
+    newest = one.cudnn.capability_max.get(str(cuda.version.major)) if one.cudnn is not None else None
+    if newest is not None and gpu.capability > newest and gpu.capability.major > newest.major:
+        return False
     for row in rows:
+        if row.cubins is None and row.compiler is None:
+            return False
         if row.cubins is None or runs(row.cubins, gpu, matrix):
             continue
         if not any(ptx <= gpu.capability for ptx in row.ptx):
@@ -266,24 +284,32 @@ def wanted_cuda(gate: str) -> Version:
     return Version(gate.split(maxsplit=1)[0].removeprefix("cuda>="))
 
 
+BRANDS = {"datacenter": ("tesla", "nvidia", "unknown"), "consumer": ("geforce", "titan")}
+
+
 def passes(gate: str, driver: Version, gpus: list[Gpu], matrix: Matrix) -> bool:
-    """Gates of the tests: `cuda>=X` and at most one `brand=tesla,driver>=A,driver<B`."""
+    """Gates of the tests: `cuda>=X` and any number of `brand=NAME,driver>=A,driver<B`."""
     native = [row.cuda for row in matrix.driver_branches if row.branch <= driver.major]
     if native and native[-1] >= wanted_cuda(gate):
         return True
-    is_data_centre = bool(gpus) and all(gpu.kind == "datacenter" for gpu in gpus)
+    in_range = set()
     for part in gate.split()[1:]:
-        _, low, high = part.split(",")
-        in_range = Version(low.removeprefix("driver>=")) <= driver < Version(high.removeprefix("driver<"))
-        if is_data_centre and in_range:
-            return True
-    return False
+        brand, low, high = part.split(",")
+        if Version(low.removeprefix("driver>=")) <= driver < Version(high.removeprefix("driver<")):
+            in_range.add(brand.removeprefix("brand="))
+    for gpu in gpus:
+        brands = BRANDS.get(gpu.kind, ("none",))
+        if gpu.kind == "datacenter" and driver.major < 470:
+            brands = ("tesla",)
+        if not set(brands) <= in_range:
+            return False
+    return bool(gpus)
 
 
 def known_broken(one: Set, wishes: Wishes, matrix: Matrix) -> bool:
     gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
     for row in matrix.broken:
-        if not confirmed(row):
+        if not confirmed(row) or not row.is_fatal:
             continue
         for build in (rows[0] for rows in one.builds):
             actual = {
@@ -296,6 +322,9 @@ def known_broken(one: Set, wishes: Wishes, matrix: Matrix) -> bool:
                 or VersionWish(row.when["python"]).allows(Version(one.base.python)),
                 "cuda": "cuda" not in row.when
                 or (one.cuda is not None and VersionWish(row.when["cuda"]).allows(one.cuda.version)),
+                "cudnn": "cudnn" not in row.when
+                or (one.cudnn is not None and VersionWish(row.when["cudnn"]).allows(one.cudnn.version)),
+                "os": row.when.get("os") in (None, one.base.system.id),
                 "capability": "capability" not in row.when
                 or (
                     not wishes.is_cpu

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cudaforge.declaration.model import Wishes
+from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
@@ -41,6 +41,10 @@ def framework(name: str, *aliases: str) -> Framework:
     return Framework(name=name, title=name, aliases=aliases, proof=name, template=name, source=SOURCE)
 
 
+def _compiler(provider: CudaProvider) -> str:
+    return "toolkit" if provider is CudaProvider.SYSTEM else "nvidia-cuda-nvcc"
+
+
 def build(  # noqa: PLR0913 -- one argument per fact
     framework: str,
     version: str,
@@ -54,6 +58,7 @@ def build(  # noqa: PLR0913 -- one argument per fact
     glibc: str = "2.17",
     cubins: tuple[str, ...] | None = ("7.0", "8.0", "9.0"),
     ptx: tuple[str, ...] = (),
+    is_seen: bool = True,
     index: str = "default",
     extras: tuple[str, ...] = (),
     cudnn_package: str | None = None,
@@ -74,7 +79,7 @@ def build(  # noqa: PLR0913 -- one argument per fact
         nccl=None,
         cubins=None if cubins is None else versions(*cubins),
         ptx=versions(*ptx),
-        compiler="toolkit" if cubins is None else None,
+        compiler=_compiler(provider) if cubins is None and is_seen else None,
         index=index,
         requires=(f"{framework}=={version}",),
         toolkit_extras=extras,
@@ -114,12 +119,16 @@ def cudnn(
     *,
     packages: Mapping[str, str] | None = None,
     least: Mapping[str, str] | None = None,
+    most: Mapping[str, str] | None = None,
+    minors: Mapping[str, str] | None = None,
     source: Source = SOURCE,
 ) -> CudnnRelease:
     return CudnnRelease(
         version=Version(version),
         packages={"12": "nvidia-cudnn-cu12"} if packages is None else packages,
         capability_min={major: Version(one) for major, one in (least or {}).items()},
+        capability_max={major: Version(one) for major, one in (most or {}).items()},
+        cuda=minors or {},
         source=source,
     )
 
@@ -197,11 +206,12 @@ def branch(number: int, cuda: str) -> DriverBranch:
     return DriverBranch(branch=number, cuda=Version(cuda), eol=None, source=SOURCE)
 
 
-def broken(effect: str, source: Source = SOURCE, **when: str) -> Broken:
-    return Broken(when=when, effect=effect, source=source)
+def broken(effect: str, source: Source = SOURCE, *, is_fatal: bool = True, **when: str) -> Broken:
+    return Broken(when=when, effect=effect, is_fatal=is_fatal, source=source)
 
 
 _NEW = ("7.5", "8.0", "9.0", "10.0", "12.0")
+_CU11 = {"11": "nvidia-cudnn-cu11", "12": "nvidia-cudnn-cu12"}
 _CU13 = {"12": "nvidia-cudnn-cu12", "13": "nvidia-cudnn-cu13"}
 
 
@@ -305,7 +315,7 @@ def world() -> Matrix:
             cudnn("8.1.1.33", packages={}),
             cudnn("8.2.4.15", packages={}),
             cudnn("8.7.0.84", packages={}),
-            cudnn("9.1.0.70"),
+            cudnn("9.1.0.70", packages=_CU11),
             cudnn("9.5.1.17"),
             cudnn("9.7.1.26"),
             cudnn("9.11.0.98", packages=_CU13, least={"12": "7.5", "13": "7.5"}),
@@ -400,6 +410,11 @@ def world() -> Matrix:
         ),
         as_of="2026-11-22",
     )
+
+
+def framework_wish(name: str, version: str | None = None) -> FrameworkWish:
+    """A framework as it is asked for."""
+    return FrameworkWish(name=name, version=VersionWish(version) if version else None)
 
 
 def wishes(**given: object) -> Wishes:

@@ -48,6 +48,7 @@ def builds(draw: st.DrawFn, framework: str) -> FrameworkBuild:
     if shape == "cpu":
         return rows.cpu_build(framework, version, **common)
     code = {"cubins": draw(st.none() | some(CAPABILITIES)), "ptx": draw(some(CAPABILITIES, 0))}
+    code |= {"is_seen": draw(st.sampled_from((True, True, False)))}
     if shape == "exact":
         cuda, cudnn = draw(st.sampled_from(("11.8", "12.1", "12.8.1", "13.0"))), draw(st.sampled_from(CUDNNS))
         label = "cu" + "".join(cuda.split(".")[:2])
@@ -104,7 +105,13 @@ def cudnn_rows(draw: st.DrawFn) -> list[object]:
         majors = draw(some(("11", "12", "13"), 0))
         least = {major: draw(st.sampled_from(("7.0", "7.5"))) for major in draw(some(("11", "12"), 0))}
         packages = {major: f"nvidia-cudnn-cu{major}" for major in majors}
-        found.append(rows.cudnn(version, packages=packages, least=least, source=draw(sources)))
+        most = {major: draw(st.sampled_from(("8.6", "9.0"))) for major in draw(some(("11", "12"), 0))}
+        minors = {"12": draw(st.sampled_from(("", "12.1", "12.1 12.8")))} if draw(st.booleans()) else {}
+        found.append(
+            rows.cudnn(
+                version, packages=packages, least=least, most=most, minors=minors, source=draw(sources)
+            )
+        )
     return found
 
 
@@ -119,7 +126,10 @@ def images(draw: st.DrawFn) -> list[object]:
     for number in range(draw(st.integers(0, 4))):
         cuda = draw(st.sampled_from(CUDAS))
         gates = (None, f"cuda>={cuda.rpartition('.')[0]}")
-        gate = draw(st.sampled_from((*gates, f"{gates[1]} brand=tesla,driver>=525,driver<536")))
+        centre = "brand={0},driver>=450,driver<451 brand={0},driver>=525,driver<536"
+        tesla = f"{gates[1]} {centre.format('tesla')}"
+        every = " ".join([tesla, *(centre.format(one) for one in ("nvidia", "unknown", "geforce", "titan"))])
+        gate = draw(st.sampled_from((*gates, tesla, every)))
         found.append(
             rows.image(
                 f"cuda:{cuda}-{number}",
@@ -143,11 +153,14 @@ def broken_rows(draw: st.DrawFn) -> list[object]:
         "cuda": st.sampled_from(("12", "11.8")),
         "capability": st.sampled_from((">=12.0", "7.0")),
         "provider": st.sampled_from(("wheels", "system")),
+        "cudnn": st.sampled_from(("8", ">=9.2")),
+        "os": st.sampled_from(SYSTEMS),
     }
     found = []
     for _ in range(draw(st.integers(0, 2))):
         keys = draw(some(tuple(conditions), 1))
-        found.append(rows.broken("it breaks", draw(sources), **{key: draw(conditions[key]) for key in keys}))
+        when = {key: draw(conditions[key]) for key in keys}
+        found.append(rows.broken("it breaks", draw(sources), is_fatal=draw(st.booleans()), **when))
     return found
 
 

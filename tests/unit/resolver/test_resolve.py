@@ -30,7 +30,7 @@ from cudaforge.resolver import (
     resolve_all,
 )
 from cudaforge.resolver.reasons.incompatible import WORDS
-from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN
+from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN, UNSEEN
 from cudaforge.resolver.rules import RULES
 from cudaforge.versions import VersionWish
 from tests.unit.resolver import rows
@@ -287,7 +287,7 @@ def test_devel_takes_the_toolkit_of_the_wheels() -> None:
 
 
 def test_every_rule_that_can_collide_has_words() -> None:
-    told = {*WORDS, *UNKNOWN, *UNCONFIRMED}
+    told = {*WORDS, *UNKNOWN, *UNCONFIRMED, *UNSEEN}
     assert told <= {*RULES}
     assert {*RULES} - told == {"cuda-provider", "flavor", "offered-bases"}
 

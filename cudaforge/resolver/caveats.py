@@ -1,0 +1,65 @@
+"""What an answer has to be read with: what it ignores, and what is known or not known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.resolver.candidates import is_confirmed
+from cudaforge.resolver.case import Case
+from cudaforge.resolver.coverage import is_seen
+from cudaforge.resolver.picked import Picked
+from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
+from cudaforge.resolver.solver import Domains
+from cudaforge.versions import VersionWish
+
+
+def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
+    """The warnings of one answer."""
+    question, environment = case.question, rows.environment
+    if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
+        yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
+    ignored = [
+        key for key in ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider") if question.bit(key)
+    ]
+    if case.scene.cpu and ignored:
+        yield "a CPU twin does not use: " + ", ".join(ignored)
+    yield from _unseen(case, rows)
+    yield from _broken(case, domains)
+
+
+def _unseen(case: Case, rows: Picked) -> Iterator[str]:
+    """Builds that are chosen for no GPU in particular, and of which nobody knows the GPUs."""
+    for framework, build in zip(case.question.frameworks, rows.builds, strict=True):
+        if build.row.provider is not CudaProvider.NONE and not is_seen(build):
+            what = f"which GPUs {framework.name} {build.label} has code for is not known"
+            yield f"{what} {build.row.source.citation()}"
+
+
+def _broken(case: Case, domains: Domains) -> Iterator[str]:
+    """Combinations that the answer is or may be: not fatal, on GPUs that nobody named, or unconfirmed."""
+    for row in case.scene.tables.matrix.broken:
+        for position, table in enumerate(case.scene.frameworks):
+            if not is_about(row, table):
+                continue
+            parts = broken_parts(case.scene.tables, table, row, position)
+            if any(domains[variable] & ~mask for variable, mask in parts):
+                continue
+            text = _told(case, row)
+            if text is not None:
+                yield f"{text} {row.source.citation()}"
+
+
+def _told(case: Case, row: Broken) -> str | None:
+    """What to say of a combination whose parts the answer has; None where it does not concern it."""
+    question = case.question
+    doubt = "" if is_confirmed(row.source) else "not confirmed: "
+    if "capability" not in row.when:
+        return f"{doubt}{row.effect}" if doubt or not row.is_fatal else None
+    if case.scene.cpu:
+        return None
+    wish = VersionWish(row.when["capability"])
+    named = [gpu.item.word.partition("=")[2] for gpu in question.gpus if is_on(wish, gpu)]
+    if named and (doubt or not row.is_fatal):
+        return f"{doubt}on {', '.join(named)}: {row.effect}"
+    return None if question.gpus else f"{doubt}on GPUs of compute capability {wish}: {row.effect}"

@@ -1,0 +1,170 @@
+"""Rules between rows, each on a small world that it decides."""
+
+from __future__ import annotations
+
+import pytest
+
+from cudaforge.matrix import Matrix
+from cudaforge.records import replace
+from cudaforge.resolver import Conflict, Resolution, resolve
+from cudaforge.resolver.drivers import gate_floor, gate_passes, parse_gate
+from cudaforge.versions import Version
+from tests.unit.resolver import rows
+from tests.unit.resolver.rows import framework_wish as framework
+from tests.unit.resolver.rows import wishes, world
+
+MATRIX = world()
+
+
+def _unseen_world(*, other: bool = False) -> Matrix:
+    """One framework of which nobody knows the GPUs; with `other`, an older release that has code for one."""
+    seen = (rows.build("old", "0.9", "cu118", cuda="11.8", cubins=("7.0",)),) if other else ()
+    return Matrix.from_rows(
+        frameworks=(rows.framework("old"),),
+        builds=(rows.build("old", "1", "cu118", cuda="11.8", cubins=None, is_seen=False), *seen),
+        cuda_releases=(rows.cuda("11.8.0", "520.61.05", "450.80.02"),),
+        gpus=(rows.gpu("A100", "8.0", kind="datacenter"), rows.gpu("V100", "7.0", kind="datacenter")),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+    )
+
+
+def test_a_build_that_nobody_looked_into_makes_no_gpu_a_yes() -> None:
+    answer = resolve(wishes(frameworks=(framework("old"),), gpus=("A100",)), _unseen_world())
+    assert isinstance(answer, Conflict)
+    assert [reason.kind.value for reason in answer.reasons] == ["unknown"]
+    assert "which GPUs old 1+cu118 has code for is not known" in answer.reasons[0].text
+    assert dict(answer.fixes[0].change) == {"gpu": None}
+
+
+def test_unknown_and_incompatible_builds_are_told_apart() -> None:
+    matrix = _unseen_world(other=True)
+    assert isinstance(resolve(wishes(frameworks=(framework("old"),), gpus=("V100",)), matrix), Resolution)
+    answer = resolve(wishes(frameworks=(framework("old"),), gpus=("A100",)), matrix)
+    assert isinstance(answer, Conflict)
+    told = {reason.kind.value: reason.text for reason in answer.reasons}
+    assert "old 1+cu118" in told["unknown"]
+    assert "old 0.9+cu118 has code for sm_70; none of it runs on A100" in told["incompatible"]
+
+
+def test_without_a_gpu_asked_for_an_unseen_build_is_chosen_with_a_warning() -> None:
+    answer = resolve(wishes(frameworks=(framework("old"),)), _unseen_world())
+    assert isinstance(answer, Resolution)
+    assert answer.architectures == ()
+    assert "which GPUs old 1+cu118 has code for is not known [test.toml: test" in answer.warnings[0]
+
+
+_CODE = ("8.0", "9.0", "12.0")
+
+
+def _cudnn_world(**facts: object) -> Matrix:
+    """A build with CUDA 12.8 and one cuDNN, described as given."""
+    return Matrix.from_rows(
+        frameworks=(rows.framework("net"),),
+        builds=(rows.build("net", "1", "cu128", cuda="12.8", cudnn="==9.1.0.70", cubins=_CODE),),
+        cuda_releases=(rows.cuda("12.8.1", "570.26", "525.60.13", capabilities=_CODE),),
+        cudnn_releases=(rows.cudnn("9.1.0.70", **facts),),
+        gpus=(rows.gpu("H100", "9.0"), rows.gpu("RTX 5090", "12.0"), rows.gpu("GB10", "12.1")),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+    )  # fmt: skip
+
+
+def test_cudnn_covers_gpus_up_to_its_newest() -> None:
+    asked = wishes(frameworks=(framework("net"),), gpus=("RTX 5090",))
+    answer = resolve(asked, _cudnn_world(most={"12": "9.0"}))
+    assert isinstance(answer, Conflict)
+    told = [reason.text for reason in answer.reasons]
+    assert "cuDNN 9.1.0.70 supports GPUs up to sm_90 with CUDA 12, not RTX 5090 (sm_120)" in told
+    assert isinstance(resolve(asked, _cudnn_world()), Resolution), "a range that is not said refuses nothing"
+    newest = _cudnn_world(most={"12": "12.0"})
+    assert isinstance(resolve(replace(asked, gpus=("GB10",)), newest), Resolution), "the rest of its major"
+    open_ended = resolve(replace(asked, gpus=()), _cudnn_world(most={"12": "9.0"}))
+    assert isinstance(open_ended, Resolution)
+    assert open_ended.architectures == ("sm_80", "sm_90")
+
+
+@pytest.mark.parametrize(("facts", "is_fit"), [
+    ({"minors": {"12": "12.1 12.8"}}, True),
+    ({"minors": {"12": ""}}, True),
+    ({"minors": {"12": "12.1"}}, False),
+    ({"packages": {"11": "nvidia-cudnn-cu11"}}, False),
+    ({"packages": {}}, True),
+])  # fmt: skip
+def test_cudnn_supports_the_cuda_that_is_loaded(facts: dict[str, object], is_fit: bool) -> None:  # noqa: FBT001
+    answer = resolve(wishes(frameworks=(framework("net"),)), _cudnn_world(**facts))
+    assert isinstance(answer, Resolution) == is_fit
+    if isinstance(answer, Conflict):
+        assert any("not for CUDA 12.8.1" in reason.text for reason in answer.reasons), answer.reasons
+
+
+def test_a_combination_that_is_not_fatal_is_warned_of() -> None:
+    slow = rows.broken("it is slow", is_fatal=False, framework="net", cudnn="9.1", os="debian12")
+    old = rows.broken("it is odd", is_fatal=False, framework="net", capability=">=12.0")
+    matrix = Matrix.from_rows(
+        frameworks=(rows.framework("net"),),
+        builds=(rows.build("net", "1", "cu128", cuda="12.8", cudnn="==9.1.0.70", cubins=("9.0", "12.0")),),
+        cuda_releases=(rows.cuda("12.8.1", "570.26", "525.60.13", capabilities=("9.0", "12.0")),),
+        cudnn_releases=(rows.cudnn("9.1.0.70"),),
+        gpus=(rows.gpu("H100", "9.0"), rows.gpu("RTX 5090", "12.0")),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+        broken=(slow, old),
+    )
+
+    def told(*gpus: str) -> list[str]:
+        answer = resolve(wishes(frameworks=(framework("net"),), gpus=gpus), matrix)
+        assert isinstance(answer, Resolution)
+        return [warning.partition(" [test.toml: test")[0] for warning in answer.warnings]
+
+    assert told("H100") == ["it is slow"]
+    assert told("RTX 5090") == ["it is slow", "on RTX 5090: it is odd"]
+    assert told() == ["it is slow", "on GPUs of compute capability >=12.0: it is odd"]
+
+
+_ALL_BRANDS = " ".join(
+    f"brand={brand},driver>=535,driver<536" for brand in ("tesla", "nvidia", "unknown", "quadro", "geforce")
+)
+
+
+@pytest.mark.parametrize(("gate", "driver", "kinds", "passes"), [
+    ("cuda>=12.8", "570.26", (), True),
+    ("cuda>=12.8", "535.1", ("datacenter",), False),
+    (f"cuda>=12.8 {_ALL_BRANDS}", "535.1", ("datacenter",), True),
+    (f"cuda>=12.8 {_ALL_BRANDS}", "536.1", ("datacenter",), False),
+    (f"cuda>=12.8 {_ALL_BRANDS}", "535.1", (), False),
+    (f"cuda>=12.8 {_ALL_BRANDS}", "535.1", ("consumer",), False),
+    (f"cuda>=12.8 {_ALL_BRANDS} brand=titan,driver>=535", "535.1", ("consumer",), True),
+    (f"cuda>=12.8 {_ALL_BRANDS}", "535.1", ("datacenter", "consumer"), False),
+    ("cuda>=12.8 brand=tesla,driver>=450,driver<451", "450.80.02", ("datacenter",), True),
+    ("cuda>=12.8 brand=tesla,driver>=535,driver<536", "535.1", ("datacenter",), False),
+    ("cuda>=12.8 brand=TESLA,driver>=450", "450.80.02", ("datacenter",), True),
+    ("cuda>=12.8 brand!=geforce,driver>=450", "450.80.02", ("datacenter",), True),
+    ("cuda>=12.8 driver>=450,nonsense", "450.80.02", ("datacenter",), False),
+    ("cuda>=12.8 arch>=7.0,driver>=450", "450.80.02", ("datacenter",), False),
+])  # fmt: skip
+def test_a_gate_is_read_as_the_container_toolkit_reads_it(
+    gate: str,
+    driver: str,
+    kinds: tuple[str, ...],
+    passes: bool,  # noqa: FBT001
+) -> None:
+    branches = MATRIX.driver_branches
+    assert passes == gate_passes(
+        parse_gate(gate), driver=Version(driver), kinds=frozenset(kinds), branches=branches
+    )
+
+
+def test_a_gate_that_lets_older_branches_pass_lowers_the_floor() -> None:
+    gate = parse_gate("cuda>=12.8 " + " ".join(
+        f"brand={brand},driver>={branch},driver<{branch + 1}"
+        for brand in ("tesla", "nvidia", "unknown") for branch in (535, 560)
+    ))  # fmt: skip
+    releases = MATRIX.cuda_releases
+
+    def floor(*kinds: str, last: int | None = None) -> str:
+        branches = MATRIX.driver_branches
+        found = gate_floor(gate, releases, kinds=frozenset(kinds), branches=branches, last_branch=last)
+        return str(found)
+
+    assert floor() == "570.26"
+    assert floor("datacenter") == "535", "525 lies below a branch that does not pass"
+    assert floor("datacenter", "consumer") == "570.26"
+    assert floor("datacenter", last=535) == "535"
