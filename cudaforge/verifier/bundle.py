@@ -21,8 +21,8 @@ from cudaforge.verifier.evidence import SCHEMA, TAG
 ARGUMENT_LIMIT = 128 * 1024
 """Linux's MAX_ARG_STRLEN: one argument, its ending NUL included."""
 
-_PROBES = "cudaforge.verifier.probes"
-_DRIVER = ("samples", "stages", "hardware", "software", "libraries", "core")
+PROBES = "cudaforge.verifier.probes"
+_DRIVER = ("samples", "forward", "stages", "hardware", "software", "libraries", "core")
 """In an order in which each imports earlier ones alone."""
 _PROOF_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LAUNCHER = """
@@ -41,7 +41,7 @@ def has_proof(name: str) -> bool:
     """Whether there is a proof of that name."""
     if _PROOF_NAME.fullmatch(name) is None or name in _DRIVER:
         return False
-    return resources.files(_PROBES).joinpath(f"{name}.py").is_file()
+    return resources.files(PROBES).joinpath(f"{name}.py").is_file()
 
 
 def probe_arguments(
@@ -75,8 +75,8 @@ def probe_digest(proofs: Sequence[str]) -> str:
 
 
 def _sources(proofs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
-    packages = [(name, "") for name in ("cudaforge", "cudaforge.verifier", _PROBES)]
-    modules = [(f"{_PROBES}.{name}", _read(_PROBES, name)) for name in (*_DRIVER, *map(_checked, proofs))]
+    packages = [(name, "") for name in ("cudaforge", "cudaforge.verifier", PROBES)]
+    modules = [(f"{PROBES}.{name}", _read(PROBES, name)) for name in (*_DRIVER, *map(checked_proof, proofs))]
     return (*packages, *modules)
 
 
@@ -86,7 +86,8 @@ def _judgement() -> tuple[tuple[str, str], ...]:
     return tuple((name, _read(package, name.removesuffix(".py"))) for name in names)
 
 
-def _checked(proof: str) -> str:
+def checked_proof(proof: str) -> str:
+    """The name of a proof that exists. Raises SurroundingsError for another."""
     if not has_proof(proof):
         raise SurroundingsError(
             Problem(

@@ -1,4 +1,4 @@
-"""Checks of one framework: is it the declared build, does it see the GPU, does it train?"""
+"""Checks of one framework: is it the declared build, does it see the GPU, does it train, or compute?"""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Callable
 from cudaforge.lockfile.model import LockedFramework
 from cudaforge.verifier.checks_gpu import gpu_names
 from cudaforge.verifier.checks_image import REBUILD
-from cudaforge.verifier.evidence import Fact, NotSeen
+from cudaforge.verifier.evidence import SEED, Fact, NotSeen
 from cudaforge.verifier.judging import Check, Finding, compare, failed, failed_by, passed, skipped, unknown
+from cudaforge.verifier.probes import forward
+from cudaforge.verifier.proofs import proof_work
 from cudaforge.verifier.situation import Situation
 from cudaforge.versions import InvalidVersion, Version
 
 MUST_FALL_TO = 0.98
 """Of the first losses' average: two steps of this model on this data already reach 0.93."""
+MAY_DIFFER = 0.005
+"""Of a probability: GPUs multiply with 10 bits of fraction (TF32) where nobody forbids it."""
 
 
 def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[Check, ...]:
@@ -29,18 +33,19 @@ def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[
             needs=needs or (f"{framework.name}.import",),
         )
 
+    work = proof_work(framework.proof)
     rows = [
         row("import", "imports", _judge_import, "probe"),
         row("version", "version", _judge_version),
         row("build", "build", _judge_build),
-        row("train_cpu", "trains on the CPU", _judge_cpu_training),
     ]
+    if "cpu" in work.devices:
+        rows.append(row(f"{work.name}_cpu", f"{work.does} on the CPU", _judge_cpu_work))
     if not situation.is_cpu_twin:
-        loads, requested = f"{framework.name}.import", "gpu.request"
-        rows += [
-            row("devices", "lists the GPUs", _judge_devices, requested, loads),
-            row("train_gpu", "trains on a GPU", _judge_gpu_training, f"{framework.name}.devices"),
-        ]
+        loads, listed = f"{framework.name}.import", f"{framework.name}.devices"
+        rows.append(row("devices", "lists the GPUs", _judge_devices, "gpu.request", loads))
+        if "gpu" in work.devices:
+            rows.append(row(f"{work.name}_gpu", f"{work.does} on a GPU", _judge_gpu_work, listed))
     return tuple(rows)
 
 
@@ -94,34 +99,44 @@ def _judge_devices(situation: Situation, framework: LockedFramework) -> Finding:
 
 
 def _telling_line(output: str) -> str | None:
-    """The line in which TensorFlow and JAX say why they do without the GPU."""
-    words = ("could not load dynamic library", "cannot dlopen", "could not find cuda", "cuinit")
+    """The line in which TensorFlow, JAX and ONNX Runtime say why they do without the GPU."""
+    words = (
+        "could not load dynamic library",
+        "cannot dlopen",
+        "could not find cuda",
+        "cuinit",
+        "failed to load library",
+        "failed to create cudaexecutionprovider",
+    )
     for line in output.splitlines():
         if any(word in line.lower() for word in words):
             return line.strip()[:300]
     return None
 
 
-def _judge_cpu_training(situation: Situation, framework: LockedFramework) -> Finding:
-    return _judge_training(situation, framework, "train_cpu", device="cpu")
+def _judge_cpu_work(situation: Situation, framework: LockedFramework) -> Finding:
+    return _judge_work(situation, framework, device="cpu")
 
 
-def _judge_gpu_training(situation: Situation, framework: LockedFramework) -> Finding:
-    return _judge_training(situation, framework, "train_gpu", device="gpu")
+def _judge_gpu_work(situation: Situation, framework: LockedFramework) -> Finding:
+    return _judge_work(situation, framework, device="gpu")
 
 
-def _judge_training(situation: Situation, framework: LockedFramework, stage: str, *, device: str) -> Finding:
-    child = situation.child(framework)
+def _judge_work(situation: Situation, framework: LockedFramework, *, device: str) -> Finding:
+    child, work = situation.child(framework), proof_work(framework.proof)
+    stage = f"{work.name}_{device}"
     try:
-        trained = child.value(stage)
+        seen = child.value(stage)
     except NotSeen:
         return failed_by(situation.why(child, stage))
-    if trained.value is None:
+    if seen.value is None:
         return skipped("the framework lists no GPU") if device == "gpu" else unknown("it was not tried")
-    places = [place.text or "" for place in trained["placed"]]
+    places = [place.text or "" for place in seen["placed"]]
     if not places or not all(_is_on(place, device) for place in places):
         return failed(f"asked for the {device}, but its values were on {', '.join(places) or 'no device'}")
-    return judge_losses(trained, situation.image.verify.steps)
+    if work.name == "compute":
+        return judge_outputs(seen)
+    return judge_losses(seen, situation.image.verify.steps)
 
 
 def _is_on(place: str, device: str) -> bool:
@@ -143,3 +158,17 @@ def judge_losses(trained: Fact, steps: int) -> Finding:
     if last > MUST_FALL_TO * first:
         return failed(f"the loss does not fall: {shown}")
     return passed(shown)
+
+
+def judge_outputs(computed: Fact) -> Finding:
+    """Whether what a framework computed is what the network answers, as Python computes it here."""
+    expected = forward.answer(forward.make_network(SEED))
+    outputs = [output.number for output in computed["outputs"]]
+    numbers = [output for output in outputs if output is not None]
+    if len(outputs) != len(expected):
+        return failed(f"{len(expected)} numbers were asked for, {len(outputs)} were computed")
+    if len(numbers) != len(outputs):
+        return failed("what it computed is not finite")
+    difference = max(abs(one - other) for one, other in zip(numbers, expected, strict=True))
+    shown = f"{len(numbers)} outputs within {difference:.1g} of the reference ({computed['api'].text})"
+    return passed(shown) if difference <= MAY_DIFFER else failed(f"it computes wrongly: {shown}")

@@ -10,6 +10,8 @@ from cudaforge.records import record
 
 SCHEMA = 1
 TAG = "cudaforge-probe"
+SEED = 20
+"""Of weights and samples: every run of one image does the same."""
 _HUGE = 2**63
 _LINE_LIMIT = 2 * 1024 * 1024
 

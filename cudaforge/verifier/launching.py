@@ -10,11 +10,9 @@ from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
 from cudaforge.verifier import causes
 from cudaforge.verifier.bundle import probe_arguments
-from cudaforge.verifier.evidence import NoResult, parse_output
+from cudaforge.verifier.evidence import SEED, NoResult, parse_output
 from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
 
-SEED = 20
-"""Of weights and samples: every run of one image trains the same way."""
 GRACE_SECONDS = 20.0
 """For starting Python and printing the result, on top of the probe's own deadline."""
 _PIDS = 4096

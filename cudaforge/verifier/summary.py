@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cudaforge.lockfile.model import LockedFramework
 from cudaforge.verifier.evidence import NotSeen
 from cudaforge.verifier.model import CheckResult, CheckState
+from cudaforge.verifier.proofs import Work, proof_work
 from cudaforge.verifier.situation import GpuWish, Situation
 
 _NAMED = 3
@@ -17,22 +19,33 @@ def is_good(situation: Situation, results: Sequence[CheckResult]) -> bool:
     if any(state in {CheckState.FAIL, CheckState.UNKNOWN} for state in states.values()):
         return False
     needs_gpu = situation.gpu is GpuWish.REQUIRED or (situation.wants_gpu and not situation.is_cpu_twin)
+    needed = {"cpu", "gpu"} if needs_gpu else {"cpu"}
+    works = [(framework, proof_work(framework.proof)) for framework in situation.image.frameworks]
     return (
-        bool(situation.image.frameworks)
+        bool(works)
         and states.get("probe") is CheckState.PASS
-        and _all_trained(situation, states, "cpu")
-        and (not needs_gpu or _all_trained(situation, states, "gpu"))
+        and all(
+            _is_done(framework, work, states, device)
+            for framework, work in works
+            for device in needed.intersection(work.devices)
+        )
+        # What needs a GPU cannot be proven where the image is declared to have none.
+        and not (situation.is_cpu_twin and any("cpu" not in work.devices for _, work in works))
+        and not (needs_gpu and any("gpu" not in work.devices for _, work in works))
     )
 
 
 def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
     """What was proven, what was not, and what went wrong."""
     states = {result.id: result.state for result in results}
-    on_cpu, on_gpu = _all_trained(situation, states, "cpu"), _all_trained(situation, states, "gpu")
+    frameworks = situation.image.frameworks
+    on_gpu = bool(frameworks) and all(
+        _is_done(framework, proof_work(framework.proof), states, "gpu") for framework in frameworks
+    )
+    seen = _seen(situation, states, on_gpu=on_gpu)
     if on_gpu:
-        seen = f"trained on {'CPU and ' if on_cpu else ''}GPU ({_device(situation)})"
+        seen += f" ({_device(situation)})"
     else:
-        seen = "trained on CPU" if on_cpu else _partly(situation, states)
         is_required = situation.gpu is GpuWish.REQUIRED
         if is_required or not situation.is_cpu_twin:
             seen += "; not proven on a GPU"
@@ -42,20 +55,41 @@ def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
     return f"{seen}; {_troubles(bad)}" if bad else seen
 
 
-def _all_trained(situation: Situation, states: Mapping[str, CheckState], device: str) -> bool:
+def _is_done(framework: LockedFramework, work: Work, states: Mapping[str, CheckState], device: str) -> bool:
+    return states.get(f"{framework.name}.{work.name}_{device}") is CheckState.PASS
+
+
+def _seen(situation: Situation, states: Mapping[str, CheckState], *, on_gpu: bool) -> str:
+    """What the frameworks did: in common, or each by its name."""
     frameworks = situation.image.frameworks
-    return bool(frameworks) and all(
-        states.get(f"{framework.name}.train_{device}") is CheckState.PASS for framework in frameworks
-    )
+    names: dict[str, list[str]] = {}
+    for framework in frameworks:
+        if phrase := _phrase(framework, states, on_gpu=on_gpu):
+            names.setdefault(phrase, []).append(framework.name)
+    if not names:
+        done = {proof_work(framework.proof).done for framework in frameworks} or {"trained"}
+        return f"nothing {' or '.join(sorted(done, reverse=True))}"
+    is_all = sum(map(len, names.values())) == len(frameworks)
+    if is_all and len(names) == 1:
+        return next(iter(names))
+    listed = ", ".join(f"{', '.join(those)} {phrase}" for phrase, those in names.items())
+    return listed if is_all else f"only {listed}"
 
 
-def _partly(situation: Situation, states: Mapping[str, CheckState]) -> str:
-    names = [
-        framework.name
-        for framework in situation.image.frameworks
-        if states.get(f"{framework.name}.train_cpu") is CheckState.PASS
+def _phrase(framework: LockedFramework, states: Mapping[str, CheckState], *, on_gpu: bool) -> str | None:
+    """`trained on CPU and GPU`; None where it did nothing."""
+    work = proof_work(framework.proof)
+    devices = [
+        device
+        for device in work.devices
+        if (device != "gpu" or on_gpu) and _is_done(framework, work, states, device)
     ]
-    return f"only {', '.join(names)} trained on CPU" if names else "nothing trained"
+    if devices:
+        return f"{work.done} on {' and '.join(device.upper() for device in devices)}"
+    is_imported = states.get(f"{framework.name}.import") is CheckState.PASS
+    has_gpu = states.get("gpu.request") is CheckState.PASS
+    is_waiting = is_imported and not has_gpu and "cpu" not in work.devices
+    return "imported, not run: it needs a GPU" if is_waiting else None
 
 
 def _device(situation: Situation) -> str:

@@ -1,11 +1,13 @@
 """What runs inside the image. Python 3.6 and its standard library alone.
 
-`core`, `stages`, `samples`, `hardware`, `software` and `libraries` are the driver; every other module
-is the proof of one framework and has the same five names:
+`core`, `stages`, `samples`, `forward`, `hardware`, `software` and `libraries` are the driver; every other
+module is the proof of one framework and has these names:
 
     ENVIRONMENT                            environment that the framework needs in the probe
     load() -> module                       import it, set it up
     describe(module)                       what it says of itself
     find_devices(module)                   the GPUs it lists, or why there are none
-    train(module, samples, device, ...)    the model, on "gpu" or "cpu"
+    train(module, samples, device, ...)    train the model of `samples` on "gpu" or "cpu", or, for a
+    compute(module, network, device)       framework that trains nothing: what it makes of `forward`'s network
+    DEVICES                                where it can, if that is not ("cpu", "gpu")
 """

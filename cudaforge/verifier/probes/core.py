@@ -5,9 +5,10 @@ import os
 import sys
 import time
 from importlib import import_module
-from typing import Any, Dict
+from types import ModuleType
+from typing import Any, Callable, Dict, Tuple
 
-from cudaforge.verifier.probes import hardware, libraries, samples, software
+from cudaforge.verifier.probes import forward, hardware, libraries, samples, software
 from cudaforge.verifier.probes.stages import Stage, run_apart
 
 _SHORT = 60.0
@@ -56,13 +57,18 @@ def _examine(deadline: float) -> Dict[str, object]:
     )
 
 
+def work_of(proof: ModuleType) -> Tuple[str, Tuple[str, ...]]:
+    """What a proof does, `train` or `compute`, and on which devices."""
+    return "compute" if hasattr(proof, "compute") else "train", getattr(proof, "DEVICES", ("cpu", "gpu"))
+
+
 def _prove(name: str, task: Dict[str, Any], deadline: float) -> Dict[str, object]:
     """One framework in a child of its own: two frameworks in one process would share nothing well."""
     proof = import_module("cudaforge.verifier.probes." + name)
     os.environ.update(proof.ENVIRONMENT)
     loaded: list[Any] = []
     gpus: list[object] = []
-    batch = samples.make_samples(task["seed"])
+    work, devices = work_of(proof)
 
     def load() -> None:
         loaded.append(proof.load())
@@ -72,18 +78,23 @@ def _prove(name: str, task: Dict[str, Any], deadline: float) -> Dict[str, object
         gpus.extend(found["devices"])
         return found
 
-    def train(device: str) -> object:
-        if device == "gpu" and not gpus:
-            return None
-        return proof.train(loaded[0], batch, device=device, steps=task["steps"], seed=task["seed"])
+    def work_on(device: str) -> Callable[[], object]:
+        def run() -> object:
+            if device == "gpu" and not gpus:
+                return None
+            if work == "compute":
+                return proof.compute(loaded[0], forward.make_network(task["seed"]), device=device)
+            batch = samples.make_samples(task["seed"])
+            return proof.train(loaded[0], batch, device=device, steps=task["steps"], seed=task["seed"])
+
+        return run
 
     return run_apart(
         [
             Stage("load", load, task["timeout"], stops=True),
             Stage("describe", lambda: proof.describe(loaded[0]), _SHORT),
             Stage("devices", find_devices, _SHORT),
-            Stage("train_cpu", lambda: train("cpu"), task["timeout"]),
-            Stage("train_gpu", lambda: train("gpu"), task["timeout"]),
+            *(Stage(work + "_" + device, work_on(device), task["timeout"]) for device in devices),
             Stage("libraries", libraries.find_loaded, _SHORT),
         ],
         deadline,

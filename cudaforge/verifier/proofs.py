@@ -1,0 +1,31 @@
+"""What the proofs do, read off the proofs themselves and never off what an image reports."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+
+from cudaforge.records import record
+from cudaforge.verifier.bundle import PROBES, checked_proof
+from cudaforge.verifier.probes.core import work_of
+
+
+@record()
+class Work:
+    """What one proof has a framework do."""
+
+    name: str
+    """`train`, or `compute` for a framework that runs models and trains none."""
+    done: str
+    """`trained`."""
+    does: str
+    """`trains`."""
+    devices: tuple[str, ...]
+    """`cpu` and `gpu`, or the one that the framework can work on."""
+
+
+@cache
+def proof_work(proof: str) -> Work:
+    """What a proof does. Raises SurroundingsError for one that this cudaforge does not have."""
+    name, devices = work_of(import_module(f"{PROBES}.{checked_proof(proof)}"))
+    return Work(name=name, done=f"{name.removesuffix('e')}ed", does=f"{name}s", devices=tuple(devices))
