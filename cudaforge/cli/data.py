@@ -85,14 +85,7 @@ def check(
     outcome = facts.check_facts(matrices)
     coverage = [values_of(one) for one in outcome.coverage]
     if as_json:
-        findings = [
-            {
-                "file": one.where.file if one.where else None,
-                "row": one.where.key if one.where else None,
-                "what": one.what,
-            }
-            for one in outcome.problems
-        ]
+        findings = [values_of(one) for one in outcome.findings]
         write_json({"directory": str(outcome.directory), "findings": findings, "coverage": coverage})
         return ExitCode.NEGATIVE if findings else ExitCode.OK
     if outcome.problems:

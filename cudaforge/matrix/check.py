@@ -9,8 +9,11 @@ from pathlib import Path
 from cudaforge.matrix.compile import expand_directory
 from cudaforge.matrix.expand import Expanded
 from cudaforge.matrix.findings import FactsError, Finding
+from cudaforge.matrix.joins import JOINS, find_broken_joins
+from cudaforge.matrix.load import matrix_from_directory
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import KEYS, find_row_mistakes, key_of, label
+from cudaforge.records import replace
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
 _DEFAULT_INDEX = "default"
@@ -32,22 +35,10 @@ def check_matrix(directory: Path, *, templates: Path | None = None) -> tuple[Fin
     for file in files:
         findings += file.findings
         findings += find_row_mistakes(file.rows, file.sources, file=file.file)
-        findings += _unused_sources(file)
-        findings += _disorder(file)
-    for check in (
-        _duplicates,
-        _system_references,
-        _index_references,
-        _replacements,
-        _broken_references,
-        _platforms,
-        _contradictions,
-    ):
-        findings += check(files)
-    findings += _wishes_without_release(files)
+    findings += (replace(one, rule=rule) for rule, find in _RULES.items() for one in find(files))
     if templates is not None:
-        findings += _missing_templates(files, templates)
-    return tuple(findings)
+        findings += (replace(one, rule=TEMPLATE_RULE) for one in _missing_templates(files, templates))
+    return tuple(findings) or find_broken_joins(matrix_from_directory(directory))
 
 
 def _rows(files: Iterable[Expanded], subject: str) -> Iterator[tuple[str, Raw]]:
@@ -60,19 +51,21 @@ def _named(files: Iterable[Expanded], subject: str) -> frozenset[str]:
     return frozenset(str(row.get(KEYS[subject][0])) for _, row in _rows(files, subject))
 
 
-def _unused_sources(file: Expanded) -> Iterator[Finding]:
-    used = {row.get("source") for rows in file.rows.values() for row in rows}
-    for name in file.sources:
-        if name not in used:
-            yield Finding(file=file.file, row=f"sources.{name}", what="no row names it")
+def _unused_sources(files: Sequence[Expanded]) -> Iterator[Finding]:
+    for file in files:
+        used = {row.get("source") for rows in file.rows.values() for row in rows}
+        for name in file.sources:
+            if name not in used:
+                yield Finding(file=file.file, row=f"sources.{name}", what="no row names it")
 
 
-def _disorder(file: Expanded) -> Iterator[Finding]:
-    for subject, key in _SORTED.items():
-        for before, after in pairwise(file.rows.get(subject, ())):
-            if _order(after.get(key)) < _order(before.get(key)):
-                what = f"stands after {before.get(key)}: rows are sorted by {key}"
-                yield Finding(file=file.file, row=label(subject, after), what=what)
+def _disorder(files: Sequence[Expanded]) -> Iterator[Finding]:
+    for file in files:
+        for subject, key in _SORTED.items():
+            for before, after in pairwise(file.rows.get(subject, ())):
+                if _order(after.get(key)) < _order(before.get(key)):
+                    what = f"stands after {before.get(key)}: rows are sorted by {key}"
+                    yield Finding(file=file.file, row=label(subject, after), what=what)
 
 
 def _order(value: object) -> Version:
@@ -105,6 +98,11 @@ def _overlaps(files: Sequence[Expanded]) -> Iterator[Finding]:
 
 def _system_references(files: Sequence[Expanded]) -> Iterator[Finding]:
     yield from _dangling(files, "base_images", "os", _named(files, "systems"), "no such operating system")
+
+
+def _framework_references(files: Sequence[Expanded]) -> Iterator[Finding]:
+    known = _named(files, "frameworks")
+    yield from _dangling(files, "companions", "framework", known, "no such framework")
 
 
 def _index_references(files: Sequence[Expanded]) -> Iterator[Finding]:
@@ -212,3 +210,21 @@ def _words(value: object) -> tuple[str, ...]:
     if isinstance(value, str):
         return tuple(value.split())
     return tuple(str(item) for item in value) if isinstance(value, list) else ()
+
+
+_RULES: Mapping[str, Callable[[Sequence[Expanded]], Iterator[Finding]]] = {
+    "unused-source": _unused_sources,
+    "order": _disorder,
+    "duplicate": _duplicates,
+    "unknown-system": _system_references,
+    "unknown-framework": _framework_references,
+    "unknown-index": _index_references,
+    "tombstone": _replacements,
+    "broken-reference": _broken_references,
+    "unknown-platform": _platforms,
+    "contradiction": _contradictions,
+    "unknown-release": _wishes_without_release,
+}
+TEMPLATE_RULE = "install-template"
+RULES = ("row", *_RULES, TEMPLATE_RULE, *JOINS)
+"""The names of all rules; `row` is what a row or a file must be on its own."""

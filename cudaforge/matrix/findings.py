@@ -14,6 +14,8 @@ class Finding:
     file: str
     row: str
     what: str
+    rule: str = "row"
+    """The rule that it breaks, as `cudaforge data check` names it."""
 
     def __str__(self) -> str:
         return f"{self.file}, {self.row}: {self.what}" if self.row else f"{self.file}: {self.what}"

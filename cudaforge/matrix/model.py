@@ -105,6 +105,8 @@ class FrameworkBuild:
     env: Mapping[str, str]
     size: int | None
     """Compressed bytes of its wheels, where known."""
+    own_base: bool = False
+    """Whether no published base image has the CUDA and cuDNN that it loads; the user's own may."""
     source: Source
     constraints: tuple[str, ...] = ()
     """PEP 508 limits that its dependencies need and its own metadata does not state (`numpy<2`)."""

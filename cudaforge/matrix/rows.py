@@ -139,6 +139,7 @@ def _build(read: Reader) -> FrameworkBuild:
         reported=read.text("reported"),
         env=read.mapping("env"),
         size=read.optional_integer("size"),
+        own_base=read.flag("own_base", default=False),
         source=read.source(),
     )
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects
+from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.model import CudaProvider, FrameworkBuild, Gpu
 from cudaforge.records import record
 from cudaforge.resolver.coverage import Coverage, coverage, runs
@@ -162,7 +163,9 @@ class CheckOutcome:
     """What `data check` found in a directory of matrix files."""
 
     directory: Path
+    findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
+    """The findings, as people are told them."""
     coverage: tuple[SubjectSummary, ...]
 
 
@@ -194,10 +197,10 @@ def check_facts(directory: Path | None) -> CheckOutcome:
     findings = check_matrix(directory, templates=find_resource("templates") if is_own else None)
     problems = tuple(
         Problem(
-            what=f"{one.row}: {one.what}" if one.row else one.what,
+            what=f"{one.row}: {one.what} [{one.rule}]" if one.row else f"{one.what} [{one.rule}]",
             where=Location(file=str(directory / one.file), key=one.row or None),
         )
         for one in findings
     )
     known = () if problems else summarise(matrix_from_directory(directory))
-    return CheckOutcome(directory=directory, problems=problems, coverage=known)
+    return CheckOutcome(directory=directory, findings=findings, problems=problems, coverage=known)

@@ -152,7 +152,7 @@ def test_a_mistake_in_the_files_is_told_with_file_and_row(capsys, tmp_path) -> N
     assert "facts/drivers.toml" in told
     assert run_command_line(["data", "check", "--matrices", "facts", "--json"]) == 1
     (finding,) = json.loads(capsys.readouterr().out)["findings"]
-    assert finding["row"] == "570"
+    assert (finding["file"], finding["row"], finding["rule"]) == ("drivers.toml", "570", "row")
 
 
 def test_a_directory_without_facts_is_refused(capsys) -> None:

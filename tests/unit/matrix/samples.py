@@ -158,7 +158,7 @@ products = ["Maker H1", {{ name = "Maker H2", aliases = ["H2 NVL"] }}]
 name = "GeForce OLD 10"
 capability = "3.5"
 kind = "consumer"
-last_branch = 470
+last_branch = 560
 source = "guess"
 """,
     "drivers.toml": f"""
