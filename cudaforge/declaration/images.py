@@ -20,7 +20,7 @@ from cudaforge.declaration.model import (
 )
 from cudaforge.declaration.source import dump_key
 from cudaforge.declaration.tables import NOTHING, Values
-from cudaforge.records import record
+from cudaforge.records import record, replace
 
 _IMAGES = "images"
 _NO_PACKAGES: tuple[str, ...] = ()
@@ -75,7 +75,7 @@ def make_images(
             image=name,
             key=key,
             axes=() if point is None else point.texts,
-            wishes=make_wishes(values),
+            wishes=replace(make_wishes(values), packages=contents.packages),
             contents=contents,
             verify=verify,
             on_conflict=image.get(fields.ON_CONFLICT)

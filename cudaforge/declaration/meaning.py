@@ -40,9 +40,15 @@ def _image(image: ImageDeclaration, shared: dict[int, object]) -> dict[str, obje
         "name": image.name,
         "image": image.image,
         "axes": image.axes,
-        "wishes": _plain(image.wishes) if is_first or not image.axes else None,
+        "wishes": _wishes(image) if is_first or not image.axes else None,
         "rest": _plain(rest) if is_first else None,
     }
+
+
+def _wishes(image: ImageDeclaration) -> dict[str, object]:
+    """The wishes without the packages, which are among the rest."""
+    values = values_of(image.wishes).items()
+    return {name: _plain(value) for name, value in values if name != "packages"}
 
 
 def _plain(value: object) -> object:

@@ -88,6 +88,8 @@ class Wishes:
     prefer_per_field: Mapping[str, Preference]
     forward_compat: bool = False
     require_cuda: Gate = Gate.KEEP
+    packages: tuple[str, ...] = ()
+    """The packages among the contents: some go with some releases of a framework alone."""
 
 
 @record()

@@ -102,11 +102,18 @@ def resolution(case: Case, domains: Domains) -> Resolution:
 
 
 def _companions(case: Case, rows: Picked) -> list[Mapping[str, str]]:
-    """What goes with each framework of the answer."""
-    return [
-        case.scene.tables.companions(framework.name, build.version)
-        for framework, build in zip(case.question.frameworks, rows.builds, strict=True)
-    ]
+    """What goes with each framework of the answer: of packages that are asked for, a release that they allow,
+    and none where only an unknown one can be meant."""
+    found: list[Mapping[str, str]] = []
+    for position, (framework, build) in enumerate(zip(case.question.frameworks, rows.builds, strict=True)):
+        own = case.scene.tables.companions(framework.name, build.version)
+        for wish in case.question.packages:
+            if wish.position == position and wish.package in own:
+                fitting = [row.version.text for row in wish.rows if row.needs.allows(build.version)]
+                others = {name: pin for name, pin in own.items() if name != wish.package}
+                own = {**others, wish.package: fitting[-1]} if fitting else others
+        found.append(own)
+    return found
 
 
 def _os_packages(environment: Environment) -> tuple[str, ...]:

@@ -49,6 +49,7 @@ def _frameworks(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice
         case.question.wishes.frameworks, answer.frameworks, rows.builds, strict=True
     ):
         asked = f"{wish} is asked for; " if wish.version is not None else ""
+        asked += _with_packages(case, framework.name)
         source = build.row.source
         yield Choice(
             field=framework.name,
@@ -65,6 +66,17 @@ def _frameworks(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice
         yield Choice(
             field=f"{framework.name} build", value=framework.build, because=asked + served, source=source
         )
+
+
+def _with_packages(case: Case, framework: str) -> str:
+    """The packages that the release goes with."""
+    question = case.question
+    words = [
+        wish.text
+        for wish in question.packages
+        if wish.is_binding and question.frameworks[wish.position].name == framework
+    ]
+    return f"{' and '.join(words)} {'goes' if len(words) == 1 else 'go'} with it; " if words else ""
 
 
 def _libraries(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]:

@@ -26,6 +26,7 @@ _EXPENDABLE = (
     "python",
     "driver",
     "gpus",
+    "packages",
     "cuda",
     "framework",
 )
@@ -42,7 +43,9 @@ _DEFAULTS = frozenset(
     )
 )
 # Facts that people recognise are told rather than those that follow from them.
-_TELLING = frozenset(("gpu-code", "python-wheels", "glibc", "broken", "gpu-driver", "gpu-confirmed"))
+_TELLING = frozenset(
+    ("gpu-code", "python-wheels", "glibc", "package-framework", "broken", "gpu-driver", "gpu-confirmed")
+)
 
 
 def explain(case: Case) -> Conflict:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import TypeVar
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
 from cudaforge.records import record, replace
-from cudaforge.resolver.candidates import BuildCandidate, Environment
+from cudaforge.resolver.candidates import BuildCandidate, Environment, is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.packages import pinned
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.question import GpuWish, Item
 from cudaforge.resolver.reasons.view import anchor
@@ -75,7 +77,15 @@ def dropped(case: Case, item: Item, wishes: Wishes) -> Edit | None:
         platforms = tuple(text for text in wishes.platforms if text != word)
         name = "platforms" if not platforms else item.word
         return Edit(((name, None),), replace(wishes, platforms=platforms))
+    if item.key == "packages":
+        rest = tuple(text for text in wishes.packages if text != item.word)
+        return Edit(((_package_key(case, item), None),), replace(wishes, packages=rest))
     return Edit(((item.key, None),), _DROP[item.key](wishes))
+
+
+def _package_key(case: Case, item: Item) -> str:
+    is_only = sum(one.key == "packages" for one in case.question.items) == 1
+    return "package" if is_only else item.word
 
 
 def moved(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[Edit]:
@@ -85,6 +95,8 @@ def moved(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[
             yield from _releases(case, item, wishes, domains)
     elif item.key == "gpus":
         yield from _capabilities(case, item, wishes)
+    elif item.key == "packages":
+        yield from _package_releases(case, item, wishes, domains)
     elif item.key in _NEAR:
         for text in _NEAR[item.key](case, item, domains):
             yield Edit(((item.key, text),), _SET[item.key](wishes, text))
@@ -96,6 +108,9 @@ def moved_to(case: Case, item: Item, wishes: Wishes, rows: Picked) -> Edit | Non
         wish = wishes.frameworks[item.position]
         other = replace(wish, version=VersionWish(f"=={rows.builds[item.position].version}"))
         return Edit((("framework", str(other)),), _with_framework(wishes, item.position, other))
+    if item.key == "packages":
+        answer = (build.version for build in rows.builds)
+        return next(_repinned(case, item, wishes, answer), None) or dropped(case, item, wishes)
     text = _OF_ANSWER[item.key](rows) if item.key in _OF_ANSWER else None
     if text is None or item.word == "cuda=none":
         return dropped(case, item, wishes)
@@ -136,6 +151,33 @@ def _releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Itera
     for one in words:
         other = replace(wish, version=VersionWish(one))
         yield Edit((("framework", str(other)),), _with_framework(wishes, item.position, other))
+
+
+def _package_releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[Edit]:
+    """Other releases of a package, newest first, that go with what the other wishes leave."""
+    tables = enumerate(case.scene.frameworks)
+    left = {
+        table.candidates[index].version: None
+        for position, table in tables
+        for index in indexes(domains[FIRST_FRAMEWORK + position])
+    }
+    yield from islice(_repinned(case, item, wishes, left), NEAREST)
+
+
+def _repinned(case: Case, item: Item, wishes: Wishes, versions: Iterable[Version]) -> Iterator[Edit]:
+    """The package pinned to each release that goes with one of the versions, the best version's first."""
+    rows = {
+        row.version: row
+        for wish in case.question.packages
+        if wish.text == item.word
+        for row in case.scene.tables.matrix.companions(case.question.frameworks[wish.position].name)
+        if row.package == wish.package and is_confirmed(row.source)
+    }
+    for version in versions:
+        for release in [one for one in sorted(rows, reverse=True) if rows[one].needs.allows(version)]:
+            text = pinned(item.word, rows.pop(release).version)
+            packages = tuple(text if one == item.word else one for one in wishes.packages)
+            yield Edit(((_package_key(case, item), text),), replace(wishes, packages=packages))
 
 
 def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:

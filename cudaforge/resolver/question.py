@@ -12,6 +12,7 @@ from cudaforge.matrix.tables import Matrix, parse_capability
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.model import PythonProvider
+from cudaforge.resolver.packages import PackageWish, package_wishes
 from cudaforge.versions import InvalidVersion, Version
 
 _REGISTRY = re.compile(r"(?:localhost|[^/]*[.:][^/]*)/")
@@ -84,6 +85,8 @@ class Question:
     base_written: str | None
     """The base as it was written, which is how the image starts `FROM` it."""
     items: tuple[Item, ...]
+    packages: tuple[PackageWish, ...] = ()
+    """The packages asked for that belong to a framework."""
 
     def bit(self, key: str) -> int:
         """The bits of all wishes under a key; 0 if there is none."""
@@ -104,6 +107,10 @@ class Question:
                 return item.bit
         return 0
 
+    def package_bit(self, wish: PackageWish) -> int:
+        """The bit of a package; 0 if it binds nothing."""
+        return sum(item.bit for item in self.items if item.key == "packages" and item.word == wish.text)
+
     @property
     def all_bits(self) -> int:
         """Every wish."""
@@ -121,7 +128,8 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
     problems: list[Problem] = []
     frameworks = _frameworks(wishes, matrix, problems)
     _check_words(wishes, matrix, problems)
-    items = _items(wishes)
+    packages = _packages(wishes, frameworks, matrix)
+    items = _items(wishes, packages)
     gpus = _gpus(wishes, matrix, items, problems)
     driver = _driver(wishes, problems)
     base, own = _base(wishes, matrix, host_os, problems)
@@ -136,6 +144,7 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
         base=base,
         base_written=base if base is not None and base.startswith(BOOTSTRAP) else wishes.base,
         items=items,
+        packages=packages,
     )
 
 
@@ -230,7 +239,13 @@ def _gpus(
     return tuple(found)
 
 
-def _items(wishes: Wishes) -> tuple[Item, ...]:
+def _packages(wishes: Wishes, frameworks: tuple[Framework, ...], matrix: Matrix) -> tuple[PackageWish, ...]:
+    if not wishes.packages:
+        return ()
+    return tuple(package_wishes(wishes.packages, [matrix.companions(one.name) for one in frameworks]))
+
+
+def _items(wishes: Wishes, packages: Iterable[PackageWish]) -> tuple[Item, ...]:
     """Presence of each framework first, then every wish that was written."""
     items: list[Item] = []
 
@@ -249,6 +264,8 @@ def _items(wishes: Wishes) -> tuple[Item, ...]:
         add("gpus", f"gpu={gpu}")
     for platform in dict.fromkeys(wishes.platforms):
         add("platforms", f"platform={platform}")
+    for text in dict.fromkeys(one.text for one in packages if one.is_binding):
+        add("packages", text)
     return tuple(items)
 
 

@@ -8,6 +8,7 @@ from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.reasons.view import (
     Said,
@@ -24,6 +25,23 @@ from cudaforge.versions import Version
 
 def _final(view: View) -> Said | None:
     return by_text(view, lambda _: "is a pre-release, chosen only where it is named")
+
+
+def _package(view: View) -> Said | None:
+    wish = view.bound.about
+    if not isinstance(wish, PackageWish):
+        return None
+    name = view.case.scene.frameworks[wish.position].framework.name
+    parts = [f"{row.package} {row.version} goes with {name} {row.needs}" for row in wish.rows]
+    return as_some(parts).replace(", ...", "; ..."), wish.rows[0].source
+
+
+def _package_python(view: View) -> Said | None:
+    wish = view.bound.about
+    if not isinstance(wish, PackageWish):
+        return None
+    parts = [f"{row.package} {row.version} has wheels for Python {as_list(row.pythons)}" for row in wish.rows]
+    return "; ".join(parts[-1:]), wish.rows[-1].source
 
 
 def _without_cuda(view: View) -> Said | None:
@@ -215,6 +233,8 @@ def _broken(view: View) -> Said | None:
 
 WORDS: dict[str, Callable[[View], Said | None]] = {
     "final-release": _final,
+    "package-framework": _package,
+    "package-python": _package_python,
     "gpu-build": _without_cuda,
     "cpu-twin": _with_cuda,
     "cuda-libraries": _loads,

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.matrix.model import CudaProvider
+from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.rules.scene import (
+    ENVIRONMENT,
     FIRST_FRAMEWORK,
     Bound,
     Scene,
     each_framework,
+    union,
 )
 from cudaforge.resolver.solver import Restriction
 
@@ -49,6 +54,28 @@ def wished_build(scene: Scene) -> Iterator[Bound]:
         if label in by_label[position] or not is_known:
             mask = by_label[position].get(label, 0)
             yield _restrict_build("framework-build", position, mask, presence | scene.question.bit("build"))
+
+
+def packages(scene: Scene) -> Iterator[Bound]:
+    """The releases that a pinned package goes with, and the Pythons that it has wheels for."""
+    question, tables = scene.question, scene.tables
+    for wish in question.packages:
+        bit = question.package_bit(wish)
+        if not bit:
+            continue
+        needs = bit | question.presence(wish.position)
+        table = scene.frameworks[wish.position]
+        mask = table.named(("package", wish.needs), partial(_goes_with, wish))
+        constraint = Restriction(FIRST_FRAMEWORK + wish.position, mask)
+        yield Bound("package-framework", constraint, needs, about=wish, position=wish.position)
+        if all(row.pythons for row in wish.rows):
+            pythons = {python for row in wish.rows for python in row.pythons}
+            able = union(mask for python, mask in tables.by_python.items() if python in pythons)
+            yield Bound("package-python", Restriction(ENVIRONMENT, able), needs, about=wish)
+
+
+def _goes_with(wish: PackageWish, candidate: BuildCandidate) -> bool:
+    return wish.allows(candidate.version)
 
 
 def gpu_or_cpu(scene: Scene) -> Iterator[Bound]:

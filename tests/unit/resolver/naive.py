@@ -5,13 +5,22 @@ Shares no code with the resolver: what the two agree on is tested, what both get
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations, product
 
 from cudaforge.declaration.model import Wishes
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import BaseImage, CudaRelease, CudnnRelease, FrameworkBuild, Gpu, OperatingSystem
+from cudaforge.matrix.model import (
+    BaseImage,
+    Companion,
+    CudaRelease,
+    CudnnRelease,
+    FrameworkBuild,
+    Gpu,
+    OperatingSystem,
+)
 from cudaforge.versions import Version, VersionWish
 
 DEFAULT_PLATFORM = "linux/amd64"
@@ -56,6 +65,36 @@ def bases(matrix: Matrix) -> list[Base]:
     return found
 
 
+def tied(text: str, framework: str, matrix: Matrix) -> list[Companion]:
+    """The releases that a requirement means, where they are known to be all. Requirements of the tests are
+    `NAME==X`, `NAME<X` and `NAME>=X`."""
+    name, operator, version = re.fullmatch(r"(\w+)([=<>]+)(.*)", text).groups()
+    known = [one for one in matrix.companions(framework) if one.package == name]
+    known = [one for one in known if one.role.value != "dependency"]
+    meant = [one for one in known if VersionWish(operator + version).allows(one.version)]
+    if operator == ">=" or not all(confirmed(one) for one in meant):
+        return []
+    return (
+        []
+        if operator == "<"
+        and max((one.version for one in known), default=Version(version)) < Version(version)
+        else meant
+    )
+
+
+def packages_fit(
+    builds: tuple[tuple[FrameworkBuild, ...], ...], python: str, wishes: Wishes, matrix: Matrix
+) -> bool:
+    for text in wishes.packages:
+        for build in (rows[0] for rows in builds):
+            meant = tied(text, build.framework, matrix)
+            if meant and not any(one.needs.allows(build.version) for one in meant):
+                return False
+            if meant and all(one.pythons and python not in one.pythons for one in meant):
+                return False
+    return True
+
+
 def solutions(wishes: Wishes, matrix: Matrix) -> Iterator[Set]:
     """Every choice that satisfies all wishes and rules."""
     platforms = wishes.platforms or (DEFAULT_PLATFORM,)
@@ -69,6 +108,8 @@ def solutions(wishes: Wishes, matrix: Matrix) -> Iterator[Set]:
     for builds in product(*per_framework):
         for base in bases(matrix):
             if not base_fits(base, builds, wishes, platforms):
+                continue
+            if not packages_fit(builds, base.python, wishes, matrix):
                 continue
             for provider in ("wheels", "system", "none"):
                 for cuda in (None, *matrix.cuda_releases):

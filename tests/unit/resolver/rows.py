@@ -206,6 +206,28 @@ def branch(number: int, cuda: str) -> DriverBranch:
     return DriverBranch(branch=number, cuda=Version(cuda), eol=None, source=SOURCE)
 
 
+def companion(
+    framework: str,
+    requirement: str,
+    needs: str,
+    *,
+    role: CompanionRole = CompanionRole.EXTENSION,
+    pythons: tuple[str, ...] = (),
+    source: Source = SOURCE,
+) -> Companion:
+    """One release, `vllm==0.10.0`, and the framework releases that it goes with."""
+    package, _, version = requirement.partition("==")
+    return Companion(
+        framework=framework,
+        package=package,
+        version=Version(version),
+        needs=VersionWish(needs),
+        role=role,
+        pythons=pythons,
+        source=source,
+    )
+
+
 def broken(effect: str, source: Source = SOURCE, *, is_fatal: bool = True, **when: str) -> Broken:
     return Broken(when=when, effect=effect, is_fatal=is_fatal, source=source)
 

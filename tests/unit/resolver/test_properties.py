@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Wishes
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CudaProvider, FrameworkBuild
+from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve
 from cudaforge.versions import Version, VersionWish
@@ -23,6 +23,7 @@ SYSTEMS = ("ubuntu18.04", "ubuntu22.04", "debian12")
 PYTHONS = ("3.8", "3.10", "3.11", "3.12")
 CAPABILITIES = ("7.0", "7.5", "8.0", "8.6", "8.7", "9.0", "12.0")
 DRIVERS = ("450.80.02", "470.82.01", "525.60.13", "535.104.05", "570.26", "580.65.06", "595.1")
+PACKAGES = ("ext==1.0", "ext<2", "vis>=1.0", "vis==2.0", "vis==9")
 BOTH = ("linux/amd64", "linux/arm64")
 
 
@@ -164,6 +165,21 @@ def broken_rows(draw: st.DrawFn) -> list[object]:
     return found
 
 
+def companion_rows(draw: st.DrawFn) -> list[object]:
+    return [
+        rows.companion(
+            draw(st.sampled_from(("one", "one", "two"))),
+            f"{name}=={version}",
+            draw(st.sampled_from(("==1.0", "==1.1", ">=1.1", "==2.0"))),
+            role=draw(st.sampled_from(CompanionRole)),
+            pythons=draw(st.just(()) | some(PYTHONS)),
+            source=draw(sources),
+        )
+        for name in ("ext", "vis")
+        for version in draw(some(("1.0", "1.1", "2.0"), 0))
+    ]
+
+
 @st.composite
 def matrices(draw: st.DrawFn) -> Matrix:
     found = [
@@ -193,6 +209,7 @@ def matrices(draw: st.DrawFn) -> Matrix:
             rows.branch(580, "13.0"),
         ),
         broken=broken_rows(draw),
+        companions=companion_rows(draw),
         as_of="2026-11-22",
     )  # fmt: skip
 
@@ -232,6 +249,7 @@ def questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
         cuda_provider=rarely(("wheels", "system")),
         toolkit=wished(("12", "11.8", "12.8.1")),
         require_cuda=draw(st.sampled_from((Gate.KEEP, Gate.KEEP, Gate.RELAX))),
+        packages=draw(st.just(()) | some(PACKAGES)),
         prefer_per_field={},
     )
 
@@ -246,6 +264,8 @@ def without(wishes: Wishes, word: str) -> Wishes:
             return replace(wishes, frameworks=kept)
         if word == one.name:
             return replace(wishes, frameworks=rest)
+    if word in wishes.packages:
+        return replace(wishes, packages=tuple(one for one in wishes.packages if one != word))
     key, value = re.fullmatch(r"([a-z_]+)(?:=(?!=))?(.*)", word).groups()
     if key == "gpu":
         return replace(wishes, gpus=tuple(one for one in wishes.gpus if one != value))
@@ -256,7 +276,13 @@ def without(wishes: Wishes, word: str) -> Wishes:
     return replace(wishes, **{key: None})
 
 
-def changed(wishes: Wishes, change: Mapping[str, str | None]) -> Wishes:
+def _only_binding(wishes: Wishes, matrix: Matrix) -> str:
+    """The one package that a repair can mean: the one that known releases are tied to."""
+    names = [one.name for one in wishes.frameworks]
+    return next(one for one in wishes.packages if any(naive.tied(one, name, matrix) for name in names))
+
+
+def changed(wishes: Wishes, change: Mapping[str, str | None], matrix: Matrix) -> Wishes:  # noqa: C901 -- a case for each key
     """The wishes as a repair says."""
     for key, value in change.items():
         if key == "framework":
@@ -266,6 +292,10 @@ def changed(wishes: Wishes, change: Mapping[str, str | None]) -> Wishes:
         elif key.startswith("gpu="):
             rest = tuple(value or "" if one == key[4:] else one for one in wishes.gpus)
             wishes = replace(wishes, gpus=tuple(one for one in rest if one))
+        elif key == "package" or key in wishes.packages:
+            meant = _only_binding(wishes, matrix) if key == "package" else key
+            kept = tuple(value or "" if one == meant else one for one in wishes.packages)
+            wishes = replace(wishes, packages=tuple(one for one in kept if one))
         elif key.startswith("platform"):
             wished = () if key == "platforms" else tuple(one for one in wishes.platforms if one != key[9:])
             wishes = replace(wishes, platforms=wished)
@@ -343,7 +373,7 @@ def test_a_core_is_minimal_and_repairs_resolve(question: tuple[Matrix, Wishes]) 
         left = without(core, word)
         assert next(naive.solutions(left, matrix), None) is not None, word
     for fix in answer.fixes:
-        mended = changed(wishes, fix.change)
+        mended = changed(wishes, fix.change, matrix)
         assert mended != wishes
         assert next(naive.solutions(mended, matrix), None) is not None, fix
 
@@ -366,6 +396,7 @@ def _only(wishes: Wishes, core: tuple[str, ...]) -> Wishes:
         bare,
         gpus=tuple(one for one in wishes.gpus if f"gpu={one}" in names),
         platforms=tuple(one for one in wishes.platforms if f"platform={one}" in names),
+        packages=tuple(one for one in wishes.packages if one in names),
         **given,
     )
 

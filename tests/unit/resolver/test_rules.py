@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from cudaforge.declaration.model import Wishes
 from cudaforge.matrix import Matrix
+from cudaforge.matrix.model import Companion, CompanionRole
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve
 from cudaforge.resolver.drivers import gate_floor, gate_passes, parse_gate
@@ -168,3 +170,97 @@ def test_a_gate_that_lets_older_branches_pass_lowers_the_floor() -> None:
     assert floor("datacenter") == "535", "525 lies below a branch that does not pass"
     assert floor("datacenter", "consumer") == "570.26"
     assert floor("datacenter", last=535) == "535"
+
+
+def _extension_world(*companions: Companion) -> Matrix:
+    """Three releases of one framework, and packages that go with some of them."""
+    releases = ("2.6.0", "2.7.1", "2.8.0")
+    return Matrix.from_rows(
+        frameworks=(rows.framework("torchy"),),
+        builds=[rows.build("torchy", one, "cu128", cuda="12.8", cubins=_CODE) for one in releases],
+        cuda_releases=(rows.cuda("12.8.1", "570.26", "525.60.13", capabilities=_CODE),),
+        systems=(rows.system("debian12", "2.36", "3.11"), rows.system("ubuntu22.04", "2.35", "3.10")),
+        companions=(
+            rows.companion("torchy", "served==0.9.2", "==2.7.0"),
+            rows.companion("torchy", "served==0.10.0", "==2.7.1", pythons=("3.10",)),
+            rows.companion("torchy", "served==0.11.0", "==2.8.0"),
+            *companions,
+        ),
+    )
+
+
+def _with_packages(*packages: str, version: str | None = None) -> Wishes:
+    return wishes(frameworks=(framework("torchy", version),), packages=packages)
+
+
+@pytest.mark.parametrize(("package", "chosen"), [
+    ("served==0.10.0", "2.7.1"),
+    ("Served[fast]===0.10.0", "2.7.1"),
+    ("served==0.10.0+cu128", "2.7.1"),
+    ("served<0.11,>=0.9", "2.7.1"),
+    ("served==0.10.*", "2.7.1"),
+    ("served==0.12.0", "2.8.0"),
+    ("served>=0.9.2", "2.8.0"),
+    ("served<0.12", "2.8.0"),
+    ("served", "2.8.0"),
+    ("served==0.10.0; python_version < '3.9'", "2.8.0"),
+    ("other==0.10.0", "2.8.0"),
+    ("served==1!0.10.0", "2.8.0"),
+])  # fmt: skip
+def test_the_framework_follows_a_package_that_is_pinned_to_a_known_release(package: str, chosen: str) -> None:
+    answer = resolve(_with_packages(package), _extension_world())
+    assert isinstance(answer, Resolution)
+    assert str(answer.frameworks[0].version) == chosen
+
+
+def test_a_pinned_package_needs_its_python_and_says_so() -> None:
+    answer = resolve(_with_packages("served==0.10.0"), _extension_world())
+    assert isinstance(answer, Resolution)
+    assert answer.python == "3.10"
+    because = {choice.field: choice.because for choice in answer.choices}
+    assert because["torchy"].startswith("served==0.10.0 goes with it")
+
+
+def test_a_package_vetoes_other_releases_and_the_fixes_resolve() -> None:
+    asked = _with_packages("served==0.10.0", version="==2.8.0")
+    answer = resolve(asked, _extension_world())
+    assert isinstance(answer, Conflict)
+    assert answer.core == ("torchy==2.8.0", "served==0.10.0")
+    assert answer.keys == ("framework", "packages")
+    assert ("served 0.10.0 goes with torchy ==2.7.1", rows.SOURCE) in [
+        (reason.text, reason.source) for reason in answer.reasons
+    ]
+    fixes = [dict(fix.change) for fix in answer.fixes]
+    assert {"package": "served==0.11.0"} in fixes
+    assert {"framework": "torchy==2.7.*"} in fixes
+
+
+def test_without_another_release_the_package_is_dropped() -> None:
+    lonely = rows.companion("torchy", "lonely==1.0", "==2.7.1")
+    asked = _with_packages("lonely==1.0", "numpy", version="==2.8.0")
+    answer = resolve(asked, _extension_world(lonely))
+    assert isinstance(answer, Conflict)
+    assert {"package": None} in [dict(fix.change) for fix in answer.fixes]
+
+
+def test_an_unconfirmed_release_of_a_package_vetoes_nothing() -> None:
+    rumour = rows.companion("torchy", "rumour==1.0", "==2.6.0", source=rows.INFERRED)
+    assert isinstance(
+        resolve(_with_packages("rumour==1.0", version="==2.8.0"), _extension_world(rumour)), Resolution
+    )
+
+
+def test_the_pin_of_a_companion_follows_the_package_that_is_asked_for() -> None:
+    def lockstep(version: str, needs: str) -> Companion:
+        return rows.companion("torchy", f"vision=={version}", needs, role=CompanionRole.COMPANION)
+
+    matrix = _extension_world(lockstep("0.23.0", "==2.8.0"), lockstep("0.23.1", "==2.8.0"))
+
+    def pinned(*packages: str) -> tuple[str, ...]:
+        answer = resolve(_with_packages(*packages), matrix)
+        assert isinstance(answer, Resolution)
+        return answer.constraints
+
+    assert pinned() == pinned("numpy") == ("vision==0.23.1",)
+    assert pinned("vision==0.23.0") == ("vision==0.23.0",)
+    assert pinned("vision==0.24.0") == (), "a release that is not known is left to the package index"

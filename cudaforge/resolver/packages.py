@@ -1,0 +1,109 @@
+"""Packages that an image is to have, as far as their releases go with some releases of a framework alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from cudaforge.matrix.model import Companion, CompanionRole
+from cudaforge.records import record
+from cudaforge.resolver.candidates import is_confirmed
+from cudaforge.versions import InvalidVersion, Version, VersionWish
+
+_REQUIREMENT = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<extras>\[[^\]]*\])?(?P<versions>[^;@\[\]]+)"
+)
+_LOCAL = re.compile(r"\+[A-Za-z0-9.]+")
+_CEILINGS = ("==", "<", "~=")
+_BINDING = frozenset((CompanionRole.COMPANION, CompanionRole.EXTENSION))
+
+
+@record(kw_only=False, eq=False)
+class PackageWish:
+    """One package, asked for in some versions, next to one framework."""
+
+    text: str
+    """As it was written: `vllm==0.10.0`."""
+    position: int
+    """The framework that it goes with."""
+    rows: tuple[Companion, ...]
+    """The known releases that the wish allows, oldest first."""
+    is_binding: bool
+    """Whether these are all that it allows, so that no other release of the framework goes with it."""
+
+    @property
+    def package(self) -> str:
+        """Its normalised name."""
+        return normal(named(self.text))
+
+    @property
+    def needs(self) -> tuple[VersionWish, ...]:
+        """The framework releases that it goes with, by each of its own."""
+        return tuple(dict.fromkeys(row.needs for row in self.rows))
+
+    def allows(self, version: Version) -> bool:
+        """Whether it goes with that release of the framework."""
+        return any(needs.allows(version) for needs in self.needs)
+
+
+def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion]]) -> Iterator[PackageWish]:
+    """The packages of which releases are tied to a framework. `companions` are those of each framework.
+
+    A version that no row names, and a range that is open towards newer ones, bind nothing: what is not
+    known is not incompatible. Neither do requirements with a marker, which may not hold.
+    """
+    known = [_by_package(rows) for rows in companions]
+    for text in dict.fromkeys(texts):
+        match = _REQUIREMENT.fullmatch(text)
+        wish = _versions(match["versions"]) if match is not None else None
+        if match is None or wish is None:
+            continue
+        for position, by_package in enumerate(known):
+            rows = by_package.get(normal(match["name"]), ())
+            if rows:
+                allowed = tuple(row for row in rows if wish.allows(row.version))
+                is_binding = _is_bounded(wish, rows[-1].version) and all(
+                    is_confirmed(row.source) for row in allowed
+                )
+                yield PackageWish(text, position, allowed, bool(allowed) and is_binding)
+
+
+def pinned(text: str, version: Version) -> str:
+    """The requirement with exactly that version."""
+    match = _REQUIREMENT.match(text)
+    return f"{text if match is None else match['name'] + (match['extras'] or '')}=={version}"
+
+
+def named(text: str) -> str:
+    """The name in a requirement."""
+    match = _REQUIREMENT.match(text)
+    return text if match is None else match["name"]
+
+
+def normal(name: str) -> str:
+    """A package's name as indexes write it."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _by_package(rows: Iterable[Companion]) -> Mapping[str, tuple[Companion, ...]]:
+    found: dict[str, tuple[Companion, ...]] = {}
+    for row in rows:
+        if row.role in _BINDING:
+            found[row.package] = (*found.get(row.package, ()), row)
+    return found
+
+
+def _versions(text: str) -> VersionWish | None:
+    """The wish on the version; a build's local label (`==0.23.0+cu128`) says nothing of the release."""
+    try:
+        return VersionWish(_LOCAL.sub("", text.strip().strip("()")))
+    except InvalidVersion:
+        return None
+
+
+def _is_bounded(wish: VersionWish, newest: Version) -> bool:
+    """Whether the wish allows nothing newer than what is known."""
+    parts = [VersionWish(part) for part in wish.text.split(",")]
+    ceilings = [part for part in parts if part.text.startswith(_CEILINGS)]
+    exact = [part for part in ceilings if part.text.startswith("==") and not part.text.endswith(".*")]
+    return bool(exact) or any(not part.allows(newest) for part in ceilings)
