@@ -26,6 +26,7 @@ DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),
     "show": ("cudaforge.cli.data", "show"),
     "check": ("cudaforge.cli.data", "check"),
+    "update": ("cudaforge.cli.data_update", "update"),
 }
 DATA_SUMMARY = "The facts: look at them, and prove that they agree."
 SUMMARY = "GPU container images that are known to work: declare, resolve, lock, render, build, verify."

@@ -80,9 +80,11 @@ def test_all_questions_of_a_run_share_a_limit():
     ],
 )
 def test_redirects_to_elsewhere_are_refused(target, reason):
-    with serving(lambda request: answer(request, status=302, Location=target)) as url:
-        with pytest.raises(Unreachable, match=reason):
-            Client().get(url)
+    with (
+        serving(lambda request: answer(request, status=302, Location=target)) as url,
+        pytest.raises(Unreachable, match=reason),
+    ):
+        Client().get(url)
 
 
 def test_another_host_does_not_see_credentials():
@@ -118,9 +120,11 @@ def test_an_endless_body_is_cut():
 
 
 def test_a_body_shorter_than_announced_is_no_answer():
-    with serving(lambda one: answer(one, b"abc", Content_Length="10")) as url:
-        with pytest.raises(Unreachable, match="broke the connection off"):
-            Client(timeout=10).get(url)
+    with (
+        serving(lambda one: answer(one, b"abc", Content_Length="10")) as url,
+        pytest.raises(Unreachable, match="broke the connection off"),
+    ):
+        Client(timeout=10).get(url)
 
 
 def test_an_answer_is_kept_while_its_mark_holds(tmp_path):
@@ -185,15 +189,19 @@ def test_parts_of_a_remote_file():
 
 
 def test_a_server_without_ranges_is_noticed_without_reading_the_file():
-    with serving(lambda request: answer(request, CONTENT * 8)) as url:
-        with pytest.raises(Unreachable, match="does not serve parts"):
-            RemoteFile(Client(), url)
+    with (
+        serving(lambda request: answer(request, CONTENT * 8)) as url,
+        pytest.raises(Unreachable, match="does not serve parts"),
+    ):
+        RemoteFile(Client(), url)
 
 
 def test_a_wrong_part_is_refused():
-    with serving(lambda one: answer(one, b"xx", 206, Content_Range="bytes 5-6/100")) as url:
-        with pytest.raises(Unreachable, match="another part"):
-            RemoteFile(Client(), url)
+    with (
+        serving(lambda one: answer(one, b"xx", 206, Content_Range="bytes 5-6/100")) as url,
+        pytest.raises(Unreachable, match="another part"),
+    ):
+        RemoteFile(Client(), url)
 
 
 def test_a_local_file(tmp_path: Path):
