@@ -9,11 +9,19 @@ from urllib.parse import urlsplit
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
+from cudaforge.matrix.model import CompanionRole
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.facts import find_matrix
 from cudaforge.pipeline.host import cache_directory
 from cudaforge.records import record
-from cudaforge.refresher import Change, FoundRelease, compare_index, default_index, read_project
+from cudaforge.refresher import (
+    Change,
+    FoundRelease,
+    compare_companion,
+    compare_index,
+    default_index,
+    read_project,
+)
 from cudaforge.refresher.changes import pinned
 from cudaforge.web import Client, Unreachable
 from cudaforge.web.cache import Cache
@@ -33,7 +41,8 @@ class Refreshed:
 
 
 def refresh(subjects: Sequence[str], file: Path, *, offline: bool = False) -> Refreshed:
-    """Ask the package indexes that builds of these frameworks (all without any) come from, and compare.
+    """Ask the package indexes that builds of these frameworks (all without any) and their companions come
+    from, and compare.
 
     Raises InputError for a subject that is no framework of the matrix, and SurroundingsError where no
     source could be asked.
@@ -54,6 +63,11 @@ def refresh(subjects: Sequence[str], file: Path, *, offline: bool = False) -> Re
             if found is not None:
                 here = [build for build in builds if build.index == index]
                 asker.changes += compare_index(name, here, package, found, index=index)
+        companions = [row for row in matrix.companions(name) if row.role is CompanionRole.COMPANION]
+        for package in dict.fromkeys(row.package for row in companions):
+            found = asker.ask(_DEFAULT, package)
+            if found is not None:
+                asker.changes += compare_companion(name, companions, package, found, index=_DEFAULT)
     if not asker.asked:
         raise SurroundingsError(
             Problem(what="no source of the facts could be asked", because=tuple(asker.reasons.values()))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from cudaforge.matrix.model import FrameworkBuild
+from cudaforge.matrix.model import Companion, FrameworkBuild
 from cudaforge.records import record
 from cudaforge.refresher.index import FoundRelease
 from cudaforge.versions import InvalidVersion, Version
@@ -61,8 +61,28 @@ def compare_index(
     )
 
 
+def compare_companion(
+    framework: str,
+    rows: Sequence[Companion],
+    package: str,
+    found: Mapping[str, FoundRelease],
+    *,
+    index: str,
+) -> tuple[Change, ...]:
+    """The releases of a companion that came after the newest of its rows."""
+    known = [str(row.version) for row in rows if row.package == package]
+    newest = max(known, key=Version, default="")
+    later = [one for one in found.values() if newest and _is_later(one.version, newest)]
+    return tuple(_new_releases(f"{framework} {package}", known, later, f"{index}: {package}"))
+
+
+def _is_later(version: str, than: str) -> bool:
+    found = _key(version)
+    return isinstance(found, Version) and found > Version(than)
+
+
 def _new_releases(
-    framework: str, known: Sequence[str], found: Iterable[FoundRelease], source: str
+    name: str, known: Sequence[str], found: Iterable[FoundRelease], source: str
 ) -> Iterator[Change]:
     versions = {Version(version) for version in known}
     if not versions:
@@ -77,7 +97,7 @@ def _new_releases(
             tells = [f"released {release.released}"] if release.released else []
             tells += [f"{platform}: {' '.join(minors)}" for platform, minors in release.pythons.items()]
             new = "; ".join(tells) or "there"
-            row = f"{framework} {release.version}"
+            row = f"{name} {release.version}"
             yield Change(kind="release", row=row, field="version", old=None, new=new, source=source)
 
 
