@@ -46,7 +46,7 @@ def test_a_conflict_while_locking_cites_its_facts(capsys: pytest.CaptureFixture[
         'schema = 1\n[images.a]\nframework = "pytorch==2.6.*"\ngpus = ["RTX 5090"]\n'
     )
     assert run_command_line(["lock"]) == 1
-    assert "[frameworks/pytorch.toml: wheel-2.6, checked " in capsys.readouterr().err
+    assert "[frameworks/pytorch.toml: release-2.6, checked " in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("words", [["train", "nosuch"], ["nosuch"], ["explain-me", "train"]])
