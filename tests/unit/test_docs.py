@@ -248,7 +248,7 @@ def test_every_key_of_the_matrix_is_documented():
 
 
 def test_every_check_of_the_verifier_is_documented():
-    framework = SimpleNamespace(name="jax")
+    framework = SimpleNamespace(name="jax", proof="jax")
     image = SimpleNamespace(frameworks=(framework,), companions={"torchvision": "1"})
     titles = [
         check.title.removeprefix("jax: ")
