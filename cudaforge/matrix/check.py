@@ -200,9 +200,10 @@ def _is_older(wish: str, releases: Iterable[Version]) -> bool:
 
 def _missing_templates(files: Sequence[Expanded], templates: Path) -> Iterator[Finding]:
     for file, row in _rows(files, "frameworks"):
-        path = templates / "frameworks" / f"{row.get('template')}.j2"
-        if not path.is_file():
-            what = f"template = {row.get('template')!r}: there is no frameworks/{path.name}"
+        name = row.get("template") or row.get("name")
+        path = templates / "frameworks" / f"{name}.j2"
+        if not path.is_file() and row.get("facts_only") is not True:
+            what = f"template = {name!r}: there is no frameworks/{path.name}"
             yield Finding(file=file, row=label("frameworks", row), what=what)
 
 

@@ -48,6 +48,11 @@ class Situation:
         return self.gpu is not GpuWish.OFF and not self.is_cpu_twin and self.offer.request is not None
 
     @property
+    def has_gpu(self) -> bool:
+        """Whether the container was given GPUs."""
+        return self.wants_gpu and self.refusal is None
+
+    @property
     def seen(self) -> Report:
         """The report. Raises NotSeen where there is none."""
         if self.report is None:

@@ -64,7 +64,7 @@ def _seen(situation: Situation, states: Mapping[str, CheckState], *, on_gpu: boo
     frameworks = situation.image.frameworks
     names: dict[str, list[str]] = {}
     for framework in frameworks:
-        if phrase := _phrase(framework, states, on_gpu=on_gpu):
+        if phrase := _phrase(situation, framework, states, on_gpu=on_gpu):
             names.setdefault(phrase, []).append(framework.name)
     if not names:
         done = {proof_work(framework.proof).done for framework in frameworks} or {"trained"}
@@ -76,7 +76,9 @@ def _seen(situation: Situation, states: Mapping[str, CheckState], *, on_gpu: boo
     return listed if is_all else f"only {listed}"
 
 
-def _phrase(framework: LockedFramework, states: Mapping[str, CheckState], *, on_gpu: bool) -> str | None:
+def _phrase(
+    situation: Situation, framework: LockedFramework, states: Mapping[str, CheckState], *, on_gpu: bool
+) -> str | None:
     """`trained on CPU and GPU`; None where it did nothing."""
     work = proof_work(framework.proof)
     devices = [
@@ -86,10 +88,11 @@ def _phrase(framework: LockedFramework, states: Mapping[str, CheckState], *, on_
     ]
     if devices:
         return f"{work.done} on {' and '.join(device.upper() for device in devices)}"
-    is_imported = states.get(f"{framework.name}.import") is CheckState.PASS
-    has_gpu = states.get("gpu.request") is CheckState.PASS
-    is_waiting = is_imported and not has_gpu and "cpu" not in work.devices
-    return "imported, not run: it needs a GPU" if is_waiting else None
+    if "cpu" in work.devices or situation.has_gpu:
+        return None
+    imported = states[f"{framework.name}.import"]
+    told = {CheckState.PASS: "imported, not run", CheckState.SKIPPED: "not imported"}.get(imported)
+    return told and f"{told}: it needs a GPU"
 
 
 def _device(situation: Situation) -> str:

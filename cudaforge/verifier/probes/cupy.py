@@ -1,6 +1,6 @@
 """The proof of CuPy, which is for GPUs alone: kernels that NVRTC compiles, and cuBLAS.
 
-Without a GPU there is only its import.
+Without a GPU there is only its import, with the libraries that it would load later.
 """
 
 from importlib import import_module
@@ -17,16 +17,19 @@ _MAP = SIDE - KERNEL + 1
 
 
 def load() -> ModuleType:
-    """Import it."""
-    return import_module("cupy")
+    """Import it, and have it load its compiler and cuBLAS, which it does late."""
+    cupy = import_module("cupy")
+    cupy.cuda.nvrtc.getVersion()
+    _ = cupy.cuda.cublas
+    return cupy
 
 
 def describe(cupy: ModuleType) -> Dict[str, object]:
-    """Its version. What CUDA it loads says the library itself: many a wheel links its own runtime."""
+    """Its version, and its compiler's: many a wheel has the CUDA runtime linked in."""
     return {
         "version": str(cupy.__version__),
         "cuda_build": not cupy.cuda.runtime.is_hip,
-        "cuda": None,
+        "cuda": "{}.{}".format(*cupy.cuda.nvrtc.getVersion()),
         "cudnn": None,
         "nccl": None,
         "architectures": [],

@@ -176,6 +176,39 @@ def test_what_needs_a_gpu_is_not_said_to_have_run_without():
     assert results(cupy())["cupy.compute_gpu"].detail == "this engine offers no GPU"
 
 
+def without_driver(facts: dict) -> None:
+    """CuPy 12 names the driver's library, so that it cannot even be imported where there is none."""
+    text = "libcuda.so.1: cannot open shared object file: No such file or directory"
+    facts["frameworks"]["cupy"]["stages"] = [
+        {"name": "load", "state": "raised", "error": {"type": "ImportError", "text": text}, "seconds": 0.1}
+    ]
+
+
+def test_a_library_of_the_driver_is_missed_on_a_host_with_one_alone():
+    seen = cupy(without_driver)
+    assert results(seen)["cupy.import"].state is SKIPPED
+    assert "only where a GPU is" in results(seen)["cupy.version"].detail
+    assert verdict(seen) == (True, "not imported: it needs a GPU; not proven on a GPU")
+    refused = cupy(without_driver, offer=ONE_GPU, refusal="could not select device driver")
+    assert results(refused)["cupy.import"].state is SKIPPED
+    assert not verdict(refused)[0]
+    broken = cupy(without_driver, with_gpu, offer=ONE_GPU)
+    assert results(broken)["cupy.import"].state is FAIL
+    assert verdict(broken)[1].startswith("nothing computed; not proven on a GPU; failed: cupy: imports")
+    twin = situation(proven(CUPY), without_driver, image=replace(TWIN, frameworks=(CUPY,)))
+    assert results(twin)["cupy.import"].state is FAIL
+
+
+def test_what_runs_on_cpus_is_not_excused_by_the_driver():
+    def change(facts: dict) -> None:
+        stages = [
+            {"name": "load", "state": "raised", "error": {"type": "ImportError", "text": "libcuda.so.1"}}
+        ]
+        facts["frameworks"]["onnxruntime"]["stages"] = stages
+
+    assert verdict(ort(change)) == (False, "nothing computed; not proven on a GPU")
+
+
 def test_a_required_gpu_that_is_not_there_fails():
     report = proven(CUPY, compute_gpu=None)
     good, summary = verdict(situation(report, image=CUPY_IMAGE, gpu="required"))
@@ -313,10 +346,12 @@ def test_cupy_without_a_driver_is_imported_and_no_more(tmp_path: Path):
 from types import SimpleNamespace as Space
 __version__ = "14.2.0"
 def count(): raise RuntimeError("cudaErrorInsufficientDriver: too old")
-cuda = Space(runtime=Space(is_hip=False, getDeviceCount=count))
+nvrtc = Space(getVersion=lambda: (12, 9))
+cuda = Space(runtime=Space(is_hip=False, getDeviceCount=count), nvrtc=nvrtc, cublas=Space())
 """
     child = probe(tmp_path, "cupy", {"cupy.py": text}).frameworks["cupy"]
     assert child.value("describe")["version"].text == "14.2.0"
+    assert child.value("describe")["cuda"].text == "12.9"
     assert child.value("devices")["reason"].text == "cudaErrorInsufficientDriver: too old"
     assert child.value("compute_gpu").value is None
     assert "compute_cpu" not in child.stages
