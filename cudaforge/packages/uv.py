@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from threading import Lock
 
 from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.packages.addresses import find_address, host_of, is_loopback, redact, without_addresses
@@ -22,6 +23,8 @@ DEADLINE = 300.0
 PROJECT_NAME = "cudaforge-closure"
 """What the project that stands for the image is called in questions to uv."""
 
+_FINDING = Lock()
+"""Finding uv is what fills Python's `sysconfig`, which hands a half-filled table to a second thread."""
 _HELP_DEADLINE = 30.0
 _NO_SOLUTION = 1
 _RETRIES = "UV_HTTP_RETRIES"
@@ -160,7 +163,8 @@ def _find_uv() -> str:
     from uv import find_uv_bin
 
     try:
-        return find_uv_bin()
+        with _FINDING:
+            return find_uv_bin()
     except FileNotFoundError:
         raise SurroundingsError(
             Problem(what="the uv program of this installation is missing", remedy="install cudaforge again")
