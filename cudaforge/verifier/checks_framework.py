@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 from cudaforge.lockfile.model import LockedFramework
@@ -17,6 +18,8 @@ from cudaforge.versions import InvalidVersion, Version
 MUST_FALL_TO = 0.98
 """Of the first losses' average: two steps of this model on this data already reach 0.93."""
 _DRIVER_LIBRARY = "libcuda.so.1"
+_COLOUR = re.compile(r"\x1b\[[\d;]*m")
+_TELLING = 300
 MAY_DIFFER = 0.005
 """Of a probability: GPUs multiply with 10 bits of fraction (TF32) where nobody forbids it."""
 
@@ -111,9 +114,10 @@ def _telling_line(output: str) -> str | None:
         "failed to load library",
         "failed to create cudaexecutionprovider",
     )
-    for line in output.splitlines():
+    for line in _COLOUR.sub("", output).splitlines():
         if any(word in line.lower() for word in words):
-            return line.strip()[:300]
+            # Places in the source stand first, the reason last.
+            return line.strip()[-_TELLING:]
     return None
 
 

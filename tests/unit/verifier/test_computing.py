@@ -135,6 +135,19 @@ def test_a_silent_fall_back_to_the_cpu_is_no_gpu_run():
     assert summary.startswith("computed on CPU; not proven on a GPU; failed: ")
 
 
+def test_why_its_provider_did_not_come_up_is_told():
+    where = "source.cc:1 " * 40
+    said = f"\x1b[1;31m{where}FAIL : Failed to load library x.so with error: no y.so\x1b[m"
+
+    def change(facts: dict) -> None:
+        facts["frameworks"]["onnxruntime"]["output"] = f"other\n{said}\n"
+
+    found = results(ort(with_gpu, change, offer=ONE_GPU))["onnxruntime.devices"]
+    assert found.state is FAIL
+    assert found.detail.endswith("Failed to load library x.so with error: no y.so")
+    assert "\x1b" not in found.detail
+
+
 def test_some_nodes_on_the_cpu_are_no_gpu_run():
     seen = ort(with_gpu, on_gpu(ORT), gpu={**ON_GPU, "placed": ["cpu", "cuda:0"]}, offer=ONE_GPU)
     assert results(seen)["onnxruntime.compute_gpu"].state is FAIL
