@@ -58,12 +58,6 @@ def _read_platform(value: object) -> str:
 PLATFORM = Kind(read=_read_platform, schema={"type": "string", "enum": list(_PLATFORMS)})
 
 
-def _not_forward(*, value: bool) -> bool:
-    if value:
-        bad("forward_compat = true is not supported yet", "leave the key out")
-    return value
-
-
 def _with_gil(wish: VersionWish) -> VersionWish:
     if _FREE_THREADED.search(str(wish)):
         bad("free-threaded Python is not supported yet", 'leave the "t" out')
@@ -157,8 +151,8 @@ PREFER = Field(
 )
 FORWARD_COMPAT = Field(
     name="forward_compat",
-    kind=mapped(BOOL, lambda value: _not_forward(value=value), {"const": False}),
-    doc="CUDA forward compatibility packages (not supported yet).",
+    kind=BOOL,
+    doc="Whether a base brings CUDA's forward-compatibility package: older drivers, data-centre GPUs alone.",
 )
 REQUIRE_CUDA = Field(
     name="require_cuda",

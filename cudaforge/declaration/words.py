@@ -39,8 +39,8 @@ _PLAIN = {
     "cuda_provider": any_field(fields.CUDA_PROVIDER),
     "require_cuda": any_field(fields.REQUIRE_CUDA),
 }
-_GPU, _PLATFORM = "gpu", "platform"
-_KNOWN = (*_VERSIONS, *_PLAIN, _GPU, _PLATFORM)
+_GPU, _PLATFORM, _FORWARD = "gpu", "platform", fields.FORWARD_COMPAT.name
+_KNOWN = (*_VERSIONS, *_PLAIN, _FORWARD, _GPU, _PLATFORM)
 # High enough that frameworks whose names resemble a key ("cudf") are still taken for frameworks.
 _SURELY_MEANT = 0.85
 
@@ -99,6 +99,8 @@ class _WordReader:
             self._gpus.append(GPU.read(_plain_value(key, match)))
         elif key == _PLATFORM:
             self._put(key, fields.PLATFORMS.name, fields.PLATFORMS.kind.read([_plain_value(key, match)]))
+        elif key == _FORWARD:
+            self._put(key, key, _yes_or_no(key, _plain_value(key, match)))
         elif key in _VERSIONS:
             self._put(key, key, _VERSIONS[key].kind.read(_version_text(match)))
         else:
@@ -144,6 +146,12 @@ def _version_text(match: re.Match[str]) -> str:
     """`==12.8` compares as many components as were written, like a bare version in a file."""
     value = match["value"].strip()
     return value if match["operator"] in ("=", "==") else f"{match['operator']}{value}"
+
+
+def _yes_or_no(key: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        bad(f"{show(text)} where true or false is expected", f"for example {key}=true")
+    return text == "true"
 
 
 def _plain_value(key: str, match: re.Match[str]) -> str:

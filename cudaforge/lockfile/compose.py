@@ -137,6 +137,7 @@ def _compose(
         toolkit=_text(resolution.numbers.toolkit),
         driver_floor=_text(resolution.numbers.driver_floor),
         gate=_gate(resolution),
+        forward_compat=image.wishes.forward_compat and resolution.cuda is not None,
         architectures=resolution.architectures,
         ptx=resolution.ptx,
         python=resolution.python,

@@ -116,6 +116,8 @@ class LockedImage:
     driver_floor: str | None
     gate: str | None
     """Value for `NVIDIA_REQUIRE_CUDA` in the image; None keeps the base's, empty switches it off."""
+    forward_compat: bool
+    """Whether the base's forward-compatibility package is for use; else the image goes without it."""
     architectures: tuple[str, ...]
     ptx: tuple[str, ...]
     python: str

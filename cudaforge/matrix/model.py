@@ -211,13 +211,19 @@ class BaseImage:
     cuda: Version | None
     cudnn: Version | None
     gate: str | None
-    """Its `NVIDIA_REQUIRE_CUDA`."""
+    """Its `NVIDIA_REQUIRE_CUDA`, or the CUDA part of it."""
     python: str | None
     """The Python minor that the image itself brings (`python:*` images)."""
     removed: str | None
     """Since when the tag is gone (ISO date, or `unknown`); None while it exists."""
     replaced_by: str | None
     size: int | None
+    compat_platforms: tuple[str, ...] = ()
+    """The platforms on which it carries the `compat_package` of its CUDA release."""
+    gate_branches: tuple[int, ...] = ()
+    """Older driver branches that its gate lets pass there, on GPUs of `gate_brands`:
+    `brand=tesla,driver>=535,driver<536` for each of them."""
+    gate_brands: tuple[str, ...] = ()
     source: Source
 
 

@@ -225,6 +225,9 @@ def _image(read: Reader) -> BaseImage:
         removed=read.optional("removed"),
         replaced_by=read.optional("replaced_by"),
         size=read.optional_integer("size"),
+        compat_platforms=read.words("compat_platforms"),
+        gate_branches=read.integers("gate_branches"),
+        gate_brands=read.words("gate_brands"),
         source=read.source(),
     )
 

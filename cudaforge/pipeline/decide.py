@@ -193,13 +193,7 @@ def _fatal(
 
 
 def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflict: Conflict) -> Problem:
-    fixes = [
-        " and ".join(
-            f"drop {key}" if value is None else f'{key} = "{value}"' for key, value in fix.change.items()
-        )
-        + f" (gives {fix.gives})"
-        for fix in conflict.fixes
-    ]
+    fixes = [f"{fix.words()} (gives {fix.gives})" for fix in conflict.fixes]
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
     key = f"{image.key}.{conflict.keys[0]}" if conflict.keys else image.key
     return Problem(

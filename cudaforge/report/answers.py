@@ -127,5 +127,4 @@ def _cite(source: Source | None) -> str:
 
 
 def _fix(fix: Fix) -> str:
-    changes = [f"drop {key}" if value is None else f'{key} = "{value}"' for key, value in fix.change.items()]
-    return " and ".join(changes) + f"  gives {fix.gives}"
+    return f"{fix.words()}  gives {fix.gives}"

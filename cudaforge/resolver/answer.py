@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 
 from cudaforge.declaration.model import Flavor, Gate
 from cudaforge.matrix.model import CudaProvider, CudaRelease
@@ -11,7 +12,9 @@ from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.caveats import caveats
 from cudaforge.resolver.coverage import Coverage, cudnn_covers
-from cudaforge.resolver.drivers import cuda_floor, gate_floor, parse_gate
+from cudaforge.resolver.drivers import cuda_floor, forward_floor
+from cudaforge.resolver.gates import Gate as ParsedGate
+from cudaforge.resolver.gates import gate_floor, gate_key, gate_on, gate_passes
 from cudaforge.resolver.model import (
     CudaNumbers,
     FrameworkChoice,
@@ -53,7 +56,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
     loads_cuda = environment.provider is not CudaProvider.NONE
     frameworks = question.frameworks
     cubins, ptx = _architectures(rows)
-    platforms = frozenset.intersection(*(build.platforms for build in rows.builds))
+    platforms = platforms_of(rows)
     companions = _companions(case, rows)
     return Resolution(
         frameworks=tuple(
@@ -99,6 +102,11 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         choices=(),
         warnings=tuple(caveats(case, rows, domains)),
     )
+
+
+def platforms_of(rows: Picked) -> frozenset[str]:
+    """The platforms of the image."""
+    return frozenset.intersection(*(build.platforms for build in rows.builds))
 
 
 def _companions(case: Case, rows: Picked) -> list[Mapping[str, str]]:
@@ -187,23 +195,27 @@ def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]
     """The highest of what CUDA, the GPUs and the gate need, and which of them it is."""
     if rows.cuda is None:
         return None, None
-    embedded = case.scene.embedded
+    question, toolkit = case.question, rows.toolkit(case)
+    if question.wishes.forward_compat and toolkit is not None:
+        first = max((wish.first_driver for wish in question.gpus if wish.first_driver), default=None)
+        passes = partial(_passes_gate, case, rows)
+        return forward_floor(toolkit, first_driver=first, passes=passes), "forward-compat"
     needs: list[tuple[Version | None, str]] = [(cuda_floor(rows.cuda, needs_native=False), "cuda")]
-    for wish in case.question.gpus:
+    for wish in question.gpus:
         needs.append((wish.first_driver, "gpu"))
-        ways = [way for build in rows.builds for way in coverages(build, wish, embedded)]
+        ways = [way for build in rows.builds for way in coverages(build, wish, case.scene.embedded)]
         if Coverage.PTX in ways:
             needs.append((cuda_floor(rows.cuda, needs_native=True), "ptx"))
-    gate = rows.environment.gate
-    if gate and case.question.wishes.require_cuda is Gate.KEEP:
+    gate = _kept_gate(case, rows)
+    if gate is not None:
         releases = [one for one in case.scene.tables.cuda if one is not None]
-        gpus = case.question.gpus
+        lasts = [wish.last_branch for wish in question.gpus if wish.last_branch is not None]
         floor = gate_floor(
-            parse_gate(gate),
+            gate,
             releases,
-            kinds=frozenset(kind for wish in gpus for kind in wish.kinds),
+            kinds=question.kinds,
             branches=case.scene.tables.matrix.driver_branches,
-            last_branch=min((wish.last_branch for wish in gpus if wish.last_branch), default=None),
+            last_branch=min(lasts, default=None),
         )
         needs.append((floor, "gate"))
     best: tuple[Version | None, str | None] = (None, None)
@@ -211,6 +223,18 @@ def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]
         if floor is not None and (best[0] is None or floor > best[0]):
             best = (floor, what)
     return best
+
+
+def _kept_gate(case: Case, rows: Picked) -> ParsedGate | None:
+    """The base's gate, where the image keeps it."""
+    if case.question.wishes.require_cuda is not Gate.KEEP:
+        return None
+    return gate_on(platforms_of(rows), *gate_key(rows.environment))
+
+
+def _passes_gate(case: Case, rows: Picked, driver: Version) -> bool:
+    gate, branches = _kept_gate(case, rows), case.scene.tables.matrix.driver_branches
+    return gate is None or gate_passes(gate, driver=driver, kinds=case.question.kinds, branches=branches)
 
 
 def _size(rows: Picked) -> Size:

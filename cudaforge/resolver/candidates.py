@@ -77,6 +77,11 @@ class Environment:
     """CUDA that the base itself carries."""
     cudnn: Version | None = None
     gate: str | None = None
+    gate_branches: tuple[int, ...] = ()
+    """Older driver branches that the gate lets pass on `compat_platforms`, for GPUs of `gate_brands`."""
+    gate_brands: tuple[str, ...] = ()
+    compat_platforms: frozenset[str] = frozenset()
+    """Where it carries the forward-compatibility package of its toolkit's release."""
     platforms: frozenset[str] | None = None
     """None where nothing restricts them."""
     size: int | None = None
@@ -180,6 +185,9 @@ def image_environments(image: BaseImage, system: OperatingSystem) -> Iterator[En
             toolkit=image.cuda,
             cudnn=image.cudnn,
             gate=image.gate,
+            gate_branches=image.gate_branches,
+            gate_brands=image.gate_brands,
+            compat_platforms=frozenset(image.compat_platforms),
             platforms=frozenset(image.platforms),
             size=image.size,
             removed=image.removed,
@@ -187,6 +195,12 @@ def image_environments(image: BaseImage, system: OperatingSystem) -> Iterator[En
             is_offered=is_offered,
             source=image.source,
         )
+
+
+def brings_compat(one: Environment) -> bool:
+    """Whether it is the smallest base of its release for wheels that are to have forward compatibility."""
+    is_for_wheels = one.provider is CudaProvider.WHEELS and Flavor.BASE in one.flavors
+    return is_for_wheels and bool(one.compat_platforms)
 
 
 def _only(flavor: Flavor | None) -> frozenset[Flavor]:

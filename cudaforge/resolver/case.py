@@ -75,7 +75,11 @@ def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
     """The case of one image. Raises InputError as `ask` does."""
     question = ask(wishes, matrix, host_os=host_os)
     tables = tables_of(
-        matrix, question.base, question.own, has_cuda_images=_may_use_cuda_images(question, matrix)
+        matrix,
+        question.base,
+        question.own,
+        has_cuda_images=_may_use_cuda_images(question, matrix),
+        is_forward=wishes.forward_compat,
     )
     return Case(question, tables, host_os)
 
@@ -87,6 +91,7 @@ def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
     return (
         (question.base is not None and not _is_plain(question.base, matrix))
         or wishes.toolkit is not None
+        or wishes.forward_compat
         or wishes.flavor is Flavor.DEVEL
         or wishes.cuda_provider == CudaProvider.SYSTEM.value
         or any(

@@ -13,19 +13,33 @@ from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
 from cudaforge.resolver.solver import Domains
 from cudaforge.versions import VersionWish
 
+_OF_CUDA = ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider", "forward_compat")
+
 
 def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     """The warnings of one answer."""
     question, environment = case.question, rows.environment
     if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
         yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
-    ignored = [
-        key for key in ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider") if question.bit(key)
-    ]
+    ignored = [key for key in _OF_CUDA if question.bit(key)]
     if case.scene.cpu and ignored:
         yield "a CPU twin does not use: " + ", ".join(ignored)
+    yield from _forward(case, rows)
     yield from _unseen(case, rows)
     yield from _broken(case, domains)
+
+
+def _forward(case: Case, rows: Picked) -> Iterator[str]:
+    """Between the branches that forward compatibility works on there are others that it does not."""
+    toolkit = rows.toolkit(case)
+    if rows.cuda is None or toolkit is None or not case.question.wishes.forward_compat:
+        return
+    branches = ", ".join(map(str, sorted(toolkit.compat_branches)))
+    yield (
+        f"forward compatibility is for data-centre GPUs on driver branches {branches} and drivers from "
+        f"{toolkit.driver} on; the host's container toolkit has to enable it (1.17.5 or newer) "
+        f"{toolkit.source.citation()}"
+    )
 
 
 def _unseen(case: Case, rows: Picked) -> Iterator[str]:

@@ -20,6 +20,7 @@ _BINDING = {
     "cuda": "CUDA needs it (minor-version compatibility where the code is compiled)",
     "gpu": "it is the first driver that knows the GPUs",
     "ptx": "the driver compiles PTX, for which it has to be as new as CUDA",
+    "forward-compat": "it is the oldest that the forward-compatibility package of the base works on",
     "gate": "NVIDIA_REQUIRE_CUDA of the base image asks for it",
 }
 _PROVIDER = {
@@ -141,6 +142,8 @@ def _base_reason(case: Case, rows: Picked) -> str:
         return _asked(case, "base").rstrip("; ")
     if one.toolkit is None:
         return "it carries no second copy of CUDA"
+    if case.question.wishes.forward_compat and one.compat_platforms:
+        return "it brings the forward-compatibility package for the CUDA that is loaded"
     if one.provider is CudaProvider.SYSTEM:
         return "it has the CUDA and cuDNN that are loaded"
     return "it has the compiler of the CUDA that the wheels bring"

@@ -19,6 +19,7 @@ _EXPENDABLE = (
     "platforms",
     "cuda_provider",
     "toolkit",
+    "forward_compat",
     "build",
     "cudnn",
     "os",
@@ -44,7 +45,16 @@ _DEFAULTS = frozenset(
 )
 # Facts that people recognise are told rather than those that follow from them.
 _TELLING = frozenset(
-    ("gpu-code", "python-wheels", "glibc", "package-framework", "broken", "gpu-driver", "gpu-confirmed")
+    (
+        "gpu-code",
+        "python-wheels",
+        "glibc",
+        "package-framework",
+        "forward-compat-gpus",
+        "broken",
+        "gpu-driver",
+        "gpu-confirmed",
+    )
 )
 
 

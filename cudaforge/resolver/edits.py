@@ -45,6 +45,7 @@ _DROP: Mapping[str, Callable[[Wishes], Wishes]] = {
     "python_provider": lambda wishes: replace(wishes, python_provider=None),
     "cuda_provider": lambda wishes: replace(wishes, cuda_provider=None),
     "toolkit": lambda wishes: replace(wishes, toolkit=None),
+    "forward_compat": lambda wishes: replace(wishes, forward_compat=False),
 }
 _SET: Mapping[str, Callable[[Wishes, str], Wishes]] = {
     "build": lambda wishes, text: replace(wishes, build=text),

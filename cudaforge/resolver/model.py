@@ -138,6 +138,16 @@ class Fix:
     change: Mapping[str, str | None]
     gives: str
 
+    def words(self) -> str:
+        """The change as a declaration writes it: `driver = "570.26"`, `drop gpu`."""
+        return " and ".join(_change(key, value) for key, value in self.change.items())
+
+
+def _change(key: str, value: str | None) -> str:
+    if value is None:
+        return f"drop {key}"
+    return f"{key} = {value}" if value == "true" else f'{key} = "{value}"'
+
 
 @record()
 class Conflict:

@@ -19,6 +19,11 @@ class Picked:
     cudnn: CudnnRelease | None
     environment: Environment
 
+    def toolkit(self, case: Case) -> CudaRelease | None:
+        """The release of the CUDA that the base itself carries."""
+        version = self.environment.toolkit
+        return None if version is None else case.scene.tables.release(version)
+
 
 def picked(case: Case, domains: Domains) -> Picked:
     """The rows that the values stand for."""

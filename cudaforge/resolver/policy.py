@@ -9,7 +9,7 @@ Fields are settled in this order, each as well as the ones before it allow:
 2. the base: no CUDA toolkit in the image before one, one for running before one for compiling, unless
    wishes ask for it;
 3. CUDA, cuDNN and Python: the newest (a CUDA whose driver is not known after the others); where the
-   base has a toolkit, the newest that fits;
+   base has a toolkit, the newest that fits (with forward compatibility, the oldest);
 4. the OS: one that is still supported before one past its end of life; a base that brings its Python
    (`python:*` images, slimmer and with the newest patch) before the OS archive's Python; the OS that is
    supported longest; the smallest base; the order of the matrix.
@@ -59,7 +59,8 @@ def criteria(scene: Scene) -> tuple[Criterion, ...]:
         ),
     )
     found.append(Criterion("python", ENVIRONMENT, python))
-    found.append(Criterion("toolkit", ENVIRONMENT, _toolkits(scene.tables)))
+    toolkits = _toolkits(scene.tables, is_nearest=wishes.forward_compat)
+    found.append(Criterion("toolkit", ENVIRONMENT, toolkits))
     as_of = scene.tables.matrix.as_of
     found.append(
         _environment(scene.tables, "end of life", preference("os"), lambda one: _is_past(one.os.eol, as_of))
@@ -136,13 +137,15 @@ def _releases(tables: Tables, subject: str, preference: Preference) -> tuple[int
     return tables.keep(("policy", subject, preference), ranked)
 
 
-def _toolkits(tables: Tables) -> tuple[int, ...]:
-    def by_toolkit() -> tuple[int, ...]:
-        masks = tables.environments_by("toolkit", lambda one: one.toolkit)
-        newest = sorted((one for one in masks if one is not None), reverse=True)
-        return (masks.get(None, 0), *(masks[one] for one in newest))
+def _toolkits(tables: Tables, *, is_nearest: bool) -> tuple[int, ...]:
+    """Newest first; with forward compatibility, which runs what is not newer, the one nearest to it."""
 
-    return tables.keep(("policy", "toolkit"), by_toolkit)
+    def by_toolkit() -> tuple[int, ...]:
+        masks = tables.by_toolkit
+        ordered = sorted((one for one in masks if one is not None), reverse=not is_nearest)
+        return (masks.get(None, 0), *(masks[one] for one in ordered))
+
+    return tables.keep(("policy", "toolkit", is_nearest), by_toolkit)
 
 
 def _environment(

@@ -88,6 +88,13 @@ class Question:
     packages: tuple[PackageWish, ...] = ()
     """The packages asked for that belong to a framework."""
 
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of all GPUs asked for; forward compatibility means the data centre."""
+        if not self.gpus and self.wishes.forward_compat:
+            return frozenset((DATA_CENTRE,))
+        return frozenset(kind for wish in self.gpus for kind in wish.kinds)
+
     def bit(self, key: str) -> int:
         """The bits of all wishes under a key; 0 if there is none."""
         bits = 0
@@ -117,6 +124,7 @@ class Question:
         return (1 << len(self.items)) - 1
 
 
+DATA_CENTRE = "datacenter"
 _SHOWN = 8
 
 
@@ -210,8 +218,6 @@ def _check_words(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> Non
     providers = [one.value for one in PythonProvider]
     if wishes.python_provider is not None and wishes.python_provider not in providers:
         problems.append(_unknown("python_provider", "Python provider", wishes.python_provider, providers))
-    if wishes.forward_compat:
-        problems.append(_problem("forward_compat", "forward compatibility is not supported yet"))
 
 
 def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
@@ -282,6 +288,7 @@ def _single_wishes(wishes: Wishes) -> tuple[tuple[str, str | None], ...]:
         ("python_provider", wishes.python_provider),
         ("cuda_provider", wishes.cuda_provider),
         ("toolkit", _comparison(wishes.toolkit)),
+        ("forward_compat", "true" if wishes.forward_compat else None),
     )
 
 

@@ -94,6 +94,9 @@ def _change_settings(tried: _Tried, culprits: Sequence[Bound]) -> None:
     if rules & {"gate", "gpu-gate"}:
         relaxed = Edit((("require_cuda", Gate.RELAX.value),), replace(wishes, require_cuda=Gate.RELAX))
         tried.resolves(relaxed, (1, 0, 0, _LAST))
+    if rules & {"driver-cuda", "driver-ptx"} and wishes.gpus and not wishes.forward_compat:
+        forward = replace(wishes, forward_compat=True)
+        tried.resolves(Edit((("forward_compat", "true"),), forward), (1, 1, 0, _LAST))
     if "gpu-build" in rules and not (wishes.cuda or wishes.gpus or wishes.is_cpu):
         tried.resolves(Edit((("cuda", "none"),), replace(wishes, is_cpu=True)), (1, 1, 0, _LAST))
 

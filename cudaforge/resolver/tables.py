@@ -23,6 +23,7 @@ from cudaforge.resolver.candidates import (
     BuildCandidate,
     Environment,
     OwnBase,
+    brings_compat,
     build_candidates,
     image_environments,
     is_confirmed,
@@ -118,9 +119,11 @@ class Tables(Kept):
         own: OwnBase | None = None,
         *,
         has_cuda_images: bool = True,
+        is_forward: bool = False,
     ) -> None:
         super().__init__()
         self.matrix = matrix
+        self._is_forward = is_forward
         self._has_cuda_images = has_cuda_images
         self._named = named
         self._own = own
@@ -177,7 +180,7 @@ class Tables(Kept):
                 same = (environment.reference, environment.provider)
                 if image.python is None and image.cuda is None and same in known:
                     found[known[same]] = environment  # the plain image of an OS, with its platforms and size
-                elif environment.is_offered or is_named:
+                elif environment.is_offered or is_named or (self._is_forward and brings_compat(environment)):
                     found.append(environment)
         if self._own is not None:
             found += own_environments(self._own, systems[self._own.os])
@@ -253,6 +256,18 @@ class Tables(Kept):
         return self.environments_by("provider", lambda one: one.provider)
 
     @property
+    def by_toolkit(self) -> dict[Version | None, int]:
+        """Environments by the CUDA that the base itself carries."""
+        return self.environments_by("toolkit", lambda one: one.toolkit)
+
+    def release(self, version: Version) -> CudaRelease | None:
+        """The CUDA release of exactly that version."""
+        return self.keep(
+            ("release", version),
+            lambda: next((row for row in self.cuda if row is not None and row.version == version), None),
+        )
+
+    @property
     def by_os(self) -> dict[str, int]:
         """Environments by operating system."""
         return self.environments_by("os", lambda one: one.os.id)
@@ -275,11 +290,17 @@ def is_embedded(gpu: Gpu) -> bool:
 
 @lru_cache(maxsize=8)
 def tables_of(
-    matrix: Matrix, named: str | None = None, own: OwnBase | None = None, *, has_cuda_images: bool = True
+    matrix: Matrix,
+    named: str | None = None,
+    own: OwnBase | None = None,
+    *,
+    has_cuda_images: bool = True,
+    is_forward: bool = False,
 ) -> Tables:
     """The tables of a matrix, shared by everything that is resolved on it.
 
     `named` is a base image that is asked for by name, `own` one that the declaration describes. Without
-    `has_cuda_images` bases that bring CUDA, nine of ten, are not even read.
+    `has_cuda_images` bases that bring CUDA, nine of ten, are not even read. With `is_forward` those that
+    bring forward compatibility to wheels are there to be chosen.
     """
-    return Tables(matrix, named, own, has_cuda_images=has_cuda_images)
+    return Tables(matrix, named, own, has_cuda_images=has_cuda_images, is_forward=is_forward)

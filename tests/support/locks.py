@@ -40,6 +40,7 @@ GPU_IMAGE = LockedImage(
     toolkit=None,
     driver_floor="570.26",
     gate=None,
+    forward_compat=False,
     architectures=("sm_80", "sm_90"),
     ptx=("compute_90",),
     python="3.11",

@@ -219,11 +219,50 @@ def _gpu_driver(view: View) -> Said | None:
     return f"{view.gpu} needs driver {wish.first_driver} or newer", view.gpu_source
 
 
+def _forward_gpus(view: View) -> Said | None:
+    wish = view.bound.about
+    if not isinstance(wish, GpuWish):
+        return None
+    kinds = as_list(sorted(wish.kinds)) or "not known"
+    return f"forward compatibility works on data-centre GPUs alone; {view.gpu} is {kinds}", view.gpu_source
+
+
+def _forward_base(view: View) -> Said | None:
+    some = [one for one in view.environments() if one.toolkit is not None] or view.environments()
+    if not some:
+        return None
+    names = as_some(one.reference for one in some)
+    return f"no forward-compatibility package for {view.bound.about} is known in {names}", some[0].source
+
+
+def _forward_cuda(view: View) -> Said | None:
+    bases = [one for one in view.environments() if one.toolkit is not None]
+    if not bases or not view.cuda():
+        return None
+    newest = max(bases, key=lambda one: one.toolkit or Version("0"))
+    oldest = view.cuda()[0].version
+    return f"the forward-compatibility package in {newest.reference} runs no CUDA {oldest}", newest.source
+
+
+def _forward_driver(view: View) -> Said | None:
+    tables = view.case.scene.tables
+    toolkits = [one.toolkit for one in view.environments() if one.toolkit is not None]
+    rows = [row for row in map(tables.release, dict.fromkeys(toolkits)) if row is not None and row.driver]
+    if not rows:
+        return None
+    row = min(rows, key=lambda one: one.version)
+    branches = as_list(map(str, row.compat_branches))
+    return f"{row.compat_package} works on driver branches {branches} and from {row.driver} on", row.source
+
+
 def _gate(view: View) -> Said | None:
     gated = [one for one in view.environments() if one.gate]
     if not gated:
         return None
-    return f"{gated[0].reference} starts only with {gated[0].gate}", gated[0].source
+    first = gated[0]
+    branches = as_list(map(str, first.gate_branches))
+    older = f", or branches {branches} on GPUs of {as_list(first.gate_brands)}" if branches else ""
+    return f"{first.reference} starts only with {first.gate}{older}", first.source
 
 
 def _broken(view: View) -> Said | None:
@@ -259,6 +298,10 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "driver-ptx": _driver_ptx,
     "gpu-last-branch": _last_branch,
     "gpu-driver": _gpu_driver,
+    "forward-compat-gpus": _forward_gpus,
+    "forward-compat-base": _forward_base,
+    "forward-compat-cuda": _forward_cuda,
+    "forward-compat-driver": _forward_driver,
     "gate": _gate,
     "gpu-gate": _gate,
     "broken": _broken,

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from cudaforge.records import record
-from cudaforge.resolver.rules import broken, builds, environment, gpus, libraries
+from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries
 from cudaforge.resolver.rules.scene import Bound, Scene
 
 _COMPATIBILITY = "NVIDIA, CUDA Compatibility"
@@ -87,6 +87,18 @@ RULES: dict[str, Rule] = {
         "the driver supports the GPU: from its first driver to its last branch",
         "NVIDIA, CUDA Toolkit, Driver, and Architecture Matrix",
     ),
+    "forward-compat-gpus": Rule("forward compatibility is for data-centre GPUs alone", _COMPATIBILITY),
+    "forward-compat-base": Rule(
+        "with forward compatibility the base carries the package of its CUDA release",
+        "the image's Dockerfile",
+    ),
+    "forward-compat-cuda": Rule(
+        "the forward-compatibility package runs the CUDA releases up to its own", _COMPATIBILITY
+    ),
+    "forward-compat-driver": Rule(
+        "the driver is of a branch that the forward-compatibility package works on, or as new as the package",
+        _COMPATIBILITY,
+    ),
     "gate": Rule("the base image's gate lets the driver pass", "NVIDIA Container Toolkit: constraints"),
     "gpu-gate": Rule(
         "a driver that supports the GPU passes the base image's gate", "NVIDIA Container Toolkit: constraints"
@@ -121,6 +133,7 @@ _MAKERS: tuple[Callable[[Scene], Iterator[Bound]], ...] = (
     gpus.driver,
     gpus.gpu_driver,
     gpus.gate,
+    forward.forward_compat,
     broken.broken,
 )
 

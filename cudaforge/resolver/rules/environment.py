@@ -7,17 +7,17 @@ from functools import partial
 
 from cudaforge.declaration.model import Flavor
 from cudaforge.matrix.model import CudaProvider
-from cudaforge.resolver.candidates import Environment
+from cudaforge.resolver.candidates import Environment, brings_compat
 from cudaforge.resolver.rules.scene import (
     CUDA,
     CUDNN,
-    DEFAULT_PLATFORM,
     ENVIRONMENT,
     FIRST_FRAMEWORK,
     NONE_BIT,
     Bound,
     Scene,
     each_framework,
+    each_platform,
     union,
     wished_minors,
 )
@@ -133,10 +133,8 @@ def glibc(scene: Scene) -> Iterator[Bound]:
 
 def platforms(scene: Scene) -> Iterator[Bound]:
     """Every platform asked for can be had; where none is, the default one."""
-    items = [item for item in scene.question.items if item.key == "platforms"]
-    for item in items:
-        yield from _platform(scene, item.word.partition("=")[2], needs=item.bit, unless=0)
-    yield from _platform(scene, DEFAULT_PLATFORM, needs=0, unless=scene.question.bit("platforms"))
+    for platform, needs, unless in each_platform(scene):
+        yield from _platform(scene, platform, needs=needs, unless=unless)
 
 
 def _platform(scene: Scene, platform: str, *, needs: int, unless: int) -> Iterator[Bound]:
@@ -156,7 +154,11 @@ def base(scene: Scene) -> Iterator[Bound]:
     bit = question.bit("base")
     offered = tables.environments_where("offered", lambda one: one.is_offered)
     kept = tables.environments_where("kept", lambda one: one.removed is None)
-    yield Bound("offered-bases", Restriction(ENVIRONMENT, offered), unless=bit)
+    forward = question.bit("forward_compat")
+    yield Bound("offered-bases", Restriction(ENVIRONMENT, offered), unless=bit | forward)
+    if forward:
+        carrying = tables.environments_where("carrying", brings_compat)
+        yield Bound("offered-bases", Restriction(ENVIRONMENT, offered | carrying), forward, bit)
     yield Bound("removed-tags", Restriction(ENVIRONMENT, kept))
     if question.base is not None:
         named = tables.environments_by("reference", lambda one: one.reference).get(question.base, 0)

@@ -9,8 +9,9 @@ from cudaforge.declaration.model import Gate
 from cudaforge.matrix.model import CudaRelease
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
 from cudaforge.resolver.coverage import Coverage, coverage, cudnn_covers, runs
-from cudaforge.resolver.drivers import cuda_floor, gate_cuda, gate_passes, parse_gate
-from cudaforge.resolver.question import GpuWish
+from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.gates import GateKey, gate_key, gate_on, gate_passes
+from cudaforge.resolver.question import DATA_CENTRE, GpuWish
 from cudaforge.resolver.rules.scene import (
     CUDA,
     CUDNN,
@@ -21,6 +22,7 @@ from cudaforge.resolver.rules.scene import (
     Scene,
     blocks_of,
     each_framework,
+    each_platform,
     union,
 )
 from cudaforge.resolver.solver import Blocks, Relation, Restriction
@@ -110,7 +112,8 @@ def driver(scene: Scene) -> Iterator[Bound]:
         return
     bit = scene.question.bit("driver")
     enough = _reached(scene, driver, needs_native=False)
-    yield Bound("driver-cuda", Restriction(CUDA, enough | NONE_BIT), bit, scene.cpu)
+    unless = scene.cpu | scene.question.bit("forward_compat")
+    yield Bound("driver-cuda", Restriction(CUDA, enough | NONE_BIT), bit, unless)
     native = _reached(scene, driver, needs_native=True)
     everything = (1 << len(scene.tables.cuda)) - 1
     for wish in scene.question.gpus:
@@ -118,7 +121,7 @@ def driver(scene: Scene) -> Iterator[Bound]:
             ptx = table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
             blocks = ((ptx, native | NONE_BIT), (table.everything & ~ptx, everything))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
-            yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, scene.cpu, wish, position)
+            yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, unless, wish, position)
 
 
 def _compiles_ptx(scene: Scene, wish: GpuWish, candidate: BuildCandidate) -> bool:
@@ -158,51 +161,54 @@ def _within(last_branch: int, release: CudaRelease) -> bool:
 
 
 def gate(scene: Scene) -> Iterator[Bound]:
-    """The base image's gate lets the driver pass."""
-    question = scene.question
+    """The base image's gate lets the driver pass, on each platform and for each GPU."""
+    question, tables = scene.question, scene.tables
     if question.wishes.require_cuda is not Gate.KEEP:
         return
-    tables = scene.tables
-    if question.driver is not None:
-        passed = partial(_passed, tables, question.driver)
-        # The gate is evaluated for each GPU; with none named, only what lets any GPU pass counts.
-        some = sum(wish.item.bit for wish in question.gpus)
-        mask = tables.keep(("gate", question.driver.text, frozenset()), partial(passed, frozenset()))
-        yield Bound("gate", Restriction(ENVIRONMENT, mask), question.bit("driver"), scene.cpu | some)
+    named = sum(wish.item.bit for wish in question.gpus)
+    nobody: frozenset[str] = frozenset()
+    forward = question.bit("forward_compat")
+    driver = question.driver
+    for platform, needs, other in each_platform(scene):
+        unless = scene.cpu | other
+        if driver is not None:
+            bits = needs | question.bit("driver")
+            # With no GPU named, only what lets any GPU pass counts, or any of the data centre.
+            mask = _passed(tables, platform, nobody, (driver,))
+            yield Bound("gate", Restriction(ENVIRONMENT, mask), bits, unless | named | forward)
+            if forward:
+                mask = _passed(tables, platform, frozenset((DATA_CENTRE,)), (driver,))
+                yield Bound("gate", Restriction(ENVIRONMENT, mask), bits | forward, unless | named)
+            for wish in question.gpus:
+                mask = _passed(tables, platform, wish.kinds, (driver,))
+                yield Bound("gate", Restriction(ENVIRONMENT, mask), bits | wish.item.bit, unless, wish)
         for wish in question.gpus:
-            mask = tables.keep(("gate", question.driver.text, wish.kinds), partial(passed, wish.kinds))
-            needs = question.bit("driver") | wish.item.bit
-            yield Bound("gate", Restriction(ENVIRONMENT, mask), needs, scene.cpu, wish)
-    for wish in question.gpus:
-        last = wish.last_branch
-        if last is not None:
-            within = partial(_gate_within, tables, last, wish.kinds)
-            mask = tables.keep(("gate within", last, wish.kinds), within)
-            yield Bound("gpu-gate", Restriction(ENVIRONMENT, mask), wish.item.bit, scene.cpu, wish)
+            drivers = _drivers(tables, wish.last_branch)
+            if drivers:
+                mask = _passed(tables, platform, wish.kinds, drivers)
+                yield Bound("gpu-gate", Restriction(ENVIRONMENT, mask), needs | wish.item.bit, unless, wish)
 
 
-def _by_gate(tables: Tables) -> dict[str | None, int]:
-    return tables.environments_by("gate", lambda one: one.gate)
-
-
-def _passed(tables: Tables, driver: Version, kinds: frozenset[str]) -> int:
-    branches = tables.matrix.driver_branches
-    return union(
-        mask
-        for text, mask in _by_gate(tables).items()
-        if not text or gate_passes(parse_gate(text), driver=driver, kinds=kinds, branches=branches)
+def _drivers(tables: Tables, last_branch: int | None) -> tuple[Version, ...]:
+    """The first driver of each branch that still supports a GPU; none where all do."""
+    if last_branch is None:
+        return ()
+    return tuple(
+        Version(str(row.branch)) for row in tables.matrix.driver_branches if row.branch <= last_branch
     )
 
 
-def _gate_within(tables: Tables, last_branch: int, kinds: frozenset[str]) -> int:
-    """Bases whose gate some driver passes that still supports the GPU."""
+def _passed(tables: Tables, platform: str, kinds: frozenset[str], drivers: tuple[Version, ...]) -> int:
+    """The bases that one of the drivers may start on the platform, with GPUs of those kinds."""
     branches = tables.matrix.driver_branches
-    drivers = [Version(str(row.branch)) for row in branches if row.branch <= last_branch]
 
-    def is_passable(text: str | None) -> bool:
-        gate = parse_gate(text) if text else None
-        if gate is None or gate_cuda(gate) is None or not drivers:
-            return True
-        return any(gate_passes(gate, driver=one, kinds=kinds, branches=branches) for one in drivers)
+    def passes(key: GateKey) -> bool:
+        gate = gate_on((platform,), *key)
+        return gate is None or any(
+            gate_passes(gate, driver=one, kinds=kinds, branches=branches) for one in drivers
+        )
 
-    return union(mask for text, mask in _by_gate(tables).items() if is_passable(text))
+    return tables.keep(
+        ("gate", platform, kinds, drivers),
+        lambda: union(mask for key, mask in tables.environments_by("gate", gate_key).items() if passes(key)),
+    )

@@ -56,6 +56,15 @@ def each_framework(scene: Scene) -> Iterator[tuple[int, FrameworkTable, int]]:
         yield position, table, scene.question.presence(position)
 
 
+def each_platform(scene: Scene) -> Iterator[tuple[str, int, int]]:
+    """Each platform: its name, the wishes that it depends on, and those that it does not hold with. Where
+    none is asked for, the default one."""
+    for item in scene.question.items:
+        if item.key == "platforms":
+            yield item.word.partition("=")[2], item.bit, 0
+    yield DEFAULT_PLATFORM, 0, scene.question.bit("platforms")
+
+
 def union(masks: Iterable[int]) -> int:
     """All values of all masks."""
     result = 0

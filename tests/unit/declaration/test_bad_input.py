@@ -124,7 +124,6 @@ VALUES = [
     ('platforms = ["linux/amd64", "linux/arm64"]', "platforms", "not supported yet", "matrix"),
     ('platforms = ["windows/amd64"]', "platforms[0]", "not supported yet", "linux/amd64"),
     ("platforms = []", "platforms", "the list is empty", "linux/amd64"),
-    ("forward_compat = true", "forward_compat", "not supported yet", "leave"),
     ('python_provider = "standalone"', "python_provider", "not supported yet", "distro"),
     ('template = "x.j2"', "template", "not supported yet", "leave"),
     ("ssh = true", "ssh", "not supported yet", "leave"),

@@ -47,7 +47,7 @@ python_provider = "distro"
 cuda_provider = "system"
 toolkit = "12.8"
 prefer = { cuda = "stable" }
-forward_compat = false
+forward_compat = true
 require_cuda = "relax"
 packages = ["Transformers >= 4.44"]
 requirements = "requirements.txt"
@@ -115,8 +115,9 @@ def test_every_key_is_read(project: Path) -> None:
     assert (wishes.python_provider, wishes.cuda_provider) == ("distro", "system")
     assert wishes.toolkit == VersionWish("12.8")
     assert (wishes.prefer, dict(wishes.prefer_per_field)) == (Preference.NEWEST, {"cuda": Preference.STABLE})
-    assert (wishes.forward_compat, wishes.require_cuda) == (False, Gate.RELAX)
+    assert (wishes.forward_compat, wishes.require_cuda) == (True, Gate.RELAX)
     contents = image.contents
+    assert wishes.packages == contents.packages
     assert contents.packages == ("Transformers>=4.44", "numpy>=2", "scipy>=1.13", "pillow")
     assert contents.requirements == "requirements.txt"
     assert contents.apt == ("git", "curl=7.88.1-10")

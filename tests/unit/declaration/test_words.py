@@ -43,6 +43,7 @@ def test_every_word_of_the_design() -> None:
         "prefer=stable",
         "toolkit=12.9",
         "base=python:3.12-slim",
+        "forward_compat=true",
     )
     image = loaded.images[0]
     wishes = image.wishes
@@ -54,6 +55,8 @@ def test_every_word_of_the_design() -> None:
     assert (wishes.driver, wishes.os, wishes.flavor) == ("570.86", "ubuntu22.04", Flavor.DEVEL)
     assert (wishes.platforms, wishes.build, wishes.prefer) == (("linux/arm64",), "cu128", Preference.STABLE)
     assert (wishes.toolkit, wishes.base) == (VersionWish("12.9"), "python:3.12-slim")
+    assert wishes.forward_compat
+    assert not read("jax", "forward_compat=false").images[0].wishes.forward_compat
 
 
 def test_equality_compares_as_many_components_as_were_written() -> None:
@@ -87,6 +90,7 @@ MISTAKES = [
     (["jax", "cuda=12", "cuda=13"], "cuda=13", "'cuda' is given twice", "gpu"),
     (["jax", "os>=ubuntu22.04"], "os>=ubuntu22.04", "'os' takes = and no >=", "os="),
     (["jax", "driver>=570"], "driver>=570", "'driver' takes =", "driver="),
+    (["jax", "forward_compat=yes"], "forward_compat=yes", "true or false", "forward_compat=true"),
     (["jax", "cuda=x"], "cuda=x", "'x' is no version wish", "12.8"),
     (["jax", "cuda="], "cuda=", "empty", "leave"),
     (["jax", "cuda"], "cuda", "unknown word 'cuda'", "did you mean 'cuda'"),

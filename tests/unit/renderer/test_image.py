@@ -52,6 +52,17 @@ def problems_of(image) -> dict[str, str]:
     return {problem.where.key: problem.what for problem in refusal.value.problems}
 
 
+def test_a_base_with_cuda_keeps_its_user_mode_driver_where_that_is_asked_for():
+    removed = "rm -rf /usr/local/cuda-*/compat"
+    with_cuda = replace(GPU_IMAGE, toolkit="12.8.1")
+    assert removed in render_image(with_cuda).dockerfile
+    forward = render_image(replace(with_cuda, forward_compat=True)).dockerfile
+    assert removed not in forward
+    assert "forward_compat=" in forward.replace('"', "")
+    assert "LD_LIBRARY_PATH" not in forward, "newer hosts keep their own driver"
+    assert removed not in render_image(GPU_IMAGE).dockerfile
+
+
 def test_first_line_names_the_lock_entry_and_no_frontend():
     text = render_image(GPU_IMAGE).dockerfile
     assert text.startswith(f"# made by cudaforge from lock entry {ENTRY}, content sha256:")

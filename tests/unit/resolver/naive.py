@@ -218,6 +218,7 @@ def paired(cuda: CudaRelease, cudnn: CudnnRelease) -> bool:
 def base_brings(one: Set, wishes: Wishes) -> bool:  # noqa: C901, PLR0911 -- rules one after the other, on purpose
     image = one.base.image
     toolkit = image.cuda if image is not None else None
+    is_forward = wishes.forward_compat and not wishes.is_cpu
     if one.provider == "system":
         if toolkit is None or image.flavor == "base" or toolkit != one.cuda.version:
             return False
@@ -230,7 +231,8 @@ def base_brings(one: Set, wishes: Wishes) -> bool:  # noqa: C901, PLR0911 -- rul
             return False
     if wishes.base is None and toolkit is not None and one.provider != "system":
         is_devel = one.provider == "wheels" and image.flavor == "devel" and image.cudnn is None
-        if not is_devel:
+        carries = image.flavor == "base" and image.compat_platforms and one.provider == "wheels"
+        if not is_devel and not (is_forward and carries):
             return False
     if wishes.is_cpu:
         return True
@@ -267,16 +269,23 @@ def runs(code: tuple[Version, ...], gpu: Gpu, matrix: Matrix) -> bool:
     return False
 
 
-def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matrix) -> bool:  # noqa: C901, PLR0911 -- rules one after the other, on purpose
+def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matrix) -> bool:  # noqa: C901, PLR0911, PLR0912 -- rules one after the other, on purpose
     driver = Version(wishes.driver) if wishes.driver else None
     cuda = one.cuda
     least = (cuda.minor_driver or cuda.driver) if cuda is not None else None
-    if cuda is not None and driver is not None and (least is None or driver < least):
+    gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
+    if wishes.forward_compat:
+        if not forward_fits(one, gpus, driver, wishes, matrix):
+            return False
+    elif cuda is not None and driver is not None and (least is None or driver < least):
         return False
     gate = one.base.image.gate if one.base.image is not None else None
     is_kept = wishes.require_cuda.value == "keep"
-    gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
-    wanted = [[gpu] for gpu in gpus] or [[]]
+    platforms = wishes.platforms or (DEFAULT_PLATFORM,)
+    if gate and set(platforms) <= set(one.base.image.compat_platforms):
+        gate = " ".join([gate, *forward_terms(one.base.image)])
+    centre = [gpu for gpu in matrix.gpus if gpu.kind == "datacenter"][:1] if wishes.forward_compat else []
+    wanted = [[gpu] for gpu in gpus] or [centre]
     if gate and is_kept and driver and not all(passes(gate, driver, one, matrix) for one in wanted):
         return False
     for gpu in gpus:
@@ -294,9 +303,34 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
             ]
             if gate and is_kept and known and not any(passes(gate, one, [gpu], matrix) for one in known):
                 return False
-        if cuda is not None and not code_fits(one, rows, gpu, driver, matrix):
+        native = None if wishes.forward_compat else driver
+        if cuda is not None and not code_fits(one, rows, gpu, native, matrix):
             return False
     return True
+
+
+def forward_terms(image: BaseImage) -> list[str]:
+    return [
+        f"brand={brand},driver>={branch},driver<{branch + 1}"
+        for branch in image.gate_branches
+        for brand in image.gate_brands
+    ]
+
+
+def forward_fits(one: Set, gpus: list[Gpu], driver: Version | None, wishes: Wishes, matrix: Matrix) -> bool:
+    image = one.base.image
+    toolkit = next((row for row in matrix.cuda_releases if image and row.version == image.cuda), None)
+    if any(gpu.kind != "datacenter" for gpu in gpus) or toolkit is None or one.cuda is None:
+        return False
+    if not set(wishes.platforms or (DEFAULT_PLATFORM,)) <= set(image.compat_platforms):
+        return False
+    if not confirmed(toolkit) or not toolkit.compat_branches or toolkit.driver is None:
+        return False
+    if one.cuda.version.minor() > toolkit.version.minor():
+        return False
+    if any(gpu.last_branch is not None and toolkit.driver.major > gpu.last_branch for gpu in gpus):
+        return False
+    return driver is None or driver >= toolkit.driver or driver.major in toolkit.compat_branches
 
 
 def code_fits(one: Set, rows: list[FrameworkBuild], gpu: Gpu, driver: Version | None, matrix: Matrix) -> bool:

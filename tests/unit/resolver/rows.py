@@ -102,6 +102,7 @@ def cuda(
     *,
     capabilities: tuple[str, ...] = ("7.0", "7.5", "8.0", "8.6", "9.0"),
     metapackage: bool = True,
+    compat: tuple[int, ...] = (),
     source: Source = SOURCE,
 ) -> CudaRelease:
     return CudaRelease(
@@ -110,6 +111,8 @@ def cuda(
         minor_driver=None if minor_driver is None else Version(minor_driver),
         capabilities=versions(*capabilities),
         metapackage=f"cuda-toolkit=={version}" if metapackage else None,
+        compat_package=f"cuda-compat-{version}" if compat else None,
+        compat_branches=compat,
         source=source,
     )
 
@@ -184,6 +187,9 @@ def image(  # noqa: PLR0913 -- one argument per fact
     removed: str | None = None,
     replaced_by: str | None = None,
     size: int | None = None,
+    compat: tuple[str, ...] = (),
+    gate_branches: tuple[int, ...] = (),
+    gate_brands: tuple[str, ...] = (),
     source: Source = SOURCE,
 ) -> BaseImage:
     return BaseImage(
@@ -198,6 +204,9 @@ def image(  # noqa: PLR0913 -- one argument per fact
         removed=removed,
         replaced_by=replaced_by,
         size=size,
+        compat_platforms=compat,
+        gate_branches=gate_branches,
+        gate_brands=gate_brands,
         source=source,
     )
 

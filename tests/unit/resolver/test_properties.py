@@ -94,6 +94,7 @@ def cuda_rows(draw: st.DrawFn) -> list[object]:
             least[version.partition(".")[0]],
             capabilities=draw(some(CAPABILITIES)),
             metapackage=draw(st.booleans()),
+            compat=draw(st.sampled_from(((), (450, 525), (535,)))),
             source=draw(sources),
         )
         for version in draw(some(CUDAS))
@@ -140,6 +141,9 @@ def images(draw: st.DrawFn) -> list[object]:
                 cudnn=draw(st.none() | st.sampled_from(CUDNNS)),
                 gate=gate,
                 removed=draw(st.sampled_from((None, None, None, "unknown"))),
+                compat=draw(st.sampled_from(((), BOTH, BOTH, BOTH[:1]))),
+                gate_branches=draw(st.sampled_from(((), (450, 525)))),
+                gate_brands=draw(st.sampled_from((("tesla",), ("tesla", "nvidia", "unknown")))),
                 source=draw(sources),
             )
         )
@@ -248,6 +252,7 @@ def questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
         python_provider=rarely(("image", "distro")),
         cuda_provider=rarely(("wheels", "system")),
         toolkit=wished(("12", "11.8", "12.8.1")),
+        forward_compat=draw(st.integers(0, 4)) == 0,
         require_cuda=draw(st.sampled_from((Gate.KEEP, Gate.KEEP, Gate.RELAX))),
         packages=draw(st.just(()) | some(PACKAGES)),
         prefer_per_field={},
@@ -271,6 +276,8 @@ def without(wishes: Wishes, word: str) -> Wishes:
         return replace(wishes, gpus=tuple(one for one in wishes.gpus if one != value))
     if key == "platform":
         return replace(wishes, platforms=tuple(one for one in wishes.platforms if one != value))
+    if key == "forward_compat":
+        return replace(wishes, forward_compat=False)
     if key == "cuda":
         return replace(wishes, cuda=None, is_cpu=False)
     return replace(wishes, **{key: None})
@@ -301,6 +308,8 @@ def changed(wishes: Wishes, change: Mapping[str, str | None], matrix: Matrix) ->
             wishes = replace(wishes, platforms=wished)
         elif key == "require_cuda":
             wishes = replace(wishes, require_cuda=Gate(value))
+        elif key == "forward_compat":
+            wishes = replace(wishes, forward_compat=value is not None)
         elif key == "cuda":
             is_cpu = value == "none"
             cuda = VersionWish(value) if value and not is_cpu else None
@@ -403,7 +412,7 @@ def _only(wishes: Wishes, core: tuple[str, ...]) -> Wishes:
 
 _SINGLE = (
     "build", "cudnn", "python", "os", "driver", "flavor", "base", "python_provider", "cuda_provider",
-    "toolkit",
+    "toolkit", "forward_compat",
 )  # fmt: skip
 
 
@@ -411,15 +420,15 @@ _SINGLE = (
 @given(questions(), st.data())
 def test_dropping_a_wish_never_loses_the_answer(question: tuple[Matrix, Wishes], data: st.DataObject) -> None:
     matrix, wishes = question
-    keys = [key for key in _SINGLE if getattr(wishes, key) is not None and key not in _DEFAULTED]
+    keys = [key for key in _SINGLE if getattr(wishes, key) and key not in _DEFAULTED]
     if not keys or not isinstance(resolve(wishes, matrix), Resolution):
         return
     looser = replace(wishes, **{data.draw(st.sampled_from(keys)): None})
     assert isinstance(resolve(looser, matrix), Resolution)
 
 
-_DEFAULTED = ("base", "toolkit")
-"""Without these wishes a default holds: offered bases only, and the wheels' own minor."""
+_DEFAULTED = ("base", "toolkit", "forward_compat")
+"""Without these wishes a default holds: offered bases only, the wheels' own minor, and the host's driver."""
 
 
 def test_versions_of_the_tests_are_known() -> None:

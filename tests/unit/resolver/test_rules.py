@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
-from cudaforge.declaration.model import Wishes
+from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import Companion, CompanionRole
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve
-from cudaforge.resolver.drivers import gate_floor, gate_passes, parse_gate
+from cudaforge.resolver.gates import gate_floor, gate_passes, parse_gate
+from cudaforge.resolver.rules import RULES
 from cudaforge.versions import Version
 from tests.unit.resolver import rows
 from tests.unit.resolver.rows import framework_wish as framework
@@ -264,3 +268,117 @@ def test_the_pin_of_a_companion_follows_the_package_that_is_asked_for() -> None:
     assert pinned() == pinned("numpy") == ("vision==0.23.1",)
     assert pinned("vision==0.23.0") == ("vision==0.23.0",)
     assert pinned("vision==0.24.0") == (), "a release that is not known is left to the package index"
+
+
+_FORWARD = {
+    "compat": ("linux/amd64",),
+    "gate_branches": (470, 535),
+    "gate_brands": ("tesla", "nvidia", "unknown"),
+}
+
+
+def _forward_world(**changes: object) -> Matrix:
+    """Wheels with PTX for CUDA 12.8, on bases with CUDA 12.6, 12.8 and 13.0 that carry their package."""
+    code: dict[str, object] = {"cubins": ("8.0",), "ptx": ("8.0",)}
+    facts = {**_FORWARD, **changes}
+    return Matrix.from_rows(
+        frameworks=(rows.framework("torchy"),),
+        builds=(rows.build("torchy", "2.8", "cu128", cuda="12.8", pythons=("3.10", "3.11"), **code),),
+        cuda_releases=(
+            rows.cuda("12.6.3", "560.35.05", "525.60.13", compat=(470, 535)),
+            rows.cuda("12.8.1", "570.124.06", "525.60.13", compat=(470, 535)),
+            rows.cuda("13.0.0", "580.65.06", "580.65.06", compat=(535, 570)),
+        ),
+        gpus=(
+            rows.gpu("V100", "7.0", kind="datacenter", first="396.26", last=580),
+            rows.gpu("H100", "9.0", kind="datacenter", first="520.61.05"),
+            rows.gpu("A100", "8.0", kind="datacenter", first="450.36", last=560),
+            rows.gpu("A30", "8.0", kind="datacenter", first="450.36"),
+            rows.gpu("RTX 4090", "8.9", first="520.56.06"),
+        ),
+        systems=(rows.system("ubuntu22.04", "2.35", "3.10"), rows.system("debian12", "2.36", "3.11")),
+        base_images=[
+            rows.image(
+                f"cuda:{version}-{flavor}", "ubuntu22.04", flavor=flavor, cuda=version,
+                gate=f"cuda>={version[:4]}", **facts,
+            )
+            for version in ("12.6.3", "12.8.1", "13.0.0") for flavor in ("base", "devel")
+        ],
+        driver_branches=(
+            rows.branch(470, "11.4"), rows.branch(535, "12.2"), rows.branch(550, "12.4"),
+            rows.branch(560, "12.6"), rows.branch(570, "12.8"), rows.branch(580, "13.0"),
+        ),
+    )  # fmt: skip
+
+
+def _forward(*gpus: str, driver: str | None = None, **more: object) -> Wishes:
+    return wishes(frameworks=(framework("torchy"),), gpus=gpus, driver=driver, forward_compat=True, **more)
+
+
+def test_forward_compatibility_takes_the_nearest_base_that_carries_it() -> None:
+    answer = resolve(_forward("H100", driver="535.104.05"), _forward_world())
+    assert isinstance(answer, Resolution)
+    assert answer.base_image == "cuda:12.8.1-base"
+    assert (str(answer.numbers.driver_floor), answer.numbers.binding) == ("535", "forward-compat")
+    assert "driver branches 470, 535 and drivers from 570.124.06 on" in answer.warnings[0]
+    reasons = {choice.field: choice.because for choice in answer.choices}
+    assert reasons["base_image"] == "it brings the forward-compatibility package for the CUDA that is loaded"
+
+
+def test_without_forward_compatibility_the_drivers_own_ptx_compiler_counts() -> None:
+    asked = replace(_forward("H100", driver="535.104.05"), forward_compat=False)
+    answer = resolve(asked, _forward_world())
+    assert isinstance(answer, Conflict), "the wheels' PTX needs the driver of CUDA 12.8"
+    assert {"forward_compat": "true"} in [dict(fix.change) for fix in answer.fixes]
+    assert "forward_compat = true" in [fix.words() for fix in answer.fixes]
+
+
+def test_a_devel_image_carries_it_too() -> None:
+    answer = resolve(_forward("H100", flavor=Flavor.DEVEL), _forward_world())
+    assert isinstance(answer, Resolution)
+    assert answer.base_image == "cuda:12.8.1-devel"
+
+
+@pytest.mark.parametrize(("asked", "facts", "core", "says"), [
+    (_forward("RTX 4090"), {}, ("torchy", "forward_compat=true", "gpu=RTX 4090"), "(sm_89) is consumer"),
+    (_forward("H100", "RTX 4090"), {}, ("torchy", "forward_compat=true", "gpu=RTX 4090"), "is consumer"),
+    (_forward("H100", driver="550.54"), {}, ("torchy", "driver=550.54", "forward_compat=true"), "470, 535"),
+    (_forward("H100"), {"compat": ()}, ("torchy", "forward_compat=true"), "no forward-compatibility package"),
+    (
+        _forward("H100", base="cuda:12.6.3-base"), {},
+        ("torchy", "base=cuda:12.6.3-base", "forward_compat=true"), "runs no CUDA 12.8",
+    ),
+    (_forward("A100"), {}, ("torchy", "forward_compat=true", "gpu=A100"), "up to driver branch 560"),
+    (
+        _forward("H100", platforms=("linux/arm64",)), {},
+        ("torchy", "platform=linux/arm64"), "torchy 2.8+cu128 exists for linux/amd64",
+    ),
+    (
+        _forward("A30", driver="535.104.05"), {"gate_branches": (470,)},
+        ("torchy", "driver=535.104.05", "forward_compat=true"), "or branches 470 on GPUs of tesla",
+    ),
+])  # fmt: skip
+def test_where_forward_compatibility_does_not_work(
+    asked: Wishes, facts: dict[str, object], core: tuple[str, ...], says: str
+) -> None:
+    answer = resolve(asked, _forward_world(**facts))
+    assert isinstance(answer, Conflict), answer
+    assert set(core) <= set(answer.core) | {"torchy"}, answer.core
+    assert any(says in reason.text for reason in answer.reasons), answer.reasons
+
+
+def test_a_cpu_twin_uses_no_forward_compatibility() -> None:
+    cpu = rows.cpu_build("torchy", "2.8", pythons=("3.11",))
+    matrix = Matrix.from_rows(
+        frameworks=(rows.framework("torchy"),), builds=(cpu,),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+    )  # fmt: skip
+    answer = resolve(_forward(is_cpu=True), matrix)
+    assert isinstance(answer, Resolution)
+    assert answer.warnings == ("a CPU twin does not use: forward_compat",)
+
+
+def test_the_documents_table_of_rules_is_the_rules() -> None:
+    page = (Path(__file__).parents[3] / "docs" / "resolve.md").read_text(encoding="utf-8")
+    rows_told = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
+    assert rows_told == [(name, rule.statement, rule.document) for name, rule in RULES.items()]
