@@ -9,7 +9,7 @@ Fields are settled in this order, each as well as the ones before it allow:
 2. the base: no CUDA toolkit in the image before one, one for running before one for compiling, unless
    wishes ask for it;
 3. CUDA, cuDNN and Python: the newest (a CUDA whose driver is not known after the others); where the
-   base has a toolkit, the newest that fits (with forward compatibility, the oldest);
+   base has a toolkit, the newest that fits (with forward compatibility, of the oldest minor);
 4. the OS: one that is still supported before one past its end of life; a base that brings its Python
    (`python:*` images, slimmer and with the newest patch) before the OS archive's Python; the OS that is
    supported longest; the smallest base; the order of the matrix.
@@ -142,7 +142,9 @@ def _toolkits(tables: Tables, *, is_nearest: bool) -> tuple[int, ...]:
 
     def by_toolkit() -> tuple[int, ...]:
         masks = tables.by_toolkit
-        ordered = sorted((one for one in masks if one is not None), reverse=not is_nearest)
+        ordered = sorted((one for one in masks if one is not None), reverse=True)
+        if is_nearest:
+            ordered.sort(key=lambda one: one.minor())
         return (masks.get(None, 0), *(masks[one] for one in ordered))
 
     return tables.keep(("policy", "toolkit", is_nearest), by_toolkit)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
@@ -10,6 +11,7 @@ from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
+from cudaforge.resolver.reasons.unknown import is_loadable
 from cudaforge.resolver.reasons.view import (
     Said,
     View,
@@ -60,7 +62,7 @@ def _loads(view: View) -> Said | None:
         cudnn = f" and cuDNN {row.cudnn}" if row.cudnn is not None else ""
         return f"loads CUDA {row.cuda}{cudnn}"
 
-    return by_text(view, text)
+    return by_text(view, text, partial(is_loadable, view))
 
 
 def _provider(view: View) -> Said | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cudaforge.matrix.model import CudaRelease, CudnnRelease
-from cudaforge.resolver.candidates import is_confirmed
+from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.reasons.view import (
     Said,
@@ -111,6 +111,29 @@ def _unseen_code(view: View) -> Said | None:
     return f"{what} is not known, so that none is claimed; {view.gpu} is asked for", builds[0].row.source
 
 
+def is_loadable(view: View, build: BuildCandidate) -> bool:
+    """Whether the matrix knows a CUDA and a cuDNN that the build loads."""
+    tables = view.case.scene.tables
+    return all(
+        (row.cuda is None or tables.cuda_wished(row.cuda) != 0)
+        and (row.cudnn is None or tables.cudnn_wished(row.cudnn) != 0)
+        for row in build.rows
+    )
+
+
+def _unseen_libraries(view: View) -> Said | None:
+    builds = [one for one in view.builds() if not is_loadable(view, one)]
+    if not builds:
+        return None
+    name = view.case.scene.frameworks[view.bound.position].framework.name
+    wanted = [
+        f"CUDA {one.row.cuda}" + (f" with cuDNN {one.row.cudnn}" if one.row.cudnn is not None else "")
+        for one in builds
+    ]
+    what = f"what {name} {names(builds)} loads, {as_some(wanted)},"
+    return f"{what} is not in the matrix of {view.case.scene.tables.matrix.as_of}", builds[0].row.source
+
+
 UNKNOWN: dict[str, Callable[[View], Said | None]] = {
     "framework-version": _unknown_release,
     "framework-build": _unknown_build,
@@ -124,5 +147,9 @@ UNCONFIRMED: dict[str, Callable[[View], Said | None]] = {
     "confirmed": _unconfirmed,
     "gpu-confirmed": _unconfirmed_gpu,
 }
-UNSEEN: dict[str, Callable[[View], Said | None]] = {"gpu-code": _unseen_code}
+UNSEEN: dict[str, Callable[[View], Said | None]] = {
+    "gpu-code": _unseen_code,
+    "cuda-libraries": _unseen_libraries,
+    "cudnn-libraries": _unseen_libraries,
+}
 """Rules that values fail for want of a fact, next to those that fail by one."""
