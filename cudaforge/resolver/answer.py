@@ -217,6 +217,9 @@ def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]
             branches=case.scene.tables.matrix.driver_branches,
             last_branch=min(lasts, default=None),
         )
+        if floor is not None and question.driver is not None and floor > question.driver:
+            # The gate lets the fleet's branch pass, and not some between it and the floor of all.
+            floor = Version(str(question.driver.major))
         needs.append((floor, "gate"))
     best: tuple[Version | None, str | None] = (None, None)
     for floor, what in needs:

@@ -17,6 +17,9 @@ from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference,
 from cudaforge.errors import InputError
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.resolver import Answer, Conflict, Resolution, resolve
+from cudaforge.resolver.case import open_case
+from cudaforge.resolver.rules import RULES
+from cudaforge.resolver.solver import Network
 from cudaforge.versions import VersionWish
 
 try:
@@ -43,6 +46,8 @@ def read_wishes(given: Mapping[str, object]) -> Wishes:
     rest |= {key: tuple(given[key]) for key in ("gpus", "platforms") if key in given}
     if "cuda" in given:
         rest |= {"is_cpu": True} if given["cuda"] == "none" else {"cuda": VersionWish(given["cuda"])}
+    rest["packages"] = tuple(given.get("packages", ()))
+    rest["forward_compat"] = given.get("forward_compat", False)
     if "flavor" in given:
         rest["flavor"] = Flavor(given["flavor"])
     if "require_cuda" in given:
@@ -53,6 +58,7 @@ def read_wishes(given: Mapping[str, object]) -> Wishes:
     else:
         rest["prefer_per_field"] = {key: Preference(value) for key, value in prefer.items()}
     known = {*_TEXT, *_VERSIONS, "framework", "gpus", "platforms", "cuda", "flavor", "require_cuda", "prefer"}
+    known |= {"packages", "forward_compat"}
     assert set(given) <= known, set(given) - known
     return Wishes(frameworks=tuple(read_framework(name) for name in names), **rest)
 
@@ -136,3 +142,21 @@ def _fields(answer: Resolution) -> dict[str, object]:
         "binding": str(numbers.binding),
         "bootstrapped": bool(answer.bootstrap_packages),
     }
+
+
+def test_every_rule_decides_a_case(matrix: Matrix) -> None:
+    """Without a rule, one of the cases has another answer: a rule that decides nothing is not tested."""
+    undecided = set(RULES)
+    for path in CASES:
+        given = tomllib.loads(path.read_text(encoding="utf-8"))["wishes"]
+        try:
+            case = open_case(read_wishes(given), matrix, host_os=HOST)
+        except InputError:
+            continue
+        active = case.active(case.question.all_bits)
+        answer = Network(case.everything, [one.constraint for one in active]).best(case.criteria)
+        for rule in undecided & {one.rule for one in active}:
+            rest = [one.constraint for one in active if one.rule != rule]
+            if Network(case.everything, rest).best(case.criteria) != answer:
+                undecided.discard(rule)
+    assert undecided == set()
