@@ -144,9 +144,11 @@ def _fields(answer: Resolution) -> dict[str, object]:
     }
 
 
-@pytest.mark.xfail(reason="thirteen rules have no case of their own yet; property tests cover them")
 def test_every_rule_decides_a_case(matrix: Matrix) -> None:
-    """Without a rule, one of the cases has another answer: a rule that decides nothing is not tested."""
+    """Without a rule, one of the cases has another answer: a rule that decides nothing is not tested.
+
+    The facts of today never let these alone decide: tests/unit/resolver has small worlds for them.
+    """
     undecided = set(RULES)
     for path in CASES:
         given = tomllib.loads(path.read_text(encoding="utf-8"))["wishes"]
@@ -160,4 +162,5 @@ def test_every_rule_decides_a_case(matrix: Matrix) -> None:
             rest = [one.constraint for one in active if one.rule != rule]
             if Network(case.everything, rest).best(case.criteria) != answer:
                 undecided.discard(rule)
-    assert undecided == set()
+    # An unoffered base is also the last that the policy prefers.
+    assert undecided <= {"final-release", "cudnn-cuda", "gpu-gate", "gpu-last-branch", "offered-bases"}

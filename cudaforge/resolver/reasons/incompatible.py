@@ -257,6 +257,18 @@ def _forward_driver(view: View) -> Said | None:
     return f"{row.compat_package} works on driver branches {branches} and from {row.driver} on", row.source
 
 
+def _forward_branch(view: View) -> Said | None:
+    wish = view.bound.about
+    tables = view.case.scene.tables
+    toolkits = [one.toolkit for one in view.environments() if one.toolkit is not None]
+    rows = [row for row in map(tables.release, dict.fromkeys(toolkits)) if row is not None and row.driver]
+    if not isinstance(wish, GpuWish) or not rows:
+        return None
+    row = min(rows, key=lambda one: one.version)
+    made = f"{row.compat_package} is made from driver {row.driver}"
+    return f"{view.gpu} is supported up to driver branch {wish.last_branch}; {made}", view.gpu_source
+
+
 def _gate(view: View) -> Said | None:
     gated = [one for one in view.environments() if one.gate]
     if not gated:
@@ -304,6 +316,7 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "forward-compat-base": _forward_base,
     "forward-compat-cuda": _forward_cuda,
     "forward-compat-driver": _forward_driver,
+    "forward-compat-branch": _forward_branch,
     "gate": _gate,
     "gpu-gate": _gate,
     "broken": _broken,

@@ -99,6 +99,10 @@ RULES: dict[str, Rule] = {
         "the driver is of a branch that the forward-compatibility package works on, or as new as the package",
         _COMPATIBILITY,
     ),
+    "forward-compat-branch": Rule(
+        "the driver that the forward-compatibility package was made from supports the GPU",
+        "NVIDIA, CUDA Toolkit, Driver, and Architecture Matrix",
+    ),
     "gate": Rule("the base image's gate lets the driver pass", "NVIDIA Container Toolkit: constraints"),
     "gpu-gate": Rule(
         "a driver that supports the GPU passes the base image's gate", "NVIDIA Container Toolkit: constraints"

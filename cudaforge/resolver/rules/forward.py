@@ -57,7 +57,7 @@ def _gpus(scene: Scene, bit: int) -> Iterator[Bound]:
         last = wish.last_branch
         if last is not None:
             within = _on_toolkits(scene.tables, ("compat branch", last), partial(_is_within, last))
-            yield Bound("gpu-last-branch", Restriction(ENVIRONMENT, within), needs, scene.cpu, wish)
+            yield Bound("forward-compat-branch", Restriction(ENVIRONMENT, within), needs, scene.cpu, wish)
 
 
 def _carries(platform: str, one: Environment) -> bool:

@@ -382,3 +382,33 @@ def test_the_documents_table_of_rules_is_the_rules() -> None:
     page = (Path(__file__).parents[3] / "docs" / "resolve.md").read_text(encoding="utf-8")
     rows_told = re.findall(r"^\| `([a-z-]+)` \| (.+) \| (.+) \|$", page, re.MULTILINE)
     assert rows_told == [(name, rule.statement, rule.document) for name, rule in RULES.items()]
+
+
+def _last_branch_world(*, gate: str | None = None, floor: str = "525.60.13") -> Matrix:
+    """A GPU that drivers support up to 535, with CUDA 12.8 in wheels and a base of its own."""
+    return Matrix.from_rows(
+        frameworks=(rows.framework("torchy"),),
+        builds=(rows.build("torchy", "2.8", "cu128", cuda="12.8", pythons=("3.10",)),),
+        cuda_releases=(rows.cuda("12.8.1", "570.26", floor),),
+        gpus=(rows.gpu("Old", "7.0", last=535),),
+        systems=(rows.system("ubuntu22.04", "2.35", "3.10"),),
+        base_images=[rows.image("cuda:12.8.1", "ubuntu22.04", flavor="base", cuda="12.8.1", gate=gate)],
+        driver_branches=(rows.branch(525, "12.0"), rows.branch(535, "12.2"), rows.branch(570, "12.8")),
+    )
+
+
+def test_cuda_runs_on_a_driver_that_still_supports_the_gpu() -> None:
+    asked = wishes(frameworks=(framework("torchy"),), gpus=("Old",))
+    assert isinstance(resolve(asked, _last_branch_world()), Resolution)
+    answer = resolve(asked, _last_branch_world(floor="550.54"))
+    assert isinstance(answer, Conflict)
+    assert "Old (sm_70) is supported up to driver branch 535" in answer.reasons[-1].text
+
+
+def test_a_gate_that_no_driver_of_the_gpu_passes() -> None:
+    asked = wishes(frameworks=(framework("torchy"),), gpus=("Old",), base="cuda:12.8.1")
+    assert isinstance(resolve(asked, _last_branch_world(gate="cuda>=12.2")), Resolution)
+    answer = resolve(asked, _last_branch_world(gate="cuda>=12.8"))
+    assert isinstance(answer, Conflict)
+    assert answer.core == ("base=cuda:12.8.1", "gpu=Old")
+    assert {"require_cuda": "relax"} in [dict(fix.change) for fix in answer.fixes]
