@@ -6,7 +6,7 @@ RULES, a maker that yields its bounds, and its words to `cudaforge.resolver.reas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from cudaforge.records import record
 from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries
@@ -110,7 +110,9 @@ RULES: dict[str, Rule] = {
     "broken": Rule("no combination that is known not to work", "cudaforge, the matrix"),
 }
 
-_MAKERS: tuple[Callable[[Scene], Iterator[Bound]], ...] = (
+_Maker = Callable[[Scene], Iterator[Bound]]
+
+_MAKERS: tuple[_Maker, ...] = (
     builds.known_builds,
     builds.final_releases,
     builds.wished_versions,
@@ -139,9 +141,34 @@ _MAKERS: tuple[Callable[[Scene], Iterator[Bound]], ...] = (
     gpus.gate,
     forward.forward_compat,
     broken.broken,
+    broken.broken_on_gpus,
 )
+
+_FACTS: frozenset[_Maker] = frozenset(
+    (
+        builds.known_builds,
+        libraries.known_releases,
+        libraries.cuda_libraries,
+        libraries.cudnn_libraries,
+        libraries.cudnn_and_cuda,
+        libraries.cudnn_is_brought,
+        environment.same_provider,
+        environment.loaded_from_base,
+        environment.python_wheels,
+        environment.glibc,
+        broken.broken,
+    )
+)
+"""What these yield depends on the frameworks and their places alone: images that ask for the same ones share it."""
 
 
 def bounds(scene: Scene) -> tuple[Bound, ...]:
     """All constraints on one image, wishes and facts alike."""
-    return tuple(bound for make in _MAKERS for bound in make(scene))
+    return tuple(bound for make in _MAKERS for bound in _bounds_of(make, scene))
+
+
+def _bounds_of(make: _Maker, scene: Scene) -> Iterable[Bound]:
+    if make not in _FACTS:
+        return make(scene)
+    asked = tuple(table.framework.name for table in scene.frameworks)
+    return scene.tables.keep((make, asked), lambda: tuple(make(scene)))

@@ -24,11 +24,32 @@ from cudaforge.versions import VersionWish
 
 def broken(scene: Scene) -> Iterator[Bound]:
     """No combination that is known not to work; what works after all is only warned of."""
+    for row, position, presence in _fatal(scene):
+        if "capability" not in row.when:
+            yield _broken_bound(scene, row, position, presence)
+
+
+def broken_on_gpus(scene: Scene) -> Iterator[Bound]:
+    """The same for what does not work on some GPUs."""
+    for row, position, presence in _fatal(scene) if scene.question.gpus else ():
+        if "capability" in row.when:
+            wish = VersionWish(row.when["capability"])
+            for gpu in scene.question.gpus:
+                if is_on(wish, gpu):
+                    yield _broken_bound(scene, row, position, presence | gpu.item.bit, unless=scene.cpu)
+
+
+def _fatal(scene: Scene) -> Iterator[tuple[Broken, int, int]]:
     for row in scene.tables.matrix.broken:
         if row.is_fatal and is_confirmed(row.source):
             for position, table, presence in each_framework(scene):
                 if is_about(row, table):
-                    yield from _broken_bounds(scene, row, position, presence)
+                    yield row, position, presence
+
+
+def _broken_bound(scene: Scene, row: Broken, position: int, needs: int, *, unless: int = 0) -> Bound:
+    exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
+    return Bound("broken", exclusion, needs, unless, row, position)
 
 
 def is_about(row: Broken, table: FrameworkTable) -> bool:
@@ -40,19 +61,6 @@ def is_about(row: Broken, table: FrameworkTable) -> bool:
 def is_on(capability: VersionWish, gpu: GpuWish) -> bool:
     """Whether a condition on the compute capability speaks of the GPU."""
     return any(capability.allows(one) for one, _ in gpu.capabilities)
-
-
-def _broken_bounds(scene: Scene, row: Broken, position: int, presence: int) -> Iterator[Bound]:
-    if "capability" in row.when:
-        wish = VersionWish(row.when["capability"])
-        for gpu in scene.question.gpus:
-            if is_on(wish, gpu):
-                needs = presence | gpu.item.bit
-                exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
-                yield Bound("broken", exclusion, needs, scene.cpu, row, position)
-    else:
-        exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
-        yield Bound("broken", exclusion, presence, 0, row, position)
 
 
 def broken_parts(tables: Tables, table: FrameworkTable, row: Broken, position: int) -> Blocks:
