@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import lru_cache
 
 from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix.model import CudaProvider
@@ -94,12 +95,13 @@ def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
         or wishes.forward_compat
         or wishes.flavor is Flavor.DEVEL
         or wishes.cuda_provider == CudaProvider.SYSTEM.value
-        or any(
-            row.provider is CudaProvider.SYSTEM
-            for framework in question.frameworks
-            for row in matrix.builds(framework.name)
-        )
+        or any(_takes_cuda_of_base(matrix, framework.name) for framework in question.frameworks)
     )
+
+
+@lru_cache(maxsize=64)
+def _takes_cuda_of_base(matrix: Matrix, framework: str) -> bool:
+    return any(row.provider is CudaProvider.SYSTEM for row in matrix.builds(framework))
 
 
 def _is_plain(base: str, matrix: Matrix) -> bool:

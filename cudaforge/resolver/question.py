@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache
 
 from cudaforge.declaration.model import Wishes
 from cudaforge.errors import InputError, Location, Problem
@@ -33,42 +34,75 @@ class Item:
     """The framework that it is about."""
 
 
-@record(kw_only=False, eq=False)
-class GpuWish:
-    """One GPU wish: every product it may mean has to run the image."""
+class NamedGpus:
+    """What a name means: every product that it may be, and what is true of all of them."""
 
-    item: Item
-    gpus: tuple[Gpu, ...]
-    capability: Version | None
-    """Set where a compute capability was named instead of a product."""
-
-    @property
-    def capabilities(self) -> tuple[tuple[Version, bool], ...]:
+    def __init__(self, gpus: tuple[Gpu, ...], capability: Version | None) -> None:
+        self.gpus = gpus
+        self.capability = capability
+        """Set where a compute capability was named instead of a product."""
+        self.capabilities = self._capabilities()
         """Compute capabilities to run on, each with whether the GPU is an embedded one."""
+        self.kinds = frozenset(gpu.kind for gpu in gpus)
+        """The kinds of product that they may be: `datacenter`, `consumer`, ..."""
+        self.last_branch = self._last_branch()
+        """The last driver branch that supports all of them."""
+        self.first_driver = self._first_driver()
+        """The oldest driver that knows all of them; of a bare capability, any product with it."""
+
+    def _capabilities(self) -> tuple[tuple[Version, bool], ...]:
         if not self.gpus and self.capability is not None:
             return ((self.capability, False),)
-        found = {(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}
-        return tuple(sorted(found))
+        return tuple(sorted({(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}))
 
-    @property
-    def kinds(self) -> frozenset[str]:
-        """The kinds of product that they may be: `datacenter`, `consumer`, ..."""
-        return frozenset(gpu.kind for gpu in self.gpus)
-
-    @property
-    def last_branch(self) -> int | None:
-        """The last driver branch that supports all of them."""
+    def _last_branch(self) -> int | None:
         branches = [gpu.last_branch for gpu in self.gpus if gpu.last_branch is not None]
         if self.capability is not None and len(branches) < len(self.gpus):
             return None
         return min(branches, default=None)
 
-    @property
-    def first_driver(self) -> Version | None:
-        """The oldest driver that knows all of them; of a bare capability, any product with it."""
+    def _first_driver(self) -> Version | None:
         drivers = [gpu.first_driver for gpu in self.gpus if gpu.first_driver is not None]
         pick: Callable[[Iterable[Version]], Version] = min if self.capability is not None else max
         return pick(drivers) if drivers else None
+
+
+@record(kw_only=False, eq=False)
+class GpuWish:
+    """One GPU wish: every product it may mean has to run the image."""
+
+    item: Item
+    named: NamedGpus
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The products."""
+        return self.named.gpus
+
+    @property
+    def capability(self) -> Version | None:
+        """Set where a compute capability was named instead of a product."""
+        return self.named.capability
+
+    @property
+    def capabilities(self) -> tuple[tuple[Version, bool], ...]:
+        """Compute capabilities to run on, each with whether the GPU is an embedded one."""
+        return self.named.capabilities
+
+    @property
+    def kinds(self) -> frozenset[str]:
+        """The kinds of product that they may be."""
+        return self.named.kinds
+
+    @property
+    def last_branch(self) -> int | None:
+        """The last driver branch that supports all of them."""
+        return self.named.last_branch
+
+    @property
+    def first_driver(self) -> Version | None:
+        """The oldest driver that knows all of them."""
+        return self.named.first_driver
 
 
 @record(eq=False)
@@ -236,13 +270,17 @@ def _gpus(
     gpu_items = [item for item in items if item.key == "gpus"]
     found: list[GpuWish] = []
     for item, text in zip(gpu_items, dict.fromkeys(wishes.gpus), strict=True):
-        capability = parse_capability(text)
-        gpus = matrix.find_gpus(text)
-        if not gpus and capability is None:
+        named = _named_gpus(matrix, text)
+        if not named.capabilities:
             names = [name for gpu in matrix.gpus for name in (gpu.name, *gpu.aliases)]
             problems.append(_unknown("gpus", "GPU", text, names))
-        found.append(GpuWish(item, gpus, capability))
+        found.append(GpuWish(item, named))
     return tuple(found)
+
+
+@lru_cache(maxsize=4096)
+def _named_gpus(matrix: Matrix, text: str) -> NamedGpus:
+    return NamedGpus(matrix.find_gpus(text), parse_capability(text))
 
 
 def _packages(wishes: Wishes, frameworks: tuple[Framework, ...], matrix: Matrix) -> tuple[PackageWish, ...]:
