@@ -35,6 +35,17 @@ def exact_cuda(case: Case, rows: Picked) -> Version | None:
 
     Wheels that bring their own CUDA are built for a minor; where all patches of it do, none is claimed.
     """
+    key = ("exact", *_libraries(rows), rows.environment.provider, rows.environment.is_own)
+    return case.scene.tables.keep(key, partial(_exact_cuda, case, rows))
+
+
+def _libraries(rows: Picked) -> tuple[object, ...]:
+    """What is loaded, as the key of what follows from it."""
+    loaded = (None if row is None else row.version.text for row in (rows.cuda, rows.cudnn))
+    return (rows.builds, *loaded)
+
+
+def _exact_cuda(case: Case, rows: Picked) -> Version | None:
     if rows.cuda is None:
         return None
     if rows.environment.provider is CudaProvider.SYSTEM and not rows.environment.is_own:
@@ -55,7 +66,8 @@ def resolution(case: Case, domains: Domains) -> Resolution:
     question = case.question
     loads_cuda = environment.provider is not CudaProvider.NONE
     frameworks = question.frameworks
-    cubins, ptx = _architectures(rows)
+    architectures = ("architectures", *_libraries(rows))
+    cubins, ptx = case.scene.tables.keep(architectures, partial(_architectures, rows))
     platforms = platforms_of(rows)
     companions = _companions(case, rows)
     return Resolution(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix.model import CudaProvider
@@ -11,7 +11,7 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
-from cudaforge.resolver.rules import bounds
+from cudaforge.resolver.rules import fact_bounds, wish_bounds
 from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene
 from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network
 from cudaforge.resolver.tables import Tables, tables_of
@@ -27,7 +27,7 @@ class Case:
         self.scene = Scene(
             question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
         )
-        self.bounds: tuple[Bound, ...] = bounds(self.scene)
+        asked = tuple(table.framework.name for table in self.scene.frameworks)
         self.criteria: tuple[Criterion, ...] = criteria(self.scene)
         self.everything: Domains = (
             (1 << len(tables.cuda)) - 1,
@@ -35,18 +35,34 @@ class Case:
             (1 << len(tables.environments)) - 1,
             *(table.everything for table in self.scene.frameworks),
         )
+        self._facts = tables.keep(("facts", asked), lambda: fact_bounds(self.scene))
+        self._wishes = wish_bounds(self.scene)
+        self._presences = (1 << len(asked)) - 1
+        self._of_facts = tables.keep(("network", asked), self._fact_network)
+
+    @cached_property
+    def bounds(self) -> tuple[Bound, ...]:
+        """All constraints, wishes and facts alike, in the order of the rules."""
+        return tuple(
+            bound for pair in zip(self._facts, self._wishes, strict=True) for part in pair for bound in part
+        )
 
     def active(self, wished: int) -> tuple[Bound, ...]:
         """The bounds that hold while the wishes of these bits do."""
-        return tuple(
-            bound
-            for bound in self.bounds
-            if bound.needs & ~wished == 0 and (bound.unless == 0 or bound.unless & wished == 0)
-        )
+        return tuple(bound for bound in self.bounds if _holds(bound, wished))
 
     def network(self, wished: int) -> Network:
         """The constraints under these wishes."""
-        return Network(self.everything, [bound.constraint for bound in self.active(wished)])
+        if self._presences & ~wished:
+            return Network(self.everything, [bound.constraint for bound in self.active(wished)])
+        return self._of_facts.extended(
+            [bound.constraint for part in self._wishes for bound in part if _holds(bound, wished)]
+        )
+
+    def _fact_network(self) -> Network:
+        """What every image of these frameworks starts from."""
+        facts = [bound.constraint for part in self._facts for bound in part]
+        return Network(self.everything, facts).settled()
 
     def best(self, wished: int) -> Domains | None:
         """The best answer under these wishes."""
@@ -58,10 +74,10 @@ class Case:
 
     def answers(self) -> Iterator[Domains]:
         """The best answer of every choice of framework builds, best first."""
-        constraints = [bound.constraint for bound in self.active(self.question.all_bits)]
-        while (domains := Network(self.everything, constraints).best(self.criteria)) is not None:
+        network = self.network(self.question.all_bits)
+        while (domains := network.best(self.criteria)) is not None:
             yield domains
-            constraints.append(self._same_builds(domains))
+            network = network.extended([self._same_builds(domains)])
 
     def _same_builds(self, domains: Domains) -> Exclusion:
         parts = []
@@ -70,6 +86,10 @@ class Case:
             label = table.candidates[domains[variable].bit_length() - 1].label
             parts.append((variable, table.by("label", lambda one: one.label)[label]))
         return Exclusion(tuple(parts))
+
+
+def _holds(bound: Bound, wished: int) -> bool:
+    return bound.needs & ~wished == 0 and bound.unless & wished == 0
 
 
 def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:

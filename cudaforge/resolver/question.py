@@ -119,6 +119,8 @@ class Question:
     base_written: str | None
     """The base as it was written, which is how the image starts `FROM` it."""
     items: tuple[Item, ...]
+    bits: Mapping[str, int]
+    """The bits of all wishes by their key, without those of frameworks themselves."""
     packages: tuple[PackageWish, ...] = ()
     """The packages asked for that belong to a framework."""
 
@@ -131,15 +133,11 @@ class Question:
 
     def bit(self, key: str) -> int:
         """The bits of all wishes under a key; 0 if there is none."""
-        bits = 0
-        for item in self.items:
-            if item.key == key and not item.is_presence:
-                bits |= item.bit
-        return bits
+        return self.bits.get(key, 0)
 
     def presence(self, position: int) -> int:
-        """The bit of the framework itself."""
-        return next(item.bit for item in self.items if item.is_presence and item.position == position)
+        """The bit of the framework itself: these come first."""
+        return 1 << position
 
     def version_bit(self, position: int) -> int:
         """The bit of the wish on a framework's version; 0 if there is none."""
@@ -186,6 +184,7 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
         base=base,
         base_written=base if base is not None and base.startswith(BOOTSTRAP) else wishes.base,
         items=items,
+        bits=_bits(items),
         packages=packages,
     )
 
@@ -311,6 +310,14 @@ def _items(wishes: Wishes, packages: Iterable[PackageWish]) -> tuple[Item, ...]:
     for text in dict.fromkeys(one.text for one in packages if one.is_binding):
         add("packages", text)
     return tuple(items)
+
+
+def _bits(items: Iterable[Item]) -> Mapping[str, int]:
+    bits: dict[str, int] = {}
+    for item in items:
+        if not item.is_presence:
+            bits[item.key] = bits.get(item.key, 0) | item.bit
+    return bits
 
 
 def _single_wishes(wishes: Wishes) -> tuple[tuple[str, str | None], ...]:

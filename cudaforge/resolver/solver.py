@@ -5,7 +5,7 @@ Knows nothing of frameworks or CUDA. Bit *i* of a domain stands for value *i* of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from cudaforge.records import record
 
@@ -51,21 +51,62 @@ class Criterion:
     classes: tuple[int, ...]
 
 
+_Edges = list[tuple[int, Blocks, bool]]
+
+
 class Network:
     """Constraints over domains, ready to be propagated and searched."""
 
-    __slots__ = ("_exclusions", "_relations", "_start")
+    __slots__ = ("_changed", "_exclusions", "_relations", "_start")
 
-    def __init__(self, domains: Sequence[int], constraints: Sequence[Constraint]) -> None:
-        start = list(domains)
-        self._relations: list[list[tuple[int, Blocks, bool]]] = [[] for _ in domains]
+    def __init__(self, domains: Sequence[int], constraints: Iterable[Constraint]) -> None:
+        self._start = tuple(domains)
+        self._relations: list[_Edges] = [[] for _ in domains]
         self._exclusions: list[Exclusion] = []
+        self._changed = (1 << len(self._start)) - 1
+        """The variables whose constraints have not been looked at yet."""
+        self._add(constraints)
+
+    def settled(self) -> Network:
+        """The same, propagated: what is added to it starts from there."""
+        other = self._copy()
+        domains = self.propagated()
+        other._start = domains if domains is not None else (0,) * len(self._start)
+        other._changed = 0
+        return other
+
+    def extended(self, constraints: Iterable[Constraint]) -> Network:
+        """This network with more constraints."""
+        other = self._copy()
+        other._add(constraints)
+        return other
+
+    def _copy(self) -> Network:
+        other = Network(self._start, ())
+        other._relations = self._relations.copy()
+        other._exclusions = self._exclusions.copy()
+        other._changed = self._changed
+        return other
+
+    def _add(self, constraints: Iterable[Constraint]) -> None:
+        start, own = list(self._start), 0
         for constraint in constraints:
             if isinstance(constraint, Restriction):
-                start[constraint.variable] &= constraint.mask
+                variable = constraint.variable
+                kept = start[variable] & constraint.mask
+                if kept != start[variable]:
+                    start[variable] = kept
+                    self._changed |= 1 << variable
             elif isinstance(constraint, Relation):
-                self._relations[constraint.left].append((constraint.right, constraint.blocks, True))
-                self._relations[constraint.right].append((constraint.left, constraint.blocks, False))
+                for here, there, is_forward in (
+                    (constraint.left, constraint.right, True),
+                    (constraint.right, constraint.left, False),
+                ):
+                    if not own >> here & 1:
+                        self._relations[here] = self._relations[here].copy()
+                        own |= 1 << here
+                    self._relations[here].append((there, constraint.blocks, is_forward))
+                    self._changed |= 1 << here
             else:
                 self._exclusions.append(constraint)
         self._start = tuple(start)
@@ -75,7 +116,7 @@ class Network:
         None if some domain runs empty."""
         if not all(self._start):
             return None
-        return self._propagate(list(self._start), (1 << len(self._start)) - 1)
+        return self._propagate(list(self._start), self._changed)
 
     def _propagate(self, domains: list[int], changed: int) -> Domains | None:
         while True:

@@ -6,7 +6,7 @@ RULES, a maker that yields its bounds, and its words to `cudaforge.resolver.reas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 
 from cudaforge.records import record
 from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries
@@ -159,16 +159,20 @@ _FACTS: frozenset[_Maker] = frozenset(
         broken.broken,
     )
 )
-"""What these yield depends on the frameworks and their places alone: images that ask for the same ones share it."""
+"""What these yield depends on the frameworks that are asked for and on their places alone, and on no other
+wish: images that ask for the same ones share it."""
 
 
-def bounds(scene: Scene) -> tuple[Bound, ...]:
-    """All constraints on one image, wishes and facts alike."""
-    return tuple(bound for make in _MAKERS for bound in _bounds_of(make, scene))
+def fact_bounds(scene: Scene) -> tuple[tuple[Bound, ...], ...]:
+    """The constraints that facts put on every image of these frameworks, by rank."""
+    return _bounds(scene, lambda make: make in _FACTS)
 
 
-def _bounds_of(make: _Maker, scene: Scene) -> Iterable[Bound]:
-    if make not in _FACTS:
-        return make(scene)
-    asked = tuple(table.framework.name for table in scene.frameworks)
-    return scene.tables.keep((make, asked), lambda: tuple(make(scene)))
+def wish_bounds(scene: Scene) -> tuple[tuple[Bound, ...], ...]:
+    """The constraints that this image's wishes bring with them, by rank: those of `fact_bounds` with the same
+    rank stand beside them."""
+    return _bounds(scene, lambda make: make not in _FACTS)
+
+
+def _bounds(scene: Scene, is_meant: Callable[[_Maker], bool]) -> tuple[tuple[Bound, ...], ...]:
+    return tuple(tuple(make(scene)) if is_meant(make) else () for make in _MAKERS)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.matrix.model import Broken
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
@@ -26,17 +27,27 @@ def broken(scene: Scene) -> Iterator[Bound]:
     """No combination that is known not to work; what works after all is only warned of."""
     for row, position, presence in _fatal(scene):
         if "capability" not in row.when:
-            yield _broken_bound(scene, row, position, presence)
+            yield Bound("broken", _exclusion(scene, row, position), presence, 0, row, position)
 
 
 def broken_on_gpus(scene: Scene) -> Iterator[Bound]:
     """The same for what does not work on some GPUs."""
-    for row, position, presence in _fatal(scene) if scene.question.gpus else ():
-        if "capability" in row.when:
-            wish = VersionWish(row.when["capability"])
-            for gpu in scene.question.gpus:
-                if is_on(wish, gpu):
-                    yield _broken_bound(scene, row, position, presence | gpu.item.bit, unless=scene.cpu)
+    for gpu in scene.question.gpus:
+        asked = tuple(table.framework.name for table in scene.frameworks)
+        parts = scene.tables.keep(
+            ("broken", asked, gpu.capabilities), partial(_broken_on, scene, gpu)
+        )
+        for row, position, exclusion in parts:
+            needs = scene.question.presence(position) | gpu.item.bit
+            yield Bound("broken", exclusion, needs, scene.cpu, row, position)
+
+
+def _broken_on(scene: Scene, gpu: GpuWish) -> tuple[tuple[Broken, int, Exclusion], ...]:
+    return tuple(
+        (row, position, _exclusion(scene, row, position))
+        for row, position, _ in _fatal(scene)
+        if "capability" in row.when and is_on(VersionWish(row.when["capability"]), gpu)
+    )
 
 
 def _fatal(scene: Scene) -> Iterator[tuple[Broken, int, int]]:
@@ -47,9 +58,8 @@ def _fatal(scene: Scene) -> Iterator[tuple[Broken, int, int]]:
                     yield row, position, presence
 
 
-def _broken_bound(scene: Scene, row: Broken, position: int, needs: int, *, unless: int = 0) -> Bound:
-    exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
-    return Bound("broken", exclusion, needs, unless, row, position)
+def _exclusion(scene: Scene, row: Broken, position: int) -> Exclusion:
+    return Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
 
 
 def is_about(row: Broken, table: FrameworkTable) -> bool:
