@@ -15,6 +15,7 @@ COMMANDS = {
     "schema": "cudaforge.cli.start",
     "resolve": "cudaforge.cli.decide",
     "explain": "cudaforge.cli.decide",
+    "matrix": "cudaforge.cli.decide",
     "lock": "cudaforge.cli.decide",
     "render": "cudaforge.cli.make",
     "build": "cudaforge.cli.make",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -13,7 +13,7 @@ from cudaforge.errors import ExitCode
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
-    from cudaforge.resolver import ImageAnswer
+    from cudaforge.resolver import ImageAnswer, ImageExplanation
 
 
 def resolve(
@@ -46,11 +46,34 @@ def explain(words: Words = None, *, file: File = DEFAULT_FILE, as_json: AsJson =
     from cudaforge.report import answers as report
 
     declaration = decide.load_asked(words or (), file)
-    answers = decide.resolve(declaration)
+    answers = decide.explain(declaration)
     if as_json:
         write_json({"images": report.explanations_json(answers)})
     else:
         write_text(report.explain_answers(answers))
+    return _exit_code(declaration, answers)
+
+
+def matrix(
+    *,
+    file: File = DEFAULT_FILE,
+    form: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="text for people, json for machines.")
+    ] = "text",
+) -> int:
+    """Expand the matrix: every image with its answer, and what is dropped, by what is wrong with it."""
+    from cudaforge.pipeline import decide
+    from cudaforge.report import answers as report
+
+    declaration = decide.load(file)
+    answers = decide.resolve(declaration)
+    if form == "json":
+        flags = decide.is_dropped(declaration, answers)
+        kept = [one for one, is_dropped in zip(answers, flags, strict=True) if not is_dropped]
+        dropped = [one for one, is_dropped in zip(answers, flags, strict=True) if is_dropped]
+        write_json({"images": report.answers_json(kept), "dropped": report.dropped_json(dropped)})
+    else:
+        write_text(report.describe_matrix(answers))
     return _exit_code(declaration, answers)
 
 
@@ -92,7 +115,7 @@ def lock(
     return ExitCode.OK
 
 
-def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer]) -> int:
+def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]) -> int:
     from cudaforge.pipeline.decide import has_fatal_conflict
 
     return ExitCode.NEGATIVE if has_fatal_conflict(declaration, answers) else ExitCode.OK

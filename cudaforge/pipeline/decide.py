@@ -14,7 +14,8 @@ from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
 from cudaforge.records import record, replace
-from cudaforge.resolver import ImageAnswer, Resolution, resolve_all
+from cudaforge.report.tables import names_text
+from cudaforge.resolver import ImageAnswer, ImageExplanation, Resolution, explain_all, resolve_all
 from cudaforge.resolver import alternatives as find_alternatives
 from cudaforge.resolver.model import Conflict
 
@@ -81,6 +82,12 @@ def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
         return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os())
 
 
+def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
+    """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does."""
+    with _located(declaration):
+        return explain_all(declaration, matrix_of(declaration), host_os=find_host_os())
+
+
 def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
     """Up to `limit` answers for every image, best first."""
     matrix = matrix_of(declaration)
@@ -95,15 +102,27 @@ def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives,
         )
 
 
-def has_fatal_conflict(declaration: Declaration, answers: Sequence[ImageAnswer]) -> bool:
+def has_fatal_conflict(
+    declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]
+) -> bool:
     """Whether an image without an answer makes the whole answer a no."""
     return any(True for _ in _fatal(declaration, answers))
 
 
+def is_dropped(declaration: Declaration, answers: Sequence[ImageAnswer]) -> tuple[bool, ...]:
+    """Of each answer, whether it is a conflict that its image allows to be left out."""
+    skips = {image.name for image in declaration.images if image.on_conflict is OnConflict.SKIP}
+    return tuple(isinstance(one.answer, Conflict) and one.name in skips for one in answers)
+
+
 def require_answers(declaration: Declaration, answers: Sequence[ImageAnswer]) -> None:
     """Raise NegativeAnswer with every conflict that an image does not allow to be skipped."""
+    together: dict[int, list[tuple[ImageDeclaration, Conflict]]] = {}
+    for image, conflict in _fatal(declaration, answers):
+        together.setdefault(id(conflict), []).append((image, conflict))
     problems = [
-        _conflict_problem(declaration, image, conflict) for image, conflict in _fatal(declaration, answers)
+        _conflict_problem(declaration, [image for image, _ in pairs], pairs[0][1])
+        for pairs in together.values()
     ]
     if problems:
         raise NegativeAnswer(problems)
@@ -180,7 +199,7 @@ def _place(declaration: Declaration, problem: Problem) -> Problem:
 
 
 def _fatal(
-    declaration: Declaration, answers: Sequence[ImageAnswer]
+    declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]
 ) -> list[tuple[ImageDeclaration, Conflict]]:
     images = {image.name: image for image in declaration.images}
     conflicts = [
@@ -192,12 +211,15 @@ def _fatal(
     return [(image, answer) for image, answer in conflicts if image.on_conflict is OnConflict.ERROR]
 
 
-def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflict: Conflict) -> Problem:
+def _conflict_problem(
+    declaration: Declaration, images: Sequence[ImageDeclaration], conflict: Conflict
+) -> Problem:
+    """The one conflict of these images."""
     fixes = [f"{fix.words()} (gives {fix.gives})" for fix in conflict.fixes]
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
-    key = f"{image.key}.{conflict.keys[0]}" if conflict.keys else image.key
+    key = f"{images[0].key}.{conflict.keys[0]}" if conflict.keys else images[0].key
     return Problem(
-        what=f"{image.name}: {' and '.join(conflict.core)} {verb}",
+        what=f"{names_text([one.name for one in images])}: {' and '.join(conflict.core)} {verb}",
         where=locate(declaration, key),
         because=tuple(reason.cited() for reason in conflict.reasons),
         remedy="\nor ".join(fixes) or None,

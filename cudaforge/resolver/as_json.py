@@ -9,11 +9,12 @@ from cudaforge.versions import Version
 def answer_to_json(name: str, answer: Answer) -> dict[str, object]:
     """One entry of `images` in the output of `resolve --json`."""
     if isinstance(answer, Conflict):
-        return {"name": name, "status": "conflict", "conflict": _conflict(answer)}
+        return {"name": name, "status": "conflict", "conflict": conflict_to_json(answer)}
     return {"name": name, "status": "resolved", "resolution": _resolution(answer)}
 
 
-def _conflict(conflict: Conflict) -> dict[str, object]:
+def conflict_to_json(conflict: Conflict) -> dict[str, object]:
+    """What a conflict says, apart from the image that has it."""
     return {
         "core": list(conflict.core),
         "reasons": [

@@ -11,7 +11,7 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
-from cudaforge.resolver.rules import fact_bounds, wish_bounds
+from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
 from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene
 from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network
 from cudaforge.resolver.tables import Tables, tables_of
@@ -27,25 +27,33 @@ class Case:
         self.scene = Scene(
             question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
         )
-        asked = tuple(table.framework.name for table in self.scene.frameworks)
         self.criteria: tuple[Criterion, ...] = criteria(self.scene)
-        self.everything: Domains = (
+        self._presences = (1 << len(self.scene.frameworks)) - 1
+
+    @cached_property
+    def everything(self) -> Domains:
+        """All values of each variable."""
+        tables = self.scene.tables
+        return (
             (1 << len(tables.cuda)) - 1,
             (1 << len(tables.cudnn)) - 1,
             (1 << len(tables.environments)) - 1,
             *(table.everything for table in self.scene.frameworks),
         )
-        self._facts = tables.keep(("facts", asked), lambda: fact_bounds(self.scene))
-        self._wishes = wish_bounds(self.scene)
-        self._presences = (1 << len(asked)) - 1
-        self._of_facts = tables.keep(("network", asked), self._fact_network)
 
     @cached_property
     def bounds(self) -> tuple[Bound, ...]:
         """All constraints, wishes and facts alike, in the order of the rules."""
-        return tuple(
-            bound for pair in zip(self._facts, self._wishes, strict=True) for part in pair for bound in part
-        )
+        ranked = {**self._facts, **self._wishes}
+        return tuple(bound for rank in sorted(ranked) for bound in ranked[rank])
+
+    @cached_property
+    def _facts(self) -> RankedBounds:
+        return self.scene.tables.keep(("facts", self.scene.asked), lambda: fact_bounds(self.scene))
+
+    @cached_property
+    def _wishes(self) -> RankedBounds:
+        return wish_bounds(self.scene)
 
     def active(self, wished: int) -> tuple[Bound, ...]:
         """The bounds that hold while the wishes of these bits do."""
@@ -55,14 +63,15 @@ class Case:
         """The constraints under these wishes."""
         if self._presences & ~wished:
             return Network(self.everything, [bound.constraint for bound in self.active(wished)])
-        return self._of_facts.extended(
-            [bound.constraint for part in self._wishes for bound in part if _holds(bound, wished)]
+        of_facts = self.scene.tables.keep(("network", self.scene.asked), self._fact_network)
+        return of_facts.extended(
+            [bound.constraint for part in self._wishes.values() for bound in part if _holds(bound, wished)]
         )
 
     def _fact_network(self) -> Network:
         """What every image of these frameworks starts from."""
-        facts = [bound.constraint for part in self._facts for bound in part]
-        return Network(self.everything, facts).settled()
+        facts = [bound.constraint for part in self._facts.values() for bound in part]
+        return Network(self.everything, facts).extended(())
 
     def best(self, wished: int) -> Domains | None:
         """The best answer under these wishes."""
@@ -71,6 +80,13 @@ class Case:
     def has_answer(self, wished: int) -> bool:
         """Whether an answer exists under these wishes."""
         return self.network(wished).best(()) is not None
+
+    def collides_always(self, core: int) -> bool:
+        """Whether these wishes have no answer whatever else is asked for, as long as nothing is that lifts a
+        default which the other wishes of this case leave in force."""
+        everything = self.question.all_bits
+        bounds = [one for one in self.bounds if one.needs & ~core == 0 and one.unless & everything == 0]
+        return Network(self.everything, [one.constraint for one in bounds]).best(()) is None
 
     def answers(self) -> Iterator[Domains]:
         """The best answer of every choice of framework builds, best first."""

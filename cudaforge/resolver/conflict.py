@@ -60,7 +60,11 @@ _TELLING = frozenset(
 
 def explain(case: Case) -> Conflict:
     """The conflict of a case that has no answer."""
-    core = minimal_core(case)
+    return explain_core(case, minimal_core(case))
+
+
+def explain_core(case: Case, core: int) -> Conflict:
+    """The conflict that a minimal core is: the facts behind it, and what resolves all wishes of the case."""
     culprits = minimal_bounds(case, core)
     items = [item for item in case.question.items if item.bit & core]
     shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]

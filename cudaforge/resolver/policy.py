@@ -40,10 +40,9 @@ _LARGEST = 1 << 62
 def criteria(scene: Scene) -> tuple[Criterion, ...]:
     """The policy for one image, as classes of values, best first."""
     wishes = scene.question.wishes
-    asked = tuple(table.framework.name for table in scene.frameworks)
     preferences = (wishes.prefer, *sorted(wishes.prefer_per_field.items()))
     return scene.tables.keep(
-        ("criteria", asked, preferences, wishes.forward_compat), lambda: _criteria(scene)
+        ("criteria", scene.asked, preferences, wishes.forward_compat), lambda: _criteria(scene)
     )
 
 

@@ -148,6 +148,8 @@ class Question:
 
     def package_bit(self, wish: PackageWish) -> int:
         """The bit of a package; 0 if it binds nothing."""
+        if not wish.is_binding:
+            return 0  # the same requirement may bind another framework
         return sum(item.bit for item in self.items if item.key == "packages" and item.word == wish.text)
 
     @property

@@ -55,68 +55,59 @@ _Edges = list[tuple[int, Blocks, bool]]
 
 
 class Network:
-    """Constraints over domains, ready to be propagated and searched."""
+    """Constraints over domains, ready to be propagated and searched. What it holds is for other networks to
+    begin with, and never changes."""
 
-    __slots__ = ("_changed", "_exclusions", "_relations", "_start")
+    __slots__ = ("changed", "exclusions", "relations", "start")
+    start: Domains
+    relations: list[_Edges]
+    exclusions: list[Exclusion]
+    changed: int
+    """The variables whose constraints have not been looked at yet."""
 
-    def __init__(self, domains: Sequence[int], constraints: Iterable[Constraint]) -> None:
-        self._start = tuple(domains)
-        self._relations: list[_Edges] = [[] for _ in domains]
-        self._exclusions: list[Exclusion] = []
-        self._changed = (1 << len(self._start)) - 1
-        """The variables whose constraints have not been looked at yet."""
-        self._add(constraints)
-
-    def settled(self) -> Network:
-        """The same, propagated: what is added to it starts from there."""
-        other = self._copy()
-        domains = self.propagated()
-        other._start = domains if domains is not None else (0,) * len(self._start)
-        other._changed = 0
-        return other
-
-    def extended(self, constraints: Iterable[Constraint]) -> Network:
-        """This network with more constraints."""
-        other = self._copy()
-        other._add(constraints)
-        return other
-
-    def _copy(self) -> Network:
-        other = Network(self._start, ())
-        other._relations = self._relations.copy()
-        other._exclusions = self._exclusions.copy()
-        other._changed = self._changed
-        return other
-
-    def _add(self, constraints: Iterable[Constraint]) -> None:
-        start, own = list(self._start), 0
+    def __init__(
+        self, domains: Sequence[int], constraints: Iterable[Constraint], *, after: Network | None = None
+    ) -> None:
+        """`after` has the constraints that are known already to hold within the domains."""
+        start = list(domains)
+        relations: list[_Edges] = [[] for _ in domains] if after is None else after.relations.copy()
+        exclusions = [] if after is None else after.exclusions.copy()
+        changed, own = (1 << len(start)) - 1 if after is None else 0, 0
         for constraint in constraints:
             if isinstance(constraint, Restriction):
                 variable = constraint.variable
                 kept = start[variable] & constraint.mask
                 if kept != start[variable]:
                     start[variable] = kept
-                    self._changed |= 1 << variable
+                    changed |= 1 << variable
             elif isinstance(constraint, Relation):
                 for here, there, is_forward in (
                     (constraint.left, constraint.right, True),
                     (constraint.right, constraint.left, False),
                 ):
                     if not own >> here & 1:
-                        self._relations[here] = self._relations[here].copy()
+                        relations[here] = relations[here].copy()
                         own |= 1 << here
-                    self._relations[here].append((there, constraint.blocks, is_forward))
-                    self._changed |= 1 << here
+                    relations[here].append((there, constraint.blocks, is_forward))
+                    changed |= 1 << here
             else:
-                self._exclusions.append(constraint)
-        self._start = tuple(start)
+                exclusions.append(constraint)
+        self.start = tuple(start)
+        self.relations = relations
+        self.exclusions = exclusions
+        self.changed = changed
+
+    def extended(self, constraints: Iterable[Constraint]) -> Network:
+        """This network, propagated, with more constraints."""
+        domains = self.propagated()
+        return Network(domains if domains is not None else (0,) * len(self.start), constraints, after=self)
 
     def propagated(self) -> Domains | None:
         """The domains without values that cannot be part of an answer as far as propagation sees;
         None if some domain runs empty."""
-        if not all(self._start):
+        if not all(self.start):
             return None
-        return self._propagate(list(self._start), self._changed)
+        return self._propagate(list(self.start), self.changed)
 
     def _propagate(self, domains: list[int], changed: int) -> Domains | None:
         while True:
@@ -125,7 +116,7 @@ class Network:
                 changed ^= low
                 source = low.bit_length() - 1
                 domain = domains[source]
-                for target, blocks, is_forward in self._relations[source]:
+                for target, blocks, is_forward in self.relations[source]:
                     kept = _image(blocks, domain) if is_forward else _preimage(blocks, domain)
                     kept &= domains[target]
                     if kept != domains[target]:
@@ -142,7 +133,7 @@ class Network:
     def _exclude(self, domains: list[int]) -> int:
         """Apply exclusions of which all parts but one are certain. Negative if a domain ran empty."""
         changed = 0
-        for exclusion in self._exclusions:
+        for exclusion in self.exclusions:
             open_parts = [part for part in exclusion.parts if domains[part[0]] & ~part[1]]
             if not open_parts:
                 return -1

@@ -6,7 +6,7 @@ RULES, a maker that yields its bounds, and its words to `cudaforge.resolver.reas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from cudaforge.records import record
 from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries
@@ -163,16 +163,17 @@ _FACTS: frozenset[_Maker] = frozenset(
 wish: images that ask for the same ones share it."""
 
 
-def fact_bounds(scene: Scene) -> tuple[tuple[Bound, ...], ...]:
-    """The constraints that facts put on every image of these frameworks, by rank."""
-    return _bounds(scene, lambda make: make in _FACTS)
+_RANKED_FACTS = tuple((rank, make) for rank, make in enumerate(_MAKERS) if make in _FACTS)
+_RANKED_WISHES = tuple((rank, make) for rank, make in enumerate(_MAKERS) if make not in _FACTS)
+RankedBounds = Mapping[int, tuple[Bound, ...]]
+"""Bounds by the place of what yields them among the rules."""
 
 
-def wish_bounds(scene: Scene) -> tuple[tuple[Bound, ...], ...]:
-    """The constraints that this image's wishes bring with them, by rank: those of `fact_bounds` with the same
-    rank stand beside them."""
-    return _bounds(scene, lambda make: make not in _FACTS)
+def fact_bounds(scene: Scene) -> RankedBounds:
+    """The constraints that facts put on every image of these frameworks."""
+    return {rank: tuple(make(scene)) for rank, make in _RANKED_FACTS}
 
 
-def _bounds(scene: Scene, is_meant: Callable[[_Maker], bool]) -> tuple[tuple[Bound, ...], ...]:
-    return tuple(tuple(make(scene)) if is_meant(make) else () for make in _MAKERS)
+def wish_bounds(scene: Scene) -> RankedBounds:
+    """The constraints that this image's wishes bring with them."""
+    return {rank: tuple(make(scene)) for rank, make in _RANKED_WISHES}

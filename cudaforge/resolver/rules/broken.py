@@ -33,10 +33,7 @@ def broken(scene: Scene) -> Iterator[Bound]:
 def broken_on_gpus(scene: Scene) -> Iterator[Bound]:
     """The same for what does not work on some GPUs."""
     for gpu in scene.question.gpus:
-        asked = tuple(table.framework.name for table in scene.frameworks)
-        parts = scene.tables.keep(
-            ("broken", asked, gpu.capabilities), partial(_broken_on, scene, gpu)
-        )
+        parts = scene.tables.keep(("broken", scene.asked, gpu.capabilities), partial(_broken_on, scene, gpu))
         for row, position, exclusion in parts:
             needs = scene.question.presence(position) | gpu.item.bit
             yield Bound("broken", exclusion, needs, scene.cpu, row, position)

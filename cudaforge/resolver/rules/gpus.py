@@ -118,10 +118,15 @@ def driver(scene: Scene) -> Iterator[Bound]:
     everything = (1 << len(scene.tables.cuda)) - 1
     for wish in scene.question.gpus:
         for position, table, presence in each_framework(scene):
-            ptx = table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
+            ptx = compiled_from_ptx(scene, table, wish)
             blocks = ((ptx, native | NONE_BIT), (table.everything & ~ptx, everything))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
             yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, unless, wish, position)
+
+
+def compiled_from_ptx(scene: Scene, table: FrameworkTable, wish: GpuWish) -> int:
+    """The builds whose code for some of the GPUs is compiled by their driver."""
+    return table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
 
 
 def _compiles_ptx(scene: Scene, wish: GpuWish, candidate: BuildCandidate) -> bool:

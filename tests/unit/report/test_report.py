@@ -10,6 +10,7 @@ from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKi
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.changes import compare_locks
 from cudaforge.lockfile.model import DroppedPoint, Lock
+from cudaforge.pipeline import decide
 from cudaforge.records import replace
 from cudaforge.report.answers import describe_answers, explain_answers
 from cudaforge.report.locks import describe_changes, describe_lock
@@ -60,10 +61,11 @@ CPU_NAMED = replace(CPU_IMAGE, name="cpu")
 
 
 def resolve(*words: str):
-    from cudaforge.pipeline.decide import load_words
-    from cudaforge.pipeline.decide import resolve as decide
+    return decide.resolve(decide.load_words(words))
 
-    return decide(load_words(words))
+
+def explain(*words: str):
+    return decide.explain(decide.load_words(words))
 
 
 def test_answers_fit_eighty_columns() -> None:
@@ -73,7 +75,7 @@ def test_answers_fit_eighty_columns() -> None:
         ["tensorflow>=2.12", "cuda==11.4"],
         ["pytorch==2.8.*"],
     ):
-        for text in (describe_answers(resolve(*words)), explain_answers(resolve(*words))):
+        for text in (describe_answers(resolve(*words)), explain_answers(explain(*words))):
             assert max(map(len, text.splitlines())) <= 80
             assert not text.startswith(" ")
 

@@ -11,7 +11,7 @@ from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import Companion, CompanionRole
 from cudaforge.records import replace
-from cudaforge.resolver import Conflict, Resolution, resolve
+from cudaforge.resolver import Conflict, Resolution, reasons_for, resolve
 from cudaforge.resolver.gates import gate_floor, gate_passes, parse_gate
 from cudaforge.resolver.rules import RULES
 from cudaforge.versions import Version
@@ -218,10 +218,11 @@ def test_the_framework_follows_a_package_that_is_pinned_to_a_known_release(packa
 
 
 def test_a_pinned_package_needs_its_python_and_says_so() -> None:
-    answer = resolve(_with_packages("served==0.10.0"), _extension_world())
+    asked, matrix = _with_packages("served==0.10.0"), _extension_world()
+    answer = resolve(asked, matrix)
     assert isinstance(answer, Resolution)
     assert answer.python == "3.10"
-    because = {choice.field: choice.because for choice in answer.choices}
+    because = {choice.field: choice.because for choice in reasons_for(answer, asked, matrix)}
     assert because["torchy"].startswith("served==0.10.0 goes with it")
 
 
@@ -316,12 +317,13 @@ def _forward(*gpus: str, driver: str | None = None, **more: object) -> Wishes:
 
 
 def test_forward_compatibility_takes_the_nearest_base_that_carries_it() -> None:
-    answer = resolve(_forward("H100", driver="535.104.05"), _forward_world())
+    asked, matrix = _forward("H100", driver="535.104.05"), _forward_world()
+    answer = resolve(asked, matrix)
     assert isinstance(answer, Resolution)
     assert answer.base_image == "cuda:12.8.1-base"
     assert (str(answer.numbers.driver_floor), answer.numbers.binding) == ("535", "forward-compat")
     assert "driver branches 470, 535 and drivers from 570.124.06 on" in answer.warnings[0]
-    reasons = {choice.field: choice.because for choice in answer.choices}
+    reasons = {choice.field: choice.because for choice in reasons_for(answer, asked, matrix)}
     assert reasons["base_image"] == "it brings the forward-compatibility package for the CUDA that is loaded"
 
 
