@@ -4,16 +4,21 @@ Pure: the same wishes and the same matrix always give the same answer.
 """
 
 from cudaforge.resolver.as_json import answer_to_json
-from cudaforge.resolver.main import ImageAnswer, alternatives, resolve, resolve_all
+from cudaforge.resolver.earlier import Earlier
+from cudaforge.resolver.held import HeldBack
+from cudaforge.resolver.main import ImageAnswer, alternatives, held_back, resolve, resolve_all
 from cudaforge.resolver.model import Answer, Conflict, Resolution
 
 __all__ = [
     "Answer",
     "Conflict",
+    "Earlier",
+    "HeldBack",
     "ImageAnswer",
     "Resolution",
     "alternatives",
     "answer_to_json",
+    "held_back",
     "resolve",
     "resolve_all",
 ]

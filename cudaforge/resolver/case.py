@@ -8,6 +8,7 @@ from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
+from cudaforge.resolver.earlier import Earlier, kept_first
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import bounds
@@ -19,7 +20,13 @@ from cudaforge.resolver.tables import Tables, tables_of
 class Case:
     """What one image asks, ready to be solved as often as an explanation needs."""
 
-    def __init__(self, question: Question, tables: Tables, host_os: str | None = None) -> None:
+    def __init__(
+        self,
+        question: Question,
+        tables: Tables,
+        host_os: str | None = None,
+        earlier: Earlier | None = None,
+    ) -> None:
         self.question = question
         self.host_os = host_os
         cpu = next((item.bit for item in question.items if item.word == "cuda=none"), 0)
@@ -27,7 +34,8 @@ class Case:
             question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
         )
         self.bounds: tuple[Bound, ...] = bounds(self.scene)
-        self.criteria: tuple[Criterion, ...] = criteria(self.scene)
+        kept = () if earlier is None else kept_first(self.scene, earlier)
+        self.criteria: tuple[Criterion, ...] = (*kept, *criteria(self.scene))
         self.everything: Domains = (
             (1 << len(tables.cuda)) - 1,
             (1 << len(tables.cudnn)) - 1,
@@ -71,8 +79,11 @@ class Case:
         return Exclusion(tuple(parts))
 
 
-def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
-    """The case of one image. Raises InputError as `ask` does."""
+def open_case(
+    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, earlier: Earlier | None = None
+) -> Case:
+    """The case of one image; what an earlier answer chose goes before the policy. Raises InputError as
+    `ask` does."""
     question = ask(wishes, matrix, host_os=host_os)
     tables = tables_of(
         matrix,
@@ -81,7 +92,7 @@ def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
         has_cuda_images=_may_use_cuda_images(question, matrix),
         is_forward=wishes.forward_compat,
     )
-    return Case(question, tables, host_os)
+    return Case(question, tables, host_os, earlier)
 
 
 def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from cudaforge.declaration.model import Declaration, Wishes
@@ -13,6 +13,8 @@ from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
 from cudaforge.resolver.choices import choices
 from cudaforge.resolver.conflict import explain
+from cudaforge.resolver.earlier import Earlier
+from cudaforge.resolver.held import HeldBack, held_by
 from cudaforge.resolver.model import Answer, Resolution
 from cudaforge.resolver.picked import picked
 from cudaforge.resolver.solver import Domains
@@ -41,20 +43,27 @@ def resolve(wishes: Wishes, matrix: Matrix, *, name: str = "image", host_os: str
 
 
 def resolve_all(
-    declaration: Declaration, matrix: Matrix, *, host_os: str | None = None
+    declaration: Declaration,
+    matrix: Matrix,
+    *,
+    host_os: str | None = None,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> tuple[ImageAnswer, ...]:
     """The answer of every image, in the declaration's order. Images with the same wishes share the work.
 
-    Raises InputError with the problems of all images at once; `Problem.where.key` is the full dotted key.
+    `earlier` has what was chosen before, by image name: it is chosen again wherever wishes and facts still
+    allow it. Raises InputError with the problems of all images at once; `Problem.where.key` is the full
+    dotted key.
     """
     problems: list[Problem] = []
     answers: list[ImageAnswer] = []
     known: dict[str, Answer] = {}
     for image in declaration.images:
-        identity = repr(image.wishes)
+        before = (earlier or {}).get(image.name)
+        identity = repr((image.wishes, before))
         try:
             if identity not in known:
-                known[identity] = _answer(open_case(image.wishes, matrix, host_os=host_os))
+                known[identity] = _answer(open_case(image.wishes, matrix, host_os=host_os, earlier=before))
             answers.append(ImageAnswer(name=image.name, answer=known[identity]))
         except InputError as error:
             problems += [_keyed(problem, image.key) for problem in error.problems]
@@ -73,6 +82,16 @@ def alternatives(
     case = open_case(wishes, matrix, host_os=host_os)
     for domains in islice(case.answers(), limit):
         yield _resolution(case, domains)
+
+
+def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> tuple[HeldBack, ...]:
+    """What is newer than the best answer, and which wishes exclude it; empty where there is no answer.
+
+    Raises InputError as `resolve` does.
+    """
+    case = open_case(wishes, matrix, host_os=host_os)
+    domains = case.best(case.question.all_bits)
+    return () if domains is None else tuple(held_by(case, domains))
 
 
 def _answer(case: Case) -> Answer:
