@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
+from itertools import zip_longest
 
 from cudaforge.declaration.model import Flavor
 from cudaforge.matrix.tables import Matrix
@@ -29,6 +30,7 @@ class Effect(str, Enum):
 
 _ARCHITECTURE = re.compile(r"sm_(?P<major>\d{1,2})(?P<minor>\d)")
 _DATA_CENTRE = "datacenter"
+_MAKER = "NVIDIA "
 
 
 @record()
@@ -36,19 +38,23 @@ class KnownGpus:
     """What the facts say of compute capabilities, for the words about code that comes and goes."""
 
     names: Mapping[str, tuple[str, ...]]
-    """Products by `sm_90`, those of the data centre first."""
+    """Products by `sm_90`: the first of each kind, that of the data centre before all; then the others."""
     embedded: frozenset[Version]
     """Capabilities of embedded GPUs, whose code is their own."""
 
 
 def known_gpus(matrix: Matrix) -> KnownGpus:
     """The GPUs of the facts."""
-    names: dict[str, list[str]] = {}
+    kinds: dict[str, dict[str, list[str]]] = {}
     for gpu in sorted(matrix.gpus, key=lambda one: one.kind != _DATA_CENTRE):
         digits = "".join(str(part) for part in gpu.capability.release)
-        names.setdefault(f"sm_{digits}", []).append(gpu.name)
+        name = gpu.name.removeprefix(_MAKER)
+        kinds.setdefault(f"sm_{digits}", {}).setdefault(gpu.kind, []).append(name)
     return KnownGpus(
-        names={name: tuple(products) for name, products in names.items()},
+        names={
+            architecture: tuple(name for row in zip_longest(*products.values()) for name in row if name)
+            for architecture, products in kinds.items()
+        },
         embedded=tables_of(matrix, has_cuda_images=False).embedded_capabilities,
     )
 

@@ -23,12 +23,16 @@ Difference = tuple[str, Value, Value]
 
 _SETS = frozenset(("architectures", "ptx", "platforms", "os_packages", "secrets", "tags"))
 """Lists of which each element stands for itself."""
-_IN_THEIR_OWN_WAY = frozenset(("name", "digest", "base", "frameworks", "closure"))
+_FIRST = ("architectures", "ptx", "driver_floor")
+"""Where an image runs is told before what is in it."""
+_IN_THEIR_OWN_WAY = frozenset((*_FIRST, "name", "digest", "base", "frameworks", "closure"))
 """The digest only sums up the others."""
 
 
 def image_differences(old: LockedImage, new: LockedImage) -> Iterator[Difference]:
     """Every difference between two entries of one image."""
+    for field in _FIRST:
+        yield from _values(field, getattr(old, field), getattr(new, field))
     yield from _frameworks(old.frameworks, new.frameworks)
     yield from _base(old.base, new.base)
     for field in field_names(LockedImage):

@@ -118,10 +118,8 @@ def _sentences(change: ImageChange, gpus: KnownGpus, *, is_short: bool) -> Itera
             yield Effect.MOVE, _packages(moved, prefix, what, is_short=is_short)
     difference = _difference(change)
     if difference:
-        sign = "+" if difference > 0 else "-"
-        text = f"{sign}{bytes_text(abs(difference))}"
-        sizes = f"wheels {bytes_text(change.old_bytes)} -> {bytes_text(change.new_bytes)}"
-        yield Effect.MOVE, text if is_short else f"{sizes} ({text})"
+        text = f"{'+' if difference > 0 else '-'}{bytes_text(abs(difference))}"
+        yield Effect.MOVE, text if is_short else f"wheels {text}, {bytes_text(change.new_bytes)} in all"
 
 
 def _difference(change: ImageChange) -> int | None:
@@ -136,9 +134,16 @@ def _packages(changes: Sequence[Change], prefix: str, what: str, *, is_short: bo
     count = f"{len(changes)} {noun} changed"
     if is_short:
         return count
-    told = [f"{one.field.removeprefix(prefix)} {_arrow(one.old, one.new)}" for one in changes]
+    changes = sorted(changes, key=lambda one: one.old is None or one.new is None)
+    told = [_package(one.field.removeprefix(prefix), one) for one in changes]
     more = [f"and {len(told) - _MOST_PACKAGES} more"] if len(told) > _MOST_PACKAGES else []
     return f"{count}: {', '.join((*told[:_MOST_PACKAGES], *more))}"
+
+
+def _package(name: str, change: Change) -> str:
+    if change.old is None:
+        return f"{name} {change.new} (new)"
+    return f"{name} (gone)" if change.new is None else f"{name} {_arrow(change.old, change.new)}"
 
 
 def _sentence(change: Change, image: ImageChange, gpus: KnownGpus) -> str:

@@ -10,7 +10,10 @@ from cudaforge.lockfile.changes import compare_locks
 from cudaforge.lockfile.effects import KnownGpus
 from cudaforge.lockfile.model import Lock
 from cudaforge.lockfile.outlook import ImageOutlook, Outlook
+from cudaforge.report.changes import describe_unreachable
 from cudaforge.report.differences import describe_image, field_name, image_json, labelled
+from cudaforge.report.problems import visible
+from cudaforge.report.tables import paragraph
 from cudaforge.resolver import HeldBack
 
 
@@ -18,8 +21,11 @@ def describe_outlook(outlook: Outlook) -> str:
     """A block for each image: what an upgrade loses, gains and moves, and what its wishes hold back; then
     what could not be asked."""
     parts = [_describe(image, outlook.gpus) for image in outlook.images]
-    unasked = [labelled("not asked", f"{source}: {reason}") for source, reason in outlook.unasked]
-    return "\n\n".join([*parts, *(["\n".join(unasked)] if unasked else [])])
+    unasked = describe_unreachable(outlook.unasked).splitlines()
+    parts += (
+        ["\n".join(paragraph(visible(line), indent="  ", first="") for line in unasked)] if unasked else []
+    )
+    return "\n\n".join(parts)
 
 
 def outlook_json(outlook: Outlook) -> dict[str, object]:
