@@ -29,7 +29,8 @@ class Effect(str, Enum):
 
 
 _ARCHITECTURE = re.compile(r"sm_(?P<major>\d{1,2})(?P<minor>\d)")
-_DATA_CENTRE = "datacenter"
+_KINDS = {"datacenter": 0, "consumer": 1}
+"""Whose names people know an architecture by."""
 _MAKER = "NVIDIA "
 
 
@@ -46,7 +47,7 @@ class KnownGpus:
 def known_gpus(matrix: Matrix) -> KnownGpus:
     """The GPUs of the facts."""
     kinds: dict[str, dict[str, list[str]]] = {}
-    for gpu in sorted(matrix.gpus, key=lambda one: one.kind != _DATA_CENTRE):
+    for gpu in sorted(matrix.gpus, key=lambda one: _KINDS.get(one.kind, len(_KINDS))):
         digits = "".join(str(part) for part in gpu.capability.release)
         name = gpu.name.removeprefix(_MAKER)
         kinds.setdefault(f"sm_{digits}", {}).setdefault(gpu.kind, []).append(name)

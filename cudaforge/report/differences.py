@@ -10,7 +10,7 @@ from cudaforge.report.problems import visible
 from cudaforge.report.tables import bytes_text, paragraph
 
 _LABELS = {Effect.LOSS: "loses", Effect.GAIN: "gains", Effect.MOVE: "moves"}
-_WIDTH = 9
+_WIDTH = 11
 _STATUS = {Status.ADDED: "new", Status.REMOVED: "gone", Status.SAME: "nothing changed"}
 _NAMES = {
     "build": "build",

@@ -63,7 +63,7 @@ def upgrade_json(
 def _describe(image: ImageOutlook, gpus: KnownGpus) -> str:
     if image.change is None:
         lines = [f"{image.name}: cannot be upgraded"]
-        lines += [labelled("because", text) for problem in image.blocked for text in _told(problem)]
+        lines += [labelled(label, text) for problem in image.blocked for label, text in _told(problem)]
     elif image.is_current:
         lines = [f"{image.name}: up to date"]
     else:
@@ -75,9 +75,11 @@ def _held(held: HeldBack) -> str:
     return f"{field_name(held.field)} {held.value} is held back by {' and '.join(held.by)}"
 
 
-def _told(problem: Problem) -> Iterator[str]:
-    yield problem.what
-    yield from problem.because
+def _told(problem: Problem) -> Iterator[tuple[str, str]]:
+    for text in (problem.what, *problem.because):
+        yield "because", text
+    if problem.remedy:
+        yield from (("try", text) for text in problem.remedy.splitlines())
 
 
 def _image_json(image: ImageOutlook) -> dict[str, object]:
