@@ -83,14 +83,12 @@ def lock(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the lock is there and up to date.")
     ] = False,
-    upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Pin everything anew instead of keeping what is locked.")
-    ] = False,
     allow_unpinned: AllowUnpinned = False,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Pin bases by digest and wheels by hash."""
+    """Pin bases by digest and wheels by hash; what is locked stays where it still fits."""
+    from cudaforge.lockfile.effects import known_gpus
     from cudaforge.pipeline import decide, host, locking
     from cudaforge.report.locks import describe_lock, lock_json
 
@@ -103,15 +101,15 @@ def lock(
             declaration,
             allow_unpinned=allow_unpinned,
             offline=offline,
-            upgrade=upgrade,
             on_note=write_note,
         )
+    gpus = known_gpus(decide.matrix_of(declaration))
     if as_json:
-        write_json(lock_json(outcome.path, outcome.lock, outcome.previous))
+        write_json(lock_json(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
     elif check:
         write_text("the lock is up to date")
     else:
-        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous))
+        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
     return ExitCode.OK
 
 

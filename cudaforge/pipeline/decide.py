@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,17 @@ from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
 from cudaforge.records import record, replace
 from cudaforge.report.tables import names_text
-from cudaforge.resolver import ImageAnswer, ImageExplanation, Resolution, explain_all, resolve_all
+from cudaforge.resolver import (
+    Earlier,
+    HeldBack,
+    ImageAnswer,
+    ImageExplanation,
+    Resolution,
+    explain_all,
+    resolve_all,
+)
 from cudaforge.resolver import alternatives as find_alternatives
+from cudaforge.resolver import held_back as find_held_back
 from cudaforge.resolver.model import Conflict
 
 if TYPE_CHECKING:
@@ -73,13 +82,25 @@ def load_asked(words: Sequence[str], path: Path) -> Declaration:
     )
 
 
-def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
+def resolve(
+    declaration: Declaration, *, earlier: Mapping[str, Earlier] | None = None
+) -> tuple[ImageAnswer, ...]:
     """The best set of versions for every image, or which of its wishes collide.
 
-    Raises InputError for names that the matrix does not know.
+    What was chosen `earlier`, by image name, is chosen again wherever it still fits. Raises InputError for
+    names that the matrix does not know.
     """
     with _located(declaration):
-        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os())
+        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os(), earlier=earlier)
+
+
+def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
+    """What each image's own wishes keep it from, by image name."""
+    matrix, host_os = matrix_of(declaration), find_host_os()
+    with _located(declaration):
+        return {
+            image.name: find_held_back(image.wishes, matrix, host_os=host_os) for image in declaration.images
+        }
 
 
 def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
@@ -121,7 +142,7 @@ def require_answers(declaration: Declaration, answers: Sequence[ImageAnswer]) ->
     for image, conflict in _fatal(declaration, answers):
         together.setdefault(id(conflict), []).append((image, conflict))
     problems = [
-        _conflict_problem(declaration, [image for image, _ in pairs], pairs[0][1])
+        conflict_problem(declaration, [image for image, _ in pairs], pairs[0][1])
         for pairs in together.values()
     ]
     if problems:
@@ -134,6 +155,14 @@ def only_images(declaration: Declaration, names: Sequence[str]) -> Declaration:
         declaration,
         images=tuple(image for image in declaration.images if image.name in names or image.image in names),
     )
+
+
+def chosen_images(declaration: Declaration, names: Sequence[str]) -> Declaration:
+    """The declaration with the named images alone; all for no names. Raises InputError for unknown names."""
+    unknown = [name for name in names if not has_image(declaration, name)]
+    if unknown:
+        raise _no_such_images(unknown, [image.name for image in declaration.images])
+    return only_images(declaration, names) if names else declaration
 
 
 def has_image(declaration: Declaration, name: str) -> bool:
@@ -159,14 +188,7 @@ def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
     known = {name for image in lock.images for name in (image.name, image.image)}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(
-            Problem(
-                what=f"there is no image {name!r}",
-                where=Location(file="command line"),
-                remedy="known: " + ", ".join(image.name for image in lock.images),
-            )
-            for name in unknown
-        )
+        raise _no_such_images(unknown, [image.name for image in lock.images])
     images = tuple(image for image in lock.images if not names or {image.name, image.image} & set(names))
     if len(images) > maximum:
         raise InputError(
@@ -181,6 +203,17 @@ def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
 def matrix_of(declaration: Declaration) -> Matrix:
     """The facts that the declaration is judged by: this installation's, with its overlays."""
     return load_matrix(overlays=declaration.overlays)
+
+
+def _no_such_images(names: Sequence[str], known: Sequence[str]) -> InputError:
+    return InputError(
+        Problem(
+            what=f"there is no image {name!r}",
+            where=Location(file="command line"),
+            remedy="known: " + ", ".join(known),
+        )
+        for name in names
+    )
 
 
 @contextlib.contextmanager
@@ -211,10 +244,10 @@ def _fatal(
     return [(image, answer) for image, answer in conflicts if image.on_conflict is OnConflict.ERROR]
 
 
-def _conflict_problem(
+def conflict_problem(
     declaration: Declaration, images: Sequence[ImageDeclaration], conflict: Conflict
 ) -> Problem:
-    """The one conflict of these images."""
+    """The one conflict of these images as a problem of the declaration, with its place there."""
     fixes = [f"{fix.words()} (gives {fix.gives})" for fix in conflict.fixes]
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
     key = f"{images[0].key}.{conflict.keys[0]}" if conflict.keys else images[0].key

@@ -9,6 +9,7 @@ from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
+from cudaforge.resolver.earlier import Earlier, kept_first
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
@@ -20,14 +21,21 @@ from cudaforge.resolver.tables import Tables, tables_of
 class Case:
     """What one image asks, ready to be solved as often as an explanation needs."""
 
-    def __init__(self, question: Question, tables: Tables, host_os: str | None = None) -> None:
+    def __init__(
+        self,
+        question: Question,
+        tables: Tables,
+        host_os: str | None = None,
+        earlier: Earlier | None = None,
+    ) -> None:
         self.question = question
         self.host_os = host_os
         cpu = next((item.bit for item in question.items if item.word == "cuda=none"), 0)
         self.scene = Scene(
             question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
         )
-        self.criteria: tuple[Criterion, ...] = criteria(self.scene)
+        kept = () if earlier is None else kept_first(self.scene, earlier)
+        self.criteria: tuple[Criterion, ...] = (*kept, *criteria(self.scene))
         self._presences = (1 << len(self.scene.frameworks)) - 1
 
     @cached_property
@@ -108,8 +116,11 @@ def _holds(bound: Bound, wished: int) -> bool:
     return bound.needs & ~wished == 0 and bound.unless & wished == 0
 
 
-def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
-    """The case of one image. Raises InputError as `ask` does."""
+def open_case(
+    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, earlier: Earlier | None = None
+) -> Case:
+    """The case of one image; what an earlier answer chose goes before the policy. Raises InputError as
+    `ask` does."""
     question = ask(wishes, matrix, host_os=host_os)
     tables = tables_of(
         matrix,
@@ -118,7 +129,7 @@ def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
         has_cuda_images=_may_use_cuda_images(question, matrix),
         is_forward=wishes.forward_compat,
     )
-    return Case(question, tables, host_os)
+    return Case(question, tables, host_os, earlier)
 
 
 def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from cudaforge.declaration.model import Declaration, Wishes
@@ -13,6 +13,8 @@ from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
 from cudaforge.resolver.choices import choices
 from cudaforge.resolver.conflict import explain
+from cudaforge.resolver.earlier import Earlier
+from cudaforge.resolver.held import HeldBack, held_by
 from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
 from cudaforge.resolver.picked import picked
 from cudaforge.resolver.points import Impossible
@@ -51,28 +53,35 @@ def resolve(wishes: Wishes, matrix: Matrix, *, name: str = "image", host_os: str
 
 
 def resolve_all(
-    declaration: Declaration, matrix: Matrix, *, host_os: str | None = None
+    declaration: Declaration,
+    matrix: Matrix,
+    *,
+    host_os: str | None = None,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> tuple[ImageAnswer, ...]:
     """The answer of every image, in the declaration's order. Images with the same wishes share the work, and
     the impossible points of a matrix that have the same core share one conflict, whose repairs hold for what
     the points have in common.
 
-    Raises InputError with the problems of all images at once; `Problem.where.key` is the full dotted key.
+    `earlier` has what was chosen before, by image name: it is chosen again wherever wishes and facts still
+    allow it. Raises InputError with the problems of all images at once; `Problem.where.key` is the full
+    dotted key.
     """
     problems: list[Problem] = []
     found: list[Answer | _Shared] = []
     known: dict[str, Answer] = {}
     matrices: dict[str, Impossible] = {}
     for image in declaration.images:
+        before = (earlier or {}).get(image.name)
         try:
-            case = open_case(image.wishes, matrix, host_os=host_os)
+            case = open_case(image.wishes, matrix, host_os=host_os, earlier=before)
         except InputError as error:
             problems += [_keyed(problem, image.key) for problem in error.problems]
             continue
         if image.axes:
             found.append(_answer_point(case, matrices.setdefault(image.image, Impossible())))
             continue
-        identity = repr(image.wishes)
+        identity = repr((image.wishes, before))
         if identity not in known:
             known[identity] = _answer(case)
         found.append(known[identity])
@@ -132,6 +141,16 @@ class _Shared:
 
     impossible: Impossible
     group: int
+
+
+def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> tuple[HeldBack, ...]:
+    """What is newer than the best answer, and which wishes exclude it; empty where there is no answer.
+
+    Raises InputError as `resolve` does.
+    """
+    case = open_case(wishes, matrix, host_os=host_os)
+    domains = case.best(case.question.all_bits)
+    return () if domains is None else tuple(held_by(case, domains))
 
 
 def _answer(case: Case) -> Answer:

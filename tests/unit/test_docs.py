@@ -141,7 +141,7 @@ def test_a_command_line_is_one_that_exists(page, line):
         return
     command = words[:2] if words[0] == "data" else words[:1]
     assert command[-1] in (DATA_COMMANDS if words[0] == "data" else COMMANDS), f"{page}: {line}"
-    used = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
+    used = {word.partition("=")[0] for word in words[1:] if word.startswith("-") and word != "-"}
     assert used <= options_of(command), f"{page}: {line}"
 
 
