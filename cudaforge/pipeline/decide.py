@@ -77,7 +77,7 @@ def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
 
     Raises InputError for names that the matrix does not know.
     """
-    with _located(declaration):
+    with located(declaration):
         return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os())
 
 
@@ -85,7 +85,7 @@ def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives,
     """Up to `limit` answers for every image, best first."""
     matrix = matrix_of(declaration)
     host_os = find_host_os()
-    with _located(declaration):
+    with located(declaration):
         return tuple(
             Alternatives(
                 name=image.name,
@@ -165,8 +165,8 @@ def matrix_of(declaration: Declaration) -> Matrix:
 
 
 @contextlib.contextmanager
-def _located(declaration: Declaration) -> Iterator[None]:
-    """Add file and line to the keys that a deciding stage names."""
+def located(declaration: Declaration) -> Iterator[None]:
+    """Add file and line to the keys that a deciding stage names in the InputError that it raises."""
     try:
         yield
     except InputError as error:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cudaforge.resolver.case import Case
+from cudaforge.resolver.edits import Change
 from cudaforge.resolver.model import Conflict
 from cudaforge.resolver.question import Item
 from cudaforge.resolver.reasons import reasons
-from cudaforge.resolver.repairs import repairs
+from cudaforge.resolver.repairs import any_change, repairs
 from cudaforge.resolver.rules.scene import Bound
 from cudaforge.resolver.solver import Network, Restriction
 
@@ -58,8 +59,8 @@ _TELLING = frozenset(
 )
 
 
-def explain(case: Case) -> Conflict:
-    """The conflict of a case that has no answer."""
+def explain(case: Case, *, allows: Callable[[Change], bool] = any_change) -> Conflict:
+    """The conflict of a case that has no answer, with those of its repairs that `allows` lets through."""
     core = minimal_core(case)
     culprits = minimal_bounds(case, core)
     items = [item for item in case.question.items if item.bit & core]
@@ -68,7 +69,7 @@ def explain(case: Case) -> Conflict:
         core=tuple(item.word for item in shown),
         keys=tuple(dict.fromkeys(item.key for item in shown)),
         reasons=reasons(case, culprits, case.active(core)),
-        fixes=repairs(case, core, culprits),
+        fixes=repairs(case, core, culprits, allows=allows),
     )
 
 

@@ -57,7 +57,7 @@ def resolve_all(
                 known[identity] = _answer(open_case(image.wishes, matrix, host_os=host_os))
             answers.append(ImageAnswer(name=image.name, answer=known[identity]))
         except InputError as error:
-            problems += [_keyed(problem, image.key) for problem in error.problems]
+            problems += [keyed(problem, image.key) for problem in error.problems]
     if problems:
         raise InputError(tuple(dict.fromkeys(problems)))
     return tuple(answers)
@@ -72,15 +72,16 @@ def alternatives(
     """
     case = open_case(wishes, matrix, host_os=host_os)
     for domains in islice(case.answers(), limit):
-        yield _resolution(case, domains)
+        yield resolution_of(case, domains)
 
 
 def _answer(case: Case) -> Answer:
     domains = case.best(case.question.all_bits)
-    return explain(case) if domains is None else _resolution(case, domains)
+    return explain(case) if domains is None else resolution_of(case, domains)
 
 
-def _resolution(case: Case, domains: Domains) -> Resolution:
+def resolution_of(case: Case, domains: Domains) -> Resolution:
+    """The answer that the values stand for, with the reason for each choice."""
     answer = resolution(case, domains)
     return replace(answer, choices=choices(case, picked(case, domains), answer))
 
@@ -89,7 +90,8 @@ def _labelled(problem: Problem, name: str) -> Problem:
     return replace(problem, what=f"{name}: {problem.what}") if name != "image" else problem
 
 
-def _keyed(problem: Problem, key: str) -> Problem:
+def keyed(problem: Problem, key: str) -> Problem:
+    """The problem of a wish, under the full dotted key of its image."""
     if problem.where is None:
         return problem
     return replace(problem, where=replace(problem.where, key=f"{key}.{problem.where.key}"))

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from cudaforge.declaration.model import Wishes
-from cudaforge.errors import InputError, Location, Problem
+from cudaforge.errors import InputError, Problem
 from cudaforge.matrix.model import CudaProvider, Framework, Gpu, OperatingSystem
 from cudaforge.matrix.tables import Matrix, parse_capability
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.model import PythonProvider
+from cudaforge.resolver.names import unknown_gpu, unknown_name, wish_problem
 from cudaforge.resolver.packages import PackageWish, package_wishes
 from cudaforge.versions import InvalidVersion, Version
 
@@ -125,7 +126,6 @@ class Question:
 
 
 DATA_CENTRE = "datacenter"
-_SHOWN = 8
 
 
 def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Question:
@@ -156,44 +156,22 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
     )
 
 
-def _problem(key: str, what: str, *, remedy: str | None = None) -> Problem:
-    return Problem(what=what, where=Location(file="", key=key), remedy=remedy)
-
-
-def _unknown(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
-    names = list(dict.fromkeys(known))
-    by_lower = {one.lower(): one for one in names}
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
-    remedy: str | None
-    if near:
-        remedy = "did you mean " + " or ".join(by_lower[one] for one in near) + "?"
-    else:
-        words = set(name.lower().split())
-        related = [one for one in names if words & set(one.lower().split())] or names
-        # The newest of a table stand last.
-        shown = ", ".join(related[-_SHOWN:])
-        remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
-    return _problem(key, f"{kind} {name!r} is not known", remedy=remedy)
-
-
 def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tuple[Framework, ...]:
     found: list[Framework] = []
     for wish in wishes.frameworks:
         row = matrix.find_framework(wish.name)
         if row is None:
             names = [name for one in matrix.frameworks.values() for name in (one.name, *one.aliases)]
-            problems.append(_unknown("framework", "framework", wish.name, names))
+            problems.append(unknown_name("framework", "framework", wish.name, names))
         elif row.facts_only:
             problems.append(_facts_only(row, matrix))
         elif row in found:
-            problems.append(_problem("framework", f"framework {row.name} is asked for twice"))
+            problems.append(wish_problem("framework", f"framework {row.name} is asked for twice"))
         else:
             found.append(row)
     if not wishes.frameworks:
         problems.append(
-            _problem(
+            wish_problem(
                 "framework", "no framework is asked for", remedy="known: " + ", ".join(matrix.frameworks)
             )
         )
@@ -202,7 +180,7 @@ def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tupl
 
 def _facts_only(row: Framework, matrix: Matrix) -> Problem:
     supported = ", ".join(one.name for one in matrix.frameworks.values() if not one.facts_only)
-    return _problem(
+    return wish_problem(
         "framework",
         f"{row.title} is known by its facts alone: there is no way to install and prove it",
         remedy=f"images are made with: {supported}; cudaforge data show {row.name} shows the facts",
@@ -211,13 +189,13 @@ def _facts_only(row: Framework, matrix: Matrix) -> Problem:
 
 def _check_words(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> None:
     if wishes.os is not None and wishes.os not in matrix.systems:
-        problems.append(_unknown("os", "operating system", wishes.os, matrix.systems))
+        problems.append(unknown_name("os", "operating system", wishes.os, matrix.systems))
     known = [one.value for one in (CudaProvider.WHEELS, CudaProvider.SYSTEM)]
     if wishes.cuda_provider is not None and wishes.cuda_provider not in known:
-        problems.append(_unknown("cuda_provider", "CUDA provider", wishes.cuda_provider, known))
+        problems.append(unknown_name("cuda_provider", "CUDA provider", wishes.cuda_provider, known))
     providers = [one.value for one in PythonProvider]
     if wishes.python_provider is not None and wishes.python_provider not in providers:
-        problems.append(_unknown("python_provider", "Python provider", wishes.python_provider, providers))
+        problems.append(unknown_name("python_provider", "Python provider", wishes.python_provider, providers))
 
 
 def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
@@ -226,7 +204,7 @@ def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
     try:
         return Version(wishes.driver)
     except InvalidVersion:
-        problems.append(_problem("driver", f"driver {wishes.driver[:64]!r} is not a version"))
+        problems.append(wish_problem("driver", f"driver {wishes.driver[:64]!r} is not a version"))
         return None
 
 
@@ -239,8 +217,7 @@ def _gpus(
         capability = parse_capability(text)
         gpus = matrix.find_gpus(text)
         if not gpus and capability is None:
-            names = [name for gpu in matrix.gpus for name in (gpu.name, *gpu.aliases)]
-            problems.append(_unknown("gpus", "GPU", text, names))
+            problems.append(unknown_gpu(text, matrix))
         found.append(GpuWish(item, gpus, capability))
     return tuple(found)
 
@@ -329,12 +306,16 @@ def _bootstrap(
         if host_os is None or host_os not in able:
             seen = f"this host is {host_os}" if host_os else "it is not known what this host runs"
             problems.append(
-                _problem("base", f"{written} cannot be made: {seen}", remedy="known: " + _bootstraps(able))
+                wish_problem(
+                    "base", f"{written} cannot be made: {seen}", remedy="known: " + _bootstraps(able)
+                )
             )
             return None
         wanted = host_os
     if wanted not in able:
-        problems.append(_unknown("base", "bootstrapped base", written, [f"{BOOTSTRAP}{one}" for one in able]))
+        problems.append(
+            unknown_name("base", "bootstrapped base", written, [f"{BOOTSTRAP}{one}" for one in able])
+        )
         return None
     return f"{BOOTSTRAP}{wanted}"
 
@@ -358,7 +339,7 @@ def _own_base(wishes: Wishes, written: str, problems: list[Problem]) -> OwnBase 
     if missing or python is None:
         what = f"base image {written!r} is not known to the matrix"
         keys = ", ".join(missing) if missing else "python as a plain minor version"
-        problems.append(_problem("base", what, remedy=f"say what it has: {keys}"))
+        problems.append(wish_problem("base", what, remedy=f"say what it has: {keys}"))
         return None
     return OwnBase(
         reference=written,

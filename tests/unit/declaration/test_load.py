@@ -10,6 +10,8 @@ import pytest
 from cudaforge.declaration import load_declaration, locate
 from cudaforge.declaration.model import (
     CopyStep,
+    Fleet,
+    FleetNode,
     Flavor,
     FrameworkWish,
     Gate,
@@ -82,6 +84,10 @@ indexes = { pytorch-cu128 = "https://mirror.example/cu128" }
 
 [matrices]
 overlays = ["own.toml"]
+
+[fleet]
+nodes.lab = { gpus = ["H100", "T4"], driver = "570.86", count = 3 }
+dumps = ["hosts/*.xml"]
 """
 
 
@@ -139,6 +145,8 @@ def test_every_key_is_read(project: Path) -> None:
     assert loaded.network.find_links == ("wheels",)
     assert loaded.network.indexes == {"pytorch-cu128": "https://mirror.example/cu128"}
     assert loaded.overlays == (project / "own.toml",)
+    lab = FleetNode(name="lab", gpus=("H100", "T4"), driver="570.86", count=3)
+    assert loaded.fleet == Fleet(nodes=(lab,), dumps=("hosts/*.xml",))
 
 
 def test_what_is_not_written_is_not_filled_in(tmp_path: Path) -> None:
