@@ -13,8 +13,10 @@ from typing import Any, Generic, Protocol, TypeVar
 from cudaforge.records import record
 
 Found = TypeVar("Found")
-LIMIT = 10_000
-"""Steps of the search, each at most one question to the oracle (0.1 ms for images)."""
+LIMIT = 1_000_000
+"""Steps of the search, of a microsecond or so."""
+_QUESTION = 100
+"""Steps that a question to the oracle is worth."""
 
 
 class Oracle(Protocol[Found]):
@@ -44,15 +46,17 @@ def smallest_cover(oracle: Oracle[Found], needs: int, *, limit: int = LIMIT) -> 
 
     Of the sets with as few answers, the one whose answer to the first need (the lowest bit) is the best;
     then the one whose answer to the first need that this does not meet is the best, and so on. Where `limit`
-    steps do not prove what the fewest are, the answers of a greedy choice: still all needs are met.
+    steps are not enough to find it, the answers of a greedy choice: they meet all needs, too.
     """
     search = _Search(oracle, limit)
     greedy = tuple(search.greedy(needs))
+    fewest = 0
     try:
-        fewest = next(number for number in count(1) if search.is_coverable(needs, number))
+        while not search.is_coverable(needs, fewest):
+            fewest += 1
         return Cover(answers=tuple(search.choose(needs, fewest)), is_smallest=True)
     except _LimitReachedError:
-        return Cover(answers=greedy, is_smallest=False)
+        return Cover(answers=greedy, is_smallest=len(greedy) == fewest)
 
 
 class _LimitReachedError(Exception):
@@ -64,8 +68,8 @@ class _Search(Generic[Found]):
         self._oracle = oracle
         self._left = limit
         self._best: dict[int, Found | None] = {}
-        self._met: set[int] = set()
-        self._refused: set[int] = set()
+        self._met: list[int] = []
+        self._against: dict[int, int] = {}
         self._coverable: dict[tuple[int, int], bool] = {}
 
     def greedy(self, needs: int) -> Iterator[Found]:
@@ -107,7 +111,7 @@ class _Search(Generic[Found]):
         order = count()
         heap = [(self._oracle.rank(self._answer(first)), next(order), first, 0)]
         while True:
-            self._step()
+            self._step(1)
             _, _, chosen, others = heappop(heap)
             answer = self._answer(chosen)
             missing = needs & ~self._oracle.met(answer)
@@ -123,7 +127,6 @@ class _Search(Generic[Found]):
 
     def _is_divisible(self, needs: int, parts: tuple[int, ...], number: int) -> bool:
         """Whether the needs can be added to the parts, and to new ones up to that number of them."""
-        self._step()
         missing = needs
         for part in parts:
             missing &= ~self._oracle.met(self._answer(part))
@@ -151,11 +154,12 @@ class _Search(Generic[Found]):
 
     def _fits(self, needs: int) -> bool:
         """Whether one answer can meet all of the set."""
+        self._step(1)
         if any(not needs & ~met for met in self._met):
             return True
-        if any(not refused & ~needs for refused in self._refused):
+        if any(self._against.get(need, 0) & needs for need in _each(needs)):
             return False
-        self._step()
+        self._step(_QUESTION)
         return self._find(needs) is not None
 
     def _answer(self, needs: int) -> Found:
@@ -169,13 +173,26 @@ class _Search(Generic[Found]):
         if needs not in self._best:
             answer = self._best[needs] = self._oracle.best(needs)
             if answer is None:
-                self._refused.add(needs)
+                self._note_refused(needs)
             else:
-                self._met.add(self._oracle.met(answer))
+                self._note_met(self._oracle.met(answer))
         return self._best[needs]
 
-    def _step(self) -> None:
-        self._left -= 1
+    def _note_met(self, met: int) -> None:
+        """Keep the largest sets that are known to be met."""
+        if all(met & ~one for one in self._met):
+            self._met = [one for one in self._met if one & ~met] + [met]
+
+    def _note_refused(self, needs: int) -> None:
+        """Keep pairs that exclude each other; larger sets are asked about again."""
+        low = needs & -needs
+        other = needs ^ low
+        if other & (other - 1) == 0:
+            self._against[low] = self._against.get(low, 0) | other
+            self._against[other] = self._against.get(other, 0) | low
+
+    def _step(self, cost: int) -> None:
+        self._left -= cost
         if self._left < 0:
             raise _LimitReachedError
 

@@ -40,12 +40,7 @@ def declared_nodes(path: Path) -> tuple[FleetNode, ...]:
     problems = list(_unknown_gpus(declaration, matrix_of(declaration)))
     files: dict[Path, None] = {}
     for index, written in enumerate(fleet.dumps):
-        found = list(_inside(declaration.root, written))
-        files.update(dict.fromkeys(found))
-        if not found:
-            where = locate(declaration, f"fleet.dumps[{index}]")
-            what = f"{show(written)} names no file of the project"
-            problems.append(Problem(what=what, where=where, remedy="nvidia-smi -q -x > FILE writes one"))
+        files.update(dict.fromkeys(_declared(declaration, index, written, problems)))
     taken = [node.name for node in fleet.nodes]
     return (*fleet.nodes, *_dumped(list(files), declaration.root, taken, problems))
 
@@ -55,7 +50,7 @@ def dumped_nodes(dumps: Sequence[str]) -> tuple[FleetNode, ...]:
     problems: list[Problem] = []
     files: dict[Path, None] = {}
     for written in dumps:
-        found = list(_files(Path(written)))
+        found = _files(Path(written))
         files.update(dict.fromkeys(found))
         if not found:
             problems.append(Problem(what=f"there is no {_DUMPS} in {show_path(written)}"))
@@ -92,15 +87,32 @@ def _quoted(name: str) -> str:
     return f'"{name}"' if "." in name else name
 
 
+def _declared(
+    declaration: Declaration, index: int, written: str, problems: list[Problem]
+) -> tuple[Path, ...]:
+    """The files of an entry of `dumps`; none after noting what is wrong with it."""
+    try:
+        return tuple(_inside(declaration.root, written))
+    except InputError as error:
+        where = locate(declaration, f"fleet.dumps[{index}]")
+        problems += (Problem(what=one.what, where=where, remedy=one.remedy) for one in error.problems)
+        return ()
+
+
 def _inside(root: Path, written: str) -> Iterator[Path]:
-    """The files of the project that an entry of `dumps` means. Raises InputError for one outside of it."""
-    if not _PATTERN.search(written):
-        found: Iterable[Path] = _files(root / written) if (root / written).exists() else ()
-    else:
-        try:
+    """The files of the project that an entry of `dumps` means. Raises InputError for one outside of it, and
+    where there is none."""
+    found: Iterable[Path]
+    try:
+        if _PATTERN.search(written):
             found = sorted(path for path in root.glob(written) if path.is_file())
-        except (ValueError, NotImplementedError, OSError):  # such as "a**b", before Python 3.13
-            found = ()
+        else:
+            found = _files(root / written) if (root / written).exists() else ()
+    except (ValueError, NotImplementedError, OSError):  # a name too long, or "a**b" before Python 3.13
+        found = ()
+    if not found:
+        what = f"{show(written)} names no file of the project"
+        raise InputError(Problem(what=what, remedy="nvidia-smi -q -x > FILE writes one"))
     for path in found:
         if not Path(os.path.realpath(path)).is_relative_to(root):
             what = f"{show_path(os.path.relpath(path, root))} is a link that leaves the project directory"
@@ -108,7 +120,7 @@ def _inside(root: Path, written: str) -> Iterator[Path]:
         yield path
 
 
-def _files(path: Path) -> Iterable[Path]:
+def _files(path: Path) -> Sequence[Path]:
     return sorted(path.glob(_DUMPS)) if path.is_dir() else (path,)
 
 

@@ -172,7 +172,7 @@ def _no_numbers() -> CudaNumbers:
 def _numbers(case: Case, rows: Picked) -> CudaNumbers:
     environment = rows.environment
     is_wheels = environment.provider is CudaProvider.WHEELS
-    floor, binding = _driver_floor(case, rows)
+    floor, binding = driver_floor(case, rows)
     return CudaNumbers(
         toolkit=environment.toolkit,
         wheel=exact_cuda(case, rows) if is_wheels else None,
@@ -191,7 +191,7 @@ def _gate_text(gate: Gate, of_base: str | None, floor: Version | None) -> str | 
     return of_base
 
 
-def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
+def driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
     """The highest of what CUDA, the GPUs and the gate need, and which of them it is."""
     if rows.cuda is None:
         return None, None
