@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cudaforge.declaration.model import Wishes
+from cudaforge.declaration.model import Gate, Wishes
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import replace
 from cudaforge.resolver.answer import resolution
@@ -13,7 +13,7 @@ from cudaforge.resolver.conflict import explain
 from cudaforge.resolver.edits import Change
 from cudaforge.resolver.main import resolution_of
 from cudaforge.resolver.model import Conflict, CudaNumbers, Resolution
-from cudaforge.resolver.solver import Constraint, Criterion, Domains, Network
+from cudaforge.resolver.solver import Constraint, Criterion, Domains, Network, indexes
 from cudaforge.versions import Version
 
 Rank = tuple[tuple[int, ...], Domains]
@@ -55,9 +55,8 @@ class Joint:
     def best(self, members: int) -> Domains | None:
         """The best answer that meets all of the set."""
         constraints = dict.fromkeys(self._shared)
-        for number, own in enumerate(self._own):
-            if members >> number & 1:
-                constraints.update(dict.fromkeys(own))
+        for number in indexes(members):
+            constraints.update(dict.fromkeys(self._own[number]))
         return Network(self._cases[0].everything, list(constraints)).best(self._criteria)
 
     def meets(self, answer: Domains, number: int) -> bool:
@@ -73,8 +72,10 @@ class Joint:
         return tuple(places), answer
 
     def resolution(self, answer: Domains, members: int) -> Resolution:
-        """The answer in full, for all of the set together."""
-        wishes = [case.question.wishes for number, case in enumerate(self._cases) if members >> number & 1]
+        """The answer in full, for all of the set together: its driver floor is the highest of theirs, and a
+        gate that is relaxed lets each of them pass."""
+        numbers = tuple(indexes(members))
+        wishes = [self._cases[number].question.wishes for number in numbers]
         drivers = [Version(one.driver) for one in wishes if one.driver is not None]
         together = replace(
             wishes[0],
@@ -82,7 +83,11 @@ class Joint:
             driver=min(drivers).text if len(drivers) == len(wishes) else None,
         )
         case = open_case(together, self._cases[0].scene.tables.matrix, host_os=self._cases[0].host_os)
-        return resolution_of(case, answer)
+        found = resolution_of(case, answer)
+        if found.gate is not Gate.RELAX or found.numbers.gate is None:
+            return found
+        lowest = min((self.numbers(answer, number) for number in numbers), key=_floor)
+        return replace(found, numbers=replace(found.numbers, gate=lowest.gate))
 
     def numbers(self, answer: Domains, number: int) -> CudaNumbers:
         """The CUDA numbers of the answer on that one's GPUs: its driver floor is theirs alone."""
@@ -92,6 +97,10 @@ class Joint:
         """Why nothing meets the wishes of that number. Its repairs take the GPUs as they are: they change the
         image, or give the driver another version."""
         return explain(self._cases[number], allows=_keeps_the_machine)
+
+
+def _floor(numbers: CudaNumbers) -> Version:
+    return numbers.driver_floor or Version("0")
 
 
 def _keeps_the_machine(change: Change) -> bool:

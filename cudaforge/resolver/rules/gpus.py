@@ -203,7 +203,7 @@ def _passed(tables: Tables, platform: str, kinds: frozenset[str], drivers: tuple
     branches = tables.matrix.driver_branches
 
     def passes(key: GateKey) -> bool:
-        gate = gate_on((platform,), *key)
+        gate = tables.keep(("gate on", platform, key), lambda: gate_on((platform,), *key))
         return gate is None or any(
             gate_passes(gate, driver=one, kinds=kinds, branches=branches) for one in drivers
         )

@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from cudaforge.declaration.model import (
     Contents,
     Declaration,
+    Flavor,
     FleetNode,
     FrameworkWish,
+    Gate,
     ImageDeclaration,
     Network,
     VerifySettings,
@@ -168,6 +170,18 @@ def test_each_gpu_has_its_own_driver() -> None:
     assert len(answer.images) == 1
     floors = {one.group.gpus[0]: one.driver_floor for one in answer.images[0].groups}
     assert floors["B200"] > floors["V100"] == floors["RTX 4090"]
+
+
+def test_a_relaxed_gate_lets_every_node_pass() -> None:
+    """The floor of the B200 would keep the V100 out."""
+    wishes = replace(TORCH, flavor=Flavor.DEVEL, require_cuda=Gate.RELAX)
+    nodes = [node("V100", "535.161.08"), node("B200", "580.65.06")]
+    answer = on_fleet(wishes, nodes, MATRIX)
+    (image,) = answer.images
+    numbers = image.resolution.numbers
+    assert numbers.driver_floor == max(one.driver_floor for one in image.groups)
+    assert numbers.gate == f"driver>={min(one.driver_floor for one in image.groups)}"
+    assert Version(numbers.gate.removeprefix("driver>=")) <= Version("535.161.08")
 
 
 def test_a_newer_framework_splits_the_fleet() -> None:
