@@ -133,10 +133,10 @@ def _images(
 
 def _grouped(nodes: Iterable[FleetNode]) -> list[NodeGroup]:
     """Nodes with the same GPUs and driver together, those of the most machines first."""
-    found: dict[tuple[tuple[str, ...], str | None], list[FleetNode]] = {}
+    found: dict[tuple[frozenset[str], str | None], list[FleetNode]] = {}
     for node in nodes:
-        found.setdefault((tuple(sorted(node.gpus)), node.driver), []).append(node)
-    groups = [NodeGroup(gpus=gpus, driver=driver, nodes=tuple(own)) for (gpus, driver), own in found.items()]
+        found.setdefault((frozenset(node.gpus), node.driver), []).append(node)
+    groups = [NodeGroup(gpus=own[0].gpus, driver=own[0].driver, nodes=tuple(own)) for own in found.values()]
     return sorted(groups, key=lambda one: -one.count)
 
 
