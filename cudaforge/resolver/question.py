@@ -116,7 +116,9 @@ class Question:
         return 0
 
     def package_bit(self, wish: PackageWish) -> int:
-        """The bit of a package; 0 if it binds nothing."""
+        """The bit of a package; 0 if it binds nothing of its framework."""
+        if not wish.is_binding:  # its text may stand for one that binds another framework
+            return 0
         return sum(item.bit for item in self.items if item.key == "packages" and item.word == wish.text)
 
     @property
