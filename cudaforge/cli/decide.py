@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, AllowUnpinned, AsJson, File, Offline, Words
 from cudaforge.cli.output import write_json, write_note, write_text
-from cudaforge.errors import ExitCode
+from cudaforge.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
@@ -23,10 +24,26 @@ def resolve(
     top: Annotated[
         int, typer.Option("--top", min=1, metavar="N", help="List the best N answers of each image.")
     ] = 1,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Find the fewest images that serve the file's whole fleet.")
+    ] = False,
+    dump: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dump",
+            metavar="PATH",
+            help="Take as the fleet what `nvidia-smi -q -x` wrote: a file or a directory. May repeat.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Pick the best set of versions, or say which wishes collide."""
     from cudaforge.pipeline import decide
+
+    if fleet or dump:
+        if top > 1:
+            raise InputError(Problem(what="--top lists answers to one question; a fleet asks several"))
+        return _resolve_fleet(decide.load_asked(words or (), file), file, dump or (), as_json=as_json)
     from cudaforge.report import answers as report
 
     declaration = decide.load_asked(words or (), file)
@@ -111,6 +128,20 @@ def lock(
     else:
         write_text(describe_lock(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
     return ExitCode.OK
+
+
+def _resolve_fleet(declaration: Declaration, file: Path, dumps: Sequence[str], *, as_json: bool) -> int:
+    from cudaforge.fleet import fleet_answer_to_json
+    from cudaforge.pipeline import fleets
+    from cudaforge.report.fleets import describe_fleet
+
+    nodes = fleets.dumped_nodes(dumps) if dumps else fleets.declared_nodes(file)
+    answers = fleets.resolve_fleet(declaration, nodes)
+    if as_json:
+        write_json({"images": [fleet_answer_to_json(answer) for answer in answers]})
+    else:
+        write_text(describe_fleet(answers))
+    return ExitCode.NEGATIVE if fleets.has_fatal_gap(declaration, answers) else ExitCode.OK
 
 
 def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]) -> int:

@@ -90,14 +90,14 @@ def resolve(
     What was chosen `earlier`, by image name, is chosen again wherever it still fits. Raises InputError for
     names that the matrix does not know.
     """
-    with _located(declaration):
+    with located(declaration):
         return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os(), earlier=earlier)
 
 
 def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
     """What each image's own wishes keep it from, by image name."""
     matrix, host_os = matrix_of(declaration), find_host_os()
-    with _located(declaration):
+    with located(declaration):
         return {
             image.name: find_held_back(image.wishes, matrix, host_os=host_os) for image in declaration.images
         }
@@ -105,7 +105,7 @@ def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
 
 def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
     """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does."""
-    with _located(declaration):
+    with located(declaration):
         return explain_all(declaration, matrix_of(declaration), host_os=find_host_os())
 
 
@@ -113,7 +113,7 @@ def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives,
     """Up to `limit` answers for every image, best first."""
     matrix = matrix_of(declaration)
     host_os = find_host_os()
-    with _located(declaration):
+    with located(declaration):
         return tuple(
             Alternatives(
                 name=image.name,
@@ -217,8 +217,8 @@ def _no_such_images(names: Sequence[str], known: Sequence[str]) -> InputError:
 
 
 @contextlib.contextmanager
-def _located(declaration: Declaration) -> Iterator[None]:
-    """Add file and line to the keys that a deciding stage names."""
+def located(declaration: Declaration) -> Iterator[None]:
+    """Add file and line to the keys that a deciding stage names in the InputError that it raises."""
     try:
         yield
     except InputError as error:

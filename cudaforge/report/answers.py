@@ -122,8 +122,9 @@ def _describe(names: Sequence[str], answer: Answer, others: Sequence[Resolution]
     return "\n\n".join([describe_resolution(names[0], answer), *ranked])
 
 
-def describe_resolution(name: str, answer: Resolution) -> str:
-    """One resolved image in a few aligned lines."""
+def describe_resolution(name: str, answer: Resolution, driver: str | None = None) -> str:
+    """One resolved image in a few aligned lines. `driver` stands in for the driver floor, where there is
+    one for each of several GPUs."""
     numbers = answer.numbers
     rows = [("framework", ", ".join(f"{it.name} {it.reported}" for it in answer.frameworks))]
     if answer.cuda is not None:
@@ -139,7 +140,9 @@ def describe_resolution(name: str, answer: Resolution) -> str:
     ]
     if answer.cuda is not None:
         rows.append(("runs on", ", ".join((*answer.architectures, *answer.ptx)) or "?"))
-        if numbers.driver_floor is not None:
+        if driver is not None:
+            rows.append(("driver", driver))
+        elif numbers.driver_floor is not None:
             rows.append(("driver", f">= {numbers.driver_floor} (set by {numbers.binding})"))
     if answer.companions:
         rows.append(("goes with", ", ".join(f"{key} {value}" for key, value in answer.companions.items())))
@@ -156,8 +159,13 @@ def describe_conflict(names: Sequence[str], conflict: Conflict) -> str:
     """The wishes that collide, the facts behind it, and what to change; for all images that have it."""
     wishes = " and ".join(conflict.core)
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
-    lines = [paragraph(f"{names_text(names)}: {wishes} {verb}", first="", indent="  ")]
-    lines += [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
+    heading = paragraph(f"{names_text(names)}: {wishes} {verb}", first="", indent="  ")
+    return visible(heading + "\n" + describe_reasons(conflict))
+
+
+def describe_reasons(conflict: Conflict) -> str:
+    """The facts behind a conflict, and what to change."""
+    lines = [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
     return visible("\n".join(lines))
 

@@ -23,8 +23,7 @@ from cudaforge.resolver.model import (
 )
 from cudaforge.resolver.picked import Picked, is_pinned_here, picked
 from cudaforge.resolver.policy import OWN_INDEX
-from cudaforge.resolver.rules.gpus import compiled_from_ptx
-from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK
+from cudaforge.resolver.rules.gpus import is_compiled_from_ptx
 from cudaforge.resolver.solver import Domains
 from cudaforge.versions import Version
 
@@ -102,7 +101,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         bootstrap_packages=environment.bootstrap_packages,
         flavor=_flavor(case, environment),
         platforms=tuple(sorted(platforms)),
-        numbers=_numbers(case, rows, domains) if loads_cuda else _no_numbers(),
+        numbers=_numbers(case, rows) if loads_cuda else _no_numbers(),
         gate=question.wishes.require_cuda,
         architectures=cubins,
         ptx=ptx,
@@ -181,10 +180,10 @@ def _no_numbers() -> CudaNumbers:
     return CudaNumbers(toolkit=None, wheel=None, driver_floor=None, gate=None, binding=None)
 
 
-def _numbers(case: Case, rows: Picked, domains: Domains) -> CudaNumbers:
+def _numbers(case: Case, rows: Picked) -> CudaNumbers:
     environment = rows.environment
     is_wheels = environment.provider is CudaProvider.WHEELS
-    floor, binding = _driver_floor(case, rows, domains)
+    floor, binding = driver_floor(case, rows)
     return CudaNumbers(
         toolkit=environment.toolkit,
         wheel=exact_cuda(case, rows) if is_wheels else None,
@@ -203,7 +202,7 @@ def _gate_text(gate: Gate, of_base: str | None, floor: Version | None) -> str | 
     return of_base
 
 
-def _driver_floor(case: Case, rows: Picked, domains: Domains) -> tuple[Version | None, str | None]:
+def driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
     """The highest of what CUDA, the GPUs and the gate need, and which of them it is."""
     if rows.cuda is None:
         return None, None
@@ -215,8 +214,7 @@ def _driver_floor(case: Case, rows: Picked, domains: Domains) -> tuple[Version |
     needs: list[tuple[Version | None, str]] = [(cuda_floor(rows.cuda, needs_native=False), "cuda")]
     for wish in question.gpus:
         needs.append((wish.first_driver, "gpu"))
-        from_ptx = (compiled_from_ptx(case.scene, table, wish) for table in case.scene.frameworks)
-        if any(mask & domain for mask, domain in zip(from_ptx, domains[FIRST_FRAMEWORK:], strict=True)):
+        if any(is_compiled_from_ptx(case.scene, build, wish) for build in rows.builds):
             needs.append((cuda_floor(rows.cuda, needs_native=True), "ptx"))
     needs.append((_gate_floor(case, rows), "gate"))
     best: tuple[Version | None, str | None] = (None, None)

@@ -10,7 +10,7 @@ def answer_to_json(name: str, answer: Answer) -> dict[str, object]:
     """One entry of `images` in the output of `resolve --json`."""
     if isinstance(answer, Conflict):
         return {"name": name, "status": "conflict", "conflict": conflict_to_json(answer)}
-    return {"name": name, "status": "resolved", "resolution": _resolution(answer)}
+    return {"name": name, "status": "resolved", "resolution": resolution_to_json(answer)}
 
 
 def conflict_to_json(conflict: Conflict) -> dict[str, object]:
@@ -29,7 +29,8 @@ def conflict_to_json(conflict: Conflict) -> dict[str, object]:
     }
 
 
-def _resolution(answer: Resolution) -> dict[str, object]:
+def resolution_to_json(answer: Resolution) -> dict[str, object]:
+    """What `resolution` holds."""
     return {
         "frameworks": [
             {"name": one.name, "version": str(one.version), "build": one.build} for one in answer.frameworks

@@ -76,7 +76,7 @@ def resolve_all(
         try:
             case = open_case(image.wishes, matrix, host_os=host_os, earlier=before)
         except InputError as error:
-            problems += [_keyed(problem, image.key) for problem in error.problems]
+            problems += [keyed(problem, image.key) for problem in error.problems]
             continue
         if image.axes:
             found.append(_answer_point(case, matrices.setdefault(image.image, Impossible())))
@@ -170,7 +170,8 @@ def _labelled(problem: Problem, name: str) -> Problem:
     return replace(problem, what=f"{name}: {problem.what}") if name != "image" else problem
 
 
-def _keyed(problem: Problem, key: str) -> Problem:
+def keyed(problem: Problem, key: str) -> Problem:
+    """The problem of a wish, under the full dotted key of its image."""
     if problem.where is None:
         return problem
     return replace(problem, where=replace(problem.where, key=f"{key}.{problem.where.key}"))

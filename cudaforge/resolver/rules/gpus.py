@@ -118,15 +118,16 @@ def driver(scene: Scene) -> Iterator[Bound]:
     everything = (1 << len(scene.tables.cuda)) - 1
     for wish in scene.question.gpus:
         for position, table, presence in each_framework(scene):
-            ptx = compiled_from_ptx(scene, table, wish)
+            ptx = table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
             blocks = ((ptx, native | NONE_BIT), (table.everything & ~ptx, everything))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
             yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, unless, wish, position)
 
 
-def compiled_from_ptx(scene: Scene, table: FrameworkTable, wish: GpuWish) -> int:
-    """The builds whose code for some of the GPUs is compiled by their driver."""
-    return table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
+def is_compiled_from_ptx(scene: Scene, candidate: BuildCandidate, wish: GpuWish) -> bool:
+    """Whether the build's code for some of the GPUs is compiled by their driver."""
+    key = ("from PTX", candidate, wish.capabilities)
+    return scene.tables.keep(key, partial(_compiles_ptx, scene, wish, candidate))
 
 
 def _compiles_ptx(scene: Scene, wish: GpuWish, candidate: BuildCandidate) -> bool:
@@ -208,7 +209,7 @@ def _passed(tables: Tables, platform: str, kinds: frozenset[str], drivers: tuple
     branches = tables.matrix.driver_branches
 
     def passes(key: GateKey) -> bool:
-        gate = gate_on((platform,), *key)
+        gate = tables.keep(("gate on", platform, key), lambda: gate_on((platform,), *key))
         return gate is None or any(
             gate_passes(gate, driver=one, kinds=kinds, branches=branches) for one in drivers
         )
