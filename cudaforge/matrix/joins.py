@@ -114,7 +114,11 @@ def _unknown_parts_of_images(matrix: Matrix) -> _Broken:
     known_cudnn = {one.version for one in matrix.cudnn_releases}
     images: tuple[BaseImage | FrameworkImage, ...] = (*matrix.cuda_images, *matrix.framework_images)
     for image in images:
-        if image.removed is not None and image.cuda is not None and image.cuda < min(known_cuda, default=image.cuda):
+        if (
+            image.removed is not None
+            and image.cuda is not None
+            and image.cuda < min(known_cuda, default=image.cuda)
+        ):
             continue
         if image.cudnn is not None and image.cudnn not in known_cudnn and _is_confirmed(image.source):
             yield image.reference, image.source, f"cudnn = {image.cudnn}: cudnn.toml has no such release"
@@ -243,9 +247,7 @@ JOINS: dict[str, Join] = {
         statement="forward compatibility and gates name driver branches of the table",
         find=_unknown_older_branches,
     ),
-    "systems-of-cuda": Join(
-        statement="CUDA is for systems of the table", find=_unknown_systems_of_cuda
-    ),
+    "systems-of-cuda": Join(statement="CUDA is for systems of the table", find=_unknown_systems_of_cuda),
     "family": Join(statement="GPUs of one compute capability are of one family", find=_split_families),
     "driver-order": Join(
         statement="what a driver begins comes before what it ends", find=_drivers_in_disorder

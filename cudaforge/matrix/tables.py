@@ -32,7 +32,7 @@ _BRAND = frozenset({"geforce", "tesla", "quadro", "grid"})
 # What nvidia-smi, vGPU profiles (40C) and clouds add to a product's name and what does not change its compute
 # capability.
 _BOARD = re.compile(
-    r"sxm\d?|pcie|nvl\d*|fhhl|dgxs?|hgx|lc|ac|active|mega|mig|me|\d+gb?|\d+gib|\d+[abcq]|hbm\d?e?|oem"
+    r"sxm\d?|pcie|nvl\d*|fhhl|dgxs?|hgx|lc|ac|ls|active|mega|mig|me|\d+gb?|\d+gib|\d+[abcq]|hbm\d?e?|oem"
     r"|with|max|q|design"
 )
 _SERIES = frozenset({"architecture", "family", "series"})
@@ -278,7 +278,9 @@ class Matrix:
             found = self._gpu_names.get("".join(wanted), ())
             if found:
                 # With its brand, a name may be one product's alone: Quadro RTX 6000, RTX 6000.
-                alone = [gpu for gpu in found if _BRAND.intersection(named).intersection(_gpu_words(gpu.name))]
+                alone = [
+                    gpu for gpu in found if _BRAND.intersection(named).intersection(_gpu_words(gpu.name))
+                ]
                 return tuple(alone) or found
         return self._gpu_families.get(" ".join(word for word in words if word not in _SERIES), ())
 
