@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -12,21 +13,24 @@ from cudaforge.versions import InvalidVersion, Version, VersionWish
 Raw = Mapping[str, object]
 """One row as TOML or JSON gives it: every shared setting filled in."""
 
-_STRENGTHS = tuple(strength.value for strength in Strength)
+STRENGTHS = tuple(strength.value for strength in Strength)
+_DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?", re.ASCII)
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Sources:
     """The sources of one section, made when a row first names them."""
 
-    def __init__(self, raw: Mapping[str, Raw]) -> None:
+    def __init__(self, raw: Mapping[str, Raw | Source]) -> None:
         self._raw = raw
         self._made: dict[str, Source] = {}
 
     def find(self, id: str) -> Source | None:  # noqa: A002 -- the field's name
         """The source of that id, or None."""
         if id not in self._made and id in self._raw:
-            self._made[id] = _source(id, self._raw[id])
+            raw = self._raw[id]
+            self._made[id] = raw if isinstance(raw, Source) else read_source(id, raw)
         return self._made.get(id)
 
 
@@ -122,6 +126,15 @@ class Reader:
         return found
 
 
+def is_date(text: str, *, needs_day: bool = True) -> bool:
+    """Whether the text is a day of the calendar, `2026-01-31`; or, where that will do, a month."""
+    match = _DATE.fullmatch(text)
+    if match is None or not 1 <= int(match["month"]) <= len(_DAYS):
+        return False
+    day = match["day"]
+    return not needs_day if day is None else 1 <= int(day) <= _DAYS[int(match["month"]) - 1]
+
+
 @lru_cache(maxsize=8192)
 def read_version(key: str, text: str) -> Version:
     """The version. Raises ValueError naming the key."""
@@ -150,10 +163,11 @@ def read_wish(key: str, text: str) -> VersionWish:
         raise ValueError(f"{key}: {error}") from error
 
 
-def _source(id: str, raw: Raw) -> Source:  # noqa: A002 -- the field's name
+def read_source(id: str, raw: Raw) -> Source:  # noqa: A002 -- the field's name
+    """The source of that id. Raises ValueError for a strength that there is not."""
     strength = str(raw.get("strength", ""))
-    if strength not in _STRENGTHS:
-        raise ValueError(f"source {id!r} has strength {strength!r}: one of {', '.join(_STRENGTHS)}")
+    if strength not in STRENGTHS:
+        raise ValueError(f"source {id!r} has strength {strength!r}: one of {', '.join(STRENGTHS)}")
     return Source(
         id=id,
         text=str(raw.get("text", "")),

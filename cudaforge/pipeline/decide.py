@@ -77,8 +77,9 @@ def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
 
     Raises InputError for names that the matrix does not know.
     """
+    matrix = matrix_of(declaration)
     with _located(declaration):
-        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os())
+        return resolve_all(declaration, matrix, host_os=find_host_os())
 
 
 def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
@@ -161,7 +162,7 @@ def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
 
 def matrix_of(declaration: Declaration) -> Matrix:
     """The facts that the declaration is judged by: this installation's, with its overlays."""
-    return load_matrix(overlays=declaration.overlays)
+    return load_matrix(overlays=declaration.overlays, root=declaration.root)
 
 
 @contextlib.contextmanager
@@ -199,6 +200,6 @@ def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflic
     return Problem(
         what=f"{image.name}: {' and '.join(conflict.core)} {verb}",
         where=locate(declaration, key),
-        because=tuple(reason.cited() for reason in conflict.reasons),
+        because=(*(reason.cited() for reason in conflict.reasons), *conflict.warnings),
         remedy="\nor ".join(fixes) or None,
     )

@@ -100,6 +100,7 @@ def describe_conflict(name: str, conflict: Conflict) -> str:
     lines = [paragraph(f"{name}: {wishes} {verb}", first="", indent="  ")]
     lines += [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
+    lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in conflict.warnings]
     return visible("\n".join(lines))
 
 
@@ -109,6 +110,7 @@ def explain_resolution(name: str, answer: Resolution) -> str:
     for choice in answer.choices:
         lines.append(f"  {choice.field} = {choice.value}")
         lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
+    lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in answer.warnings]
     return visible("\n".join(lines))
 
 

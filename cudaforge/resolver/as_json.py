@@ -25,6 +25,7 @@ def _conflict(conflict: Conflict) -> dict[str, object]:
             for reason in conflict.reasons
         ],
         "fixes": [{"change": dict(fix.change), "gives": fix.gives} for fix in conflict.fixes],
+        "warnings": list(conflict.warnings),
     }
 
 

@@ -24,7 +24,7 @@ framework = "FRAMEWORK"
 package = "helper"
 role = "companion"
 source = "seen"
-releases = [{{ version = "0.3", needs = "NEEDS" }}, {{ version = "0.2", needs = "==1.9", source = "guess" }}]
+releases = [{{ version = "0.2", needs = "==1.9", source = "guess" }}, {{ version = "0.3", needs = "NEEDS" }}]
 """
 IMAGE = f"""
 schema = 1
@@ -137,11 +137,57 @@ BREAKAGES = {
         "base_images.toml",
         "vendor/cuda:12.6.3-cudnn-runtime-debian12",
     ),
-    "systems-of-images": (
+    "contents-of-images": (
         {},
-        {"framework_images.toml": (IMAGE, "OS", "debian99")},
+        {"framework_images.toml": (IMAGE.replace("OS", "debian12"), '"1.10"', '"1.11"')},
         "framework_images.toml",
         "vendor/example:1.10",
+    ),
+    "unused-shape": (
+        {"example": ("[shapes.cpu]", "[shapes.old]\nindex = 'default'\n[shapes.cpu]")},
+        {},
+        "frameworks/example.toml",
+        "shapes.old",
+    ),
+    "unknown-systems": (
+        {"cuda": ('capabilities = "8.0 9.0"', 'systems = "debian99"\ncapabilities = "8.0 9.0"')},
+        {},
+        "cuda.toml",
+        "12.6.0",
+    ),
+    "unknown-python": (
+        {},
+        {"pythons.toml": (PYTHONS.replace("2023-10-01", "2028-10"), '"3.12"', '"3.10"')},
+        "frameworks/example.toml",
+        "example 1.10 cpu linux/amd64, linux/arm64",
+    ),
+    "wheel-packages": (
+        {
+            "example": (
+                'cuda = "12.6", cubins',
+                'cuda = "12.6", toolkit_extras = "cudart", nccl_package = "nccl", cubins',
+            )
+        },
+        {},
+        "frameworks/example.toml",
+        "example 1.10 cu126 linux/amd64",
+    ),
+    "window-ptx": (
+        {"example": (CUBINS, 'cubins = "9.0", ptx = "8.0" }')},
+        {},
+        "frameworks/example.toml",
+        "example 1.9 cu126 linux/amd64",
+    ),
+    "cudnn-cuda": (
+        {
+            "cudnn": (
+                'capability_min = { 12 = "5.0" }',
+                'capability_min = { 12 = "5.0" }\ncuda = { 12 = "12.5 12.6" }',
+            )
+        },
+        {},
+        "cudnn.toml",
+        "9.1.0.70",
     ),
     "driver-branch": (
         {"gpus": ("last_branch = 560", "last_branch = 561")},
