@@ -205,7 +205,7 @@ class _Settled:
         self.raw: dict[str, object] = {**said, **_only(counted[0].said, KEYS[subject])}
         if subject == "builds":
             self.raw["platforms"] = _platforms(atoms)
-        self._parts = _parts(subject, self.raw, self._owner)
+        self._parts = _parts(subject, self._owner)
         self.source = _weakest(self._parts) or counted[-1].source
         self.mistakes: list[tuple[str, Finding]] = []
         self.row: object = None
@@ -256,11 +256,12 @@ def _laid(below: Raw, claims: Iterable[_Claim]) -> tuple[dict[str, object], dict
     return {key: value for key, value in raw.items() if value != ""}, owner
 
 
-def _parts(subject: str, raw: Raw, owner: Mapping[str, _Claim]) -> tuple[Part, ...]:
+def _parts(subject: str, owner: Mapping[str, _Claim]) -> tuple[Part, ...]:
+    """Who has the last word on each setting, be it that there is none."""
     fields: dict[Source, list[str]] = {}
-    for key in raw:
+    for key, claim in owner.items():
         if key not in KEYS[subject]:
-            fields.setdefault(owner[key].source, []).append(key)
+            fields.setdefault(claim.source, []).append(key)
     return tuple(Part(fields=tuple(names), source=source) for source, names in fields.items())
 
 
