@@ -282,7 +282,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="framework_images",
-        title="published framework images",
+        title="images with frameworks",
         word="image",
         rows=lambda matrix: matrix.framework_images,
         columns=("reference", "contents"),
@@ -290,7 +290,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="companions",
-        title="packages beside a framework",
+        title="packages of frameworks",
         word="companion",
         rows=_companions,
         columns=("package", "version", "framework", "needs", "role", "pythons"),
@@ -307,7 +307,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="broken",
-        title="what is known not to work",
+        title="known not to work",
         word="broken",
         rows=lambda matrix: matrix.broken,
         columns=("when", "effect"),

@@ -28,12 +28,18 @@ def describe_summaries(rows: Iterable[Mapping[str, object]]) -> str:
             str(row["subject"]),
             str(row["rows"]),
             str(row["newest"]),
+            str(_inferred(row) or ""),
             str(row["checked_first"]),
             str(row["title"]),
         )
         for row in rows
     ]
-    return visible(table(("subject", "rows", "newest", "checked since", "holds"), cells))
+    return visible(table(("subject", "rows", "newest", "inferred", "checked", "holds"), cells))
+
+
+def _inferred(row: Mapping[str, object]) -> object:
+    strengths = row["strengths"]
+    return strengths.get("inferred") if isinstance(strengths, Mapping) else None
 
 
 def describe_rows(subject: Subject, rows: Sequence[Row], *, width: int = WIDTH) -> str:

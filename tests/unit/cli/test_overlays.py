@@ -1,4 +1,4 @@
-"""Facts of a project's own: what they change, who is believed, and how a file that does not fit is refused."""
+"""Facts of a project's own: what they change, who is believed, and how a bad file is refused."""
 
 from __future__ import annotations
 
@@ -190,8 +190,8 @@ def test_a_new_image_and_a_new_build_are_used(project, capsys) -> None:
 
 def test_a_row_for_one_platform_leaves_the_others(project, capsys) -> None:
     project(
-        '[framework]\nname = "jax"\n[[releases]]\nversion = "0.8.0"\nbuild = "cuda12"\nplatforms = "linux/arm64"\n'
-        'glibc = "2.99"\nsource = "lab"\n'
+        '[framework]\nname = "jax"\n[[releases]]\nversion = "0.8.0"\nbuild = "cuda12"\n'
+        'platforms = "linux/arm64"\nglibc = "2.99"\nsource = "lab"\n'
     )
     rows = document(capsys, "data", "show", "jax", "0.8.0+cuda12")["rows"]
     assert sorted((row["platforms"], row["glibc"]) for row in rows) == [
@@ -207,32 +207,39 @@ def test_a_version_is_known_however_many_zeros_it_has(project, capsys) -> None:
 
 
 def test_what_rests_on_an_inferred_row_stays_inferred(project, capsys) -> None:
-    document_of_all = document(capsys, "data", "list", "gpus", "strength=inferred", "first_driver=")["rows"]
-    name = document_of_all[0]["name"]
-    project(f'[[gpus]]\nname = "{name}"\nfirst_driver = "470.1"\nsource = "lab"\n')
-    row = only_row(capsys, "gpu", name)
-    assert row["first_driver"] == "470.1"
-    assert row["source"]["strength"] == "inferred"
-    kind, capability = document_of_all[0]["kind"], document_of_all[0]["capability"]
-    project(
-        f'[[gpus]]\nname = "{name}"\naliases = {json.dumps(document_of_all[0]["aliases"])}\n'
-        f'capability = "{capability}"\nkind = "{kind}"\nlast_branch = {document_of_all[0]["last_branch"] or 470}\n'
-        'source = "lab"\n'
-    )
-    assert only_row(capsys, "gpu", name)["source"]["strength"] == "measured"
+    known = document(capsys, "data", "list", "gpus", "strength=inferred", "first_driver=", "last_branch=470")
+    gpu = known["rows"][0]
+    head = f'[[gpus]]\nname = "{gpu["name"]}"\nsource = "lab"\n'
+    project(head + 'first_driver = "384.1"\n')
+    row = only_row(capsys, "gpu", gpu["name"])
+    assert (row["first_driver"], row["source"]["strength"]) == ("384.1", "inferred")
+    assert row["source"]["file"] == "gpus.toml"
+    whole = f"aliases = {json.dumps(gpu['aliases'])}\n"
+    whole += f'capability = "{gpu["capability"]}"\nkind = "{gpu["kind"]}"\n'
+    project(head + whole + "last_branch = 470\n")
+    assert only_row(capsys, "gpu", gpu["name"])["source"]["strength"] == "measured"
 
 
 BAD = {
-    "unknown-key": (GPU + 'first_drivr = "1"\n', "NVIDIA H100: unknown key 'first_drivr': did you mean 'first_driver'?"),
+    "unknown-key": (
+        GPU + 'first_drivr = "1"\n',
+        "NVIDIA H100: unknown key 'first_drivr': did you mean 'first_driver'?",
+    ),
     "unknown-table": ('[[gpu]]\nname = "x"\n', "unknown table 'gpu': did you mean 'gpus'?"),
     "source-missing": ('[[gpus]]\nname = "NVIDIA H100"\n', "NVIDIA H100: source is missing"),
     "source-unknown": (GPU.replace('"lab"', '"labs"'), "source 'labs' is not among the file's [sources]"),
     "new-row": ('[[gpus]]\nname = "NVIDIA H1000"\nsource = "lab"\n', "nearest known: NVIDIA H100"),
     "wrong-value": (GPU.replace('"530.1"', '"new"'), "first_driver: 'new' is not a version"),
-    "wrong-date": ('[[pythons]]\nversion = "3.13"\neol = "soon"\nsource = "lab"\n', "eol is 'soon': must be a date"),
+    "wrong-date": (
+        '[[pythons]]\nversion = "3.13"\neol = "soon"\nsource = "lab"\n',
+        "eol is 'soon': must be a date",
+    ),
     "no-day": ('[[pythons]]\nversion = "3.13"\neol = "2029-13-01"\nsource = "lab"\n', "must be a date"),
     "overrides": (GPU + 'overrides = ""\n', "overrides must be a text that says why"),
-    "os": (IMAGE.replace("debian12", "debain12"), "os = 'debain12': no such operating system; did you mean 'debian12'?"),
+    "os": (
+        IMAGE.replace("debian12", "debain12"),
+        "os = 'debain12': no such operating system; did you mean 'debian12'?",
+    ),
     "python": (IMAGE.replace("3.12", "3.99"), "Python 3.99: pythons.toml has no such version"),
     "cudnn": (
         IMAGE + 'flavor = "runtime"\ncuda = "12.8.1"\ncudnn = "9.8.0.88"\n',
@@ -240,19 +247,28 @@ BAD = {
     ),
     "cuda": (IMAGE + 'flavor = "base"\ncuda = "12.7.9"\n', "cuda = 12.7.9: cuda.toml has no such release"),
     "platform": (IMAGE.replace("linux/amd64", "linux/riscv64"), "linux/riscv64 is not one of linux/amd64"),
-    "window": (BUILD.format(source="lab", more='cubins = "9.0 12.1"'), "no CUDA that it is made for compiles for 12.1"),
+    "window": (
+        BUILD.format(source="lab", more='cubins = "9.0 12.1"'),
+        "no CUDA that it is made for compiles for 12.1",
+    ),
     "framework": (
-        BUILD.format(source="lab", more='provider = "none"\npythons = "3.12"\nglibc = "2.28"\nindex = "default"\n'
-                     'requires = ["x===1"]\nreported = "1"').replace('"pytorch"', '"torch"'),
+        BUILD.format(
+            source="lab",
+            more='provider = "none"\npythons = "3.12"\nglibc = "2.28"\nindex = "default"\n'
+            'requires = ["x===1"]\nreported = "1"',
+        ).replace('"pytorch"', '"torch"'),
         "framework = 'torch': no such framework: it is called 'pytorch'",
     ),
-    "index": (BUILD.format(source="lab", more='index = "pytorch-cu12"'), "index = 'pytorch-cu12': no such package index"),
+    "index": (
+        BUILD.format(source="lab", more='index = "pytorch-cu12"'),
+        "index = 'pytorch-cu12': no such package index",
+    ),
     "image-twice": (IMAGE + IMAGE, "registry.example/base:1: stands here twice"),
     "tombstone": (
         IMAGE + 'removed = "2026-01-01"\nreplaced_by = "registry.example/base:2"\n',
         "replaced_by = 'registry.example/base:2': no such image",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", BAD)
