@@ -11,8 +11,9 @@ from cudaforge.matrix.expand import Expanded
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.joins import JOINS, find_broken_joins
 from cudaforge.matrix.load import matrix_from_directory
+from cudaforge.matrix.proof import find_row_mistakes, identity_of, words_of
 from cudaforge.matrix.reader import Raw
-from cudaforge.matrix.rows import KEYS, find_row_mistakes, identity_of, label, words_of
+from cudaforge.matrix.rows import KEYS, label
 from cudaforge.records import replace
 from cudaforge.versions import InvalidVersion, Version
 

@@ -19,7 +19,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.reader import STRENGTHS, Raw, is_date
+from cudaforge.matrix.proof import is_date
+from cudaforge.matrix.reader import STRENGTHS, Raw
 from cudaforge.matrix.rows import KEYS, key_of, known_fields, label
 from cudaforge.records import made, record
 

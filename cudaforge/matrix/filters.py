@@ -8,7 +8,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from cudaforge.errors import InputError, NegativeAnswer, Problem
-from cudaforge.matrix.rows import text_of
+from cudaforge.matrix.proof import text_of
 from cudaforge.records import field_names, record
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 

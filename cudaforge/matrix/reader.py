@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
@@ -14,8 +13,6 @@ Raw = Mapping[str, object]
 """One row as TOML or JSON gives it: every shared setting filled in."""
 
 STRENGTHS = tuple(strength.value for strength in Strength)
-_DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?", re.ASCII)
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
@@ -124,15 +121,6 @@ class Reader:
         if found is None:
             raise ValueError(f"source {self.text('source')!r} is not among the file's [sources]")
         return found
-
-
-def is_date(text: str, *, needs_day: bool = True) -> bool:
-    """Whether the text is a day of the calendar, `2026-01-31`; or, where that will do, a month."""
-    match = _DATE.fullmatch(text)
-    if match is None or not 1 <= int(match["month"]) <= len(_DAYS):
-        return False
-    day = match["day"]
-    return not needs_day if day is None else 1 <= int(day) <= _DAYS[int(match["month"]) - 1]
 
 
 @lru_cache(maxsize=8192)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Mapping
-from contextlib import suppress
-from enum import Enum
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from cudaforge.matrix.findings import FactsError, Finding
@@ -26,9 +24,9 @@ from cudaforge.matrix.model import (
     PythonRelease,
     Source,
 )
-from cudaforge.matrix.reader import Raw, Reader, Sources, is_date, read_version, read_wish
+from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
 from cudaforge.records import field_names, record
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version
 
 
 @record(kw_only=False)
@@ -52,39 +50,9 @@ def read_rows(
     return made
 
 
-def find_row_mistakes(
-    rows: Mapping[str, Iterable[Raw]], sources: Mapping[str, Raw], *, file: str
-) -> tuple[Finding, ...]:
-    """What is wrong with the values of the rows, given by subject."""
-    known = Sources(sources)
-    return tuple(
-        Finding(file=file, row=label(subject, raw), what=what)
-        for subject, raws in rows.items()
-        for raw in raws
-        if (what := _mistake(subject, raw, known)) is not None
-    )
-
-
-def proven_row(subject: str, raw: Raw, source: Source) -> object:
-    """The row as a value, with that source. Raises ValueError for what `find_row_mistakes` finds."""
-    known = Sources({source.id: source})
-    row = {**raw, "source": source.id}
-    what = _mistake(subject, row, known)
-    if what is not None:
-        raise ValueError(what)
-    return _BUILDERS[subject](Reader(row, known))
-
-
-def _mistake(subject: str, raw: Raw, sources: Sources) -> str | None:
-    made = _attempt(_BUILDERS[subject], raw, sources)
-    if isinstance(made, _Mistake):
-        return made.what
-    for key in DATES:
-        text = raw.get(key)
-        is_word = text == "unknown" and key == "removed"
-        if isinstance(text, str) and not is_word and not is_date(text, needs_day=False):
-            return f"{key} is {text!r}: must be a date, as text, like 2026-01-31 or 2026-01"
-    return None
+def read_row(subject: str, raw: Raw, sources: Sources) -> object:
+    """One row as a value. Raises ValueError for what is wrong in it."""
+    return _BUILDERS[subject](Reader(raw, sources))
 
 
 def known_fields(subject: str) -> frozenset[str]:
@@ -94,22 +62,7 @@ def known_fields(subject: str) -> frozenset[str]:
 
 def key_of(subject: str, raw: Raw) -> tuple[str, ...]:
     """What makes a row of the subject the same row: an overlay replaces by it."""
-    return tuple(_plain(raw.get(key, "")) for key in KEYS[subject])
-
-
-def identity_of(subject: str, raw: Raw) -> tuple[Hashable, ...]:
-    """`key_of` with versions by number, so that `12.8` and `12.8.0` are one row, and lists of words in any
-    order and notation."""
-    return tuple(_canonical(key, raw.get(key, "")) for key in KEYS[subject])
-
-
-def _canonical(key: str, value: object) -> Hashable:
-    if key == "platforms":
-        return frozenset(words_of(value))
-    if key == "version":
-        with suppress(InvalidVersion):  # reported as a row that cannot be read
-            return Version(str(value))
-    return _plain(value)
+    return tuple(plain(raw.get(key, "")) for key in KEYS[subject])
 
 
 def label(subject: str, raw: Raw) -> str:
@@ -135,29 +88,8 @@ def _attempt(build: Callable[[Reader], object], raw: Raw, sources: Sources) -> o
         return _Mistake(raw, str(error))
 
 
-def words_of(value: object) -> tuple[str, ...]:
-    """A list of words in either notation, as a row has it before it is read."""
-    if isinstance(value, str):
-        return tuple(value.split())
-    return tuple(str(item) for item in value) if isinstance(value, (list, tuple)) else ()
-
-
-def text_of(value: object) -> str:
-    """The value of a field, in words; empty for what says nothing."""
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, Enum):
-        return str(value.value)
-    if isinstance(value, Mapping):
-        return ", ".join(f"{key} {item}".strip() for key, item in value.items())
-    if isinstance(value, (tuple, list)):
-        return " ".join(str(item) for item in value)
-    return str(value)
-
-
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """A value as part of a key."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in sorted(value.items()))
     return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)
@@ -379,7 +311,6 @@ _PROVIDERS = tuple(provider.value for provider in CudaProvider)
 _FLAVORS = ("base", "runtime", "devel")
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
 _DRIVER_KINDS = ("production", "long-term", "new-feature")
-DATES = ("released", "eol", "removed")
 _ROLES = tuple(role.value for role in CompanionRole)
 _BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
 _BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
