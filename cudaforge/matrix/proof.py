@@ -9,9 +9,8 @@ from enum import Enum
 
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.model import Source
-from cudaforge.matrix.reader import Raw, Sources
+from cudaforge.matrix.reader import Raw, Sources, read_version
 from cudaforge.matrix.rows import KEYS, label, plain, read_row
-from cudaforge.versions import InvalidVersion, Version
 
 _DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?", re.ASCII)
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
@@ -73,8 +72,8 @@ def _canonical(key: str, value: object) -> Hashable:
     if key == "platforms":
         return frozenset(words_of(value))
     if key == "version":
-        with suppress(InvalidVersion):  # reported as a row that cannot be read
-            return Version(str(value))
+        with suppress(ValueError):  # reported as a row that cannot be read
+            return read_version(key, str(value))
     return plain(value)
 
 

@@ -16,9 +16,10 @@ from cudaforge.declaration import axes, fields, layers
 from cudaforge.declaration.load import load_declaration
 from cudaforge.declaration.model import VerifySettings
 from cudaforge.declaration.words import _KNOWN, declaration_from_words
+from cudaforge.matrix import load_matrix
+from cudaforge.matrix.catalogue import subjects
 from cudaforge.matrix.check import RULES
 from cudaforge.matrix.joins import JOINS
-from cudaforge.matrix.overlay import read_overlay
 from cudaforge.matrix.rows import KEYS, known_fields
 from cudaforge.renderer.context import _NEVER_SENT, _OWN_NAMES
 from cudaforge.verifier.checks import checks_for
@@ -90,7 +91,8 @@ def test_a_fragment_loads_in_a_declaration(tmp_path, text):
 def test_facts_are_ones_that_an_overlay_may_have(tmp_path, text):
     path = tmp_path / "own.toml"
     path.write_text(text, "utf-8")
-    assert read_overlay(path).rows
+    matrix = load_matrix(overlays=[path])
+    assert any(row.source.overlay for subject in subjects(matrix) for row in subject.rows(matrix))
 
 
 def printed_commands():
