@@ -219,11 +219,14 @@ def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
 
     overlays = read_overlays(declaration.overlays, root=declaration.root)
     matrix = load_matrix(overlays=declaration.overlays, root=declaration.root)
-    names = {overlay.file: overlay.name for overlay in overlays}
-    findings = (
-        *(replace(one, rule="unused-source") for one in unused_sources([one.expanded for one in overlays])),
-        *find_broken_joins(matrix),
-    )
+    unused = [
+        (overlay.name, replace(finding, rule="unused-source"))
+        for overlay in overlays
+        for finding in unused_sources([overlay.expanded])
+    ]
+    # Rows that overlays are heard in have met every rule, so that these are the matrix's own.
+    broken = [(finding.file, finding) for finding in find_broken_joins(matrix)]
+    findings = tuple(finding for _, finding in (*unused, *broken))
     found = (
         dispute
         for subject in subjects(matrix)
@@ -232,9 +235,9 @@ def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
     )
     return CheckOutcome(
         path=str(file),
-        overlays=tuple(names),
+        overlays=tuple(overlay.file for overlay in overlays),
         findings=findings,
-        problems=tuple(_problem(one, names.get(one.file, one.file)) for one in findings),
+        problems=tuple(_problem(finding, name) for name, finding in (*unused, *broken)),
         disputes=tuple(dict.fromkeys(found)),
         coverage=() if findings else summarise(matrix),
     )
