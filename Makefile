@@ -33,6 +33,9 @@ lint: $(STAMP) ## ruff, mypy --strict, import rules, and that the facts agree
 	$(VENV)/bin/lint-imports
 	$(VENV)/bin/cudaforge data check
 
+generate: $(STAMP) ## write the tables of matrices/README.md that say how much the facts cover
+	$(PYTHON) -m tools.coverage
+
 golden: $(STAMP) ## write the golden files anew; read the diff before you commit it
 	$(PYTHON) -m pytest tests/unit/test_golden_examples.py --update-golden
 
@@ -47,4 +50,4 @@ format: $(STAMP) ## let ruff format and fix what it can
 engine-stop: ## stop the engine that `make demo` or `make test` started
 	tools/engine.sh stop
 
-.PHONY: help venv demo test unit lint golden golden-locks format engine-stop
+.PHONY: help venv demo test unit lint generate golden golden-locks format engine-stop

@@ -8,13 +8,17 @@ from typing import Annotated
 import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, AsJson, File
-from cudaforge.cli.output import write_json, write_text
+from cudaforge.cli.output import terminal_width, write_json, write_text
 from cudaforge.errors import ExitCode, NegativeAnswer
 
 
 def list_subjects(
     subject: Annotated[
         str | None, typer.Argument(metavar="SUBJECT", help="A subject, or a framework; all without one.")
+    ] = None,
+    filters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="FIELD=VALUE", help="Only rows that say so: 'os=ubuntu22.04' 'cuda=12.8'."),
     ] = None,
     *,
     file: File = DEFAULT_FILE,
@@ -33,11 +37,11 @@ def list_subjects(
         else:
             write_text(report.describe_summaries(summaries))
         return ExitCode.OK
-    found, rows = facts.list_rows(matrix, subject)
+    found, rows = facts.list_rows(matrix, subject, filters or ())
     if as_json:
         write_json({"subject": found.name, "rows": [report.row_json(row) for row in rows]})
     else:
-        write_text(report.describe_rows(found, rows))
+        write_text(report.describe_rows(found, rows, width=terminal_width()))
     return ExitCode.OK
 
 
@@ -65,30 +69,40 @@ def show(
         rows = [report.row_json(row, derived) for row, derived in pairs]
         write_json({"subject": found.subject.name, "rows": rows})
     else:
-        write_text("\n\n".join(report.describe_row(found.subject, row, derived) for row, derived in pairs))
+        write_text(report.describe_found(found.subject, pairs, width=terminal_width()))
     return ExitCode.OK
 
 
 def check(
     *,
+    file: File = DEFAULT_FILE,
     matrices: Annotated[
         Path | None,
-        typer.Option("--matrices", metavar="DIR", help="Check these files instead of the checkout's own."),
+        typer.Option("--matrices", metavar="DIR", help="Check the matrix files of a directory."),
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Prove that the matrix files agree with themselves and with each other."""
+    """Prove that facts agree: a project's overlays with the facts below them, else the matrix files."""
     from cudaforge.pipeline import facts
     from cudaforge.records import values_of
     from cudaforge.report import facts as report
 
-    outcome = facts.check_facts(matrices)
+    outcome = facts.check_facts(file, matrices)
     coverage = [values_of(one) for one in outcome.coverage]
     if as_json:
         findings = [values_of(one) for one in outcome.findings]
-        write_json({"directory": str(outcome.directory), "findings": findings, "coverage": coverage})
+        write_json(
+            {
+                "path": outcome.path,
+                "overlays": list(outcome.overlays),
+                "findings": findings,
+                "disputes": [report.plain(one) for one in outcome.disputes],
+                "coverage": coverage,
+            }
+        )
         return ExitCode.NEGATIVE if findings else ExitCode.OK
     if outcome.problems:
         raise NegativeAnswer(outcome.problems)
-    write_text(f"{report.describe_summaries(coverage)}\n\n{outcome.directory}: the facts agree")
+    write_text(report.describe_summaries(coverage))
+    write_text(report.describe_agreement(outcome.path, outcome.overlays, outcome.disputes))
     return ExitCode.OK

@@ -17,6 +17,11 @@ def write_text(text: str) -> None:
     sys.stdout.write(text if text.endswith("\n") else text + "\n")
 
 
+def terminal_width() -> int:
+    """How wide a table may be: as the terminal, and 80 columns where there is none."""
+    return max(80, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
+
+
 def write_json(document: dict[str, object]) -> None:
     """Write the one JSON document of a command."""
     sys.stdout.write(json.dumps({"schema": JSON_SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n")

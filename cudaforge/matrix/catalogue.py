@@ -26,9 +26,13 @@ class Subject:
     """What one row is called: `gpu`."""
     rows: Callable[[Matrix], Sequence[Row]]
     columns: tuple[str, ...]
-    """The fields that a list shows; the first tells one row from another."""
+    """The fields that a list shows, the most telling first."""
     find: Callable[[Matrix, str], Sequence[Row]]
     """The rows that a text means; empty where it means none."""
+    names: int = 1
+    """How many of the columns name a row."""
+    is_table: bool = True
+    """Whether its rows fit into lines of a table; else each is told as a whole."""
     is_versioned: bool = False
     """Whether an unknown text is a version that is not known (the answer is no), not a wrong name."""
 
@@ -93,9 +97,27 @@ def _found_unnamed(matrix: Matrix, text: str, words: Sequence[str]) -> Found:
     return Found(subject=companions, rows=tuple(known))
 
 
+def unknown_subject(matrix: Matrix, word: str) -> InputError:
+    """The error for a word that should name a subject, and names none."""
+    names = [name for one in subjects(matrix) for name in (one.name, one.word)]
+    near = difflib.get_close_matches(word.lower(), dict.fromkeys(names), n=3, cutoff=0.6)
+    return InputError(
+        Problem(
+            what=f"{word!r} is no subject of the matrix",
+            remedy=(f"did you mean {' or '.join(near)}? " if near else "")
+            + f"subjects: {', '.join(one.name for one in subjects(matrix))}",
+        )
+    )
+
+
 def _unknown_name(matrix: Matrix, word: str) -> InputError:
     names = [name for one in subjects(matrix) for name in (one.name, one.word)]
     names += [name for row in matrix.frameworks.values() for name in row.aliases]
+    if "/" in word or ":" in word:
+        names = [row.reference for row in matrix.base_images]
+        names += [row.reference for row in matrix.framework_images]
+    else:
+        names += [row.package for row in _companions(matrix)]
     near = difflib.get_close_matches(word.lower(), dict.fromkeys(names), n=3, cutoff=0.6)
     return InputError(
         Problem(
@@ -110,16 +132,19 @@ def _unknown(matrix: Matrix, subject: Subject, text: str) -> InputError | Negati
     key = subject.columns[0]
     known = list(dict.fromkeys(str(getattr(row, key)) for row in subject.rows(matrix)))
     if subject.is_versioned:
-        near = _nearest(text, known)
+        builds = [row.build for row in subject.find(matrix, text.partition("+")[0])] if "+" in text else []
+        near = list(dict.fromkeys(builds)) or _nearest(text, known)
+        what = "builds of that release" if builds else "nearest that it knows"
         return NegativeAnswer(
             Problem(
                 what=f"the matrix does not know {subject.word} {text}",
-                because=(f"the nearest that it knows: {', '.join(near)}",) if near else (),
+                because=(f"the {what}: {', '.join(near)}",) if near else (),
                 remedy=f"'cudaforge data list {subject.name}' lists what is known; "
                 "facts of your own go into an overlay (docs/matrices.md)",
             )
         )
-    matches = difflib.get_close_matches(text, known, n=3, cutoff=0.4)
+    matches = difflib.get_close_matches(text, known, n=3, cutoff=0.5)
+    matches = matches or [one for one in known if text.lower() in one.lower()][:3]
     return InputError(
         Problem(
             what=f"the matrix knows no {subject.word} {text!r}",
@@ -150,16 +175,18 @@ def _versions(rows: Iterable[Row], text: str, *, field: str = "version") -> list
 
 def _framework(name: str, title: str) -> Subject:
     def find(matrix: Matrix, text: str) -> Sequence[Row]:
-        version, _, label = text.partition("+")
+        version, _, label = text.replace(" ", "+").partition("+")
         rows = _versions(matrix.builds(name), version) if version else list(matrix.builds(name))
-        return [row for row in rows if not label or row.build == label]
+        found = [row for row in rows if not label or row.build == label]
+        return found or [row for row in matrix.builds(name) if row.build == text]
 
     return Subject(
         name=name,
         title=f"builds of {title}",
         word=name,
         rows=lambda matrix: matrix.builds(name),
-        columns=("version", "build", "platforms", "provider", "cuda", "cudnn", "pythons"),
+        columns=("version", "build", "platforms", "provider", "cuda", "cudnn", "pythons", "cubins", "ptx"),
+        names=2,
         find=find,
         is_versioned=True,
     )
@@ -198,7 +225,7 @@ _SUBJECTS: tuple[Subject, ...] = (
         title="CUDA toolkit releases",
         word="cuda",
         rows=lambda matrix: matrix.cuda_releases,
-        columns=("version", "released", "driver", "minor_driver", "capabilities"),
+        columns=("version", "released", "driver", "minor_driver", "capabilities", "gcc", "clang"),
         find=lambda matrix, text: _versions(matrix.cuda_releases, text),
         is_versioned=True,
     ),
@@ -207,7 +234,7 @@ _SUBJECTS: tuple[Subject, ...] = (
         title="cuDNN releases",
         word="cudnn",
         rows=lambda matrix: matrix.cudnn_releases,
-        columns=("version", "capability_min", "packages"),
+        columns=("version", "released", "packages", "capability_min", "capability_max", "cuda"),
         find=lambda matrix, text: _versions(matrix.cudnn_releases, text),
         is_versioned=True,
     ),
@@ -250,12 +277,12 @@ _SUBJECTS: tuple[Subject, ...] = (
         title="images to start from",
         word="base",
         rows=lambda matrix: matrix.base_images,
-        columns=("reference", "cudnn", "removed"),
+        columns=("reference", "cudnn", "removed", "gate", "platforms"),
         find=_starting(lambda matrix: matrix.base_images, "reference"),
     ),
     Subject(
         name="framework_images",
-        title="published framework images",
+        title="images with frameworks",
         word="image",
         rows=lambda matrix: matrix.framework_images,
         columns=("reference", "contents"),
@@ -263,10 +290,11 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="companions",
-        title="packages beside a framework",
+        title="packages of frameworks",
         word="companion",
         rows=_companions,
-        columns=("package", "version", "framework", "needs", "role"),
+        columns=("package", "version", "framework", "needs", "role", "pythons"),
+        names=2,
         find=_companion_rows,
     ),
     Subject(
@@ -279,10 +307,11 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="broken",
-        title="what is known not to work",
+        title="known not to work",
         word="broken",
         rows=lambda matrix: matrix.broken,
         columns=("when", "effect"),
+        is_table=False,
         find=lambda matrix, text: [row for row in matrix.broken if row.when.get("framework") == text],
     ),
 )

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from cudaforge.matrix.expand import Expanded, expand_document
 from cudaforge.matrix.findings import FactsError, Finding
+from cudaforge.matrix.proof import find_row_mistakes
 from cudaforge.matrix.reader import Raw
-from cudaforge.matrix.rows import find_row_mistakes, section_name
+from cudaforge.matrix.rows import section_name
 
 if sys.version_info >= (3, 11):
     import tomllib

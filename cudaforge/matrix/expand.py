@@ -14,11 +14,13 @@ below what stands beside its name. An empty text takes a setting away again.
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.reader import Raw
+from cudaforge.matrix.proof import is_date
+from cudaforge.matrix.reader import STRENGTHS, Raw
 from cudaforge.matrix.rows import KEYS, key_of, known_fields, label
 from cudaforge.records import made, record
 
@@ -51,7 +53,9 @@ _GENERAL = ("schema", "framework", "sources", "defaults", "shapes")
 _SOURCE_KEYS = {"text", "checked", "strength"}
 _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 _DEEPEST = 4
-_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+_NO_SOURCE: Raw = {"text": "-", "checked": "1970-01-01", "strength": "inferred"}
+OVERRIDES = "overrides"
+"""The key of an overlay's row that says why it counts whatever the strength of its source."""
 
 
 @record()
@@ -62,6 +66,8 @@ class Expanded:
     sources: Mapping[str, Raw]
     rows: Mapping[str, tuple[Raw, ...]]
     findings: tuple[Finding, ...]
+    unused_shapes: tuple[str, ...] = ()
+    """Shapes that no row is like."""
 
 
 @record()
@@ -70,7 +76,9 @@ class _Context:
     defaults: Raw
     shapes: Mapping[str, Raw]
     framework: str | None
+    is_overlay: bool = False
     findings: list[Finding] = made(default_factory=list)
+    used: set[str] = made(default_factory=set)
 
     def note(self, row: str, what: str) -> None:
         """Remember a mistake and go on."""
@@ -78,7 +86,17 @@ class _Context:
 
 
 def expand_document(file: str, document: Mapping[str, object]) -> Expanded:
-    """The rows of a parsed matrix file or overlay. Never raises: mistakes are in `findings`."""
+    """The rows of a parsed matrix file. Never raises: mistakes are in `findings`."""
+    return _expanded(file, document, is_overlay=False)
+
+
+def expand_overlay(file: str, document: Mapping[str, object]) -> Expanded:
+    """The rows of a parsed overlay: they may leave out what they do not change, keep the empty texts that
+    take a setting away, and may say `overrides`. Never raises: mistakes are in `findings`."""
+    return _expanded(file, document, is_overlay=True)
+
+
+def _expanded(file: str, document: Mapping[str, object], *, is_overlay: bool) -> Expanded:
     head = document.get("framework")
     framework = head.get("name") if isinstance(head, Mapping) else None
     context = _Context(
@@ -88,6 +106,7 @@ def expand_document(file: str, document: Mapping[str, object]) -> Expanded:
             name: value for name, value in _table(document, "shapes").items() if isinstance(value, Mapping)
         },
         framework=framework if isinstance(framework, str) else None,
+        is_overlay=is_overlay,
     )
     _check_head(context, document)
     sources = _sources(context, _table(document, "sources"))
@@ -98,7 +117,13 @@ def expand_document(file: str, document: Mapping[str, object]) -> Expanded:
         if table in document:
             subject = _SUBJECTS.get(table, table)
             rows[subject] = tuple(_checked(context, subject, _expand(context, table, document[table])))
-    return Expanded(file=file, sources=sources, rows=rows, findings=tuple(context.findings))
+    return Expanded(
+        file=file,
+        sources=sources,
+        rows=rows,
+        findings=tuple(context.findings),
+        unused_shapes=tuple(name for name in context.shapes if name not in context.used),
+    )
 
 
 def _table(document: Mapping[str, object], key: str) -> Raw:
@@ -111,7 +136,7 @@ def _check_head(context: _Context, document: Mapping[str, object]) -> None:
         context.note("", f"schema must be {SCHEMA}")
     for key, value in document.items():
         if key not in (*_GENERAL, *_TABLES):
-            context.note("", f"unknown table {key!r}")
+            context.note("", f"unknown table {key!r}{_nearest(key, (*_GENERAL, *_TABLES))}")
         elif key in ("framework", "sources", "defaults", "shapes") and not isinstance(value, Mapping):
             context.note("", f"{key} must be a table")
     if "releases" in document and context.framework is None:
@@ -122,13 +147,30 @@ def _sources(context: _Context, tables: Raw) -> dict[str, Raw]:
     sources: dict[str, Raw] = {}
     for name, table in tables.items():
         row = f"sources.{name}"
-        if not isinstance(table, Mapping) or set(table) != _SOURCE_KEYS:
-            context.note(row, "must have text, checked and strength, and nothing else")
-            continue
-        if not _DATE.fullmatch(str(table["checked"])):
-            context.note(row, f"checked is {table['checked']!r}: must be a date, as text, like 2026-01-31")
-        sources[name] = {**table, "checked": str(table["checked"]), "file": context.file}
+        what = _source_mistake(table)
+        if what is not None:
+            context.note(row, what)
+        # What is wrong with a source is told once, not again for each row that names it.
+        found = table if isinstance(table, Mapping) and what is None else _NO_SOURCE
+        sources[name] = {**found, "checked": str(found["checked"]), "file": context.file}
     return sources
+
+
+def _source_mistake(table: object) -> str | None:
+    if not isinstance(table, Mapping) or set(table) != _SOURCE_KEYS:
+        return "must have text, checked and strength, and nothing else"
+    if not is_date(str(table["checked"])):
+        return f"checked is {str(table['checked'])!r}: must be a date, as text, like 2026-01-31"
+    if not isinstance(table["text"], str) or not table["text"].strip():
+        return "text must say which page or artefact it is"
+    if table["strength"] not in STRENGTHS:
+        return f"strength is {table['strength']!r}: one of {', '.join(STRENGTHS)}"
+    return None
+
+
+def _nearest(word: str, known: Iterable[str]) -> str:
+    near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.7)
+    return f": did you mean {near[0]!r}?" if near else ""
 
 
 def _expand(context: _Context, table: str, blocks: object) -> Iterator[Raw]:
@@ -162,6 +204,7 @@ def _shaped(context: _Context, table: str, block: Raw, row: Raw) -> Iterator[Raw
     like = layers[place]["like"]
     names = [str(name) for name in like] if isinstance(like, list) else [str(like)]
     for name in names:
+        context.used.add(name)
         if name in context.shapes:
             yield _filled(context, table, [*layers[:place], context.shapes[name], *layers[place:]])
         else:
@@ -181,6 +224,8 @@ def _filled(context: _Context, table: str, layers: Iterable[Raw]) -> Raw:
         merged["framework"] = context.framework or ""
     fill = _Fill(context, label(_SUBJECTS.get(table, table), merged), {**merged, **parameters})
     filled = {key: fill.value(value) for key, value in merged.items()}
+    if context.is_overlay:
+        return filled
     return {key: value for key, value in filled.items() if value != ""}
 
 
@@ -214,13 +259,13 @@ class _Fill:
 
 
 def _checked(context: _Context, subject: str, rows: Iterable[Raw]) -> Iterator[Raw]:
-    known = known_fields(subject)
+    known = known_fields(subject) | ({OVERRIDES} if context.is_overlay else set())
     seen: set[tuple[str, ...]] = set()
     for row in rows:
         name = label(subject, row)
         unknown = sorted(set(row) - known)
         if unknown:
-            context.note(name, f"unknown key {unknown[0]!r}")
+            context.note(name, f"unknown key {unknown[0]!r}{_nearest(unknown[0], known)}")
         missing = [key for key in KEYS[subject] if key not in row]
         if missing:
             context.note(name, f"{missing[0]} is missing")

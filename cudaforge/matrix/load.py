@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cudaforge import resources
 from cudaforge.errors import Problem, SurroundingsError
@@ -26,24 +26,35 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
 )
-from cudaforge.matrix.overlay import Overlay, read_overlay
 from cudaforge.matrix.reader import Raw
-from cudaforge.matrix.rows import key_of, read_rows, section_name
+from cudaforge.matrix.rows import read_rows
 from cudaforge.matrix.tables import Matrix
+
+if TYPE_CHECKING:
+    from cudaforge.matrix.merge import LaidRow, SectionRows
+    from cudaforge.matrix.overlay import Overlay
 
 _FORMAT = 1
 _Row = TypeVar("_Row")
 
 
-def load_matrix(*, overlays: Sequence[Path] = ()) -> Matrix:
-    """The facts of this installation, with the user's overlay files on top, in their order.
+def load_matrix(*, overlays: Sequence[Path] = (), root: Path | None = None) -> Matrix:
+    """The facts of this installation, with the user's overlay files laid on them, in their order. Facts
+    name an overlay by its path below `root`.
 
-    Raises InputError for a malformed overlay and SurroundingsError for a broken installation.
+    Raises InputError for an overlay that is malformed or does not fit the facts, and SurroundingsError for
+    a broken installation.
     """
     rows = CompiledRows(_compiled())
-    if overlays:
-        rows.lay_on([read_overlay(path) for path in overlays])
-    return Matrix(rows)
+    if not overlays:
+        return Matrix(rows)
+    from cudaforge.matrix.joins import require_joins
+    from cudaforge.matrix.overlay import read_overlays
+
+    laid = rows.lay_on(read_overlays(overlays, root=root))
+    matrix = Matrix(rows)
+    require_joins(matrix, laid)
+    return matrix
 
 
 def matrix_from_directory(directory: Path) -> Matrix:
@@ -73,24 +84,23 @@ class CompiledRows:
             ) from error
         if not is_whole:
             raise _broken_pack([Finding(file="matrix.jsonl", row="", what="it is not complete")])
-        self._overlay: dict[str, dict[tuple[str, ...], Raw]] = {}
-        self._overlay_sources: dict[str, Raw] = {}
+        self._laid: Mapping[str, SectionRows] = {}
 
-    def lay_on(self, overlays: Iterable[Overlay]) -> None:
-        """Adds the rows of overlays; a row with the same key as another replaces it."""
+    def lay_on(self, overlays: Sequence[Overlay]) -> tuple[LaidRow, ...]:
+        """Lays overlays on the rows, as `cudaforge.matrix.merge` says, and gives the rows that they are
+        heard in. Raises InputError for rows of theirs that cannot be read."""
         import hashlib  # OpenSSL loads with it
 
+        from cudaforge.matrix.merge import lay_on
+
         digest = hashlib.sha256(self.revision.encode())
-        for number, overlay in enumerate(overlays):
+        for overlay in overlays:
             digest.update(hashlib.sha256(overlay.content).digest())
-            for subject, rows in overlay.rows.items():
-                kept = self._overlay.setdefault(subject, {})
-                for row in rows:
-                    kept[key_of(subject, row)] = {**row, "source": f"{number}:{row['source']}"}
-            for name, source in overlay.sources.items():
-                self._overlay_sources[f"{number}:{name}"] = source
             self.as_of = max([self.as_of, *(str(source["checked"]) for source in overlay.sources.values())])
+        laid = lay_on(overlays, self)
+        self._laid = laid.sections
         self.revision = digest.hexdigest()
+        return laid.rows
 
     def frameworks(self) -> Sequence[Framework]:
         """All frameworks."""
@@ -125,8 +135,7 @@ class CompiledRows:
         return self._images("cuda_images/")
 
     def _images(self, prefix: str) -> Sequence[BaseImage]:
-        names = {section_name("base_images", row) for row in self._overlay.get("base_images", {}).values()}
-        wanted = {name for name in names | self._sections.keys() if name.startswith(prefix)}
+        wanted = {name for name in self._laid.keys() | self._sections.keys() if name.startswith(prefix)}
         return [row for name in sorted(wanted) for row in self._read("base_images", name, BaseImage)]
 
     def driver_branches(self) -> Sequence[DriverBranch]:
@@ -154,19 +163,15 @@ class CompiledRows:
         return self._read("broken", "broken", Broken)
 
     def _read(self, subject: str, section: str, kind: type[_Row]) -> list[_Row]:
-        rows, sources = self._section(section)
-        overlay = self._overlay.get(subject)
-        if overlay:
-            rows = [row for row in rows if key_of(subject, row) not in overlay]
-            rows += [row for row in overlay.values() if section_name(subject, row) == section]
-            sources = {**sources, **self._overlay_sources}
+        rows, sources = self._laid[section] if section in self._laid else self.section(section)
         try:
             made = read_rows(subject, rows, sources, file=f"{section}.toml")
         except FactsError as error:
             raise _broken_pack(error.findings) from error
         return [row for row in made if isinstance(row, kind)]
 
-    def _section(self, name: str) -> tuple[list[Raw], Mapping[str, Raw]]:
+    def section(self, name: str) -> tuple[list[Raw], Mapping[str, Raw]]:
+        """The plain rows of one part, without overlays, and their sources; empty where there is none."""
         number = self._sections.get(name)
         if number is None:
             return [], {}
@@ -176,6 +181,19 @@ class CompiledRows:
         except (ValueError, TypeError, KeyError) as error:
             finding = Finding(file="matrix.jsonl", row=name, what=f"it cannot be read ({error})")
             raise _broken_pack([finding]) from error
+
+    def sections_of(self, subject: str, keys: Iterable[str]) -> Iterator[str]:
+        """The parts that may hold rows of a subject whose first keys are these, without reading them."""
+        if subject in ("builds", "companions"):
+            yield from (f"{subject}/{key}" for key in keys)
+        elif subject != "base_images":
+            yield subject
+        else:
+            words = [json.dumps(key, ensure_ascii=False).encode() for key in keys]
+            for name, number in self._sections.items():
+                is_image = name.startswith(("plain_images/", "cuda_images/"))
+                if is_image and any(word in self._lines[number] for word in words):
+                    yield name
 
 
 def _compiled() -> bytes:

@@ -12,21 +12,22 @@ from cudaforge.versions import InvalidVersion, Version, VersionWish
 Raw = Mapping[str, object]
 """One row as TOML or JSON gives it: every shared setting filled in."""
 
-_STRENGTHS = tuple(strength.value for strength in Strength)
+STRENGTHS = tuple(strength.value for strength in Strength)
 _EMPTY: Mapping[str, str] = MappingProxyType({})
 
 
 class Sources:
     """The sources of one section, made when a row first names them."""
 
-    def __init__(self, raw: Mapping[str, Raw]) -> None:
+    def __init__(self, raw: Mapping[str, Raw | Source]) -> None:
         self._raw = raw
         self._made: dict[str, Source] = {}
 
     def find(self, id: str) -> Source | None:  # noqa: A002 -- the field's name
         """The source of that id, or None."""
         if id not in self._made and id in self._raw:
-            self._made[id] = _source(id, self._raw[id])
+            raw = self._raw[id]
+            self._made[id] = raw if isinstance(raw, Source) else read_source(id, raw)
         return self._made.get(id)
 
 
@@ -150,10 +151,11 @@ def read_wish(key: str, text: str) -> VersionWish:
         raise ValueError(f"{key}: {error}") from error
 
 
-def _source(id: str, raw: Raw) -> Source:  # noqa: A002 -- the field's name
+def read_source(id: str, raw: Raw) -> Source:  # noqa: A002 -- the field's name
+    """The source of that id. Raises ValueError for a strength that there is not."""
     strength = str(raw.get("strength", ""))
-    if strength not in _STRENGTHS:
-        raise ValueError(f"source {id!r} has strength {strength!r}: one of {', '.join(_STRENGTHS)}")
+    if strength not in STRENGTHS:
+        raise ValueError(f"source {id!r} has strength {strength!r}: one of {', '.join(STRENGTHS)}")
     return Source(
         id=id,
         text=str(raw.get("text", "")),

@@ -22,6 +22,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    Source,
 )
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
 from cudaforge.records import field_names, record
@@ -34,7 +35,9 @@ class _Mistake:
     what: str
 
 
-def read_rows(subject: str, rows: Iterable[Raw], sources: Mapping[str, Raw], *, file: str) -> list[object]:
+def read_rows(
+    subject: str, rows: Iterable[Raw], sources: Mapping[str, Raw | Source], *, file: str
+) -> list[object]:
     """The rows of one subject as values. Raises FactsError with every row that cannot be read."""
     known = Sources(sources)
     build = _BUILDERS[subject]
@@ -47,17 +50,9 @@ def read_rows(subject: str, rows: Iterable[Raw], sources: Mapping[str, Raw], *, 
     return made
 
 
-def find_row_mistakes(
-    rows: Mapping[str, Iterable[Raw]], sources: Mapping[str, Raw], *, file: str
-) -> tuple[Finding, ...]:
-    """What is wrong with the values of the rows, given by subject."""
-    known = Sources(sources)
-    return tuple(
-        Finding(file=file, row=label(subject, raw), what=made.what)
-        for subject, raws in rows.items()
-        for raw in raws
-        if isinstance(made := _attempt(_BUILDERS[subject], raw, known), _Mistake)
-    )
+def read_row(subject: str, raw: Raw, sources: Sources) -> object:
+    """One row as a value. Raises ValueError for what is wrong in it."""
+    return _BUILDERS[subject](Reader(raw, sources))
 
 
 def known_fields(subject: str) -> frozenset[str]:
@@ -67,7 +62,7 @@ def known_fields(subject: str) -> frozenset[str]:
 
 def key_of(subject: str, raw: Raw) -> tuple[str, ...]:
     """What makes a row of the subject the same row: an overlay replaces by it."""
-    return tuple(_plain(raw.get(key, "")) for key in KEYS[subject])
+    return tuple(plain(raw.get(key, "")) for key in KEYS[subject])
 
 
 def label(subject: str, raw: Raw) -> str:
@@ -93,7 +88,8 @@ def _attempt(build: Callable[[Reader], object], raw: Raw, sources: Sources) -> o
         return _Mistake(raw, str(error))
 
 
-def _plain(value: object) -> str:
+def plain(value: object) -> str:
+    """A value as part of a key."""
     if isinstance(value, Mapping):
         return ", ".join(f"{key} {item}" for key, item in sorted(value.items()))
     return ", ".join(str(item) for item in value) if isinstance(value, (list, tuple)) else str(value)

@@ -90,8 +90,9 @@ def resolve(
     What was chosen `earlier`, by image name, is chosen again wherever it still fits. Raises InputError for
     names that the matrix does not know.
     """
+    matrix = matrix_of(declaration)
     with located(declaration):
-        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os(), earlier=earlier)
+        return resolve_all(declaration, matrix, host_os=find_host_os(), earlier=earlier)
 
 
 def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
@@ -105,8 +106,9 @@ def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
 
 def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
     """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does."""
+    matrix = matrix_of(declaration)
     with located(declaration):
-        return explain_all(declaration, matrix_of(declaration), host_os=find_host_os())
+        return explain_all(declaration, matrix, host_os=find_host_os())
 
 
 def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
@@ -202,7 +204,7 @@ def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
 
 def matrix_of(declaration: Declaration) -> Matrix:
     """The facts that the declaration is judged by: this installation's, with its overlays."""
-    return load_matrix(overlays=declaration.overlays)
+    return load_matrix(overlays=declaration.overlays, root=declaration.root)
 
 
 def _no_such_images(names: Sequence[str], known: Sequence[str]) -> InputError:
@@ -254,6 +256,6 @@ def conflict_problem(
     return Problem(
         what=f"{names_text([one.name for one in images])}: {' and '.join(conflict.core)} {verb}",
         where=locate(declaration, key),
-        because=tuple(reason.cited() for reason in conflict.reasons),
+        because=(*(reason.cited() for reason in conflict.reasons), *conflict.warnings),
         remedy="\nor ".join(fixes) or None,
     )

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from cudaforge.errors import NegativeAnswer, Problem
+from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
-from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects
+from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects, unknown_subject
+from cudaforge.matrix.filters import filtered, read_filters
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.model import CudaProvider, FrameworkBuild, Gpu
-from cudaforge.records import record
+from cudaforge.matrix.judged import concerns
+from cudaforge.matrix.model import Broken, CudaProvider, Dispute, FrameworkBuild, Gpu
+from cudaforge.records import record, replace
 from cudaforge.resolver.coverage import Coverage, coverage, runs
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resources import find_resource, is_checkout
-from cudaforge.versions import Version, VersionWish
+from cudaforge.versions import Version
+
+if TYPE_CHECKING:
+    from cudaforge.declaration.model import Declaration
+
+DEFAULT_FILE = Path("cudaforge.toml")
+_OF_BUILDS = ("framework", "version", "build", "provider")
+"""The conditions of what is broken that a build meets or does not."""
 
 
 @record()
@@ -36,7 +46,7 @@ def find_matrix(file: Path) -> Matrix:
 
     Raises InputError for mistakes in the declaration or an overlay.
     """
-    if not file.exists() and file == Path("cudaforge.toml"):
+    if not has_declaration(file):
         return load_matrix()
     from cudaforge.pipeline.decide import load, matrix_of
 
@@ -61,13 +71,16 @@ def _summary(subject: Subject, rows: Sequence[Row]) -> SubjectSummary:
     )
 
 
-def list_rows(matrix: Matrix, word: str) -> tuple[Subject, tuple[Row, ...]]:
-    """All rows of the subject that a word names. Raises NegativeAnswer where it names none."""
+def list_rows(matrix: Matrix, word: str, filters: Sequence[str] = ()) -> tuple[Subject, tuple[Row, ...]]:
+    """The rows of the subject that a word names, those that meet all filters.
+
+    Raises InputError for a subject or a field that there is not, NegativeAnswer where no row is left.
+    """
     subject = find_subject(matrix, word)
     if subject is None:
-        names = ", ".join(one.name for one in subjects(matrix))
-        raise NegativeAnswer(Problem(what=f"the matrix has no subject {word!r}", remedy=f"subjects: {names}"))
-    return subject, tuple(subject.rows(matrix))
+        raise unknown_subject(matrix, word)
+    rows = tuple(subject.rows(matrix))
+    return subject, filtered(rows, read_filters(filters, rows[0])) if rows else rows
 
 
 def derive(matrix: Matrix, row: Row) -> tuple[tuple[str, str], ...]:
@@ -88,25 +101,26 @@ def _derive_build(matrix: Matrix, row: FrameworkBuild) -> Iterator[tuple[str, st
         native = [one.driver for one in releases if one.driver is not None]
         if native and row.ptx:
             yield "driver for PTX", f"{min(native)} (the toolkit's own)"
-    goes_with = [
-        f"{one.package} {one.version}"
-        for one in matrix.companions(row.framework)
-        if one.needs.allows(row.version)
-    ]
+    goes_with: dict[str, list[str]] = {}
+    for one in matrix.companions(row.framework):
+        if one.needs.allows(row.version):
+            goes_with.setdefault(one.package, []).append(str(one.version))
     if goes_with:
-        yield "goes with", ", ".join(goes_with)
-    for one in matrix.broken:
-        if _may_concern(one.when, row):
-            yield "known broken", one.effect
+        spans = (f"{name} {_span(versions)}" for name, versions in goes_with.items())
+        yield "goes with", ", ".join(spans)
+    for broken in matrix.broken:
+        if concerns(matrix, broken, row):
+            yield "known broken" if broken.is_fatal else "caveat", _effect(broken)
 
 
-def _may_concern(when: Mapping[str, str], row: FrameworkBuild, capability: Version | None = None) -> bool:
-    """Whether what is broken may be this build, on some GPU or on one of that capability."""
-    exact = {"framework": row.framework, "provider": row.provider.value, "build": row.build}
-    versions = {"version": row.version} | ({"capability": capability} if capability is not None else {})
-    return all(when.get(key, value) == value for key, value in exact.items()) and all(
-        VersionWish(when[key]).allows(value) for key, value in versions.items() if key in when
-    )
+def _span(versions: Sequence[str]) -> str:
+    return versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
+
+
+def _effect(row: Broken) -> str:
+    """What happens, and what has to be there besides the build."""
+    conditions = [f"{key} {wish}" for key, wish in row.when.items() if key not in _OF_BUILDS]
+    return f"with {', '.join(conditions)}: {row.effect}" if conditions else row.effect
 
 
 def _derive_gpu(matrix: Matrix, row: Gpu) -> Iterator[tuple[str, str]]:
@@ -136,13 +150,19 @@ def _newest_labels(
         and row.source.strength.value != "inferred"
         and coverage(row, capability, is_embedded=is_embedded, embedded=embedded) is not Coverage.NONE
         and _is_compiled_for(matrix, row, capability, embedded)
-        and not any(one.is_fatal and _may_concern(one.when, row, capability) for one in matrix.broken)
+        and not any(_breaks(matrix, one, row, capability) for one in matrix.broken)
     ]
     if not able:
         return ""
     newest = max(row.version for row in able)
     builds = dict.fromkeys(row.build for row in able if row.version == newest)
     return f"{newest} ({', '.join(builds)})"
+
+
+def _breaks(matrix: Matrix, broken: Broken, row: FrameworkBuild, capability: Version) -> bool:
+    """Whether the build is broken on the GPU whatever else is in the image."""
+    is_plain = broken.when.keys() <= {*_OF_BUILDS, "capability"}
+    return broken.is_fatal and is_plain and concerns(matrix, broken, row, capability=capability)
 
 
 def _is_compiled_for(
@@ -160,21 +180,70 @@ def _is_compiled_for(
 
 @record()
 class CheckOutcome:
-    """What `data check` found in a directory of matrix files."""
+    """What `data check` found in a directory of matrix files, or in overlays and the facts below them."""
 
-    directory: Path
+    path: str
+    """The directory, or the declaration whose overlays they are."""
+    overlays: tuple[str, ...]
     findings: tuple[Finding, ...]
     problems: tuple[Problem, ...]
     """The findings, as people are told them."""
+    disputes: tuple[Dispute, ...]
     coverage: tuple[SubjectSummary, ...]
 
 
-def check_facts(directory: Path | None) -> CheckOutcome:
-    """Prove the matrix files of a directory consistent: a checkout's own where none is named.
+def check_facts(file: Path, directory: Path | None) -> CheckOutcome:
+    """Prove facts consistent: those of a directory of matrix files where one is named, else the overlays of
+    the declaration, laid on this installation's facts, else a checkout's own.
 
-    Raises NegativeAnswer where there are no files to check.
+    Raises NegativeAnswer where there are no files to check, and InputError for overlays that cannot be used.
     """
-    from cudaforge.errors import Location
+    if directory is None and has_declaration(file):
+        from cudaforge.pipeline.decide import load
+
+        declaration = load(file)
+        if declaration.overlays or file != DEFAULT_FILE:
+            return _check_overlays(file, declaration)
+    return _check_directory(directory)
+
+
+def has_declaration(file: Path) -> bool:
+    """Whether a declaration counts: one that is named, or that stands where it is looked for."""
+    return file != DEFAULT_FILE or file.exists()
+
+
+def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
+    from cudaforge.matrix.check import unused_sources
+    from cudaforge.matrix.joins import find_broken_joins
+    from cudaforge.matrix.overlay import read_overlays
+
+    overlays = read_overlays(declaration.overlays, root=declaration.root)
+    matrix = load_matrix(overlays=declaration.overlays, root=declaration.root)
+    unused = [
+        (overlay.name, replace(finding, rule="unused-source"))
+        for overlay in overlays
+        for finding in unused_sources([overlay.expanded])
+    ]
+    # Rows that overlays are heard in have met every rule, so that these are the matrix's own.
+    broken = [(finding.file, finding) for finding in find_broken_joins(matrix)]
+    findings = tuple(finding for _, finding in (*unused, *broken))
+    found = (
+        dispute
+        for subject in subjects(matrix)
+        for row in subject.rows(matrix)
+        for dispute in source_of(row).disputes
+    )
+    return CheckOutcome(
+        path=str(file),
+        overlays=tuple(overlay.file for overlay in overlays),
+        findings=findings,
+        problems=tuple(_problem(finding, name) for name, finding in (*unused, *broken)),
+        disputes=tuple(dict.fromkeys(found)),
+        coverage=() if findings else summarise(matrix),
+    )
+
+
+def _check_directory(directory: Path | None) -> CheckOutcome:
     from cudaforge.matrix.check import check_matrix
     from cudaforge.matrix.load import matrix_from_directory
 
@@ -184,7 +253,8 @@ def check_facts(directory: Path | None) -> CheckOutcome:
             raise NegativeAnswer(
                 Problem(
                     what="this installation has the compiled matrix alone, whose files were proven before",
-                    remedy="name a directory of matrix files: cudaforge data check --matrices DIR",
+                    remedy="check the overlays of a project (-f FILE), or a directory of matrix files "
+                    "(--matrices DIR)",
                 )
             )
         directory = find_resource("matrices")
@@ -195,12 +265,19 @@ def check_facts(directory: Path | None) -> CheckOutcome:
             )
         )
     findings = check_matrix(directory, templates=find_resource("templates") if is_own else None)
-    problems = tuple(
-        Problem(
-            what=f"{one.row}: {one.what} [{one.rule}]" if one.row else f"{one.what} [{one.rule}]",
-            where=Location(file=str(directory / one.file), key=one.row or None),
-        )
-        for one in findings
+    return CheckOutcome(
+        path=str(directory),
+        overlays=(),
+        findings=findings,
+        problems=tuple(_problem(one, str(directory / one.file)) for one in findings),
+        disputes=(),
+        coverage=() if findings else summarise(matrix_from_directory(directory)),
     )
-    known = () if problems else summarise(matrix_from_directory(directory))
-    return CheckOutcome(directory=directory, findings=findings, problems=problems, coverage=known)
+
+
+def _problem(finding: Finding, file: str) -> Problem:
+    told = f"{finding.what} [{finding.rule}]"
+    return Problem(
+        what=f"{finding.row}: {told}" if finding.row else told,
+        where=Location(file=file, key=finding.row or None),
+    )

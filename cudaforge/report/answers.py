@@ -85,7 +85,7 @@ def explain_answers(explanations: Sequence[ImageExplanation]) -> str:
     return "\n\n".join(
         describe_conflict(names, answer)
         if isinstance(answer, Conflict)
-        else explain_choices(names[0], choices[names[0]])
+        else explain_resolution(names[0], answer, choices[names[0]])
         for names, answer in _grouped((one.name, one.answer) for one in explanations)
     )
 
@@ -167,15 +167,17 @@ def describe_reasons(conflict: Conflict) -> str:
     """The facts behind a conflict, and what to change."""
     lines = [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
+    lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in conflict.warnings]
     return visible("\n".join(lines))
 
 
-def explain_choices(name: str, choices: Sequence[Choice]) -> str:
+def explain_resolution(name: str, answer: Resolution, choices: Sequence[Choice]) -> str:
     """For every field what was chosen, why, and by which fact."""
     lines = [f"{name}:"]
     for choice in choices:
         lines.append(f"  {choice.field} = {choice.value}")
         lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
+    lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in answer.warnings]
     return visible("\n".join(lines))
 
 

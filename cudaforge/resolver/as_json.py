@@ -26,6 +26,7 @@ def conflict_to_json(conflict: Conflict) -> dict[str, object]:
             for reason in conflict.reasons
         ],
         "fixes": [{"change": dict(fix.change), "gives": fix.gives} for fix in conflict.fixes],
+        "warnings": list(conflict.warnings),
     }
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 
-from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.matrix.model import Broken, CudaProvider, Source
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen
@@ -28,6 +28,31 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     yield from _forward(case, rows)
     yield from _unseen(case, rows)
     yield from _broken(case, domains)
+    yield from disputes(_sources(case, rows))
+
+
+def disputes(sources: Iterable[Source]) -> Iterator[str]:
+    """What other sources say otherwise of the rows that name these."""
+    told = (one.sentence() for source in sources for one in source.disputes)
+    yield from dict.fromkeys(told)
+
+
+def _sources(case: Case, rows: Picked) -> Iterator[Source]:
+    """The sources of all rows that an answer is made of."""
+    question, matrix = case.question, case.scene.tables.matrix
+    yield from (one.source for one in question.frameworks)
+    for build in rows.builds:
+        yield from (row.source for row in build.rows)
+        yield from (matrix.indexes[row.index].source for row in build.rows if row.index in matrix.indexes)
+    for release in (rows.cuda, rows.cudnn, rows.toolkit(case)):
+        if release is not None:
+            yield release.source
+    yield rows.environment.source
+    yield rows.environment.os.source
+    yield from (gpu.source for wish in question.gpus for gpu in wish.gpus)
+    yield from (row.source for wish in question.packages for row in wish.rows)
+    if rows.environment.gate is not None:
+        yield from (branch.source for branch in matrix.driver_branches)
 
 
 def _forward(case: Case, rows: Picked) -> Iterator[str]:
@@ -59,6 +84,7 @@ def _broken(case: Case, domains: Domains) -> Iterator[str]:
         text = _told(case, row)
         if text is not None:
             yield f"{text} {row.source.citation()}"
+            yield from disputes((row.source,))
 
 
 def _known(case: Case) -> list[tuple[Broken, Blocks]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from cudaforge.resolver.case import Case
+from cudaforge.resolver.caveats import disputes
 from cudaforge.resolver.edits import Change
 from cudaforge.resolver.model import Conflict
 from cudaforge.resolver.question import Item
@@ -69,11 +70,13 @@ def explain_core(case: Case, core: int, *, allows: Callable[[Change], bool] = an
     culprits = minimal_bounds(case, core)
     items = [item for item in case.question.items if item.bit & core]
     shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]
+    found, behind = reasons(case, culprits, case.active(core))
     return Conflict(
         core=tuple(item.word for item in shown),
         keys=tuple(dict.fromkeys(item.key for item in shown)),
-        reasons=reasons(case, culprits, case.active(core)),
+        reasons=found,
         fixes=repairs(case, core, culprits, allows=allows),
+        warnings=tuple(disputes(behind)),
     )
 
 

@@ -158,6 +158,8 @@ class Conflict:
     """The declaration keys of the core, for locations in messages."""
     reasons: tuple[ConflictReason, ...]
     fixes: tuple[Fix, ...]
+    warnings: tuple[str, ...] = ()
+    """Where sources disagree on what the reasons rest on."""
 
 
 Answer = Resolution | Conflict

@@ -42,6 +42,15 @@ class Exclusion:
 Constraint = Restriction | Relation | Exclusion
 
 
+def variables(constraint: Constraint) -> tuple[int, ...]:
+    """The variables that a constraint is about."""
+    if isinstance(constraint, Restriction):
+        return (constraint.variable,)
+    if isinstance(constraint, Relation):
+        return constraint.left, constraint.right
+    return tuple(variable for variable, _ in constraint.parts)
+
+
 @record(kw_only=False)
 class Criterion:
     """One field of the policy: classes of a variable's values, best first, covering its domain."""

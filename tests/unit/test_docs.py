@@ -16,7 +16,10 @@ from cudaforge.declaration import axes, fields, fleet, layers
 from cudaforge.declaration.load import load_declaration
 from cudaforge.declaration.model import VerifySettings
 from cudaforge.declaration.words import _KNOWN, declaration_from_words
-from cudaforge.matrix.overlay import read_overlay
+from cudaforge.matrix import load_matrix
+from cudaforge.matrix.catalogue import subjects
+from cudaforge.matrix.check import RULES
+from cudaforge.matrix.joins import JOINS
 from cudaforge.matrix.rows import KEYS, known_fields
 from cudaforge.renderer.context import _NEVER_SENT, _OWN_NAMES
 from cudaforge.verifier.checks import checks_for
@@ -88,7 +91,8 @@ def test_a_fragment_loads_in_a_declaration(tmp_path, text):
 def test_facts_are_ones_that_an_overlay_may_have(tmp_path, text):
     path = tmp_path / "own.toml"
     path.write_text(text, "utf-8")
-    assert read_overlay(path).rows
+    matrix = load_matrix(overlays=[path])
+    assert any(row.source.overlay for subject in subjects(matrix) for row in subject.rows(matrix))
 
 
 def printed_commands():
@@ -281,3 +285,11 @@ def test_a_picture_shows_what_stays_on_a_terminal():
     words = " ".join(re.findall(r">([^<>]+)</text>", picture)).replace("&#160;", " ")
     assert words.split() == ["$", "cudaforge", "up", "a:", "built", "in", "3", "s"]
     assert set(re.findall(r"https?://[^\s\"]+", picture)) == {"http://www.w3.org/2000/svg"}
+
+
+def test_the_rules_between_facts_are_those_that_are_checked():
+    page = (ROOT / "docs/matrices.md").read_text("utf-8")
+    section = page.partition("| rule | says |")[2].partition("\n\n")[0]
+    told = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", section, re.MULTILINE))
+    assert list(told) == list(RULES)
+    assert {name: told[name] for name in JOINS} == {name: join.statement for name, join in JOINS.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cudaforge.matrix.model import Source
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.model import ConflictReason, ReasonKind
 from cudaforge.resolver.reasons.incompatible import WORDS
@@ -17,19 +18,26 @@ from cudaforge.resolver.solver import Domains, Network, Restriction
 _SELF_EVIDENT = frozenset(("gpu-build", "final-release", "offered-bases"))
 
 
-def reasons(case: Case, culprits: Sequence[Bound], active: Sequence[Bound]) -> tuple[ConflictReason, ...]:
-    """What each of the bounds behind a conflict says of the values that the other ones leave."""
+def reasons(
+    case: Case, culprits: Sequence[Bound], active: Sequence[Bound]
+) -> tuple[tuple[ConflictReason, ...], tuple[Source, ...]]:
+    """What each of the bounds behind a conflict says of the values that the other ones leave, and the
+    sources of all rows that it says so of."""
     found: list[ConflictReason] = []
+    behind: list[Source] = []
     telling = [bound for bound in culprits if bound.rule not in _SELF_EVIDENT]
     for bound in telling or culprits:
         domains = _left(case, bound, active, culprits)
-        for reason in _reasons(View(case, bound, domains)):
+        view = View(case, bound, domains)
+        for reason in _reasons(view):
             if reason not in found:
                 found.append(reason)
+            if reason.source is not None:
+                behind += view.sources()
     if not found:
         text = "; ".join(dict.fromkeys(RULES[bound.rule].statement for bound in culprits))
         found.append(ConflictReason(kind=ReasonKind.INCOMPATIBLE, text=text, source=None))
-    return tuple(found)
+    return tuple(found), tuple(behind)
 
 
 def _left(case: Case, bound: Bound, active: Sequence[Bound], culprits: Sequence[Bound]) -> Domains:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from cudaforge.matrix.model import CudaRelease, CudnnRelease, Source
+from cudaforge.matrix.model import Broken, CudaRelease, CudnnRelease, Source
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.case import Case
+from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, NONE_BIT, Bound
-from cudaforge.resolver.solver import Domains, indexes
+from cudaforge.resolver.solver import Domains, indexes, variables
 from cudaforge.versions import Version
 
 REFRESH = "a newer cudaforge may know it, or an overlay can say it ([matrices] overlays)"
@@ -62,6 +63,25 @@ class View:
         """The cuDNN releases that the core leaves, oldest first."""
         rows = [self.case.scene.tables.cudnn[index] for index in indexes(self.domains[CUDNN] & ~NONE_BIT)]
         return [row for row in reversed(rows) if row is not None]
+
+    def sources(self) -> list[Source]:
+        """The sources of the rows that the bound is about, as far as the core leaves them."""
+        about = self.bound.about
+        found = [gpu.source for gpu in about.gpus] if isinstance(about, GpuWish) else []
+        if isinstance(about, PackageWish):
+            found += [row.source for row in about.rows]
+        if isinstance(about, Broken):
+            found.append(about.source)
+        for variable in variables(self.bound.constraint):
+            if variable == CUDA:
+                found += [row.source for row in self.cuda()]
+            elif variable == CUDNN:
+                found += [row.source for row in self.cudnn()]
+            elif variable == ENVIRONMENT:
+                found += [source for one in self.environments() for source in (one.source, one.os.source)]
+            else:
+                found += [row.source for build in self.builds() for row in build.rows]
+        return found
 
 
 Said = tuple[str, Source | None]

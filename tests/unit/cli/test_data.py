@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.matrix import load_matrix
+from cudaforge.matrix.catalogue import find_subject
+from cudaforge.report.facts import describe_rows
 from cudaforge.resources import find_resource
 
 OVERLAY = """
@@ -53,7 +56,7 @@ def test_the_lists_for_people_fit_eighty_columns(capsys) -> None:
     for subject in ("pytorch", "cuda", "cudnn", "gpus", "drivers", "systems", "companions", "broken"):
         assert run_command_line(["data", "list", subject]) == 0
     out = capsys.readouterr().out
-    assert max(map(len, out.splitlines())) <= 80
+    assert max(len(line) for line in out.splitlines() if " " in line.strip()) <= 80  # an address stays whole
     assert "12.8.1" in out
 
 
@@ -61,7 +64,7 @@ def test_a_build_is_shown_with_its_source_and_what_follows_from_it(capsys) -> No
     (row,) = answer(capsys, "show", "pytorch", "2.8.0+cu128")["rows"]
     assert (row["cudnn"], row["build"], row["provider"]) == ("9.10.2.21", "cu128", "wheels")
     assert row["cubins"] == ["7.0", "7.5", "8.0", "8.6", "9.0", "10.0", "12.0"]
-    assert set(row["source"]) == {"id", "text", "checked", "strength", "file"}
+    assert set(row["source"]) == {"id", "text", "checked", "strength", "file", "overlay"}
     derived = {one["name"]: one["text"] for one in row["derived"]}
     assert derived["driver floor"].startswith("525.60.13")
     assert "torchvision 0.23.0" in derived["goes with"]
@@ -118,6 +121,9 @@ def test_every_subject_is_found_by_its_words(capsys, words, subject, fewest) -> 
         (["gpu", "RTX 5009"], 2, "RTX 50"),
         (["pytroch", "2.8"], 2, "did you mean pytorch"),
         (["os", "ubunut22.04"], 2, "ubuntu22.04"),
+        (["pytorch", "2.8.0+cu999"], 1, "the builds of that release: cpu, cu126, cu128, cu129"),
+        (["vlm"], 2, "did you mean vllm"),
+        (["nvidia/cuda:12.8.1-devel-ubuntu99"], 2, "nvidia/cuda:12.8.1-devel-ubuntu24.04"),
     ],
 )
 def test_what_is_not_known_is_told_with_what_is(capsys, words, code, expected) -> None:
@@ -125,6 +131,87 @@ def test_what_is_not_known_is_told_with_what_is(capsys, words, code, expected) -
     told = " ".join(capsys.readouterr().err.split())
     assert expected in told
     assert "cudaforge data list" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "field", "allowed"),
+    [
+        (["base_images", "os=ubuntu22.04", "cuda=12.8", "flavor=devel"], "os", {"ubuntu22.04"}),
+        (["base_images", "reference=nvidia/cuda:12.8.1-*"], "cuda", {"12.8.1"}),
+        (["gpus", "family=Maxwell", "kind=embedded"], "kind", {"embedded"}),
+        (["gpus", "last_branch=470"], "last_branch", {470}),
+        (["gpus", "last_branch="], "last_branch", {None}),
+        (["companions", "package=vllm", "version=0.10"], "package", {"vllm"}),
+        (["pytorch", "version=>=2.8,<2.9", "build=cu128"], "version", {"2.8.0"}),
+        (["jax", "pythons=3.9", "provider=none", "version=0.4.30"], "version", {"0.4.30"}),
+        (["tensorflow", "cuda=12.9"], "provider", {"wheels", "system"}),
+        (["broken", "when=jax", "is_fatal=no"], "is_fatal", {False}),
+        (["cudnn", "packages=13", "version=9.12"], "version", {"9.12.0.46"}),
+    ],
+)
+def test_a_list_is_narrowed_by_what_rows_say(capsys, words, field, allowed) -> None:
+    whole = answer(capsys, "list", words[0])["rows"]
+    rows = answer(capsys, "list", *words)["rows"]
+    assert 0 < len(rows) < len(whole)
+    assert {row[field] for row in rows} <= allowed
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "expected"),
+    [
+        (["pytroch"], 2, "did you mean pytorch"),
+        (["base_images", "ubuntu22.04"], 2, "'ubuntu22.04' is no filter: FIELD=VALUE"),
+        (["base_images", "flavour=devel"], 2, "these rows have no 'flavour' try did you mean flavor=?"),
+        (["base_images", "os=ubuntu22"], 1, "os is ubuntu22.04"),
+        (["gpus", "kind=gaming"], 1, "kind is consumer, datacenter, embedded, laptop, workstation"),
+    ],
+)
+def test_a_filter_that_finds_nothing_says_what_there_is(capsys, words, code, expected) -> None:
+    assert run_command_line(["data", "list", *words]) == code
+    assert expected in " ".join(capsys.readouterr().err.split())
+
+
+def test_tables_name_the_source_and_the_day_of_each_row(capsys) -> None:
+    assert run_command_line(["data", "list", "cuda", "version=12.8"]) == 0
+    rows, _, sources = capsys.readouterr().out.partition("\n\n")
+    head, _, *lines = rows.splitlines()
+    assert head.split()[-2:] == ["source", "checked"]
+    name, day = lines[0].split()[-2:]
+    assert any(line.startswith(f"{name}: ") for line in sources.splitlines())
+    assert f"(vendor, checked {day}, cuda.toml: {name})" in " ".join(sources.split())
+
+
+def test_many_rows_are_a_table_and_few_are_told_whole(capsys) -> None:
+    assert run_command_line(["data", "show", "companion", "torchvision"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("package ")
+    assert "'cudaforge data show companion torchvision 0." in out.splitlines()[-1] + out.splitlines()[-2]
+    assert run_command_line(["data", "show", "companion", "torchvision 0.23.0"]) == 0
+    assert capsys.readouterr().out.startswith("companion torchvision 0.23.0\n  framework ")
+
+
+def test_a_wide_terminal_shows_more_and_a_narrow_one_cuts_no_name() -> None:
+    matrix = load_matrix()
+    subject = find_subject(matrix, "framework_images")
+    narrow, wide = (describe_rows(subject, matrix.framework_images, width=width) for width in (80, 200))
+    for image in matrix.framework_images:
+        assert image.reference in narrow
+    assert "contents" not in narrow.splitlines()[0]
+    assert "contents" in wide.splitlines()[0]
+
+
+def test_a_build_is_found_by_release_and_label_in_two_words(capsys) -> None:
+    one = answer(capsys, "show", "pytorch", "2.8.0", "cu128")
+    assert one == answer(capsys, "show", "pytorch", "2.8.0+cu128")
+    assert {row["build"] for row in answer(capsys, "show", "pytorch", "cu128")["rows"]} == {"cu128"}
+
+
+def test_what_is_broken_with_some_libraries_does_not_hide_a_release(capsys) -> None:
+    newest = answer(capsys, "list", "jax")["rows"][-1]["version"]
+    (row,) = answer(capsys, "show", "gpu", "H100")["rows"]
+    assert {one["name"]: one["text"] for one in row["derived"]}["JAX"].startswith(newest)
+    rows = answer(capsys, "show", "jax", newest, "cpu")["rows"]
+    assert not any(one["name"] == "known broken" for row in rows for one in row["derived"])
 
 
 def test_an_overlays_facts_are_shown_with_their_file(capsys, tmp_path) -> None:

@@ -20,7 +20,7 @@ def test_a_consistent_matrix_has_no_findings(tmp_path):
             "cuda.toml, 13.0.0: source 'gone' is not among the file's [sources]",
         ),
         ({"cuda": ('source = "guess"', 'source = "seen"')}, "cuda.toml, sources.guess: no row names it"),
-        ({"cuda": ('"measured"', '"sure"')}, "source 'seen' has strength 'sure'"),
+        ({"cuda": ('"measured"', '"sure"')}, "sources.seen: strength is 'sure'"),
         (
             {"cuda": ('checked = "2026-01-31"', 'checked = "January"')},
             "cuda.toml, sources.seen: checked is 'January'",

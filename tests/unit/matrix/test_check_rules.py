@@ -24,7 +24,7 @@ framework = "FRAMEWORK"
 package = "helper"
 role = "companion"
 source = "seen"
-releases = [{{ version = "0.3", needs = "NEEDS" }}, {{ version = "0.2", needs = "==1.9", source = "guess" }}]
+releases = [{{ version = "0.2", needs = "==1.9", source = "guess" }}, {{ version = "0.3", needs = "NEEDS" }}]
 """
 IMAGE = f"""
 schema = 1
@@ -137,29 +137,63 @@ BREAKAGES = {
         "base_images.toml",
         "vendor/cuda:12.6.3-cudnn-runtime-debian12",
     ),
-    "systems-of-images": (
+    "contents-of-images": (
         {},
-        {"framework_images.toml": (IMAGE, "OS", "debian99")},
+        {"framework_images.toml": (IMAGE.replace("OS", "debian12"), '"1.10"', '"1.11"')},
         "framework_images.toml",
         "vendor/example:1.10",
+    ),
+    "unused-shape": (
+        {"example": ("[shapes.cpu]", "[shapes.old]\nindex = 'default'\n[shapes.cpu]")},
+        {},
+        "frameworks/example.toml",
+        "shapes.old",
+    ),
+    "unknown-systems": (
+        {"cuda": ('capabilities = "8.0 9.0"', 'systems = "debian99"\ncapabilities = "8.0 9.0"')},
+        {},
+        "cuda.toml",
+        "12.6.0",
+    ),
+    "unknown-python": (
+        {},
+        {"pythons.toml": (PYTHONS.replace("2023-10-01", "2028-10"), '"3.12"', '"3.10"')},
+        "frameworks/example.toml",
+        "example 1.10 cpu linux/amd64, linux/arm64",
+    ),
+    "wheel-packages": (
+        {
+            "example": (
+                'cuda = "12.6", cubins',
+                'cuda = "12.6", toolkit_extras = "cudart", nccl_package = "nccl", cubins',
+            )
+        },
+        {},
+        "frameworks/example.toml",
+        "example 1.10 cu126 linux/amd64",
+    ),
+    "window-ptx": (
+        {"example": (CUBINS, 'cubins = "9.0", ptx = "8.0" }')},
+        {},
+        "frameworks/example.toml",
+        "example 1.9 cu126 linux/amd64",
+    ),
+    "cudnn-cuda": (
+        {
+            "cudnn": (
+                'capability_min = { 12 = "5.0" }',
+                'capability_min = { 12 = "5.0" }\ncuda = { 12 = "12.6 12.99" }',
+            )
+        },
+        {},
+        "cudnn.toml",
+        "9.1.0.70",
     ),
     "driver-branch": (
         {"gpus": ("last_branch = 560", "last_branch = 561")},
         {},
         "gpus.toml",
         "GeForce OLD 10",
-    ),
-    "older-branch": (
-        {"cuda": ('minor_driver = "525.60.13"', 'compat_branches = [470]\nminor_driver = "525.60.13"')},
-        {},
-        "cuda.toml",
-        "12.6.0",
-    ),
-    "systems-of-cuda": (
-        {"cuda": ('minor_driver = "525.60.13"', 'systems = "debian99"\nminor_driver = "525.60.13"')},
-        {},
-        "cuda.toml",
-        "12.6.0",
     ),
     "family": (
         {
@@ -215,3 +249,143 @@ def test_a_row_broken_by_hand_is_found_and_told(rule, tmp_path: Path, capsys) ->
         assert f"[{rule}]" in told
         assert file in told
         assert row in told
+
+
+# Rules that can be broken in several ways: what is replaced where, the rule, and what it says.
+WAYS = {
+    "cuda-capabilities": (
+        "cuda",
+        'capabilities = "8.0 9.0"',
+        'capabilities = "9.0 8.0"',
+        "window-order",
+        "8.0 stands after 9.0",
+    ),
+    "cuda-driver-goes-back": (
+        "cuda",
+        '{ version = "12.6.3" }',
+        '{ version = "12.6.3", driver = "560.28.02" }',
+        "driver-order",
+        "older than 560.28.03, which an older CUDA needs",
+    ),
+    "branch-goes-back": (
+        "drivers",
+        'cuda = "13.0"',
+        'cuda = "12.5"',
+        "driver-order",
+        "older than 12.6, which branch 560 runs",
+    ),
+    "gpu-first-after-last": (
+        "gpus",
+        "last_branch = 560",
+        'last_branch = 560\nfirst_driver = "570.1"',
+        "driver-order",
+        "newer than its last branch 560",
+    ),
+    "cuda-driver-branch": (
+        "cuda",
+        '{ version = "12.6.3" }',
+        '{ version = "12.6.3", driver = "561.1" }',
+        "driver-branch",
+        "driver = 561.1",
+    ),
+    "compat-branch": (
+        "cuda",
+        '{ version = "12.6.3" }',
+        '{ version = "12.6.3", compat_branches = [561] }',
+        "driver-branch",
+        "no branch 561",
+    ),
+    "gate-branch": (
+        "base_images",
+        'newer = "12.6.3" }',
+        'newer = "12.6.3" }\ngate_branches = [999]',
+        "driver-branch",
+        "no branch 999",
+    ),
+    "cudnn-major": (
+        "cudnn",
+        'capability_min = { 12 = "5.0" }',
+        'capability_min = { 10 = "5.0" }',
+        "cudnn-cuda",
+        "it is for CUDA 10",
+    ),
+    "cudnn-of-image": (
+        "cudnn",
+        '{ 12 = "5.0" }\npackages = { 12 = "nvidia-cudnn-cu12" }',
+        '{ 13 = "5.0" }',
+        "parts-of-images",
+        "it is not made for CUDA 12",
+    ),
+    "cuda-of-image": (
+        "cuda",
+        '{ version = "12.6.3" }',
+        '{ version = "12.6.2" }',
+        "parts-of-images",
+        "cuda = 12.6.3",
+    ),
+    "ptx-of-cpu": (
+        "example",
+        'provider = "none"\nindex',
+        'provider = "none"\nptx = "9.0"\nindex',
+        "window-ptx",
+        "ptx or compiler, and provider = 'none'",
+    ),
+    "own-base": (
+        "example",
+        'provider = "none"\nindex',
+        'provider = "none"\nown_base = true\nindex',
+        "contradiction",
+        "own_base = true, and provider = 'none'",
+    ),
+    "no-metapackage": (
+        "example",
+        'cubins = "8.0 9.0", source',
+        'cudnn_package = "cudnn", cubins = "8.0 9.0", source',
+        "wheel-packages",
+        "cudnn_package = 'cudnn'",
+    ),
+    "broken-of-no-build": ("broken", '"<1.10"', '"<1.9"', "broken-reference", "no build is meant by it"),
+    "replaced-and-there": (
+        "base_images",
+        'removed = "unknown"\n',
+        "",
+        "tombstone",
+        "replaced_by without removed",
+    ),
+    "compat-platform": (
+        "base_images",
+        'newer = "12.6.3" }',
+        'newer = "12.6.3" }\ncompat_platforms = "linux/arm64"',
+        "unknown-platform",
+        "compat_platforms: linux/arm64",
+    ),
+    "version-with-zeros": (
+        "cuda",
+        'version = "13.0.0"',
+        'version = "13.0.0"\ncapabilities = "9.0"\nsource = "guess"\n[[cuda]]\nversion = "13.0"',
+        "duplicate",
+        "is 13.0.0 once more",
+    ),
+    "no-day": ("drivers", 'eol = "2028-06"', 'eol = "2028-31"', "row", "eol is '2028-31'"),
+    "source-without-text": (
+        "gpus",
+        'text = "recalled"',
+        'text = ""',
+        "row",
+        "text must say which page or artefact it is",
+    ),
+    "source-on-no-day": (
+        "gpus",
+        'checked = "2026-01-30"',
+        'checked = "2026-02-30"',
+        "row",
+        "checked is '2026-02-30'",
+    ),
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_each_way_to_break_a_rule_is_found(way, tmp_path: Path) -> None:
+    stem, old, new, rule, expected = WAYS[way]
+    found = check_matrix(write_matrix(tmp_path / "matrices", **{stem: (old, new)}))
+    assert any(one.rule == rule and expected in one.what for one in found), found

@@ -105,7 +105,7 @@ def test_only_what_is_asked_for_is_parsed(tmp_path, monkeypatch):
         ({"cuda": ('"8.0 9.0"', '"8.0 nine"')}, "capabilities: 'nine' is not a version"),
         (
             {"cuda": ('"measured"', '"certain"')},
-            "source 'seen' has strength 'certain': one of measured, index",
+            "sources.seen: strength is 'certain': one of measured, index",
         ),
         ({"drivers": ("branch = 560", 'branch = "560"')}, "drivers.toml, 560: branch must be a whole number"),
         ({"example": ('"12.6"', '"about 12"')}, "example 1.9 cu126 linux/amd64: cuda: 'about 12' is neither"),

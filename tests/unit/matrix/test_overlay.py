@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from cudaforge.errors import InputError
 from cudaforge.matrix.compile import compile_matrix
@@ -171,3 +173,68 @@ def test_an_overlay_that_is_not_there(tmp_path):
     with pytest.raises(InputError) as caught:
         read_overlay(tmp_path / "none.toml")
     assert "none.toml" in caught.value.problems[0].what
+
+
+STRENGTHS = ("inferred", "vendor", "index", "measured")
+DRIVERS = ("500.1", "510.1", "520.1")
+FIELDS = ("driver", "minor_driver", "gcc")
+# What the sample's own row of CUDA 12.6.0 says, measured.
+OWN = {"driver": "560.28.03", "minor_driver": "525.60.13"}
+
+
+@st.composite
+def claims(draw):
+    fields = draw(st.lists(st.sampled_from(FIELDS), min_size=1, unique=True))
+    return {
+        "said": {field: draw(st.sampled_from(("", *DRIVERS))) for field in fields},
+        "strength": draw(st.sampled_from(STRENGTHS)),
+        "overrides": draw(st.booleans()),
+    }
+
+
+def overlay_of(claim):
+    lines = [f'{field} = "{value}"' for field, value in claim["said"].items()]
+    lines += ['overrides = "we know"'] if claim["overrides"] else []
+    source = f'[sources]\nours = {{ strength = "{claim["strength"]}", checked = "2026-05-01", text = "x" }}\n'
+    row = '[[cuda]]\nversion = "12.6.0"\nsource = "ours"\n'
+    return f"schema = 1\n{source}{row}" + "\n".join(lines) + "\n"
+
+
+def strongest(found, field):
+    """Who is believed of a field, written a second time: the matrix says every field, be it nothing."""
+    matrix = {"said": OWN, "strength": "measured", "overrides": False}
+    best, rank = (OWN.get(field, ""), matrix), (False, STRENGTHS.index("measured"), -1)
+    for position, claim in enumerate(found):
+        own = (claim["overrides"], STRENGTHS.index(claim["strength"]), position)
+        if field in claim["said"] and own > rank:
+            best, rank = (claim["said"][field], claim), own
+    return best
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=st.lists(claims(), min_size=1, max_size=4))
+def test_of_every_setting_the_strongest_source_counts_and_the_others_are_told(lay_on, found):
+    row = lay_on(*(overlay_of(claim) for claim in found)).cuda_releases[0]
+    disputes = row.source.disputes
+    for field in FIELDS:
+        value, believed = strongest(found, field)
+        assert str(getattr(row, field) or "") == value
+        told = {one.other for one in disputes if one.field == field}
+        others = [{"said": OWN}, *found]
+        differ = {one["said"][field] for one in others if field in one["said"] and one is not believed}
+        is_said = field in believed["said"]
+        assert told == ({one or "nothing" for one in differ if one != value} if is_said else set())
+        assert all(one.value == (value or "nothing") for one in disputes if one.field == field)
+    believed = [(field, strongest(found, field)[1]) for field in FIELDS]
+    is_rumour = any(field in one["said"] and one["strength"] == "inferred" for field, one in believed)
+    assert (row.source.strength.value == "inferred") == is_rumour
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(found=st.permutations(STRENGTHS), value=st.permutations(("500.1", "510.1", "520.1", "530.1")))
+def test_the_order_of_overlays_of_other_strengths_does_not_matter(lay_on, found, value):
+    said = dict(zip(STRENGTHS, value, strict=True))
+    texts = [overlay_of({"said": {"gcc": said[one]}, "strength": one, "overrides": False}) for one in found]
+    row = lay_on(*texts).cuda_releases[0]
+    assert str(row.gcc) == said["measured"]
+    assert row.source.file.startswith("facts")
