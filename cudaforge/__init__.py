@@ -6,6 +6,7 @@ The stages, in the order in which data flows, are the public API:
 >>> declaration = cudaforge.load("cudaforge.toml")      # doctest: +SKIP
 >>> answers = cudaforge.resolve(declaration)            # doctest: +SKIP
 >>> outcome = cudaforge.lock(declaration)               # doctest: +SKIP
+>>> outcome = cudaforge.upgrade(declaration)            # doctest: +SKIP
 >>> cudaforge.render(declaration, "docker")             # doctest: +SKIP
 >>> results = cudaforge.build(outcome.lock, declaration=declaration)     # doctest: +SKIP
 >>> verdicts = cudaforge.verify(outcome.lock, declaration=declaration)   # doctest: +SKIP
@@ -19,15 +20,17 @@ if TYPE_CHECKING:
     from cudaforge.pipeline.locking import lock
     from cudaforge.pipeline.make import build, verify
     from cudaforge.pipeline.rendering import render
+    from cudaforge.pipeline.upgrading import upgrade
 
 __version__ = "0.1.0"
-__all__ = ["__version__", "build", "load", "lock", "render", "resolve", "verify"]
+__all__ = ["__version__", "build", "load", "lock", "render", "resolve", "upgrade", "verify"]
 
 
 _HOMES = {
     "load": "decide",
     "resolve": "decide",
     "lock": "locking",
+    "upgrade": "upgrading",
     "render": "rendering",
     "build": "make",
     "verify": "make",

@@ -2,7 +2,8 @@
 
 `dataclasses` writes and compiles source text for each class: about a millisecond, and what lies on the way
 to an answer defines some sixty of them, more than everything else on that way takes together
-(`benchmarks/startup.py` shows it). A record has the same meaning, and one shared set of methods.
+(`benchmarks/startup.py` shows it). A record has the same meaning, and one shared set of methods. A class of
+which many are made is worth compiling after all: it gets an initialiser of its own then.
 """
 
 from __future__ import annotations
@@ -23,6 +24,11 @@ else:
     def dataclass_transform(**_: object) -> Callable[[object], object]:
         """Only type checkers look at it."""
         return lambda function: function
+
+
+_MANY = 64
+"""So many records of a class are made before its initialiser is compiled: that costs as much as making some
+two hundred."""
 
 
 class FrozenRecordError(AttributeError):
@@ -106,9 +112,13 @@ def values_of(one: object) -> dict[str, Any]:
 def _initialiser(
     names: tuple[str, ...], defaults: Mapping[str, object], positions: tuple[str, ...], *, checks: bool
 ) -> Callable[..., None]:
-    count, set_field = len(names), object.__setattr__
+    count, set_field, left = len(names), object.__setattr__, _MANY
 
     def __init__(self: object, *values: object, **named: object) -> None:  # noqa: N807 -- it becomes a method
+        nonlocal left
+        left -= 1
+        if left == 0:
+            _compile_initialiser(__init__, type(self), names, defaults, positions, checks=checks)
         if values:
             _take_positions(self, positions, values, named)
         try:
@@ -122,6 +132,37 @@ def _initialiser(
             self.__post_init__()  # type: ignore[attr-defined]
 
     return __init__
+
+
+def _compile_initialiser(
+    shared: Callable[..., None],
+    kind: type,
+    names: tuple[str, ...],
+    defaults: Mapping[str, object],
+    positions: tuple[str, ...],
+    *,
+    checks: bool,
+) -> None:
+    """Give the class that has the shared initialiser one that does the same, and does nothing else."""
+    owner = next(one for one in kind.__mro__ if one.__dict__.get("__init__") is shared)
+    known: dict[str, Any] = {f"set_{name}": getattr(owner, name).__set__ for name in names}
+    parameters, lines = ["self"] if positions else ["self", "*"], []
+    for name in names:
+        default = defaults.get(name, known)
+        value = name
+        if isinstance(default, _Made):
+            known |= {f"make_{name}": default.make, f"default_{name}": default}
+            value = f"make_{name}() if {name} is default_{name} else {name}"
+        elif default is not known:
+            known[f"default_{name}"] = default
+        parameters.append(name if default is known else f"{name}=default_{name}")
+        lines.append(f"    set_{name}(self, {value})")
+    lines += ["    self.__post_init__()"] if checks else []
+    try:
+        exec(f"def __init__({', '.join(parameters)}):\n" + "\n".join(lines), known)  # noqa: S102 -- of field names
+    except SyntaxError:
+        return  # a field without a default stands behind one that has one: what is shared can tell them apart
+    owner.__init__ = known["__init__"]  # type: ignore[misc]
 
 
 def _take_positions(

@@ -68,11 +68,11 @@ class Version:
 
     def minor(self) -> Version:
         """The first two components: `12.8.1` gives `12.8`, `9.10.2.21` gives `9.10`."""
-        return Version(".".join(str(part) for part in (*self.release, 0)[:2]))
+        return _of_release((*self.release, 0)[:2])
 
     def public(self) -> Version:
         """The version without its local label: `2.8.0+cu128` gives `2.8.0`."""
-        return Version(self.text.split("+", 1)[0])
+        return _of_text(self.text.split("+", 1)[0])
 
     def has_prefix(self, prefix: Version) -> bool:
         """Whether the components of `prefix` are the first ones of this version."""
@@ -95,6 +95,16 @@ class Version:
 
     def __repr__(self) -> str:
         return f"Version({self.text!r})"
+
+
+@lru_cache(maxsize=4096)
+def _of_text(text: str) -> Version:
+    return Version(text)
+
+
+@lru_cache(maxsize=4096)
+def _of_release(release: tuple[int, ...]) -> Version:
+    return Version(".".join(map(str, release)))
 
 
 @record(kw_only=False)
@@ -125,9 +135,7 @@ class _Clause:
                 return candidate < self.version
             case "~=":
                 release = self.version.release[:-1]
-                return candidate >= self.version and candidate.has_prefix(
-                    Version(".".join(str(part) for part in release))
-                )
+                return candidate >= self.version and candidate.has_prefix(_of_release(release))
             case _:
                 return candidate.text == self.version.text
 

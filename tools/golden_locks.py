@@ -23,7 +23,7 @@ def main() -> None:
         name = source.parent.name
         with tempfile.TemporaryDirectory() as scratch:
             project = Path(shutil.copytree(source.parent, Path(scratch) / name))
-            outcome = lock(load(project / source.name), allow_unpinned=True, upgrade=True, on_note=_say)
+            outcome = lock(load(project / source.name), allow_unpinned=True, on_note=_say)
             target = ROOT / "tests" / "golden" / name / "locked"
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)

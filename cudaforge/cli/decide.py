@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, AllowUnpinned, AsJson, File, Offline, Words
 from cudaforge.cli.output import write_json, write_note, write_text
-from cudaforge.errors import ExitCode
+from cudaforge.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
-    from cudaforge.resolver import ImageAnswer
+    from cudaforge.resolver import ImageAnswer, ImageExplanation
 
 
 def resolve(
@@ -23,10 +24,26 @@ def resolve(
     top: Annotated[
         int, typer.Option("--top", min=1, metavar="N", help="List the best N answers of each image.")
     ] = 1,
+    fleet: Annotated[
+        bool, typer.Option("--fleet", help="Find the fewest images that serve the file's whole fleet.")
+    ] = False,
+    dump: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--dump",
+            metavar="PATH",
+            help="Take as the fleet what `nvidia-smi -q -x` wrote: a file or a directory. May repeat.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Pick the best set of versions, or say which wishes collide."""
     from cudaforge.pipeline import decide
+
+    if fleet or dump:
+        if top > 1:
+            raise InputError(Problem(what="--top lists answers to one question; a fleet asks several"))
+        return _resolve_fleet(decide.load_asked(words or (), file), file, dump or (), as_json=as_json)
     from cudaforge.report import answers as report
 
     declaration = decide.load_asked(words or (), file)
@@ -46,11 +63,34 @@ def explain(words: Words = None, *, file: File = DEFAULT_FILE, as_json: AsJson =
     from cudaforge.report import answers as report
 
     declaration = decide.load_asked(words or (), file)
-    answers = decide.resolve(declaration)
+    answers = decide.explain(declaration)
     if as_json:
         write_json({"images": report.explanations_json(answers)})
     else:
         write_text(report.explain_answers(answers))
+    return _exit_code(declaration, answers)
+
+
+def matrix(
+    *,
+    file: File = DEFAULT_FILE,
+    form: Annotated[
+        Literal["text", "json"], typer.Option("--format", help="text for people, json for machines.")
+    ] = "text",
+) -> int:
+    """Expand the matrix: every image with its answer, and what is dropped, by what is wrong with it."""
+    from cudaforge.pipeline import decide
+    from cudaforge.report import answers as report
+
+    declaration = decide.load(file)
+    answers = decide.resolve(declaration)
+    if form == "json":
+        flags = decide.is_dropped(declaration, answers)
+        kept = [one for one, is_dropped in zip(answers, flags, strict=True) if not is_dropped]
+        dropped = [one for one, is_dropped in zip(answers, flags, strict=True) if is_dropped]
+        write_json({"images": report.answers_json(kept), "dropped": report.dropped_json(dropped)})
+    else:
+        write_text(report.describe_matrix(answers))
     return _exit_code(declaration, answers)
 
 
@@ -60,14 +100,12 @@ def lock(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the lock is there and up to date.")
     ] = False,
-    upgrade: Annotated[
-        bool, typer.Option("--upgrade", help="Pin everything anew instead of keeping what is locked.")
-    ] = False,
     allow_unpinned: AllowUnpinned = False,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Pin bases by digest and wheels by hash."""
+    """Pin bases by digest and wheels by hash; what is locked stays where it still fits."""
+    from cudaforge.lockfile.effects import known_gpus
     from cudaforge.pipeline import decide, host, locking
     from cudaforge.report.locks import describe_lock, lock_json
 
@@ -80,19 +118,33 @@ def lock(
             declaration,
             allow_unpinned=allow_unpinned,
             offline=offline,
-            upgrade=upgrade,
             on_note=write_note,
         )
+    gpus = known_gpus(decide.matrix_of(declaration))
     if as_json:
-        write_json(lock_json(outcome.path, outcome.lock, outcome.previous))
+        write_json(lock_json(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
     elif check:
         write_text("the lock is up to date")
     else:
-        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous))
+        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
     return ExitCode.OK
 
 
-def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer]) -> int:
+def _resolve_fleet(declaration: Declaration, file: Path, dumps: Sequence[str], *, as_json: bool) -> int:
+    from cudaforge.fleet import fleet_answer_to_json
+    from cudaforge.pipeline import fleets
+    from cudaforge.report.fleets import describe_fleet
+
+    nodes = fleets.dumped_nodes(dumps) if dumps else fleets.declared_nodes(file)
+    answers = fleets.resolve_fleet(declaration, nodes)
+    if as_json:
+        write_json({"images": [fleet_answer_to_json(answer) for answer in answers]})
+    else:
+        write_text(describe_fleet(answers))
+    return ExitCode.NEGATIVE if fleets.has_fatal_gap(declaration, answers) else ExitCode.OK
+
+
+def _exit_code(declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]) -> int:
     from cudaforge.pipeline.decide import has_fatal_conflict
 
     return ExitCode.NEGATIVE if has_fatal_conflict(declaration, answers) else ExitCode.OK

@@ -145,12 +145,14 @@ def up(
     if locked:
         current = decide.load_current_lock(declaration)
     else:
+        from cudaforge.lockfile.effects import known_gpus
         from cudaforge.pipeline import locking
 
         outcome = locking.lock(
-            declaration, allow_unpinned=allow_unpinned, offline=offline, upgrade=False, on_note=write_note
+            declaration, allow_unpinned=allow_unpinned, offline=offline, on_note=write_note
         )
-        write_note(describe_changes(outcome.lock, outcome.previous))
+        gpus = known_gpus(decide.matrix_of(declaration))
+        write_note(describe_changes(outcome.lock, outcome.previous, gpus=gpus))
         current = outcome.lock
     with show_progress() as on_event:
         run = stages.make(

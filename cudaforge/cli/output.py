@@ -27,6 +27,11 @@ def write_note(text: str) -> None:
     sys.stderr.write(text + "\n")
 
 
+def read_input(limit: int) -> bytes:
+    """At most `limit` bytes of standard input."""
+    return sys.stdin.buffer.read(limit)
+
+
 def write_error(error: CudaforgeError, *, as_json: bool) -> None:
     """Write an error: for people on stderr, with `--json` also as the document on stdout."""
     if as_json:

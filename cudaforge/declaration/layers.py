@@ -9,7 +9,8 @@ from pathlib import Path
 from cudaforge.declaration.addresses import REGISTRY
 from cudaforge.declaration.axes import MATRIX
 from cudaforge.declaration.fields import DEFAULT_FIELDS, MATRICES_FIELDS, NETWORK_FIELDS, PROJECT_FIELDS
-from cudaforge.declaration.kinds import STRING, BadValue, Kind, Mistake, bad, later_kind, list_kind, map_kind
+from cudaforge.declaration.fleet import FLEET_FIELDS
+from cudaforge.declaration.kinds import STRING, BadValue, Kind, Mistake, bad, list_kind, map_kind
 from cudaforge.declaration.positions import find_lines
 from cudaforge.declaration.source import SourceFile, place, read_source
 from cudaforge.declaration.tables import Field, Values, any_field, read_fields, table_kind
@@ -64,7 +65,7 @@ REGISTRIES = Field(
 )
 NETWORK = Field(name="network", kind=table_kind(NETWORK_FIELDS), doc="The site's network.")
 MATRICES = Field(name="matrices", kind=table_kind(MATRICES_FIELDS), doc="Additions to the facts.")
-FLEET = Field(name="fleet", kind=later_kind(), doc="The GPUs of a fleet (not supported yet).")
+FLEET = Field(name="fleet", kind=table_kind(FLEET_FIELDS), doc="The machines that images have to run on.")
 TOP_FIELDS: tuple[Field[object], ...] = (
     any_field(SCHEMA),
     any_field(EXTENDS),

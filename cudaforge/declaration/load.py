@@ -9,11 +9,21 @@ from typing import TypeVar
 
 from cudaforge.declaration import fields
 from cudaforge.declaration.files import RequirementFiles, check_ca_bundle, check_copy_source, overlay_digest
+from cudaforge.declaration.fleet import check_fleet, make_fleet
 from cudaforge.declaration.images import ImageMistake, check_image, find_clashes, make_images
 from cudaforge.declaration.kinds import BadValue
-from cudaforge.declaration.layers import DEFAULTS, IMAGES, MATRICES, NETWORK, PROJECT, REGISTRIES, Layers
+from cudaforge.declaration.layers import (
+    DEFAULTS,
+    FLEET,
+    IMAGES,
+    MATRICES,
+    NETWORK,
+    PROJECT,
+    REGISTRIES,
+    Layers,
+)
 from cudaforge.declaration.meaning import declaration_digest
-from cudaforge.declaration.model import CopyStep, Declaration, ImageDeclaration, Network
+from cudaforge.declaration.model import CopyStep, Declaration, Fleet, ImageDeclaration, Network
 from cudaforge.declaration.tables import NOTHING, Values
 from cudaforge.errors import InputError, Location, Problem
 
@@ -45,6 +55,7 @@ class _Loader:
         images = self._images()
         overlays = self._overlays()
         network = self._network()
+        fleet = self._fleet()
         if self.problems:
             raise InputError(_in_order(self.problems))
         project = self.merged.get(PROJECT) or NOTHING
@@ -59,6 +70,7 @@ class _Loader:
             registries=self.merged.get(REGISTRIES) or {},
             network=network,
             overlays=tuple(self.root / overlay for overlay in overlays),
+            fleet=fleet,
             digest=declaration_digest(
                 project=name, registry=registry, images=images, overlays=overlays.values()
             ),
@@ -85,8 +97,11 @@ class _Loader:
         return tuple(images)
 
     def _has_broken_images(self) -> bool:
+        return self._has_mistakes_in(IMAGES.name, "image")
+
+    def _has_mistakes_in(self, *tables: str) -> bool:
         return any(
-            mistake.path[:1] in ((IMAGES.name,), ("image",))
+            mistake.path and mistake.path[0] in tables
             for layer in self.layers.layers
             for mistake in layer.mistakes
         )
@@ -139,6 +154,16 @@ class _Loader:
             find_links=values.get(fields.FIND_LINKS_PLACES) or (),
             indexes=values.get(fields.INDEXES) or {},
         )
+
+    def _fleet(self) -> Fleet | None:
+        values = self.merged.get(FLEET)
+        if values is None or self._has_mistakes_in(FLEET.name):
+            return None
+        self.problems += (
+            Problem(what=one.what, where=self.layers.location(FLEET.name, *one.path), remedy=one.remedy)
+            for one in check_fleet(values)
+        )
+        return make_fleet(values)
 
     def _attempt(self, key: tuple[str | int, ...], read: Callable[[], T]) -> T | None:
         """What `read` gives; None after noting its mistakes at `key`."""

@@ -174,6 +174,25 @@ class Network:
 
 
 @record()
+class FleetNode:
+    """Machines of a fleet that are alike: what is in them, and how many of them there are."""
+
+    name: str
+    gpus: tuple[str, ...]
+    driver: str | None = None
+    """The NVIDIA driver; None where any may be."""
+    count: int = 1
+
+
+@record()
+class Fleet:
+    """The machines that images have to run on. `dumps` are files of the project that tell of more of them."""
+
+    nodes: tuple[FleetNode, ...] = ()
+    dumps: tuple[str, ...] = ()
+
+
+@record()
 class Declaration:
     """A whole declaration file, `extends` merged and matrices expanded."""
 
@@ -188,6 +207,8 @@ class Declaration:
     """Mirror map: registry host to the host (and path) that stands in for it."""
     network: Network
     overlays: tuple[Path, ...] = ()
+    fleet: Fleet | None = None
+    """Asked about by `resolve` alone: no image, and so no lock, is made from it."""
     digest: str
     """SHA-256 over what the lock is made from: what the declaration, the files it extends and its
     requirements mean (no comments, no formatting) and the bytes of its overlays. `[network]` and

@@ -110,7 +110,7 @@ def read_text(path: Path, shown: str) -> str:
 
     Raises InputError for anything else, without reading from it: no device, pipe or directory.
     """
-    data = _read_bytes(path, shown)
+    data = read_bytes(path, shown)
     where = Location(file=shown)
     if data.startswith(_WIDE_BOMS):
         raise InputError(
@@ -129,7 +129,11 @@ def read_text(path: Path, shown: str) -> str:
     return text.replace("\r\n", "\n")
 
 
-def _read_bytes(path: Path, shown: str) -> bytes:
+def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
+    """The bytes of a regular file of at most `limit`, a whole number of MiB.
+
+    Raises InputError for anything else, without reading from it.
+    """
     try:
         # O_NONBLOCK: opening a pipe without a writer would wait for ever.
         descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -140,14 +144,17 @@ def _read_bytes(path: Path, shown: str) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise InputError(Problem(what=f"{shown} is {file_type(status.st_mode)}, not a file"))
         data = bytearray()
-        while len(data) <= MAX_BYTES and (chunk := os.read(descriptor, MAX_BYTES + 1 - len(data))):
+        while len(data) <= limit and (chunk := os.read(descriptor, limit + 1 - len(data))):
             data += chunk
     except OSError as error:
         raise InputError(Problem(what=f"cannot read {shown}: {error.strerror}")) from None
     finally:
         os.close(descriptor)
-    if len(data) > MAX_BYTES:
-        raise InputError(Problem(what=f"{shown} is larger than 1 MiB", remedy="a declaration is a few lines"))
+    if len(data) > limit:
+        what = f"{shown} is larger than {limit // MAX_BYTES} MiB"
+        raise InputError(
+            Problem(what=what, remedy="a declaration is a few lines" if limit == MAX_BYTES else None)
+        )
     return bytes(data)
 
 

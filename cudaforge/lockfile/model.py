@@ -76,6 +76,8 @@ class Closure:
     sha256: str
     """Of the file's bytes."""
     wheels: tuple[LockedWheel, ...]
+    is_missing: bool = False
+    """Whether the file is not there, so that its hash alone is known: only a comparison goes on without."""
 
 
 @record()

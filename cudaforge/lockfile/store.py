@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
@@ -12,7 +12,7 @@ from cudaforge.declaration.source import file_type
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import write_atomically, write_error
 from cudaforge.lockfile.model import Lock
-from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock
+from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"
 MAXIMUM_BYTES = 64 * 1024 * 1024
@@ -28,17 +28,48 @@ def read_lock(path: Path) -> Lock:
     )
 
 
+def read_lock_alone(path: Path) -> Lock:
+    """The lock at `path` for comparing, with those of its closures that are beside it.
+
+    Raises InputError where there is no such file, NegativeAnswer for a lock that cannot be used.
+    """
+    if not path.exists():
+        raise InputError(
+            Problem(
+                what=f"there is no lock at {path}",
+                where=Location(file="command line"),
+                remedy="name two lock files; - is one that comes on standard input",
+            )
+        )
+    text = _read(path, missing="there is no lock")
+    return load_lock_alone(text, file=str(path), find_closure=closures_beside(path))
+
+
+def closures_beside(path: Path) -> Callable[[str], str | None]:
+    """Finds the text of a closure by its path relative to the lock at `path`; None where it is not there."""
+
+    def find(file: str) -> str | None:
+        try:
+            return _read_closure(path, file)
+        except NegativeAnswer:
+            return None
+
+    return find
+
+
 def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
     """Write the closures, then the lock, then take away closures that it does not name any more.
 
-    A run that is cut off leaves the old lock, whose closures may already be newer; reading says so.
-    Files that are as they should be are not touched.
+    `closures` has the text of those that are new; the lock's others are there already. A run that is cut
+    off leaves the old lock, whose closures may already be newer; reading says so. Files that are as they
+    should be are not touched.
     """
     for file, text in closures.items():
         _write(path.parent / file, text)
     _write(path, dump_lock(lock))
+    named = {image.closure.file for image in lock.images}
     for old in sorted((path.parent / CLOSURE_DIRECTORY).glob("pylock.*.toml")):
-        if f"{CLOSURE_DIRECTORY}/{old.name}" not in closures:
+        if f"{CLOSURE_DIRECTORY}/{old.name}" not in named:
             try:
                 old.unlink()
             except OSError as error:

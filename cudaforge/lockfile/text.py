@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from cudaforge.errors import Location, NegativeAnswer, Problem
@@ -33,21 +35,23 @@ _HEADER = """\
 MEND = "cudaforge lock"
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 _PACKAGE_FIELDS = 6
+_UNPINNED = "unpinned"
 
 
 def dump_lock(lock: Lock) -> str:
     """The text of a lock file."""
     import tomli_w
 
-    bases = {image.base.reference: image.base for image in lock.images}
+    named = _named_bases(lock.images)
+    names = {base: name for name, base in named.items()}
     document = {
         "schema": LOCK_SCHEMA,
         "project": lock.project,
         "declaration": lock.declaration,
         "matrix": lock.matrix,
         "tools": dict(sorted(lock.tools.items())),
-        "bases": [_dump_base(bases[reference]) for reference in sorted(bases)],
-        "images": [_dump_image(image) for image in lock.images],
+        "bases": [_dump_base(named[name]) for name in sorted(named)],
+        "images": [_dump_image(image, base=names[image.base]) for image in lock.images],
         "dropped": [to_plain(point) for point in lock.dropped],
     }
     return _HEADER + "\n" + tomli_w.dumps({key: value for key, value in document.items() if value})
@@ -60,16 +64,43 @@ def load_lock(text: str, *, file: str, read_closure: Callable[[str], str]) -> Lo
     NegativeAnswer, with the command that mends it, for a lock that is damaged, edited by hand or of
     another format version.
     """
+
+    def locked_closure(closure_file: str, sha256: str) -> Closure:
+        closure = load_closure(read_closure(closure_file), file=closure_file)
+        if closure.sha256 != sha256:
+            raise damaged(closure_file, "it is not the closure that was locked")
+        return closure
+
+    return _load_lock(text, file=file, closure_of=locked_closure)
+
+
+def load_lock_alone(text: str, *, file: str, find_closure: Callable[[str], str | None]) -> Lock:
+    """The lock in the text of a file, whose closures may be elsewhere: for comparing, and nothing else.
+
+    A closure that `find_closure` does not give, or that is not the one that was locked, `is_missing`. Raises
+    NegativeAnswer as `load_lock` does.
+    """
+
+    def closure_if_there(closure_file: str, sha256: str) -> Closure:
+        found = find_closure(closure_file)
+        if found is not None and hashlib.sha256(found.encode()).hexdigest() == sha256:
+            return load_closure(found, file=closure_file)
+        return Closure(file=closure_file, sha256=sha256, wheels=(), is_missing=True)
+
+    return _load_lock(text, file=file, closure_of=closure_if_there)
+
+
+def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure]) -> Lock:
     document = _parse(text, file)
     try:
-        bases = {base.reference: base for base in map(_load_base, document.get("bases", []))}
+        bases = _load_bases(document.get("bases", []))
         return Lock(
             project=document["project"],
             declaration=document["declaration"],
             matrix=document["matrix"],
             tools=document.get("tools", {}),
             images=tuple(
-                _load_image(image, bases, read_closure=read_closure, file=file)
+                _load_image(image, bases, closure_of=closure_of, file=file)
                 for image in document.get("images", [])
             ),
             dropped=tuple(
@@ -156,33 +187,43 @@ def _load_base(plain: Mapping[str, Any]) -> LockedBase:
     return replace(from_plain(LockedBase, rest, path="bases"), packages=tuple(packages))
 
 
-def _dump_image(image: LockedImage) -> dict[str, object]:
+def _dump_image(image: LockedImage, *, base: str) -> dict[str, object]:
     plain: dict[str, object] = to_plain(image)
-    plain["base"] = image.base.reference
+    plain["base"] = base
     plain["closure"] = {"file": image.closure.file, "sha256": image.closure.sha256}
     return plain
+
+
+def _named_bases(images: Sequence[LockedImage]) -> dict[str, LockedBase]:
+    """The bases by the names that images call them by: the reference, and where some images were upgraded
+    and others not, so that one reference stands for several, with the digest behind a space."""
+    found = dict.fromkeys(image.base for image in images)
+    times = Counter(base.reference for base in found)
+    return {
+        base.reference if times[base.reference] == 1 else f"{base.reference} {base.digest or _UNPINNED}": base
+        for base in found
+    }
+
+
+def _load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
+    bases = [_load_base(one) for one in plain]
+    named = {f"{base.reference} {base.digest or _UNPINNED}": base for base in bases}
+    return named | {base.reference: base for base in bases}
 
 
 def _load_image(
     plain: Mapping[str, Any],
     bases: Mapping[str, LockedBase],
     *,
-    read_closure: Callable[[str], str],
+    closure_of: Callable[[str, str], Closure],
     file: str,
 ) -> LockedImage:
     name = str(plain.get("name", "?"))
-    closure = _load_closure(plain["closure"], read_closure)
+    closure = closure_of(str(plain["closure"]["file"]), plain["closure"]["sha256"])
     rest = {**plain, "base": to_plain(bases[plain["base"]]), "closure": to_plain(replace(closure, wheels=()))}
     image = replace(
         from_plain(LockedImage, rest, path=f"images.{name}"), base=bases[plain["base"]], closure=closure
     )
-    if closure.sha256 != plain["closure"]["sha256"]:
-        raise damaged(closure.file, "it is not the closure that was locked")
     if entry_digest(image) != image.digest:
         raise damaged(file, f"the entry of {name!r} was edited")
     return image
-
-
-def _load_closure(plain: Mapping[str, Any], read_closure: Callable[[str], str]) -> Closure:
-    file = str(plain["file"])
-    return load_closure(read_closure(file), file=file)

@@ -216,7 +216,7 @@ _SUBJECTS: tuple[Subject, ...] = (
         title="GPU products",
         word="gpu",
         rows=lambda matrix: matrix.gpus,
-        columns=("name", "capability", "kind", "first_driver", "last_branch"),
+        columns=("name", "capability", "family", "kind", "first_driver", "last_branch"),
         find=lambda matrix, text: matrix.find_gpus(text),
     ),
     Subject(

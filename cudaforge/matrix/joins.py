@@ -109,10 +109,17 @@ def _meets(image: BaseImage, row: FrameworkBuild) -> bool:
 
 
 def _unknown_parts_of_images(matrix: Matrix) -> _Broken:
+    """Tags that are gone may be older than the first release of the tables."""
     known_cuda = {one.version for one in matrix.cuda_releases}
     known_cudnn = {one.version for one in matrix.cudnn_releases}
     images: tuple[BaseImage | FrameworkImage, ...] = (*matrix.cuda_images, *matrix.framework_images)
     for image in images:
+        if (
+            image.removed is not None
+            and image.cuda is not None
+            and image.cuda < min(known_cuda, default=image.cuda)
+        ):
+            continue
         if image.cudnn is not None and image.cudnn not in known_cudnn and _is_confirmed(image.source):
             yield image.reference, image.source, f"cudnn = {image.cudnn}: cudnn.toml has no such release"
         if isinstance(image, BaseImage) and image.cuda is not None and image.cuda not in known_cuda:
@@ -135,6 +142,38 @@ def _drivers_without_branch(matrix: Matrix) -> _Broken:
     for gpu in matrix.gpus:
         if gpu.last_branch is not None and branches and gpu.last_branch not in branches:
             yield gpu.name, gpu.source, f"last_branch = {gpu.last_branch}: drivers.toml has no such branch"
+
+
+def _unknown_older_branches(matrix: Matrix) -> _Broken:
+    branches = {one.branch for one in matrix.driver_branches}
+    if not branches:
+        return
+    for row in matrix.cuda_releases:
+        for branch in row.compat_branches:
+            if branch not in branches:
+                yield str(row.version), row.source, f"compat_branches: drivers.toml has no branch {branch}"
+    for image in matrix.cuda_images:
+        for branch in image.gate_branches:
+            if branch not in branches:
+                yield image.reference, image.source, f"gate_branches: drivers.toml has no branch {branch}"
+
+
+def _unknown_systems_of_cuda(matrix: Matrix) -> _Broken:
+    for row in matrix.cuda_releases:
+        for system in row.systems:
+            if system not in matrix.systems:
+                yield str(row.version), row.source, f"systems: no such operating system {system!r}"
+
+
+def _split_families(matrix: Matrix) -> _Broken:
+    """A capability is one of a family's; only the products of the first row say which."""
+    families: dict[Version, str] = {}
+    for gpu in matrix.gpus:
+        if gpu.family is None:
+            continue
+        first = families.setdefault(gpu.capability, gpu.family)
+        if gpu.family != first:
+            yield gpu.name, gpu.source, f"family = {gpu.family!r}: others of {gpu.capability} are {first!r}"
 
 
 def _drivers_in_disorder(matrix: Matrix) -> _Broken:
@@ -204,6 +243,12 @@ JOINS: dict[str, Join] = {
         statement="published images are made of systems of the table", find=_systems_of_framework_images
     ),
     "driver-branch": Join(statement="every driver belongs to a branch", find=_drivers_without_branch),
+    "older-branch": Join(
+        statement="forward compatibility and gates name driver branches of the table",
+        find=_unknown_older_branches,
+    ),
+    "systems-of-cuda": Join(statement="CUDA is for systems of the table", find=_unknown_systems_of_cuda),
+    "family": Join(statement="GPUs of one compute capability are of one family", find=_split_families),
     "driver-order": Join(
         statement="what a driver begins comes before what it ends", find=_drivers_in_disorder
     ),

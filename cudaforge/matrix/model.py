@@ -170,6 +170,8 @@ class Gpu:
     """Oldest driver that knows it."""
     last_branch: int | None
     """Last driver branch that still supports it; None while it is supported."""
+    family: str | None = None
+    """The architecture that NVIDIA names it after: `Hopper`, `Ada Lovelace`."""
     source: Source
 
 

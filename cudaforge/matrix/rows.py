@@ -188,6 +188,7 @@ def _gpu(read: Reader) -> Gpu:
         kind=kind,
         first_driver=read.optional_version("first_driver"),
         last_branch=read.optional_integer("last_branch"),
+        family=read.optional("family"),
         source=read.source(),
     )
 

@@ -27,9 +27,15 @@ from cudaforge.records import record
 from cudaforge.versions import Version
 
 _CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?", re.ASCII)
-_BRAND = frozenset({"nvidia", "geforce", "tesla", "quadro", "graphics", "gpu", "generation"})
-# What nvidia-smi adds to a product's name and what does not change its compute capability.
-_BOARD = re.compile(r"sxm\d?|pcie|nvl|mig|\d+gb?|hbm\d?e?|\d+gib|oem")
+_FILLERS = frozenset({"nvidia", "graphics", "gpu", "generation"})
+_BRAND = frozenset({"geforce", "tesla", "quadro", "grid"})
+# What nvidia-smi, vGPU profiles (40C) and clouds add to a product's name and what does not change its compute
+# capability.
+_BOARD = re.compile(
+    r"sxm\d?|pcie|nvl\d*|fhhl|dgxs?|hgx|lc|ac|ls|active|mega|mig|me|\d+gb?|\d+gib|\d+[abcq]|hbm\d?e?|oem"
+    r"|with|max|q|design"
+)
+_SERIES = frozenset({"architecture", "family", "series"})
 
 
 class RowSource(Protocol):
@@ -259,18 +265,24 @@ class Matrix:
         return tuple(self._rows.gpus())
 
     def find_gpus(self, text: str) -> tuple[Gpu, ...]:
-        """The products that a person or `nvidia-smi` may call so; for a compute capability
-        (`sm_90`, `9.0`) all products that have it. Empty when nothing is known by that name;
-        several where the name is ambiguous."""
+        """The products that a person, `nvidia-smi` or a cloud may call so; for a compute capability
+        (`sm_90`, `9.0`) all products that have it; for a family (`Hopper`) all of its products but the
+        embedded ones. Empty when nothing is known by that name; several where the name is ambiguous."""
         capability = parse_capability(text)
         if capability is not None:
             return tuple(gpu for gpu in self.gpus if gpu.capability == capability)
-        words = _gpu_words(text)
+        named = _gpu_words(text)
+        words = [word for word in named if word not in _BRAND]
         for wanted in (words, [word for word in words if not _BOARD.fullmatch(word)]):
-            found = self._gpu_names.get(" ".join(wanted))
+            # Without spaces, as many write it: `rtx4090`.
+            found = self._gpu_names.get("".join(wanted), ())
             if found:
-                return found
-        return ()
+                # With its brand, a name may be one product's alone: Quadro RTX 6000, RTX 6000.
+                alone = [
+                    gpu for gpu in found if _BRAND.intersection(named).intersection(_gpu_words(gpu.name))
+                ]
+                return tuple(alone) or found
+        return self._gpu_families.get(" ".join(word for word in words if word not in _SERIES), ())
 
     @cached_property
     def systems(self) -> Mapping[str, OperatingSystem]:
@@ -339,9 +351,20 @@ class Matrix:
     def _gpu_names(self) -> Mapping[str, tuple[Gpu, ...]]:
         names: dict[str, tuple[Gpu, ...]] = {}
         for gpu in self.gpus:
-            for name in dict.fromkeys(" ".join(_gpu_words(word)) for word in (gpu.name, *gpu.aliases)):
+            for name in dict.fromkeys(map(_plain_gpu, (gpu.name, *gpu.aliases))):
                 names[name] = (*names.get(name, ()), gpu)
         return names
+
+    @cached_property
+    def _gpu_families(self) -> Mapping[str, tuple[Gpu, ...]]:
+        families: dict[str, tuple[Gpu, ...]] = {}
+        for gpu in self.gpus:
+            if gpu.family is None or gpu.kind == "embedded":
+                continue
+            words = gpu.family.lower().split()
+            for name in dict.fromkeys((" ".join(words), words[0])):
+                families[name] = (*families.get(name, ()), gpu)
+        return families
 
 
 def parse_capability(text: str) -> Version | None:
@@ -358,4 +381,8 @@ def _plain(name: str) -> str:
 
 
 def _gpu_words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _BRAND]
+    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _FILLERS]
+
+
+def _plain_gpu(name: str) -> str:
+    return "".join(word for word in _gpu_words(name) if word not in _BRAND)

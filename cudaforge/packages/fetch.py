@@ -136,14 +136,14 @@ def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
                     f"locked: sha256 {wheel.sha256}",
                     f"{host_of(named[0].address)} has: sha256 {named[0].sha256}",
                 ),
-                remedy="use the index that was locked from, or lock again: cudaforge lock --upgrade",
+                remedy="use the index that was locked from, or lock again: cudaforge upgrade",
             )
         )
     raise SurroundingsError(
         Problem(
             what=f"{wheel.package} {wheel.version} is served here, but not as the locked {wheel.filename}",
             because=(f"the lock takes it from the index {wheel.index!r}",),
-            remedy="use an index that has this file, or lock again: cudaforge lock --upgrade",
+            remedy="use an index that has this file, or lock again: cudaforge upgrade",
         )
     )
 
@@ -155,7 +155,7 @@ def _missing(wheels: Sequence[LockedWheel], answer: NoSolution) -> SurroundingsE
         Problem(
             what=f"the package indexes of this site do not have {named or 'all locked packages'}",
             because=answer.explanation,
-            remedy="use an index that has them, or lock again: cudaforge lock --upgrade",
+            remedy="use an index that has them, or lock again: cudaforge upgrade",
         )
     )
 

@@ -32,17 +32,23 @@ class BasePins:
     def __init__(
         self,
         *,
-        previous: Iterable[LockedBase],
-        offline: bool,
+        previous: Iterable[LockedBase] = (),
         find_digest: Callable[[BaseRequest], str | None],
+        make_base: Callable[[BaseRequest], LockedBase],
     ) -> None:
-        self._known = {base.reference: base for base in previous if base.digest is not None}
+        self._known: dict[str, LockedBase] = {}
+        for base in previous:
+            if base.digest is not None:
+                self._known.setdefault(base.reference, base)
         self._lock = threading.Lock()
-        self._offline = offline
         self._find_digest = find_digest
+        self._make_base = make_base
 
-    def pin(self, request: BaseRequest) -> LockedBase:
-        """The base of an image, with its digest."""
+    def pin(self, request: BaseRequest, *, own: LockedBase | None = None) -> LockedBase:
+        """The base of an image, with its digest: the image's `own` of the earlier lock if that still fits,
+        else what other images have."""
+        if own is not None and own.reference == request.reference and own.digest and _has_all(own, request):
+            return own
         with self._lock:
             known = self._known.get(request.reference)
             if known is None or not _has_all(known, request):
@@ -52,28 +58,48 @@ class BasePins:
 
     def _find(self, request: BaseRequest) -> LockedBase:
         if request.reference.startswith(_BOOTSTRAP):
-            return self._bootstrap(request)
+            return self._make_base(request)
         return LockedBase(
             reference=request.reference, digest=self._find_digest(request), codename=request.codename
         )
 
-    def _bootstrap(self, request: BaseRequest) -> LockedBase:
-        plan = plan_bootstrap(
-            codename=request.codename,
-            architecture=_architecture(request.platform),
-            packages=request.bootstrap_packages,
-            cache=cache_directory(),
-            refresh=keep_lists if self._offline else refresh_lists,
-        )
-        image = assemble_bootstrap(
-            plan, cache=cache_directory(), fetch=refuse_missing if self._offline else fetch_missing
-        )
-        return LockedBase(
-            reference=request.reference,
-            digest=image.digest,
-            codename=request.codename,
-            packages=tuple(OsPackage(**values_of(package)) for package in plan.packages),
-        )
+
+def bootstrapped_base(request: BaseRequest, *, offline: bool) -> LockedBase:
+    """A base made from the OS archive as it is now, with the digest that it comes out with."""
+    plan = _plan(request, offline=offline)
+    image = assemble_bootstrap(
+        plan, cache=cache_directory(), fetch=refuse_missing if offline else fetch_missing
+    )
+    return LockedBase(
+        reference=request.reference,
+        digest=image.digest,
+        codename=request.codename,
+        packages=_os_packages(plan),
+    )
+
+
+def planned_base(request: BaseRequest, *, previous: Iterable[LockedBase], offline: bool) -> LockedBase:
+    """What a base made from the OS archive would consist of now. It is not made: its digest is known only
+    where it is of the same packages as one of the previous bases."""
+    packages = _os_packages(_plan(request, offline=offline))
+    for base in previous:
+        if base.reference == request.reference and base.packages == packages:
+            return base
+    return LockedBase(reference=request.reference, digest=None, codename=request.codename, packages=packages)
+
+
+def _plan(request: BaseRequest, *, offline: bool) -> BootstrapPlan:
+    return plan_bootstrap(
+        codename=request.codename,
+        architecture=_architecture(request.platform),
+        packages=request.bootstrap_packages,
+        cache=cache_directory(),
+        refresh=keep_lists if offline else refresh_lists,
+    )
+
+
+def _os_packages(plan: BootstrapPlan) -> tuple[OsPackage, ...]:
+    return tuple(OsPackage(**values_of(package)) for package in plan.packages)
 
 
 def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = False) -> BootstrapImage:
@@ -95,7 +121,7 @@ def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = Fal
             Problem(
                 what=f"{base.reference} comes out as {image.digest}, not as the locked {base.digest}",
                 because=("another version of cudaforge made the lock",),
-                remedy="cudaforge lock --upgrade",
+                remedy="cudaforge upgrade",
             )
         )
     return image

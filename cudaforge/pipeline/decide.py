@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +14,18 @@ from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
 from cudaforge.records import record, replace
-from cudaforge.resolver import ImageAnswer, Resolution, resolve_all
+from cudaforge.report.tables import names_text
+from cudaforge.resolver import (
+    Earlier,
+    HeldBack,
+    ImageAnswer,
+    ImageExplanation,
+    Resolution,
+    explain_all,
+    resolve_all,
+)
 from cudaforge.resolver import alternatives as find_alternatives
+from cudaforge.resolver import held_back as find_held_back
 from cudaforge.resolver.model import Conflict
 
 if TYPE_CHECKING:
@@ -72,20 +82,38 @@ def load_asked(words: Sequence[str], path: Path) -> Declaration:
     )
 
 
-def resolve(declaration: Declaration) -> tuple[ImageAnswer, ...]:
+def resolve(
+    declaration: Declaration, *, earlier: Mapping[str, Earlier] | None = None
+) -> tuple[ImageAnswer, ...]:
     """The best set of versions for every image, or which of its wishes collide.
 
-    Raises InputError for names that the matrix does not know.
+    What was chosen `earlier`, by image name, is chosen again wherever it still fits. Raises InputError for
+    names that the matrix does not know.
     """
-    with _located(declaration):
-        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os())
+    with located(declaration):
+        return resolve_all(declaration, matrix_of(declaration), host_os=find_host_os(), earlier=earlier)
+
+
+def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
+    """What each image's own wishes keep it from, by image name."""
+    matrix, host_os = matrix_of(declaration), find_host_os()
+    with located(declaration):
+        return {
+            image.name: find_held_back(image.wishes, matrix, host_os=host_os) for image in declaration.images
+        }
+
+
+def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
+    """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does."""
+    with located(declaration):
+        return explain_all(declaration, matrix_of(declaration), host_os=find_host_os())
 
 
 def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
     """Up to `limit` answers for every image, best first."""
     matrix = matrix_of(declaration)
     host_os = find_host_os()
-    with _located(declaration):
+    with located(declaration):
         return tuple(
             Alternatives(
                 name=image.name,
@@ -95,15 +123,27 @@ def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives,
         )
 
 
-def has_fatal_conflict(declaration: Declaration, answers: Sequence[ImageAnswer]) -> bool:
+def has_fatal_conflict(
+    declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]
+) -> bool:
     """Whether an image without an answer makes the whole answer a no."""
     return any(True for _ in _fatal(declaration, answers))
 
 
+def is_dropped(declaration: Declaration, answers: Sequence[ImageAnswer]) -> tuple[bool, ...]:
+    """Of each answer, whether it is a conflict that its image allows to be left out."""
+    skips = {image.name for image in declaration.images if image.on_conflict is OnConflict.SKIP}
+    return tuple(isinstance(one.answer, Conflict) and one.name in skips for one in answers)
+
+
 def require_answers(declaration: Declaration, answers: Sequence[ImageAnswer]) -> None:
     """Raise NegativeAnswer with every conflict that an image does not allow to be skipped."""
+    together: dict[int, list[tuple[ImageDeclaration, Conflict]]] = {}
+    for image, conflict in _fatal(declaration, answers):
+        together.setdefault(id(conflict), []).append((image, conflict))
     problems = [
-        _conflict_problem(declaration, image, conflict) for image, conflict in _fatal(declaration, answers)
+        conflict_problem(declaration, [image for image, _ in pairs], pairs[0][1])
+        for pairs in together.values()
     ]
     if problems:
         raise NegativeAnswer(problems)
@@ -115,6 +155,14 @@ def only_images(declaration: Declaration, names: Sequence[str]) -> Declaration:
         declaration,
         images=tuple(image for image in declaration.images if image.name in names or image.image in names),
     )
+
+
+def chosen_images(declaration: Declaration, names: Sequence[str]) -> Declaration:
+    """The declaration with the named images alone; all for no names. Raises InputError for unknown names."""
+    unknown = [name for name in names if not has_image(declaration, name)]
+    if unknown:
+        raise _no_such_images(unknown, [image.name for image in declaration.images])
+    return only_images(declaration, names) if names else declaration
 
 
 def has_image(declaration: Declaration, name: str) -> bool:
@@ -140,14 +188,7 @@ def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
     known = {name for image in lock.images for name in (image.name, image.image)}
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise InputError(
-            Problem(
-                what=f"there is no image {name!r}",
-                where=Location(file="command line"),
-                remedy="known: " + ", ".join(image.name for image in lock.images),
-            )
-            for name in unknown
-        )
+        raise _no_such_images(unknown, [image.name for image in lock.images])
     images = tuple(image for image in lock.images if not names or {image.name, image.image} & set(names))
     if len(images) > maximum:
         raise InputError(
@@ -164,9 +205,20 @@ def matrix_of(declaration: Declaration) -> Matrix:
     return load_matrix(overlays=declaration.overlays)
 
 
+def _no_such_images(names: Sequence[str], known: Sequence[str]) -> InputError:
+    return InputError(
+        Problem(
+            what=f"there is no image {name!r}",
+            where=Location(file="command line"),
+            remedy="known: " + ", ".join(known),
+        )
+        for name in names
+    )
+
+
 @contextlib.contextmanager
-def _located(declaration: Declaration) -> Iterator[None]:
-    """Add file and line to the keys that a deciding stage names."""
+def located(declaration: Declaration) -> Iterator[None]:
+    """Add file and line to the keys that a deciding stage names in the InputError that it raises."""
     try:
         yield
     except InputError as error:
@@ -180,7 +232,7 @@ def _place(declaration: Declaration, problem: Problem) -> Problem:
 
 
 def _fatal(
-    declaration: Declaration, answers: Sequence[ImageAnswer]
+    declaration: Declaration, answers: Sequence[ImageAnswer] | Sequence[ImageExplanation]
 ) -> list[tuple[ImageDeclaration, Conflict]]:
     images = {image.name: image for image in declaration.images}
     conflicts = [
@@ -192,12 +244,15 @@ def _fatal(
     return [(image, answer) for image, answer in conflicts if image.on_conflict is OnConflict.ERROR]
 
 
-def _conflict_problem(declaration: Declaration, image: ImageDeclaration, conflict: Conflict) -> Problem:
+def conflict_problem(
+    declaration: Declaration, images: Sequence[ImageDeclaration], conflict: Conflict
+) -> Problem:
+    """The one conflict of these images as a problem of the declaration, with its place there."""
     fixes = [f"{fix.words()} (gives {fix.gives})" for fix in conflict.fixes]
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
-    key = f"{image.key}.{conflict.keys[0]}" if conflict.keys else image.key
+    key = f"{images[0].key}.{conflict.keys[0]}" if conflict.keys else images[0].key
     return Problem(
-        what=f"{image.name}: {' and '.join(conflict.core)} {verb}",
+        what=f"{names_text([one.name for one in images])}: {' and '.join(conflict.core)} {verb}",
         where=locate(declaration, key),
         because=tuple(reason.cited() for reason in conflict.reasons),
         remedy="\nor ".join(fixes) or None,

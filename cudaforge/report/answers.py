@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from cudaforge.matrix.model import Source
 from cudaforge.report.problems import visible
-from cudaforge.report.tables import bytes_text, paragraph
-from cudaforge.resolver import Conflict, ImageAnswer, Resolution, answer_to_json
+from cudaforge.report.tables import bytes_text, names_text, paragraph, table
+from cudaforge.resolver import (
+    Answer,
+    Conflict,
+    ImageAnswer,
+    ImageExplanation,
+    Resolution,
+    answer_to_json,
+    conflict_to_json,
+)
 from cudaforge.resolver.model import Choice, Fix
 
 
 def describe_answers(
     answers: Sequence[ImageAnswer], others: Mapping[str, Sequence[Resolution]] | None = None
 ) -> str:
-    """Every image's answer, and below it the next best ones."""
-    return "\n\n".join(_describe(answer, (others or {}).get(answer.name, ())) for answer in answers)
+    """Every image's answer, and below it the next best ones. What is wrong with several images is told
+    once."""
+    return "\n\n".join(
+        _describe(names, answer, (others or {}).get(names[0], ()))
+        for names, answer in _grouped(_named(answers))
+    )
 
 
 def answers_json(
@@ -33,38 +45,86 @@ def answers_json(
     return documents
 
 
-def explain_answers(answers: Sequence[ImageAnswer]) -> str:
+def dropped_json(answers: Sequence[ImageAnswer]) -> list[dict[str, object]]:
+    """The images of these conflicts, those with the same one together."""
+    return [
+        {**conflict_to_json(answer), "points": list(names)}
+        for names, answer in _grouped(_named(answers))
+        if isinstance(answer, Conflict)
+    ]
+
+
+def describe_matrix(answers: Sequence[ImageAnswer]) -> str:
+    """Every point of a matrix in one line, then those that are dropped, by what is wrong with them."""
+    rows = [
+        (
+            one.name,
+            ", ".join(f"{it.name} {it.reported}" for it in one.answer.frameworks),
+            str(one.answer.cuda or "-"),
+            one.answer.python,
+            one.answer.base_image,
+            str(one.answer.numbers.driver_floor or "-"),
+        )
+        for one in answers
+        if isinstance(one.answer, Resolution)
+    ]
+    conflicts = [
+        describe_conflict(names, answer)
+        for names, answer in _grouped(_named(answers))
+        if isinstance(answer, Conflict)
+    ]
+    header = ("image", "framework", "CUDA", "Python", "base", "driver")
+    dropped = len(answers) - len(rows)
+    counted = f"{len(rows)} images" + (f", {dropped} dropped" if dropped else "")
+    return "\n\n".join([*([table(header, rows)] if rows else []), *conflicts, counted])
+
+
+def explain_answers(explanations: Sequence[ImageExplanation]) -> str:
     """Every image's choices with their reasons, or its conflict."""
+    choices = {one.name: one.choices for one in explanations}
     return "\n\n".join(
-        describe_conflict(answer.name, answer.answer)
-        if isinstance(answer.answer, Conflict)
-        else explain_resolution(answer.name, answer.answer)
-        for answer in answers
+        describe_conflict(names, answer)
+        if isinstance(answer, Conflict)
+        else explain_choices(names[0], choices[names[0]])
+        for names, answer in _grouped((one.name, one.answer) for one in explanations)
     )
 
 
-def explanations_json(answers: Sequence[ImageAnswer]) -> list[dict[str, object]]:
+def explanations_json(explanations: Sequence[ImageExplanation]) -> list[dict[str, object]]:
     """The JSON form of `explain`: that of `resolve`, with the choices."""
     documents = []
-    for answer in answers:
-        document = answer_to_json(answer.name, answer.answer)
-        if isinstance(answer.answer, Resolution):
-            document["choices"] = [choice_json(choice) for choice in answer.answer.choices]
+    for one in explanations:
+        document = answer_to_json(one.name, one.answer)
+        if isinstance(one.answer, Resolution):
+            document["choices"] = [choice_json(choice) for choice in one.choices]
         documents.append(document)
     return documents
 
 
-def _describe(answer: ImageAnswer, others: Sequence[Resolution]) -> str:
-    if isinstance(answer.answer, Conflict):
-        return describe_conflict(answer.name, answer.answer)
-    ranked = [
-        describe_resolution(f"{answer.name} (choice {rank})", one) for rank, one in enumerate(others, 2)
-    ]
-    return "\n\n".join([describe_resolution(answer.name, answer.answer), *ranked])
+def _grouped(answers: Iterable[tuple[str, Answer]]) -> list[tuple[tuple[str, ...], Answer]]:
+    """Each resolution alone, and the images that share a conflict together, where the first of them
+    stands."""
+    found: dict[int, tuple[list[str], Answer]] = {}
+    for number, (name, answer) in enumerate(answers):
+        key = id(answer) if isinstance(answer, Conflict) else -number
+        found.setdefault(key, ([], answer))[0].append(name)
+    return [(tuple(names), answer) for names, answer in found.values()]
 
 
-def describe_resolution(name: str, answer: Resolution) -> str:
-    """One resolved image in a few aligned lines."""
+def _named(answers: Sequence[ImageAnswer]) -> list[tuple[str, Answer]]:
+    return [(one.name, one.answer) for one in answers]
+
+
+def _describe(names: Sequence[str], answer: Answer, others: Sequence[Resolution]) -> str:
+    if isinstance(answer, Conflict):
+        return describe_conflict(names, answer)
+    ranked = [describe_resolution(f"{names[0]} (choice {rank})", one) for rank, one in enumerate(others, 2)]
+    return "\n\n".join([describe_resolution(names[0], answer), *ranked])
+
+
+def describe_resolution(name: str, answer: Resolution, driver: str | None = None) -> str:
+    """One resolved image in a few aligned lines. `driver` stands in for the driver floor, where there is
+    one for each of several GPUs."""
     numbers = answer.numbers
     rows = [("framework", ", ".join(f"{it.name} {it.reported}" for it in answer.frameworks))]
     if answer.cuda is not None:
@@ -80,7 +140,9 @@ def describe_resolution(name: str, answer: Resolution) -> str:
     ]
     if answer.cuda is not None:
         rows.append(("runs on", ", ".join((*answer.architectures, *answer.ptx)) or "?"))
-        if numbers.driver_floor is not None:
+        if driver is not None:
+            rows.append(("driver", driver))
+        elif numbers.driver_floor is not None:
             rows.append(("driver", f">= {numbers.driver_floor} (set by {numbers.binding})"))
     if answer.companions:
         rows.append(("goes with", ", ".join(f"{key} {value}" for key, value in answer.companions.items())))
@@ -93,20 +155,25 @@ def describe_resolution(name: str, answer: Resolution) -> str:
     return visible("\n".join(lines))
 
 
-def describe_conflict(name: str, conflict: Conflict) -> str:
-    """The wishes that collide, the facts behind it, and what to change."""
+def describe_conflict(names: Sequence[str], conflict: Conflict) -> str:
+    """The wishes that collide, the facts behind it, and what to change; for all images that have it."""
     wishes = " and ".join(conflict.core)
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
-    lines = [paragraph(f"{name}: {wishes} {verb}", first="", indent="  ")]
-    lines += [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
+    heading = paragraph(f"{names_text(names)}: {wishes} {verb}", first="", indent="  ")
+    return visible(heading + "\n" + describe_reasons(conflict))
+
+
+def describe_reasons(conflict: Conflict) -> str:
+    """The facts behind a conflict, and what to change."""
+    lines = [paragraph(reason.cited(), first="  because  ", indent=" " * 11) for reason in conflict.reasons]
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
     return visible("\n".join(lines))
 
 
-def explain_resolution(name: str, answer: Resolution) -> str:
+def explain_choices(name: str, choices: Sequence[Choice]) -> str:
     """For every field what was chosen, why, and by which fact."""
     lines = [f"{name}:"]
-    for choice in answer.choices:
+    for choice in choices:
         lines.append(f"  {choice.field} = {choice.value}")
         lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
     return visible("\n".join(lines))

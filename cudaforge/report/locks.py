@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cudaforge.lockfile.changes import compare_locks
-from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.lockfile.changes import compare_locks, wheel_bytes
+from cudaforge.lockfile.effects import KnownGpus
+from cudaforge.lockfile.model import Lock
+from cudaforge.report.differences import image_json, summarise_image
 from cudaforge.report.tables import bytes_text, paragraph, table
 
 
-def describe_lock(path: Path, lock: Lock, previous: Lock | None) -> str:
+def describe_lock(path: Path, lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:
     """What is locked, one line per image, and what that changes."""
     rows = [
         (
@@ -19,7 +21,7 @@ def describe_lock(path: Path, lock: Lock, previous: Lock | None) -> str:
             image.python,
             image.base.reference,
             str(len(image.closure.wheels)),
-            bytes_text(_wheel_bytes(image)),
+            bytes_text(wheel_bytes(image.closure)),
         )
         for image in lock.images
     ]
@@ -29,22 +31,23 @@ def describe_lock(path: Path, lock: Lock, previous: Lock | None) -> str:
         for point in lock.dropped
     ]
     parts = [table(header, rows), *(["\n".join(dropped)] if dropped else [])]
-    return "\n\n".join([*parts, f"{path}: {describe_changes(lock, previous)}"])
+    return "\n\n".join([*parts, f"{path}: {describe_changes(lock, previous, gpus=gpus)}"])
 
 
-def describe_changes(lock: Lock, previous: Lock | None) -> str:
-    """What the new lock changes, in words."""
-    changes = compare_locks(previous, lock)
-    if not changes:
+def describe_changes(lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:
+    """What the new lock changes, one line per image."""
+    found = compare_locks(previous, lock, gpus=gpus)
+    lines = [summarise_image(change, gpus=gpus) for change in found.images]
+    if not lines:
         return "nothing changed"
-    return "\n  ".join(["locked", *changes]) if len(changes) > 1 else f"locked {changes[0]}"
+    return "\n  ".join(["locked", *lines]) if len(lines) > 1 else f"locked {lines[0]}"
 
 
-def lock_json(path: Path, lock: Lock, previous: Lock | None) -> dict[str, object]:
+def lock_json(path: Path, lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> dict[str, object]:
     """The JSON form of `lock`."""
     return {
         "lock": str(path),
-        "changes": list(compare_locks(previous, lock)),
+        "changes": [image_json(one) for one in compare_locks(previous, lock, gpus=gpus).images],
         "images": [
             {
                 "name": image.name,
@@ -52,14 +55,9 @@ def lock_json(path: Path, lock: Lock, previous: Lock | None) -> dict[str, object
                 "base": {"reference": image.base.reference, "digest": image.base.digest},
                 "closure": image.closure.file,
                 "wheels": len(image.closure.wheels),
-                "bytes": _wheel_bytes(image),
+                "bytes": wheel_bytes(image.closure),
             }
             for image in lock.images
         ],
         "dropped": [{"name": point.name, "core": list(point.core)} for point in lock.dropped],
     }
-
-
-def _wheel_bytes(image: LockedImage) -> int | None:
-    sizes = [wheel.size for wheel in image.closure.wheels]
-    return None if None in sizes else sum(size for size in sizes if size is not None)

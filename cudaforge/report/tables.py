@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 WIDTH = 80
 _GAP = 2
+_NAMES = 3
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -26,6 +27,12 @@ def paragraph(text: str, *, indent: str = "", first: str | None = None) -> str:
         break_long_words=False,
         break_on_hyphens=False,
     )
+
+
+def names_text(names: Sequence[str]) -> str:
+    """Names for people: the first few, and how many more there are."""
+    shown = ", ".join(names[:_NAMES])
+    return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES} more"
 
 
 def bytes_text(count: int | None) -> str:

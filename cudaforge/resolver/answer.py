@@ -1,4 +1,4 @@
-"""From the solver's values to a Resolution, with the reason for each."""
+"""From the solver's values to a Resolution."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cudaforge.matrix.model import CudaProvider, CudaRelease
 from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.caveats import caveats
-from cudaforge.resolver.coverage import Coverage, cudnn_covers
+from cudaforge.resolver.coverage import cudnn_covers
 from cudaforge.resolver.drivers import cuda_floor, forward_floor
 from cudaforge.resolver.gates import Gate as ParsedGate
 from cudaforge.resolver.gates import gate_floor, gate_key, gate_on, gate_passes
@@ -23,7 +23,7 @@ from cudaforge.resolver.model import (
 )
 from cudaforge.resolver.picked import Picked, is_pinned_here, picked
 from cudaforge.resolver.policy import OWN_INDEX
-from cudaforge.resolver.rules.gpus import coverages
+from cudaforge.resolver.rules.gpus import is_compiled_from_ptx
 from cudaforge.resolver.solver import Domains
 from cudaforge.versions import Version
 
@@ -35,6 +35,17 @@ def exact_cuda(case: Case, rows: Picked) -> Version | None:
 
     Wheels that bring their own CUDA are built for a minor; where all patches of it do, none is claimed.
     """
+    key = ("exact", *_libraries(rows), rows.environment.provider, rows.environment.is_own)
+    return case.scene.tables.keep(key, partial(_exact_cuda, case, rows))
+
+
+def _libraries(rows: Picked) -> tuple[object, ...]:
+    """What is loaded, as the key of what follows from it."""
+    loaded = (None if row is None else row.version.text for row in (rows.cuda, rows.cudnn))
+    return (rows.builds, *loaded)
+
+
+def _exact_cuda(case: Case, rows: Picked) -> Version | None:
     if rows.cuda is None:
         return None
     if rows.environment.provider is CudaProvider.SYSTEM and not rows.environment.is_own:
@@ -49,13 +60,14 @@ def exact_cuda(case: Case, rows: Picked) -> Version | None:
 
 
 def resolution(case: Case, domains: Domains) -> Resolution:
-    """The answer that the values stand for, without the reasons."""
+    """The answer that the values stand for."""
     rows = picked(case, domains)
     environment, system = rows.environment, rows.environment.os
     question = case.question
     loads_cuda = environment.provider is not CudaProvider.NONE
     frameworks = question.frameworks
-    cubins, ptx = _architectures(rows)
+    architectures = ("architectures", *_libraries(rows))
+    cubins, ptx = case.scene.tables.keep(architectures, partial(_architectures, rows))
     platforms = platforms_of(rows)
     companions = _companions(case, rows)
     return Resolution(
@@ -99,7 +111,6 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         constraints=tuple(dict.fromkeys(_constraints(rows, companions))),
         indexes=_indexes(case, rows),
         env={name: value for build in rows.builds for name, value in build.row.env.items()},
-        choices=(),
         warnings=tuple(caveats(case, rows, domains)),
     )
 
@@ -172,7 +183,7 @@ def _no_numbers() -> CudaNumbers:
 def _numbers(case: Case, rows: Picked) -> CudaNumbers:
     environment = rows.environment
     is_wheels = environment.provider is CudaProvider.WHEELS
-    floor, binding = _driver_floor(case, rows)
+    floor, binding = driver_floor(case, rows)
     return CudaNumbers(
         toolkit=environment.toolkit,
         wheel=exact_cuda(case, rows) if is_wheels else None,
@@ -191,7 +202,7 @@ def _gate_text(gate: Gate, of_base: str | None, floor: Version | None) -> str | 
     return of_base
 
 
-def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
+def driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
     """The highest of what CUDA, the GPUs and the gate need, and which of them it is."""
     if rows.cuda is None:
         return None, None
@@ -203,29 +214,36 @@ def _driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]
     needs: list[tuple[Version | None, str]] = [(cuda_floor(rows.cuda, needs_native=False), "cuda")]
     for wish in question.gpus:
         needs.append((wish.first_driver, "gpu"))
-        ways = [way for build in rows.builds for way in coverages(build, wish, case.scene.embedded)]
-        if Coverage.PTX in ways:
+        if any(is_compiled_from_ptx(case.scene, build, wish) for build in rows.builds):
             needs.append((cuda_floor(rows.cuda, needs_native=True), "ptx"))
-    gate = _kept_gate(case, rows)
-    if gate is not None:
-        releases = [one for one in case.scene.tables.cuda if one is not None]
-        lasts = [wish.last_branch for wish in question.gpus if wish.last_branch is not None]
-        floor = gate_floor(
-            gate,
-            releases,
-            kinds=question.kinds,
-            branches=case.scene.tables.matrix.driver_branches,
-            last_branch=min(lasts, default=None),
-        )
-        if floor is not None and question.driver is not None and floor > question.driver:
-            # The gate lets the fleet's branch pass, and not some between it and the floor of all.
-            floor = Version(str(question.driver.major))
-        needs.append((floor, "gate"))
+    needs.append((_gate_floor(case, rows), "gate"))
     best: tuple[Version | None, str | None] = (None, None)
     for floor, what in needs:
         if floor is not None and (best[0] is None or floor > best[0]):
             best = (floor, what)
     return best
+
+
+def _gate_floor(case: Case, rows: Picked) -> Version | None:
+    gate = _kept_gate(case, rows)
+    if gate is None:
+        return None
+    question, tables = case.question, case.scene.tables
+    last = min((wish.last_branch for wish in question.gpus if wish.last_branch is not None), default=None)
+    floor = tables.keep(
+        ("gate floor", gate, question.kinds, last),
+        lambda: gate_floor(
+            gate,
+            [one for one in tables.cuda if one is not None],
+            kinds=question.kinds,
+            branches=tables.matrix.driver_branches,
+            last_branch=last,
+        ),
+    )
+    if floor is not None and question.driver is not None and floor > question.driver:
+        # The gate lets the fleet's branch pass, and not some between it and the floor of all.
+        return Version(str(question.driver.major))
+    return floor
 
 
 def _kept_gate(case: Case, rows: Picked) -> ParsedGate | None:

@@ -9,11 +9,12 @@ from cudaforge.versions import Version
 def answer_to_json(name: str, answer: Answer) -> dict[str, object]:
     """One entry of `images` in the output of `resolve --json`."""
     if isinstance(answer, Conflict):
-        return {"name": name, "status": "conflict", "conflict": _conflict(answer)}
-    return {"name": name, "status": "resolved", "resolution": _resolution(answer)}
+        return {"name": name, "status": "conflict", "conflict": conflict_to_json(answer)}
+    return {"name": name, "status": "resolved", "resolution": resolution_to_json(answer)}
 
 
-def _conflict(conflict: Conflict) -> dict[str, object]:
+def conflict_to_json(conflict: Conflict) -> dict[str, object]:
+    """What a conflict says, apart from the image that has it."""
     return {
         "core": list(conflict.core),
         "reasons": [
@@ -28,7 +29,8 @@ def _conflict(conflict: Conflict) -> dict[str, object]:
     }
 
 
-def _resolution(answer: Resolution) -> dict[str, object]:
+def resolution_to_json(answer: Resolution) -> dict[str, object]:
+    """What `resolution` holds."""
     return {
         "frameworks": [
             {"name": one.name, "version": str(one.version), "build": one.build} for one in answer.frameworks

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cached_property, lru_cache
 
 from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
+from cudaforge.resolver.earlier import Earlier, kept_first
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
-from cudaforge.resolver.rules import bounds
+from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
 from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene
 from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network
 from cudaforge.resolver.tables import Tables, tables_of
@@ -19,33 +21,65 @@ from cudaforge.resolver.tables import Tables, tables_of
 class Case:
     """What one image asks, ready to be solved as often as an explanation needs."""
 
-    def __init__(self, question: Question, tables: Tables, host_os: str | None = None) -> None:
+    def __init__(
+        self,
+        question: Question,
+        tables: Tables,
+        host_os: str | None = None,
+        earlier: Earlier | None = None,
+    ) -> None:
         self.question = question
         self.host_os = host_os
         cpu = next((item.bit for item in question.items if item.word == "cuda=none"), 0)
         self.scene = Scene(
             question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
         )
-        self.bounds: tuple[Bound, ...] = bounds(self.scene)
-        self.criteria: tuple[Criterion, ...] = criteria(self.scene)
-        self.everything: Domains = (
+        kept = () if earlier is None else kept_first(self.scene, earlier)
+        self.criteria: tuple[Criterion, ...] = (*kept, *criteria(self.scene))
+        self._presences = (1 << len(self.scene.frameworks)) - 1
+
+    @cached_property
+    def everything(self) -> Domains:
+        """All values of each variable."""
+        tables = self.scene.tables
+        return (
             (1 << len(tables.cuda)) - 1,
             (1 << len(tables.cudnn)) - 1,
             (1 << len(tables.environments)) - 1,
             *(table.everything for table in self.scene.frameworks),
         )
 
+    @cached_property
+    def bounds(self) -> tuple[Bound, ...]:
+        """All constraints, wishes and facts alike, in the order of the rules."""
+        ranked = {**self._facts, **self._wishes}
+        return tuple(bound for rank in sorted(ranked) for bound in ranked[rank])
+
+    @cached_property
+    def _facts(self) -> RankedBounds:
+        return self.scene.tables.keep(("facts", self.scene.asked), lambda: fact_bounds(self.scene))
+
+    @cached_property
+    def _wishes(self) -> RankedBounds:
+        return wish_bounds(self.scene)
+
     def active(self, wished: int) -> tuple[Bound, ...]:
         """The bounds that hold while the wishes of these bits do."""
-        return tuple(
-            bound
-            for bound in self.bounds
-            if bound.needs & ~wished == 0 and (bound.unless == 0 or bound.unless & wished == 0)
-        )
+        return tuple(bound for bound in self.bounds if _holds(bound, wished))
 
     def network(self, wished: int) -> Network:
         """The constraints under these wishes."""
-        return Network(self.everything, [bound.constraint for bound in self.active(wished)])
+        if self._presences & ~wished:
+            return Network(self.everything, [bound.constraint for bound in self.active(wished)])
+        of_facts = self.scene.tables.keep(("network", self.scene.asked), self._fact_network)
+        return of_facts.extended(
+            [bound.constraint for part in self._wishes.values() for bound in part if _holds(bound, wished)]
+        )
+
+    def _fact_network(self) -> Network:
+        """What every image of these frameworks starts from."""
+        facts = [bound.constraint for part in self._facts.values() for bound in part]
+        return Network(self.everything, facts).extended(())
 
     def best(self, wished: int) -> Domains | None:
         """The best answer under these wishes."""
@@ -55,12 +89,19 @@ class Case:
         """Whether an answer exists under these wishes."""
         return self.network(wished).best(()) is not None
 
+    def collides_always(self, core: int) -> bool:
+        """Whether these wishes have no answer whatever else is asked for, as long as nothing is that lifts a
+        default which the other wishes of this case leave in force."""
+        everything = self.question.all_bits
+        bounds = [one for one in self.bounds if one.needs & ~core == 0 and one.unless & everything == 0]
+        return Network(self.everything, [one.constraint for one in bounds]).best(()) is None
+
     def answers(self) -> Iterator[Domains]:
         """The best answer of every choice of framework builds, best first."""
-        constraints = [bound.constraint for bound in self.active(self.question.all_bits)]
-        while (domains := Network(self.everything, constraints).best(self.criteria)) is not None:
+        network = self.network(self.question.all_bits)
+        while (domains := network.best(self.criteria)) is not None:
             yield domains
-            constraints.append(self._same_builds(domains))
+            network = network.extended([self._same_builds(domains)])
 
     def _same_builds(self, domains: Domains) -> Exclusion:
         parts = []
@@ -71,8 +112,15 @@ class Case:
         return Exclusion(tuple(parts))
 
 
-def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Case:
-    """The case of one image. Raises InputError as `ask` does."""
+def _holds(bound: Bound, wished: int) -> bool:
+    return bound.needs & ~wished == 0 and bound.unless & wished == 0
+
+
+def open_case(
+    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, earlier: Earlier | None = None
+) -> Case:
+    """The case of one image; what an earlier answer chose goes before the policy. Raises InputError as
+    `ask` does."""
     question = ask(wishes, matrix, host_os=host_os)
     tables = tables_of(
         matrix,
@@ -81,7 +129,7 @@ def open_case(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
         has_cuda_images=_may_use_cuda_images(question, matrix),
         is_forward=wishes.forward_compat,
     )
-    return Case(question, tables, host_os)
+    return Case(question, tables, host_os, earlier)
 
 
 def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
@@ -94,12 +142,13 @@ def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
         or wishes.forward_compat
         or wishes.flavor is Flavor.DEVEL
         or wishes.cuda_provider == CudaProvider.SYSTEM.value
-        or any(
-            row.provider is CudaProvider.SYSTEM
-            for framework in question.frameworks
-            for row in matrix.builds(framework.name)
-        )
+        or any(_takes_cuda_of_base(matrix, framework.name) for framework in question.frameworks)
     )
+
+
+@lru_cache(maxsize=64)
+def _takes_cuda_of_base(matrix: Matrix, framework: str) -> bool:
+    return any(row.provider is CudaProvider.SYSTEM for row in matrix.builds(framework))
 
 
 def _is_plain(base: str, matrix: Matrix) -> bool:

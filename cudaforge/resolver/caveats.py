@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import is_confirmed
@@ -10,7 +11,7 @@ from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
-from cudaforge.resolver.solver import Domains
+from cudaforge.resolver.solver import Blocks, Domains
 from cudaforge.versions import VersionWish
 
 _OF_CUDA = ("gpus", "driver", "cudnn", "flavor", "toolkit", "cuda_provider", "forward_compat")
@@ -52,16 +53,23 @@ def _unseen(case: Case, rows: Picked) -> Iterator[str]:
 
 def _broken(case: Case, domains: Domains) -> Iterator[str]:
     """Combinations that the answer is or may be: not fatal, on GPUs that nobody named, or unconfirmed."""
-    for row in case.scene.tables.matrix.broken:
-        for position, table in enumerate(case.scene.frameworks):
-            if not is_about(row, table):
-                continue
-            parts = broken_parts(case.scene.tables, table, row, position)
-            if any(domains[variable] & ~mask for variable, mask in parts):
-                continue
-            text = _told(case, row)
-            if text is not None:
-                yield f"{text} {row.source.citation()}"
+    for row, parts in case.scene.tables.keep(("caveats", case.scene.asked), partial(_known, case)):
+        if any(domains[variable] & ~mask for variable, mask in parts):
+            continue
+        text = _told(case, row)
+        if text is not None:
+            yield f"{text} {row.source.citation()}"
+
+
+def _known(case: Case) -> list[tuple[Broken, Blocks]]:
+    """Every combination that is about one of the frameworks, with the values that it is made of."""
+    tables = case.scene.tables
+    return [
+        (row, broken_parts(tables, table, row, position))
+        for row in tables.matrix.broken
+        for position, table in enumerate(case.scene.frameworks)
+        if is_about(row, table)
+    ]
 
 
 def _told(case: Case, row: Broken) -> str | None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cudaforge.resolver.case import Case
+from cudaforge.resolver.edits import Change
 from cudaforge.resolver.model import Conflict
 from cudaforge.resolver.question import Item
 from cudaforge.resolver.reasons import reasons
-from cudaforge.resolver.repairs import repairs
+from cudaforge.resolver.repairs import any_change, repairs
 from cudaforge.resolver.rules.scene import Bound
 from cudaforge.resolver.solver import Network, Restriction
 
@@ -58,9 +59,13 @@ _TELLING = frozenset(
 )
 
 
-def explain(case: Case) -> Conflict:
-    """The conflict of a case that has no answer."""
-    core = minimal_core(case)
+def explain(case: Case, *, allows: Callable[[Change], bool] = any_change) -> Conflict:
+    """The conflict of a case that has no answer, with those of its repairs that `allows` lets through."""
+    return explain_core(case, minimal_core(case), allows=allows)
+
+
+def explain_core(case: Case, core: int, *, allows: Callable[[Change], bool] = any_change) -> Conflict:
+    """The conflict that a minimal core is: the facts behind it, and what resolves all wishes of the case."""
     culprits = minimal_bounds(case, core)
     items = [item for item in case.question.items if item.bit & core]
     shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]
@@ -68,7 +73,7 @@ def explain(case: Case) -> Conflict:
         core=tuple(item.word for item in shown),
         keys=tuple(dict.fromkeys(item.key for item in shown)),
         reasons=reasons(case, culprits, case.active(core)),
-        fixes=repairs(case, core, culprits),
+        fixes=repairs(case, core, culprits, allows=allows),
     )
 
 

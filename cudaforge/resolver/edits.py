@@ -8,8 +8,9 @@ from typing import TypeVar
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
 from cudaforge.records import record, replace
+from cudaforge.resolver.answer import driver_floor
 from cudaforge.resolver.candidates import BuildCandidate, Environment, is_confirmed
-from cudaforge.resolver.case import Case
+from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.packages import pinned
 from cudaforge.resolver.picked import Picked
@@ -113,6 +114,8 @@ def moved_to(case: Case, item: Item, wishes: Wishes, rows: Picked) -> Edit | Non
         answer = (build.version for build in rows.builds)
         return next(_repinned(case, item, wishes, answer), None) or dropped(case, item, wishes)
     text = _OF_ANSWER[item.key](rows) if item.key in _OF_ANSWER else None
+    if item.key == "driver":
+        text = _driver_of(case, wishes, rows)
     if text is None or item.word == "cuda=none":
         return dropped(case, item, wishes)
     return Edit(((item.key, text),), _SET[item.key](wishes, text))
@@ -124,6 +127,12 @@ _OF_ANSWER: Mapping[str, Callable[[Picked], str | None]] = {
     "python": lambda rows: rows.environment.python,
     "os": lambda rows: rows.environment.os.id,
 }
+
+
+def _driver_of(case: Case, wishes: Wishes, rows: Picked) -> str | None:
+    """The oldest driver that an answer needs, whatever the one asked for."""
+    floor, _ = driver_floor(reopened(case, replace(wishes, driver=None)), rows)
+    return None if floor is None else floor.text
 
 
 def _with_framework(wishes: Wishes, position: int, wish: FrameworkWish) -> Wishes:

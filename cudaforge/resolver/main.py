@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import islice
 
 from cudaforge.declaration.model import Declaration, Wishes
@@ -13,9 +13,11 @@ from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
 from cudaforge.resolver.choices import choices
 from cudaforge.resolver.conflict import explain
-from cudaforge.resolver.model import Answer, Resolution
+from cudaforge.resolver.earlier import Earlier
+from cudaforge.resolver.held import HeldBack, held_by
+from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
 from cudaforge.resolver.picked import picked
-from cudaforge.resolver.solver import Domains
+from cudaforge.resolver.points import Impossible
 
 
 @record()
@@ -24,6 +26,16 @@ class ImageAnswer:
 
     name: str
     answer: Answer
+
+
+@record()
+class ImageExplanation:
+    """What one image of a declaration gets, and why each value was chosen."""
+
+    name: str
+    answer: Answer
+    choices: tuple[Choice, ...]
+    """Empty for a conflict."""
 
 
 def resolve(wishes: Wishes, matrix: Matrix, *, name: str = "image", host_os: str | None = None) -> Answer:
@@ -41,26 +53,74 @@ def resolve(wishes: Wishes, matrix: Matrix, *, name: str = "image", host_os: str
 
 
 def resolve_all(
-    declaration: Declaration, matrix: Matrix, *, host_os: str | None = None
+    declaration: Declaration,
+    matrix: Matrix,
+    *,
+    host_os: str | None = None,
+    earlier: Mapping[str, Earlier] | None = None,
 ) -> tuple[ImageAnswer, ...]:
-    """The answer of every image, in the declaration's order. Images with the same wishes share the work.
+    """The answer of every image, in the declaration's order. Images with the same wishes share the work, and
+    the impossible points of a matrix that have the same core share one conflict, whose repairs hold for what
+    the points have in common.
 
-    Raises InputError with the problems of all images at once; `Problem.where.key` is the full dotted key.
+    `earlier` has what was chosen before, by image name: it is chosen again wherever wishes and facts still
+    allow it. Raises InputError with the problems of all images at once; `Problem.where.key` is the full
+    dotted key.
     """
     problems: list[Problem] = []
-    answers: list[ImageAnswer] = []
+    found: list[Answer | _Shared] = []
     known: dict[str, Answer] = {}
+    matrices: dict[str, Impossible] = {}
     for image in declaration.images:
-        identity = repr(image.wishes)
+        before = (earlier or {}).get(image.name)
         try:
-            if identity not in known:
-                known[identity] = _answer(open_case(image.wishes, matrix, host_os=host_os))
-            answers.append(ImageAnswer(name=image.name, answer=known[identity]))
+            case = open_case(image.wishes, matrix, host_os=host_os, earlier=before)
         except InputError as error:
-            problems += [_keyed(problem, image.key) for problem in error.problems]
+            problems += [keyed(problem, image.key) for problem in error.problems]
+            continue
+        if image.axes:
+            found.append(_answer_point(case, matrices.setdefault(image.image, Impossible())))
+            continue
+        identity = repr((image.wishes, before))
+        if identity not in known:
+            known[identity] = _answer(case)
+        found.append(known[identity])
     if problems:
         raise InputError(tuple(dict.fromkeys(problems)))
-    return tuple(answers)
+    conflicts = {impossible: impossible.conflicts() for impossible in matrices.values()}
+    return tuple(
+        ImageAnswer(
+            name=image.name,
+            answer=conflicts[one.impossible][one.group] if isinstance(one, _Shared) else one,
+        )
+        for image, one in zip(declaration.images, found, strict=True)
+    )
+
+
+def explain_all(
+    declaration: Declaration, matrix: Matrix, *, host_os: str | None = None
+) -> tuple[ImageExplanation, ...]:
+    """What `resolve_all` gives, each answer with why its values were chosen. Raises InputError as it does."""
+    answers = resolve_all(declaration, matrix, host_os=host_os)
+    return tuple(
+        ImageExplanation(
+            name=image.name,
+            answer=one.answer,
+            choices=reasons_for(one.answer, image.wishes, matrix, host_os=host_os),
+        )
+        for image, one in zip(declaration.images, answers, strict=True)
+    )
+
+
+def reasons_for(
+    answer: Answer, wishes: Wishes, matrix: Matrix, *, host_os: str | None = None
+) -> tuple[Choice, ...]:
+    """Why each value of the answer that these wishes got was chosen; nothing for a conflict."""
+    if isinstance(answer, Conflict):
+        return ()
+    case = open_case(wishes, matrix, host_os=host_os)
+    domains = case.best(case.question.all_bits)
+    return () if domains is None else choices(case, picked(case, domains), answer)
 
 
 def alternatives(
@@ -72,24 +132,46 @@ def alternatives(
     """
     case = open_case(wishes, matrix, host_os=host_os)
     for domains in islice(case.answers(), limit):
-        yield _resolution(case, domains)
+        yield resolution(case, domains)
+
+
+@record(kw_only=False, eq=False)
+class _Shared:
+    """A point's place among the impossible ones of its matrix."""
+
+    impossible: Impossible
+    group: int
+
+
+def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> tuple[HeldBack, ...]:
+    """What is newer than the best answer, and which wishes exclude it; empty where there is no answer.
+
+    Raises InputError as `resolve` does.
+    """
+    case = open_case(wishes, matrix, host_os=host_os)
+    domains = case.best(case.question.all_bits)
+    return () if domains is None else tuple(held_by(case, domains))
 
 
 def _answer(case: Case) -> Answer:
     domains = case.best(case.question.all_bits)
-    return explain(case) if domains is None else _resolution(case, domains)
+    return explain(case) if domains is None else resolution(case, domains)
 
 
-def _resolution(case: Case, domains: Domains) -> Resolution:
-    answer = resolution(case, domains)
-    return replace(answer, choices=choices(case, picked(case, domains), answer))
+def _answer_point(case: Case, impossible: Impossible) -> Answer | _Shared:
+    known = impossible.find(case)
+    if known is not None:
+        return _Shared(impossible, known)
+    domains = case.best(case.question.all_bits)
+    return _Shared(impossible, impossible.add(case)) if domains is None else resolution(case, domains)
 
 
 def _labelled(problem: Problem, name: str) -> Problem:
     return replace(problem, what=f"{name}: {problem.what}") if name != "image" else problem
 
 
-def _keyed(problem: Problem, key: str) -> Problem:
+def keyed(problem: Problem, key: str) -> Problem:
+    """The problem of a wish, under the full dotted key of its image."""
     if problem.where is None:
         return problem
     return replace(problem, where=replace(problem.where, key=f"{key}.{problem.where.key}"))

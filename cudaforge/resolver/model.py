@@ -107,7 +107,6 @@ class Resolution:
     """Name to address of the package indexes that the frameworks need besides the site's own."""
     env: Mapping[str, str]
     """Environment that the frameworks need in the image."""
-    choices: tuple[Choice, ...]
     warnings: tuple[str, ...] = ()
 
 

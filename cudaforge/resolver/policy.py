@@ -40,6 +40,14 @@ _LARGEST = 1 << 62
 def criteria(scene: Scene) -> tuple[Criterion, ...]:
     """The policy for one image, as classes of values, best first."""
     wishes = scene.question.wishes
+    preferences = (wishes.prefer, *sorted(wishes.prefer_per_field.items()))
+    return scene.tables.keep(
+        ("criteria", scene.asked, preferences, wishes.forward_compat), lambda: _criteria(scene)
+    )
+
+
+def _criteria(scene: Scene) -> tuple[Criterion, ...]:
+    wishes = scene.question.wishes
 
     def preference(field: str) -> Preference:
         return wishes.prefer_per_field.get(field, wishes.prefer)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 
 from cudaforge.declaration.model import Wishes
-from cudaforge.errors import InputError, Location, Problem
+from cudaforge.errors import InputError, Problem
 from cudaforge.matrix.model import CudaProvider, Framework, Gpu, OperatingSystem
-from cudaforge.matrix.tables import Matrix, parse_capability
+from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.model import PythonProvider
+from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
+from cudaforge.resolver.names import unknown_gpu, unknown_name, wish_problem
 from cudaforge.resolver.packages import PackageWish, package_wishes
 from cudaforge.versions import InvalidVersion, Version
 
@@ -38,37 +40,37 @@ class GpuWish:
     """One GPU wish: every product it may mean has to run the image."""
 
     item: Item
-    gpus: tuple[Gpu, ...]
-    capability: Version | None
-    """Set where a compute capability was named instead of a product."""
+    named: NamedGpus
+
+    @property
+    def gpus(self) -> tuple[Gpu, ...]:
+        """The products."""
+        return self.named.gpus
+
+    @property
+    def capability(self) -> Version | None:
+        """Set where a compute capability was named instead of a product."""
+        return self.named.capability
 
     @property
     def capabilities(self) -> tuple[tuple[Version, bool], ...]:
         """Compute capabilities to run on, each with whether the GPU is an embedded one."""
-        if not self.gpus and self.capability is not None:
-            return ((self.capability, False),)
-        found = {(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}
-        return tuple(sorted(found))
+        return self.named.capabilities
 
     @property
     def kinds(self) -> frozenset[str]:
-        """The kinds of product that they may be: `datacenter`, `consumer`, ..."""
-        return frozenset(gpu.kind for gpu in self.gpus)
+        """The kinds of product that they may be."""
+        return self.named.kinds
 
     @property
     def last_branch(self) -> int | None:
         """The last driver branch that supports all of them."""
-        branches = [gpu.last_branch for gpu in self.gpus if gpu.last_branch is not None]
-        if self.capability is not None and len(branches) < len(self.gpus):
-            return None
-        return min(branches, default=None)
+        return self.named.last_branch
 
     @property
     def first_driver(self) -> Version | None:
-        """The oldest driver that knows all of them; of a bare capability, any product with it."""
-        drivers = [gpu.first_driver for gpu in self.gpus if gpu.first_driver is not None]
-        pick: Callable[[Iterable[Version]], Version] = min if self.capability is not None else max
-        return pick(drivers) if drivers else None
+        """The oldest driver that knows all of them."""
+        return self.named.first_driver
 
 
 @record(eq=False)
@@ -85,6 +87,8 @@ class Question:
     base_written: str | None
     """The base as it was written, which is how the image starts `FROM` it."""
     items: tuple[Item, ...]
+    bits: Mapping[str, int]
+    """The bits of all wishes by their key, without those of frameworks themselves."""
     packages: tuple[PackageWish, ...] = ()
     """The packages asked for that belong to a framework."""
 
@@ -97,15 +101,11 @@ class Question:
 
     def bit(self, key: str) -> int:
         """The bits of all wishes under a key; 0 if there is none."""
-        bits = 0
-        for item in self.items:
-            if item.key == key and not item.is_presence:
-                bits |= item.bit
-        return bits
+        return self.bits.get(key, 0)
 
     def presence(self, position: int) -> int:
-        """The bit of the framework itself."""
-        return next(item.bit for item in self.items if item.is_presence and item.position == position)
+        """The bit of the framework itself: these come first."""
+        return 1 << position
 
     def version_bit(self, position: int) -> int:
         """The bit of the wish on a framework's version; 0 if there is none."""
@@ -115,7 +115,9 @@ class Question:
         return 0
 
     def package_bit(self, wish: PackageWish) -> int:
-        """The bit of a package; 0 if it binds nothing."""
+        """The bit of a package; 0 if it binds nothing of its framework."""
+        if not wish.is_binding:  # its text may stand for one that binds another framework
+            return 0
         return sum(item.bit for item in self.items if item.key == "packages" and item.word == wish.text)
 
     @property
@@ -125,7 +127,6 @@ class Question:
 
 
 DATA_CENTRE = "datacenter"
-_SHOWN = 8
 
 
 def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Question:
@@ -152,30 +153,9 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
         base=base,
         base_written=base if base is not None and base.startswith(BOOTSTRAP) else wishes.base,
         items=items,
+        bits=_bits(items),
         packages=packages,
     )
-
-
-def _problem(key: str, what: str, *, remedy: str | None = None) -> Problem:
-    return Problem(what=what, where=Location(file="", key=key), remedy=remedy)
-
-
-def _unknown(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
-    names = list(dict.fromkeys(known))
-    by_lower = {one.lower(): one for one in names}
-    import difflib
-
-    near = difflib.get_close_matches(name.lower(), list(by_lower), n=3, cutoff=0.6)
-    remedy: str | None
-    if near:
-        remedy = "did you mean " + " or ".join(by_lower[one] for one in near) + "?"
-    else:
-        words = set(name.lower().split())
-        related = [one for one in names if words & set(one.lower().split())] or names
-        # The newest of a table stand last.
-        shown = ", ".join(related[-_SHOWN:])
-        remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
-    return _problem(key, f"{kind} {name!r} is not known", remedy=remedy)
 
 
 def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tuple[Framework, ...]:
@@ -184,16 +164,16 @@ def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tupl
         row = matrix.find_framework(wish.name)
         if row is None:
             names = [name for one in matrix.frameworks.values() for name in (one.name, *one.aliases)]
-            problems.append(_unknown("framework", "framework", wish.name, names))
+            problems.append(unknown_name("framework", "framework", wish.name, names))
         elif row.facts_only:
             problems.append(_facts_only(row, matrix))
         elif row in found:
-            problems.append(_problem("framework", f"framework {row.name} is asked for twice"))
+            problems.append(wish_problem("framework", f"framework {row.name} is asked for twice"))
         else:
             found.append(row)
     if not wishes.frameworks:
         problems.append(
-            _problem(
+            wish_problem(
                 "framework", "no framework is asked for", remedy="known: " + ", ".join(matrix.frameworks)
             )
         )
@@ -202,7 +182,7 @@ def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tupl
 
 def _facts_only(row: Framework, matrix: Matrix) -> Problem:
     supported = ", ".join(one.name for one in matrix.frameworks.values() if not one.facts_only)
-    return _problem(
+    return wish_problem(
         "framework",
         f"{row.title} is known by its facts alone: there is no way to install and prove it",
         remedy=f"images are made with: {supported}; cudaforge data show {row.name} shows the facts",
@@ -211,13 +191,13 @@ def _facts_only(row: Framework, matrix: Matrix) -> Problem:
 
 def _check_words(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> None:
     if wishes.os is not None and wishes.os not in matrix.systems:
-        problems.append(_unknown("os", "operating system", wishes.os, matrix.systems))
+        problems.append(unknown_name("os", "operating system", wishes.os, matrix.systems))
     known = [one.value for one in (CudaProvider.WHEELS, CudaProvider.SYSTEM)]
     if wishes.cuda_provider is not None and wishes.cuda_provider not in known:
-        problems.append(_unknown("cuda_provider", "CUDA provider", wishes.cuda_provider, known))
+        problems.append(unknown_name("cuda_provider", "CUDA provider", wishes.cuda_provider, known))
     providers = [one.value for one in PythonProvider]
     if wishes.python_provider is not None and wishes.python_provider not in providers:
-        problems.append(_unknown("python_provider", "Python provider", wishes.python_provider, providers))
+        problems.append(unknown_name("python_provider", "Python provider", wishes.python_provider, providers))
 
 
 def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
@@ -226,7 +206,7 @@ def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
     try:
         return Version(wishes.driver)
     except InvalidVersion:
-        problems.append(_problem("driver", f"driver {wishes.driver[:64]!r} is not a version"))
+        problems.append(wish_problem("driver", f"driver {wishes.driver[:64]!r} is not a version"))
         return None
 
 
@@ -236,12 +216,10 @@ def _gpus(
     gpu_items = [item for item in items if item.key == "gpus"]
     found: list[GpuWish] = []
     for item, text in zip(gpu_items, dict.fromkeys(wishes.gpus), strict=True):
-        capability = parse_capability(text)
-        gpus = matrix.find_gpus(text)
-        if not gpus and capability is None:
-            names = [name for gpu in matrix.gpus for name in (gpu.name, *gpu.aliases)]
-            problems.append(_unknown("gpus", "GPU", text, names))
-        found.append(GpuWish(item, gpus, capability))
+        named = named_gpus(matrix, text)
+        if not named.capabilities:
+            problems.append(unknown_gpu(text, matrix))
+        found.append(GpuWish(item, named))
     return tuple(found)
 
 
@@ -273,6 +251,14 @@ def _items(wishes: Wishes, packages: Iterable[PackageWish]) -> tuple[Item, ...]:
     for text in dict.fromkeys(one.text for one in packages if one.is_binding):
         add("packages", text)
     return tuple(items)
+
+
+def _bits(items: Iterable[Item]) -> Mapping[str, int]:
+    bits: dict[str, int] = {}
+    for item in items:
+        if not item.is_presence:
+            bits[item.key] = bits.get(item.key, 0) | item.bit
+    return bits
 
 
 def _single_wishes(wishes: Wishes) -> tuple[tuple[str, str | None], ...]:
@@ -329,12 +315,16 @@ def _bootstrap(
         if host_os is None or host_os not in able:
             seen = f"this host is {host_os}" if host_os else "it is not known what this host runs"
             problems.append(
-                _problem("base", f"{written} cannot be made: {seen}", remedy="known: " + _bootstraps(able))
+                wish_problem(
+                    "base", f"{written} cannot be made: {seen}", remedy="known: " + _bootstraps(able)
+                )
             )
             return None
         wanted = host_os
     if wanted not in able:
-        problems.append(_unknown("base", "bootstrapped base", written, [f"{BOOTSTRAP}{one}" for one in able]))
+        problems.append(
+            unknown_name("base", "bootstrapped base", written, [f"{BOOTSTRAP}{one}" for one in able])
+        )
         return None
     return f"{BOOTSTRAP}{wanted}"
 
@@ -358,7 +348,7 @@ def _own_base(wishes: Wishes, written: str, problems: list[Problem]) -> OwnBase 
     if missing or python is None:
         what = f"base image {written!r} is not known to the matrix"
         keys = ", ".join(missing) if missing else "python as a plain minor version"
-        problems.append(_problem("base", what, remedy=f"say what it has: {keys}"))
+        problems.append(wish_problem("base", what, remedy=f"say what it has: {keys}"))
         return None
     return OwnBase(
         reference=written,

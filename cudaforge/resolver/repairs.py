@@ -3,7 +3,7 @@ offered."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 
 from cudaforge.declaration.model import Gate, Wishes
@@ -24,9 +24,16 @@ _SEVERAL = frozenset(("framework", "cuda", "cudnn", "python", "os"))
 """Keys of which several other values are worth offering; of the rest the nearest will do."""
 
 
-def repairs(case: Case, core: int, culprits: Sequence[Bound]) -> tuple[Fix, ...]:
-    """The changes that resolve, the one that changes least first."""
-    tried = _Tried(case)
+def any_change(change: Change) -> bool:  # noqa: ARG001 -- it looks at none
+    """Let every change through."""
+    return True
+
+
+def repairs(
+    case: Case, core: int, culprits: Sequence[Bound], *, allows: Callable[[Change], bool] = any_change
+) -> tuple[Fix, ...]:
+    """The changes that resolve and that `allows` lets through, the one that changes least first."""
+    tried = _Tried(case, allows)
     for rank, item in enumerate(case.question.items):
         if item.bit & core:
             _change(tried, item, rank)
@@ -42,8 +49,9 @@ def repairs(case: Case, core: int, culprits: Sequence[Bound]) -> tuple[Fix, ...]
 class _Tried:
     """The edits that were solved again, and those that resolve with what they cost."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, allows: Callable[[Change], bool]) -> None:
         self.case = case
+        self.allows = allows
         self.found: dict[Change, tuple[tuple[int, ...], Fix]] = {}
         self._seen: set[Change] = set()
 
@@ -52,6 +60,8 @@ class _Tried:
         if edit.change in self._seen:
             return edit.change in self.found
         self._seen.add(edit.change)
+        if not self.allows(edit.change):
+            return False
         try:
             other = reopened(self.case, edit.wishes)
         except InputError:

@@ -5,7 +5,7 @@ Knows nothing of frameworks or CUDA. Bit *i* of a domain stands for value *i* of
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from cudaforge.records import record
 
@@ -51,31 +51,63 @@ class Criterion:
     classes: tuple[int, ...]
 
 
+_Edges = list[tuple[int, Blocks, bool]]
+
+
 class Network:
-    """Constraints over domains, ready to be propagated and searched."""
+    """Constraints over domains, ready to be propagated and searched. What it holds is for other networks to
+    begin with, and never changes."""
 
-    __slots__ = ("_exclusions", "_relations", "_start")
+    __slots__ = ("changed", "exclusions", "relations", "start")
+    start: Domains
+    relations: list[_Edges]
+    exclusions: list[Exclusion]
+    changed: int
+    """The variables whose constraints have not been looked at yet."""
 
-    def __init__(self, domains: Sequence[int], constraints: Sequence[Constraint]) -> None:
+    def __init__(
+        self, domains: Sequence[int], constraints: Iterable[Constraint], *, after: Network | None = None
+    ) -> None:
+        """`after` has the constraints that are known already to hold within the domains."""
         start = list(domains)
-        self._relations: list[list[tuple[int, Blocks, bool]]] = [[] for _ in domains]
-        self._exclusions: list[Exclusion] = []
+        relations: list[_Edges] = [[] for _ in domains] if after is None else after.relations.copy()
+        exclusions = [] if after is None else after.exclusions.copy()
+        changed, own = (1 << len(start)) - 1 if after is None else 0, 0
         for constraint in constraints:
             if isinstance(constraint, Restriction):
-                start[constraint.variable] &= constraint.mask
+                variable = constraint.variable
+                kept = start[variable] & constraint.mask
+                if kept != start[variable]:
+                    start[variable] = kept
+                    changed |= 1 << variable
             elif isinstance(constraint, Relation):
-                self._relations[constraint.left].append((constraint.right, constraint.blocks, True))
-                self._relations[constraint.right].append((constraint.left, constraint.blocks, False))
+                for here, there, is_forward in (
+                    (constraint.left, constraint.right, True),
+                    (constraint.right, constraint.left, False),
+                ):
+                    if not own >> here & 1:
+                        relations[here] = relations[here].copy()
+                        own |= 1 << here
+                    relations[here].append((there, constraint.blocks, is_forward))
+                    changed |= 1 << here
             else:
-                self._exclusions.append(constraint)
-        self._start = tuple(start)
+                exclusions.append(constraint)
+        self.start = tuple(start)
+        self.relations = relations
+        self.exclusions = exclusions
+        self.changed = changed
+
+    def extended(self, constraints: Iterable[Constraint]) -> Network:
+        """This network, propagated, with more constraints."""
+        domains = self.propagated()
+        return Network(domains if domains is not None else (0,) * len(self.start), constraints, after=self)
 
     def propagated(self) -> Domains | None:
         """The domains without values that cannot be part of an answer as far as propagation sees;
         None if some domain runs empty."""
-        if not all(self._start):
+        if not all(self.start):
             return None
-        return self._propagate(list(self._start), (1 << len(self._start)) - 1)
+        return self._propagate(list(self.start), self.changed)
 
     def _propagate(self, domains: list[int], changed: int) -> Domains | None:
         while True:
@@ -84,7 +116,7 @@ class Network:
                 changed ^= low
                 source = low.bit_length() - 1
                 domain = domains[source]
-                for target, blocks, is_forward in self._relations[source]:
+                for target, blocks, is_forward in self.relations[source]:
                     kept = _image(blocks, domain) if is_forward else _preimage(blocks, domain)
                     kept &= domains[target]
                     if kept != domains[target]:
@@ -101,7 +133,7 @@ class Network:
     def _exclude(self, domains: list[int]) -> int:
         """Apply exclusions of which all parts but one are certain. Negative if a domain ran empty."""
         changed = 0
-        for exclusion in self._exclusions:
+        for exclusion in self.exclusions:
             open_parts = [part for part in exclusion.parts if domains[part[0]] & ~part[1]]
             if not open_parts:
                 return -1

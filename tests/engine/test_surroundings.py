@@ -278,7 +278,12 @@ def test_a_directory_that_cannot_be_written_to_is_named(project: TinyProject, sm
 def test_offline_needs_no_network_once_all_is_there(project: TinyProject, index: Index) -> None:
     assert project.run("up").returncode == 0
     asked = len(index.asked)
-    for command in (("up", "--offline"), ("lock", "--offline"), ("lock", "--offline", "--upgrade")):
+    for command in (
+        ("up", "--offline"),
+        ("lock", "--offline"),
+        ("upgrade", "--offline"),
+        ("outdated", "--offline"),
+    ):
         done = project.trace_network(*command)
         assert done.returncode == 0, done.stderr
         assert find_connections(project) == [], command

@@ -9,7 +9,7 @@ import pytest
 
 import cudaforge
 
-STAGES = ("load", "resolve", "lock", "render", "build", "verify")
+STAGES = ("load", "resolve", "lock", "upgrade", "render", "build", "verify")
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -12,7 +12,7 @@ import typer.main
 
 from cudaforge.cli.commands import COMMANDS, DATA_COMMANDS, build_app
 from cudaforge.cli.main import run_command_line
-from cudaforge.declaration import axes, fields, layers
+from cudaforge.declaration import axes, fields, fleet, layers
 from cudaforge.declaration.load import load_declaration
 from cudaforge.declaration.model import VerifySettings
 from cudaforge.declaration.words import _KNOWN, declaration_from_words
@@ -92,17 +92,20 @@ def test_facts_are_ones_that_an_overlay_may_have(tmp_path, text):
 
 
 def printed_commands():
-    """Command lines in console blocks, each with what stands below it."""
+    """Command lines in console blocks, each with what stands below it, and the declaration above them."""
     for page in PAGES:
+        declaration = ""
         for match in BLOCK.finditer(page.read_text("utf-8")):
+            if match["kind"] == "toml" and not match["mark"]:
+                declaration = match["text"]
             if match["kind"] == "console":
                 for part in re.split(r"^\$ ", match["text"], flags=re.MULTILINE)[1:]:
                     line, _, output = part.partition("\n")
-                    yield page, line, output
+                    yield page, line, output, declaration
 
 
 def named_commands():
-    for page, line, _ in printed_commands():
+    for page, line, _, _ in printed_commands():
         yield page, line
     for page in PAGES:
         text = page.read_text("utf-8")
@@ -141,21 +144,23 @@ def test_a_command_line_is_one_that_exists(page, line):
         return
     command = words[:2] if words[0] == "data" else words[:1]
     assert command[-1] in (DATA_COMMANDS if words[0] == "data" else COMMANDS), f"{page}: {line}"
-    used = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}
+    used = {word.partition("=")[0] for word in words[1:] if word.startswith("-") and word != "-"}
     assert used <= options_of(command), f"{page}: {line}"
 
 
 @pytest.mark.parametrize(
-    ("page", "line", "output"),
+    ("page", "line", "output", "declaration"),
     [
-        (page.name, line, output)
-        for page, line, output in printed_commands()
+        (page.name, line, output, declaration if "--fleet" in line else None)
+        for page, line, output, declaration in printed_commands()
         if line.startswith("cudaforge resolve ") and output.strip()
     ],
 )
-def test_resolve_prints_what_a_page_shows(page, line, output, capsys, tmp_path, monkeypatch):
+def test_resolve_prints_what_a_page_shows(page, line, output, declaration, capsys, tmp_path, monkeypatch):
     del page
     monkeypatch.chdir(tmp_path)
+    if declaration is not None:
+        load(tmp_path, declaration)
     run_command_line(shlex.split(line)[1:])
     printed = capsys.readouterr()
     assert printed.err == ""
@@ -202,6 +207,8 @@ VERIFY_FIELDS = (fields.VERIFY_GPU, fields.VERIFY_STEPS, fields.VERIFY_MEMORY, f
         ("verify", VERIFY_FIELDS),
         ("network", fields.NETWORK_FIELDS),
         ("matrices", fields.MATRICES_FIELDS),
+        ("fleet", fleet.FLEET_FIELDS),
+        ("nodes", fleet.NODE_FIELDS),
     ],
 )
 def test_every_key_is_documented_and_refused_ones_as_refused(heading, known):

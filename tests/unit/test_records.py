@@ -102,6 +102,39 @@ def test_what_is_checked_after_making_is_checked_after_replacing() -> None:
         replace(Pair("a"), left="r")
 
 
+def test_a_class_of_which_many_are_made_means_the_same() -> None:
+    @record(kw_only=False)
+    class Often(Pair):
+        parts: list[str] = made(default_factory=list)
+
+    many = [Often("a", right=str(number)) for number in range(300)]
+    assert [one.right for one in many] == [str(number) for number in range(300)]
+    assert many[0].parts == many[-1].parts == []
+    assert many[-1].parts is not many[-2].parts
+    assert Often("a") == replace(many[-1], right="r") == many[0].__class__(left="a")
+    assert Often("a", parts=["x"]).parts == ["x"]
+    with pytest.raises(ValueError, match="both alike"):
+        Often("r")
+    with pytest.raises(TypeError):
+        Often()
+    with pytest.raises(TypeError):
+        Often("a", unknown=1)
+    with pytest.raises(FrozenRecordError):
+        many[-1].left = "b"  # type: ignore[misc]
+    assert Pair("a") == Pair("a", "r")  # what it inherits from is as it was
+
+
+def test_a_field_without_a_default_may_follow_one_that_has_one() -> None:
+    @record(kw_only=False)
+    class Odd:
+        first: int = 1
+        second: int
+
+    assert [Odd(second=number).first for number in range(300)] == [1] * 300
+    with pytest.raises(TypeError, match="Odd misses second"):
+        Odd()
+
+
 def test_copies_pickles_patterns_and_text() -> None:
     pair = Pair("a", "b")
     assert pickle.loads(pickle.dumps(pair)) == copy.deepcopy(pair) == copy.copy(pair) == pair

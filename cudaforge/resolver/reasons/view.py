@@ -14,7 +14,7 @@ from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAME
 from cudaforge.resolver.solver import Domains, indexes
 from cudaforge.versions import Version
 
-_REFRESH = "a newer cudaforge may know it, or an overlay can say it ([matrices] overlays)"
+REFRESH = "a newer cudaforge may know it, or an overlay can say it ([matrices] overlays)"
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _SHOWN = 3
 
@@ -137,4 +137,4 @@ def nearest(known: Iterable[Version], text: str) -> str:
 def not_known(view: View, what: str, nearest: str) -> Said:
     """That something is not in the matrix, what is, and what refreshes it."""
     as_of = view.case.scene.tables.matrix.as_of
-    return f"{what} is not in the matrix of {as_of}; nearest known: {nearest}; {_REFRESH}", None
+    return f"{what} is not in the matrix of {as_of}; nearest known: {nearest}; {REFRESH}", None

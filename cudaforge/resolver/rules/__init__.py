@@ -6,7 +6,7 @@ RULES, a maker that yields its bounds, and its words to `cudaforge.resolver.reas
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from cudaforge.records import record
 from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries
@@ -110,7 +110,9 @@ RULES: dict[str, Rule] = {
     "broken": Rule("no combination that is known not to work", "cudaforge, the matrix"),
 }
 
-_MAKERS: tuple[Callable[[Scene], Iterator[Bound]], ...] = (
+_Maker = Callable[[Scene], Iterator[Bound]]
+
+_MAKERS: tuple[_Maker, ...] = (
     builds.known_builds,
     builds.final_releases,
     builds.wished_versions,
@@ -139,9 +141,39 @@ _MAKERS: tuple[Callable[[Scene], Iterator[Bound]], ...] = (
     gpus.gate,
     forward.forward_compat,
     broken.broken,
+    broken.broken_on_gpus,
 )
 
+_FACTS: frozenset[_Maker] = frozenset(
+    (
+        builds.known_builds,
+        libraries.known_releases,
+        libraries.cuda_libraries,
+        libraries.cudnn_libraries,
+        libraries.cudnn_and_cuda,
+        libraries.cudnn_is_brought,
+        environment.same_provider,
+        environment.loaded_from_base,
+        environment.python_wheels,
+        environment.glibc,
+        broken.broken,
+    )
+)
+"""What these yield depends on the frameworks that are asked for and on their places alone, and on no other
+wish: images that ask for the same ones share it."""
 
-def bounds(scene: Scene) -> tuple[Bound, ...]:
-    """All constraints on one image, wishes and facts alike."""
-    return tuple(bound for make in _MAKERS for bound in make(scene))
+
+_RANKED_FACTS = tuple((rank, make) for rank, make in enumerate(_MAKERS) if make in _FACTS)
+_RANKED_WISHES = tuple((rank, make) for rank, make in enumerate(_MAKERS) if make not in _FACTS)
+RankedBounds = Mapping[int, tuple[Bound, ...]]
+"""Bounds by the place of what yields them among the rules."""
+
+
+def fact_bounds(scene: Scene) -> RankedBounds:
+    """The constraints that facts put on every image of these frameworks."""
+    return {rank: tuple(make(scene)) for rank, make in _RANKED_FACTS}
+
+
+def wish_bounds(scene: Scene) -> RankedBounds:
+    """The constraints that this image's wishes bring with them."""
+    return {rank: tuple(make(scene)) for rank, make in _RANKED_WISHES}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from cudaforge.matrix.model import Broken
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
@@ -24,11 +25,38 @@ from cudaforge.versions import VersionWish
 
 def broken(scene: Scene) -> Iterator[Bound]:
     """No combination that is known not to work; what works after all is only warned of."""
+    for row, position, presence in _fatal(scene):
+        if "capability" not in row.when:
+            yield Bound("broken", _exclusion(scene, row, position), presence, 0, row, position)
+
+
+def broken_on_gpus(scene: Scene) -> Iterator[Bound]:
+    """The same for what does not work on some GPUs."""
+    for gpu in scene.question.gpus:
+        parts = scene.tables.keep(("broken", scene.asked, gpu.capabilities), partial(_broken_on, scene, gpu))
+        for row, position, exclusion in parts:
+            needs = scene.question.presence(position) | gpu.item.bit
+            yield Bound("broken", exclusion, needs, scene.cpu, row, position)
+
+
+def _broken_on(scene: Scene, gpu: GpuWish) -> tuple[tuple[Broken, int, Exclusion], ...]:
+    return tuple(
+        (row, position, _exclusion(scene, row, position))
+        for row, position, _ in _fatal(scene)
+        if "capability" in row.when and is_on(VersionWish(row.when["capability"]), gpu)
+    )
+
+
+def _fatal(scene: Scene) -> Iterator[tuple[Broken, int, int]]:
     for row in scene.tables.matrix.broken:
         if row.is_fatal and is_confirmed(row.source):
             for position, table, presence in each_framework(scene):
                 if is_about(row, table):
-                    yield from _broken_bounds(scene, row, position, presence)
+                    yield row, position, presence
+
+
+def _exclusion(scene: Scene, row: Broken, position: int) -> Exclusion:
+    return Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
 
 
 def is_about(row: Broken, table: FrameworkTable) -> bool:
@@ -40,19 +68,6 @@ def is_about(row: Broken, table: FrameworkTable) -> bool:
 def is_on(capability: VersionWish, gpu: GpuWish) -> bool:
     """Whether a condition on the compute capability speaks of the GPU."""
     return any(capability.allows(one) for one, _ in gpu.capabilities)
-
-
-def _broken_bounds(scene: Scene, row: Broken, position: int, presence: int) -> Iterator[Bound]:
-    if "capability" in row.when:
-        wish = VersionWish(row.when["capability"])
-        for gpu in scene.question.gpus:
-            if is_on(wish, gpu):
-                needs = presence | gpu.item.bit
-                exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
-                yield Bound("broken", exclusion, needs, scene.cpu, row, position)
-    else:
-        exclusion = Exclusion(broken_parts(scene.tables, scene.frameworks[position], row, position))
-        yield Bound("broken", exclusion, presence, 0, row, position)
 
 
 def broken_parts(tables: Tables, table: FrameworkTable, row: Broken, position: int) -> Blocks:

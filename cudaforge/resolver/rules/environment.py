@@ -171,7 +171,8 @@ def wished_environment(scene: Scene) -> Iterator[Bound]:
     if wishes.os is not None:
         yield _environment("os", tables.by_os.get(wishes.os, 0), question.bit("os"))
     if wishes.python is not None:
-        wished = wished_minors(tables.by_python, wishes.python)
+        wish = wishes.python
+        wished = tables.keep(("python", wish.text), lambda: wished_minors(tables.by_python, wish))
         yield _environment("python-version", wished, question.bit("python"))
     if wishes.python_provider is not None:
         by_name = {key.value: mask for key, mask in tables.by_python_provider.items()}

@@ -124,6 +124,12 @@ def driver(scene: Scene) -> Iterator[Bound]:
             yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, unless, wish, position)
 
 
+def is_compiled_from_ptx(scene: Scene, candidate: BuildCandidate, wish: GpuWish) -> bool:
+    """Whether the build's code for some of the GPUs is compiled by their driver."""
+    key = ("from PTX", candidate, wish.capabilities)
+    return scene.tables.keep(key, partial(_compiles_ptx, scene, wish, candidate))
+
+
 def _compiles_ptx(scene: Scene, wish: GpuWish, candidate: BuildCandidate) -> bool:
     return Coverage.PTX in coverages(candidate, wish, scene.embedded)
 
@@ -203,7 +209,7 @@ def _passed(tables: Tables, platform: str, kinds: frozenset[str], drivers: tuple
     branches = tables.matrix.driver_branches
 
     def passes(key: GateKey) -> bool:
-        gate = gate_on((platform,), *key)
+        gate = tables.keep(("gate on", platform, key), lambda: gate_on((platform,), *key))
         return gate is None or any(
             gate_passes(gate, driver=one, kinds=kinds, branches=branches) for one in drivers
         )

@@ -45,6 +45,11 @@ class Scene:
     """Bit of the wish for the CPU twin, 0 if there is none: rules about GPUs do not hold with it."""
 
     @property
+    def asked(self) -> tuple[str, ...]:
+        """The frameworks by name, in their places."""
+        return tuple(table.framework.name for table in self.frameworks)
+
+    @property
     def embedded(self) -> frozenset[Version]:
         """Compute capabilities of embedded GPUs."""
         return self.tables.embedded_capabilities

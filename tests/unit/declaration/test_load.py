@@ -11,6 +11,8 @@ from cudaforge.declaration import load_declaration, locate
 from cudaforge.declaration.model import (
     CopyStep,
     Flavor,
+    Fleet,
+    FleetNode,
     FrameworkWish,
     Gate,
     GpuDemand,
@@ -82,6 +84,10 @@ indexes = { pytorch-cu128 = "https://mirror.example/cu128" }
 
 [matrices]
 overlays = ["own.toml"]
+
+[fleet]
+nodes.lab = { gpus = ["H100", "T4"], driver = "570.86", count = 3 }
+dumps = ["hosts/*.xml"]
 """
 
 
@@ -139,6 +145,22 @@ def test_every_key_is_read(project: Path) -> None:
     assert loaded.network.find_links == ("wheels",)
     assert loaded.network.indexes == {"pytorch-cu128": "https://mirror.example/cu128"}
     assert loaded.overlays == (project / "own.toml",)
+
+
+def test_a_fleet_is_read_and_no_lock_is_made_from_it(project: Path) -> None:
+    loaded = load(project, WHOLE)
+    lab = FleetNode(name="lab", gpus=("H100", "T4"), driver="570.86", count=3)
+    assert loaded.fleet == Fleet(nodes=(lab,), dumps=("hosts/*.xml",))
+    assert load(project, WHOLE.replace("count = 3", "count = 4")).digest == loaded.digest
+
+
+def test_a_fleet_is_merged_node_by_node(tmp_path: Path) -> None:
+    write(tmp_path, "[fleet.nodes]\na = { gpus = ['T4'], count = 2 }\nb = { gpus = ['L4'] }\n", "base.toml")
+    text = "extends = 'base.toml'\n" + IMAGE + "[fleet.nodes.a]\ndriver = '535.1'\n"
+    fleet = load(tmp_path, text).fleet
+    assert fleet is not None
+    assert fleet.nodes[0] == FleetNode(name="a", gpus=("T4",), driver="535.1", count=2)
+    assert len(fleet.nodes) == 2
 
 
 def test_what_is_not_written_is_not_filled_in(tmp_path: Path) -> None:

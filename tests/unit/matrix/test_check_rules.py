@@ -149,6 +149,29 @@ BREAKAGES = {
         "gpus.toml",
         "GeForce OLD 10",
     ),
+    "older-branch": (
+        {"cuda": ('minor_driver = "525.60.13"', 'compat_branches = [470]\nminor_driver = "525.60.13"')},
+        {},
+        "cuda.toml",
+        "12.6.0",
+    ),
+    "systems-of-cuda": (
+        {"cuda": ('minor_driver = "525.60.13"', 'systems = "debian99"\nminor_driver = "525.60.13"')},
+        {},
+        "cuda.toml",
+        "12.6.0",
+    ),
+    "family": (
+        {
+            "gpus": (
+                '["Maker H1", { name = "Maker H2", ',
+                '[{ name = "Maker H1", family = "A" }, { name = "Maker H2", family = "B", ',
+            )
+        },
+        {},
+        "gpus.toml",
+        "Maker H2",
+    ),
     "driver-order": (
         {"cuda": ('minor_driver = "525.60.13"', 'minor_driver = "565.10"')},
         {},

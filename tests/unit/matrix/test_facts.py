@@ -187,7 +187,8 @@ def test_every_release_of_a_range_can_be_pinned_or_is_known_not_to(matrix):
     assert releases["12.8.1"].driver == Version("570.124.06")
     assert releases["12.8.1"].minor_driver == Version("525.60.13")
     assert releases["11.4.3"].metapackage is None
-    assert releases["12.9.2"].driver is None
+    assert releases["12.9.2"].driver == Version("575.57.08")
+    assert releases["13.4.3"].driver is None
     for release in matrix.cuda_releases:
         assert release.capabilities, release.version
         if release.metapackage:

@@ -40,7 +40,7 @@ def names(text):
     ("text", "expected"),
     [
         ("RTX 4090", ["GeForce RTX 4090"]),
-        ("rtx4090", []),
+        ("rtx4090", ["GeForce RTX 4090"]),
         ("NVIDIA GeForce RTX 4090", ["GeForce RTX 4090"]),
         ("NVIDIA GeForce RTX 4090 Laptop GPU", ["GeForce RTX 4090 Laptop GPU"]),
         ("RTX 4090 Ti", []),

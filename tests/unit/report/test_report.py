@@ -9,9 +9,12 @@ import pytest
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.changes import compare_locks
+from cudaforge.lockfile.effects import KnownGpus
 from cudaforge.lockfile.model import DroppedPoint, Lock
+from cudaforge.pipeline import decide
 from cudaforge.records import replace
 from cudaforge.report.answers import describe_answers, explain_answers
+from cudaforge.report.differences import describe_changes as describe_differences
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
 from cudaforge.report.progress import PlainProgress, step_text
@@ -60,10 +63,11 @@ CPU_NAMED = replace(CPU_IMAGE, name="cpu")
 
 
 def resolve(*words: str):
-    from cudaforge.pipeline.decide import load_words
-    from cudaforge.pipeline.decide import resolve as decide
+    return decide.resolve(decide.load_words(words))
 
-    return decide(load_words(words))
+
+def explain(*words: str):
+    return decide.explain(decide.load_words(words))
 
 
 def test_answers_fit_eighty_columns() -> None:
@@ -73,7 +77,7 @@ def test_answers_fit_eighty_columns() -> None:
         ["tensorflow>=2.12", "cuda==11.4"],
         ["pytorch==2.8.*"],
     ):
-        for text in (describe_answers(resolve(*words)), explain_answers(resolve(*words))):
+        for text in (describe_answers(resolve(*words)), explain_answers(explain(*words))):
             assert max(map(len, text.splitlines())) <= 80
             assert not text.startswith(" ")
 
@@ -128,22 +132,47 @@ def test_the_json_of_a_run_has_versions_build_and_verdict() -> None:
     assert entry["versions"]["python"] == image.python
 
 
+NOBODY = KnownGpus(names={}, embedded=frozenset())
+
+
 def test_changes_are_named_by_what_moved() -> None:
     old = make_lock(CPU_IMAGE, GPU_IMAGE)
-    assert compare_locks(old, old) == ()
-    assert describe_changes(old, old) == "nothing changed"
-    moved = replace(CPU_IMAGE, digest="other", python="3.13")
+    assert describe_changes(old, old, gpus=NOBODY) == "nothing changed"
+    moved = replace(CPU_IMAGE, digest="other", python="3.13", user="root")
     new: Lock = replace(old, images=(moved,))
-    lines = compare_locks(old, new)
-    assert f"{GPU_IMAGE.name}: gone" in lines
-    assert f"{CPU_IMAGE.name}: Python {CPU_IMAGE.python} -> 3.13" in lines
-    assert "new" in describe_changes(old, None)
+    assert describe_changes(new, old, gpus=NOBODY).splitlines() == [
+        "locked",
+        f"  {CPU_IMAGE.name}: Python {CPU_IMAGE.python} -> 3.13, user app -> root",
+        f"  {GPU_IMAGE.name}: gone",
+    ]
+    assert f"{CPU_IMAGE.name}: new: pytorch" in describe_changes(old, None, gpus=NOBODY)
+
+
+def test_changes_fit_eighty_columns() -> None:
+    names = KnownGpus(names={"sm_80": ("a rather long name",) * 5}, embedded=frozenset())
+    new = replace(
+        GPU_IMAGE,
+        architectures=("sm_90",),
+        command=("x" * 30, "y" * 30, "z" * 30),
+        tags=("other:tag",),
+        ptx=(),
+    )
+    text = describe_differences(compare_locks(make_lock(GPU_IMAGE), make_lock(new), gpus=names), gpus=names)
+    assert max(map(len, text.splitlines())) <= 80
+    for words in (
+        "drops sm_80 (a rather",
+        "drops PTX compute_90",
+        "adds tag other:tag",
+        "drops tag ghcr.io/acme",
+    ):
+        assert words in text, text
 
 
 def test_a_lock_names_the_points_that_were_dropped() -> None:
     lock = replace(make_lock(CPU_IMAGE), dropped=(DroppedPoint(name="a-py37", core=("python==3.7",)),))
-    assert "a-py37 is dropped: python==3.7 cannot hold" in describe_lock(Path("x.lock"), lock, None)
-    assert "dropped" not in describe_lock(Path("x.lock"), make_lock(CPU_IMAGE), None)
+    text = describe_lock(Path("x.lock"), lock, None, gpus=NOBODY)
+    assert "a-py37 is dropped: python==3.7 cannot hold" in text
+    assert "dropped" not in describe_lock(Path("x.lock"), make_lock(CPU_IMAGE), None, gpus=NOBODY)
 
 
 def test_plain_progress_says_each_step_once_and_hides_machinery() -> None:

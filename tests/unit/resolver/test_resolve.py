@@ -26,6 +26,7 @@ from cudaforge.resolver import (
     Resolution,
     alternatives,
     answer_to_json,
+    reasons_for,
     resolve,
     resolve_all,
 )
@@ -299,7 +300,7 @@ def test_an_empty_matrix_has_no_answer_and_says_so() -> None:
 
 @pytest.mark.parametrize("field", ["framework", "python", "os", "base_image", "flavor", "platforms"])
 def test_every_field_has_a_reason(field: str) -> None:
-    answer = resolved(wishes(frameworks=(framework("torchy"),)))
-    fields = {choice.field: choice for choice in answer.choices}
+    asked = wishes(frameworks=(framework("torchy"),))
+    fields = {choice.field: choice for choice in reasons_for(resolved(asked), asked, MATRIX)}
     wanted = "torchy" if field == "framework" else field
     assert fields[wanted].because

@@ -11,7 +11,7 @@ from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import Companion, CompanionRole
 from cudaforge.records import replace
-from cudaforge.resolver import Conflict, Resolution, resolve
+from cudaforge.resolver import Conflict, Resolution, reasons_for, resolve
 from cudaforge.resolver.gates import gate_floor, gate_passes, parse_gate
 from cudaforge.resolver.rules import RULES
 from cudaforge.versions import Version
@@ -177,11 +177,14 @@ def test_a_gate_that_lets_older_branches_pass_lowers_the_floor() -> None:
 
 
 def _extension_world(*companions: Companion) -> Matrix:
-    """Three releases of one framework, and packages that go with some of them."""
+    """Three releases of one framework, one of another, and packages that go with some of them."""
     releases = ("2.6.0", "2.7.1", "2.8.0")
     return Matrix.from_rows(
-        frameworks=(rows.framework("torchy"),),
-        builds=[rows.build("torchy", one, "cu128", cuda="12.8", cubins=_CODE) for one in releases],
+        frameworks=(rows.framework("torchy"), rows.framework("flow")),
+        builds=[
+            *(rows.build("torchy", one, "cu128", cuda="12.8", cubins=_CODE) for one in releases),
+            rows.build("flow", "1.0", "cu128", cuda="12.8", cubins=_CODE),
+        ],
         cuda_releases=(rows.cuda("12.8.1", "570.26", "525.60.13", capabilities=_CODE),),
         systems=(rows.system("debian12", "2.36", "3.11"), rows.system("ubuntu22.04", "2.35", "3.10")),
         companions=(
@@ -218,10 +221,11 @@ def test_the_framework_follows_a_package_that_is_pinned_to_a_known_release(packa
 
 
 def test_a_pinned_package_needs_its_python_and_says_so() -> None:
-    answer = resolve(_with_packages("served==0.10.0"), _extension_world())
+    asked, matrix = _with_packages("served==0.10.0"), _extension_world()
+    answer = resolve(asked, matrix)
     assert isinstance(answer, Resolution)
     assert answer.python == "3.10"
-    because = {choice.field: choice.because for choice in answer.choices}
+    because = {choice.field: choice.because for choice in reasons_for(answer, asked, matrix)}
     assert because["torchy"].startswith("served==0.10.0 goes with it")
 
 
@@ -252,6 +256,15 @@ def test_an_unconfirmed_release_of_a_package_vetoes_nothing() -> None:
     assert isinstance(
         resolve(_with_packages("rumour==1.0", version="==2.8.0"), _extension_world(rumour)), Resolution
     )
+
+
+def test_a_package_binds_the_framework_that_it_is_known_for_and_no_other() -> None:
+    """Other releases of it go with another framework; the one that is asked for is not among them."""
+    matrix = _extension_world(rows.companion("flow", "served==0.12.0", "==1.0"))
+    both = (framework("torchy"), framework("flow"))
+    answer = resolve(replace(_with_packages("served==0.10.0"), frameworks=both), matrix)
+    assert isinstance(answer, Resolution)
+    assert [str(one.version) for one in answer.frameworks] == ["2.7.1", "1.0"]
 
 
 def test_the_pin_of_a_companion_follows_the_package_that_is_asked_for() -> None:
@@ -316,12 +329,13 @@ def _forward(*gpus: str, driver: str | None = None, **more: object) -> Wishes:
 
 
 def test_forward_compatibility_takes_the_nearest_base_that_carries_it() -> None:
-    answer = resolve(_forward("H100", driver="535.104.05"), _forward_world())
+    asked, matrix = _forward("H100", driver="535.104.05"), _forward_world()
+    answer = resolve(asked, matrix)
     assert isinstance(answer, Resolution)
     assert answer.base_image == "cuda:12.8.1-base"
     assert (str(answer.numbers.driver_floor), answer.numbers.binding) == ("535", "forward-compat")
     assert "driver branches 470, 535 and drivers from 570.124.06 on" in answer.warnings[0]
-    reasons = {choice.field: choice.because for choice in answer.choices}
+    reasons = {choice.field: choice.because for choice in reasons_for(answer, asked, matrix)}
     assert reasons["base_image"] == "it brings the forward-compatibility package for the CUDA that is loaded"
 
 

@@ -1,0 +1,121 @@
+"""Moving what is locked, all of it together: framework, build, CUDA, Python, base, packages, driver floor."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from cudaforge.declaration.model import Declaration
+from cudaforge.lockfile.compose import BaseRequest
+from cudaforge.lockfile.model import DroppedPoint, Lock, LockedBase, LockedImage
+from cudaforge.lockfile.store import write_lock
+from cudaforge.packages.closure import resolve_closure
+from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
+from cudaforge.pipeline.decide import (
+    Note,
+    chosen_images,
+    load_current_lock,
+    matrix_of,
+    require_answers,
+    resolve,
+)
+from cudaforge.pipeline.host import ignore, lock_path
+from cudaforge.pipeline.locking import LockOutcome, dropped_points, hold_lock, lock_images, tools
+from cudaforge.pipeline.outside import DigestSource, find_site
+from cudaforge.records import replace
+
+_BaseMaker = Callable[[BaseRequest], LockedBase]
+
+
+def upgrade(
+    declaration: Declaration,
+    names: Sequence[str] = (),
+    *,
+    allow_unpinned: bool = False,
+    offline: bool = False,
+    on_note: Note = ignore,
+) -> LockOutcome:
+    """Resolve and pin the named images (all for no names) anew, and write the lock.
+
+    The entries of the others stay as they are, byte for byte. Raises NegativeAnswer where the lock is missing
+    or stale, or wishes collide, InputError for a name that is not declared, SurroundingsError as `lock` does;
+    the old lock is then as it was.
+    """
+    with hold_lock(declaration, on_note):
+        current = load_current_lock(declaration)
+        renewal = _Renewal(declaration, current, names, offline=offline)
+        outcome, closures = renewal.renewed(
+            allow_unpinned=allow_unpinned,
+            on_note=on_note,
+            make_base=partial(bootstrapped_base, offline=offline),
+        )
+        write_lock(outcome.lock, closures, outcome.path)
+    return outcome
+
+
+def plan_upgrade(
+    declaration: Declaration,
+    names: Sequence[str] = (),
+    *,
+    allow_unpinned: bool = False,
+    offline: bool = False,
+    on_note: Note = ignore,
+) -> LockOutcome:
+    """What `upgrade` would lock. Nothing is written, and no base is made: of one made from the OS archive the
+    packages are known, and not the digest. Raises what `upgrade` raises."""
+    current = load_current_lock(declaration)
+    renewal = _Renewal(declaration, current, names, offline=offline)
+    outcome, _ = renewal.renewed(
+        allow_unpinned=allow_unpinned,
+        on_note=on_note,
+        make_base=partial(planned_base, previous=[image.base for image in current.images], offline=offline),
+    )
+    return outcome
+
+
+class _Renewal:
+    """A lock of which some images are made anew."""
+
+    def __init__(
+        self, declaration: Declaration, current: Lock, names: Sequence[str], *, offline: bool
+    ) -> None:
+        self._declaration = declaration
+        self._current = current
+        self._chosen = chosen_images(declaration, names)
+        self._offline = offline
+
+    def renewed(
+        self, *, allow_unpinned: bool, on_note: Note, make_base: _BaseMaker
+    ) -> tuple[LockOutcome, Mapping[str, str]]:
+        """The new lock next to the old one, and the texts of the closures that are new."""
+        answers = resolve(self._chosen)
+        require_answers(self._chosen, answers)
+        site = find_site(self._declaration, offline=self._offline)
+        source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
+        entries = lock_images(
+            self._chosen,
+            answers,
+            kept={},
+            pins=BasePins(find_digest=source.find, make_base=make_base),
+            resolve_packages=partial(resolve_closure, site=site),
+        )
+        made = self._lock({entry.image.name: entry.image for entry in entries}, dropped_points(answers))
+        outcome = LockOutcome(path=lock_path(self._declaration), lock=made, previous=self._current)
+        return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
+
+    def _lock(self, images: Mapping[str, LockedImage], dropped: Sequence[DroppedPoint]) -> Lock:
+        renewed = {image.name for image in self._chosen.images}
+        every = {image.name: image for image in self._current.images if image.name not in renewed}
+        every |= images
+        points = {point.name: point for point in self._current.dropped if point.name not in renewed}
+        points |= {point.name: point for point in dropped}
+        order = [image.name for image in self._declaration.images]
+        is_whole = renewed == set(order)
+        return replace(
+            self._current,
+            # The others were not weighed by these facts: the next `lock` does it, and keeps what still fits.
+            matrix=matrix_of(self._declaration).revision if is_whole else self._current.matrix,
+            tools=tools(),
+            images=tuple(every[name] for name in order if name in every),
+            dropped=tuple(points[name] for name in order if name in points),
+        )

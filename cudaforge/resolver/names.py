@@ -1,0 +1,51 @@
+"""Names that the matrix does not know, and the ones that were probably meant."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from cudaforge.errors import Location, Problem
+from cudaforge.matrix.tables import Matrix
+
+_SHOWN = 8
+_NEAREST = 3
+
+
+def wish_problem(key: str, what: str, *, remedy: str | None = None) -> Problem:
+    """What is wrong with the wish under a key."""
+    return Problem(what=what, where=Location(file="", key=key), remedy=remedy)
+
+
+def unknown_name(key: str, kind: str, name: str, known: Iterable[str]) -> Problem:
+    """That there is none of that kind by that name, and those that there are."""
+    names = list(dict.fromkeys(known))
+    near = near_names(name, names)
+    remedy: str | None
+    if near:
+        remedy = "did you mean " + " or ".join(near) + "?"
+    else:
+        words = set(name.lower().split())
+        related = [one for one in names if words & set(one.lower().split())] or names
+        # The newest of a table stand last.
+        shown = ", ".join(related[-_SHOWN:])
+        remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
+    return wish_problem(key, f"{kind} {name!r} is not known", remedy=remedy)
+
+
+def near_names(name: str, names: Iterable[str]) -> list[str]:
+    """The names that are written almost so, the nearest first; at most three."""
+    import difflib  # seldom needed
+
+    by_lower = {one.lower(): one for one in names}
+    near = difflib.get_close_matches(name.lower(), list(by_lower), n=_NEAREST, cutoff=0.6)
+    return [by_lower[one] for one in near]
+
+
+def gpu_names(matrix: Matrix) -> list[str]:
+    """All names that GPUs have."""
+    return [name for gpu in matrix.gpus for name in (gpu.name, *gpu.aliases)]
+
+
+def unknown_gpu(text: str, matrix: Matrix) -> Problem:
+    """That a GPU is not known, and those that are called alike."""
+    return unknown_name("gpus", "GPU", text, gpu_names(matrix))

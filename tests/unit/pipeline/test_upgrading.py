@@ -1,0 +1,231 @@
+"""What is locked stays until it is upgraded, and then all of it moves together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cudaforge.cli.main import run_command_line
+from cudaforge.errors import NegativeAnswer, Problem
+from cudaforge.lockfile.store import read_lock
+from cudaforge.versions import Version
+from tests.unit.pipeline.conftest import World
+
+OLD = 'framework = "pytorch==2.7.*"\ncuda = "12.6"\npackages = ["numpy"]'
+LOOSE = 'framework = "pytorch>=2.7,<2.13"\npackages = ["numpy"]'
+TWIN = 'framework = "jax"\ncuda = "none"'
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]):
+    def run(*words: str) -> tuple[int, str, str]:
+        code = run_command_line(list(words))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
+
+
+def entry(name: str):
+    return next(image for image in read_lock(Path("cudaforge.lock")).images if image.name == name)
+
+
+@pytest.fixture
+def old_lock(world: World, run) -> World:
+    """A lock of an old PyTorch, under a declaration that allows newer ones by now."""
+    world.declare(train=OLD, twin=TWIN)
+    assert run("lock")[0] == 0
+    world.declare(train=LOOSE, twin=TWIN)
+    assert run("lock")[0] == 0
+    return world
+
+
+def test_what_is_locked_stays_where_it_still_fits(old_lock: World) -> None:
+    assert entry("train").frameworks[0].reported == "2.7.1+cu126"
+
+
+def test_a_wish_that_excludes_what_is_locked_moves_no_more_than_it_has_to(world: World, run) -> None:
+    world.declare(train=OLD, twin=TWIN + '\npython = "3.12"')
+    assert run("lock")[0] == 0
+    jax = entry("twin").frameworks
+    world.declare(train=LOOSE + '\npython = "3.11"', twin=TWIN + '\npython = ">=3.12"')
+    world.push("s390x")
+    assert run("lock")[0] == 0
+    assert entry("train").frameworks[0].reported == "2.7.1+cu126"
+    assert entry("train").python == "3.11"
+    assert (entry("twin").python, entry("twin").frameworks) == ("3.12", jax)
+
+
+def test_losses_come_first_and_an_upgrade_leaves_nothing_to_move(old_lock: World, run) -> None:
+    old_lock.versions["numpy"] = "2.2.0"
+    code, said, _ = run("outdated", "train")
+    assert code == 1
+    lines = said.splitlines()
+    assert lines[0] == "train: could move"
+    assert "  loses    drops sm_70 (V100, TITAN V, Quadro GV100)" in lines
+    assert "  loses    driver floor 525.60.13 -> 580" in lines
+    assert "  loses    CUDA 12.6.3 -> 13.0.2" in lines
+    assert "  moves    pytorch 2.7.1+cu126 -> 2.12.1+cu130" in lines
+    assert "numpy 2.1.0 -> 2.2.0" in said
+    assert '  held     pytorch 2.15.0 is held back by framework = "pytorch>=2.7,<2.13"' in lines
+    labels = [line.split()[0] for line in lines[1:] if line.startswith("  ") and line[2] != " "]
+    order = ["loses", "gains", "moves", "held"]
+    assert labels == sorted(labels, key=order.index)
+    assert set(labels) == set(order)
+
+    code, moved, _ = run("upgrade")
+    assert code == 0
+    told = lines[1 : next(index for index, line in enumerate(lines) if line.startswith("  held"))]
+    assert moved.splitlines()[: len(told) + 1] == ["train: changed", *told]
+    assert entry("train").driver_floor == "580"
+    code, said, _ = run("outdated", "--json")
+    assert code == 0
+    answer = json.loads(said)
+    assert answer["up_to_date"] is True
+    assert [image["status"] for image in answer["images"]] == ["same", "same"]
+    assert answer["not_asked"] == []
+    assert "nothing moved" in run("upgrade")[1]
+
+
+def test_a_dry_run_says_the_same_and_writes_nothing(old_lock: World, run) -> None:
+    before = old_lock.files()
+    code, dry, _ = run("upgrade", "--dry-run")
+    assert code == 0
+    document = json.loads(run("upgrade", "--dry-run", "--json")[1])
+    run("outdated")
+    assert old_lock.files() == before
+    real = run("upgrade")[1]
+    assert dry.splitlines()[:-1] == real.splitlines()[:-1]
+    assert dry.splitlines()[-1].startswith("dry run: ")
+    assert "dry run" not in real
+    assert document["dry_run"] is True
+    assert [image["name"] for image in document["images"]] == ["train"]
+
+
+def test_the_others_stay_byte_for_byte_even_on_a_base_that_moved(world: World, run) -> None:
+    lines = 'framework = "jax"\ncuda = "none"\npython = "3.12"\npackages = ["numpy"]'
+    world.declare(a=lines, b=lines)
+    assert run("lock")[0] == 0
+    before, closure = entry("b"), Path("cudaforge.lock.d/pylock.b.toml").read_bytes()
+    world.push("s390x")
+    world.versions["numpy"] = "2.2.0"
+    assert run("upgrade", "a")[0] == 0
+    assert entry("b") == before
+    assert Path("cudaforge.lock.d/pylock.b.toml").read_bytes() == closure
+    a, b = entry("a"), entry("b")
+    assert a.base.reference == b.base.reference
+    assert a.base.digest != b.base.digest
+    assert {wheel.version for wheel in a.closure.wheels} - {wheel.version for wheel in b.closure.wheels} == {
+        "2.2.0"
+    }
+    assert run("lock", "--check")[0] == 0
+    # A lock that is made again for another reason keeps both, each with its own base.
+    world.declare(a=lines, b=lines, c=lines)
+    assert run("lock")[0] == 0
+    assert (entry("a"), entry("b")) == (a, b)
+    code, said, _ = run("outdated", "a", "b")
+    assert code == 1
+    assert "a: up to date" in said
+    assert "b: could move" in said
+
+
+def test_a_base_that_moved_under_its_tag_is_told(world: World, run) -> None:
+    world.declare(twin=TWIN)
+    assert run("lock")[0] == 0
+    was = entry("twin").base.digest
+    world.push("s390x")
+    code, said, _ = run("outdated")
+    assert code == 1
+    assert "moved under its tag" in said
+    assert was[:19] in said
+    (image,) = json.loads(run("outdated", "--json")[1])["images"]
+    (change,) = image["changes"]
+    assert (change["field"], change["old"], change["effect"]) == ("base.digest", was, "move")
+    assert run("upgrade")[0] == 0
+    assert entry("twin").base.digest == change["new"]
+
+
+def test_an_upgrade_keeps_the_driver_and_the_gpus_that_are_declared(world: World, run) -> None:
+    fleet = 'driver = "525.60.13"\ngpus = ["V100"]'
+    world.declare(train=f"{OLD}\n{fleet}")
+    assert run("lock")[0] == 0
+    world.declare(train=f"{LOOSE}\n{fleet}")
+    assert run("lock")[0] == 0
+    assert run("upgrade")[0] == 0
+    image = entry("train")
+    assert image.frameworks[0].reported == "2.12.1+cu126"
+    assert Version(image.driver_floor) <= Version("525.60.13")
+    assert "sm_70" in image.architectures
+
+
+def test_a_registry_that_is_silent_is_said_and_no_error(world: World, run) -> None:
+    world.declare(twin=TWIN)
+    assert run("lock")[0] == 0
+    world.answer_with(500)
+    code, said, _ = run("outdated")
+    assert code == 0
+    assert "not asked: python:" in said
+    assert "up to date" in said
+    world.cut()
+    code, _, told = run("outdated")
+    assert code == 3
+    assert "nothing of what the lock depends on could be asked" in told
+    assert "pypi.example is silent" in told
+    code, said, _ = run("outdated", "--offline")
+    assert code == 0
+    assert "--offline" in said
+
+
+def test_an_upgrade_that_would_fail_is_told_as_such(world: World, run) -> None:
+    world.declare(twin=TWIN)
+    assert run("lock")[0] == 0
+    before = world.files()
+    world.failing = NegativeAnswer(Problem(what="no set of wheels", because=("a needs b",)))
+    code, said, _ = run("outdated")
+    assert code == 1
+    assert "twin: cannot be upgraded\n  because  no set of wheels\n  because  a needs b" in said
+    (image,) = json.loads(run("outdated", "--json")[1])["images"]
+    assert image["status"] == "blocked"
+    assert image["blocked"][0]["what"] == "no set of wheels"
+    code, _, told = run("upgrade")
+    assert code == 1
+    assert "no set of wheels" in told
+    assert world.files() == before
+
+
+@pytest.mark.parametrize("command", ["outdated", "upgrade"])
+def test_a_lock_that_is_missing_or_stale_is_told_as_elsewhere(command: str, world: World, run) -> None:
+    world.declare(twin=TWIN)
+    code, _, told = run(command)
+    assert code == 1
+    assert "there is no lock yet" in told
+    assert run("lock")[0] == 0
+    world.declare(twin=TWIN + '\npython = "3.11"')
+    code, _, told = run(command)
+    assert code == 1
+    assert "the lock is stale" in told
+    assert run("lock")[0] == 0
+    code, _, told = run(command, "nobody")
+    assert code == 2
+    assert "there is no image 'nobody'" in told
+    assert "known: twin" in told
+
+
+def test_a_dropped_point_stays_dropped_and_is_nothing_to_move(world: World, run) -> None:
+    world.declare(lab='cuda = "none"\n[images.lab.matrix]\nframework = ["jax"]\npython = ["3.7", "3.12"]')
+    assert run("lock")[0] == 0
+    dropped = read_lock(Path("cudaforge.lock")).dropped
+    assert len(dropped) == 1
+    code, said, _ = run("outdated")
+    assert code == 0
+    assert dropped[0].name not in said
+    assert run("upgrade", "lab")[0] == 0
+    assert read_lock(Path("cudaforge.lock")).dropped == dropped
+
+
+def test_the_option_that_upgrade_replaced_is_gone(world: World, run) -> None:
+    code, _, told = run("lock", "--upgrade")
+    assert code == 2
+    assert "--upgrade" in told
