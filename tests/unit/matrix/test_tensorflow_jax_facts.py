@@ -197,3 +197,15 @@ def test_what_only_follows_from_a_date_is_not_called_a_fact(matrix):
     assert by_tag["tensorflow/tensorflow:2.14.0-gpu"].source.strength is Strength.VENDOR
     assert by_tag["tensorflow/tensorflow:2.15.0-gpu"].source.strength is Strength.INFERRED
     assert by_tag["pytorch/pytorch:2.10.0-cuda12.8-cudnn9-runtime"].source.strength is Strength.INFERRED
+
+
+def test_what_an_image_says_of_itself_is_a_fact(matrix):
+    by_tag = {image.reference: image for image in matrix.framework_images}
+    for month, torch, cuda, cudnn in (
+        ("21.10", "1.10.0a0+0aef44c", "11.4.2", "8.2.4.15"),
+        ("23.10", "2.1.0a0+32f93b1", "12.2.2", "8.9.5.29"),
+        ("26.07", "2.13.0a0+9186a08b2c", "13.3.1", "9.24.0.43"),
+    ):
+        image = by_tag[f"nvcr.io/nvidia/pytorch:{month}-py3"]
+        assert (image.contents["torch"], str(image.cuda), str(image.cudnn)) == (torch, cuda, cudnn)
+        assert image.source.strength is Strength.VENDOR

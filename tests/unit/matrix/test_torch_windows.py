@@ -25,6 +25,10 @@ def resolve(capsys, *words):
         "pytorch==2.8.0+cu126 gpu=sm_61",
         "pytorch==2.10.0+cu128 gpu=sm_70",
         "pytorch==2.11.0+cu130 gpu=sm_90 platform=linux/arm64",
+        "pytorch==2.9.1+cu129 gpu=sm_70",
+        "pytorch==2.13.0+cu129 gpu=sm_120",
+        "pytorch==2.5.1 gpu=sm_90 platform=linux/arm64",
+        "pytorch==2.9.1+cu126 gpu=sm_90 platform=linux/arm64",
     ],
 )
 def test_a_gpu_that_a_build_has_code_for(capsys, words):
@@ -44,6 +48,7 @@ def test_a_gpu_that_a_build_has_code_for(capsys, words):
         "pytorch==2.7.1+cu118 gpu=sm_100",
         "pytorch==2.8.0+cu128 gpu=sm_61",
         "pytorch==2.11.0+cu128 gpu=sm_70",
+        "pytorch==2.11.0+cu129 gpu=sm_70",
         "pytorch==2.15.0+cu132 gpu=sm_70",
         "pytorch==2.0.1+cu117 gpu=sm_90",
     ],
