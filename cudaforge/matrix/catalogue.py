@@ -278,6 +278,14 @@ _SUBJECTS: tuple[Subject, ...] = (
         find=_starting(lambda matrix: matrix.indexes.values(), "name"),
     ),
     Subject(
+        name="feeds",
+        title="where vendors list releases",
+        word="feed",
+        rows=lambda matrix: matrix.feeds,
+        columns=("name", "subject", "url"),
+        find=_starting(lambda matrix: matrix.feeds, "name"),
+    ),
+    Subject(
         name="broken",
         title="what is known not to work",
         word="broken",

@@ -44,6 +44,7 @@ _TABLES = (
     "framework_images",
     "drivers",
     "indexes",
+    "feeds",
     "companions",
     "broken",
 )
