@@ -61,8 +61,7 @@ def refresh(subjects: Sequence[str], file: Path, *, offline: bool = False) -> Re
         for index, package in feeds:
             found = asker.ask(index, package)
             if found is not None:
-                here = [build for build in builds if build.index == index]
-                asker.changes += compare_index(name, here, package, found, index=index)
+                asker.changes += compare_index(builds, package, found, index=index, broken=matrix.broken)
         companions = [row for row in matrix.companions(name) if row.role is CompanionRole.COMPANION]
         for package in dict.fromkeys(row.package for row in companions):
             found = asker.ask(_DEFAULT, package)

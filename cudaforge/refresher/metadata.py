@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.errors import Problem
-from cudaforge.records import record
+from cudaforge.refresher.model import WheelFile
 from cudaforge.web import Client, RemoteFile, Unreachable
 from cudaforge.web.client import OK, shown
 from cudaforge.web.remote import as_stream
@@ -20,21 +20,6 @@ if TYPE_CHECKING:
 
 _MEMBER = re.compile(r"[^/]+\.dist-info/METADATA")
 _MAX_BODY = 4 * 1024 * 1024
-
-
-@record()
-class WheelFile:
-    """One wheel on an index."""
-
-    filename: str
-    url: str
-    platforms: tuple[str, ...]
-    """`linux/amd64`; `any` for those without binaries."""
-    pythons: tuple[str, ...]
-    """Minor versions that it is for; empty where it fits several."""
-    size: int | None
-    has_metadata: bool
-    """Whether its METADATA stands beside it."""
 
 
 def read_requirements(client: Client, wheel: WheelFile) -> tuple[Requirement, ...]:
