@@ -3,11 +3,11 @@ HTML: PEP 503, 658, 691, 700)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.errors import Problem
+from cudaforge.packages.tags import wheel_platform, wheel_python
 from cudaforge.records import record
 from cudaforge.web import Client, Unreachable
 from cudaforge.web.client import OK, shown
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _NOT_FOUND = 404
-_CPYTHON = re.compile(r"cp(3)(\d+)(t?)")
-_LINUX = re.compile(r"(?:many)?linux.*_(x86_64|aarch64)")
-_PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 @record()
@@ -98,14 +95,14 @@ def _release(version: str, files: Iterable[DistributionPackage]) -> FoundRelease
             tags = parse_wheel_filename(file.filename)[3]
         except InvalidWheelFilename:
             continue
-        platforms = {_platform(tag.platform) for tag in tags} - {None}
+        platforms = {wheel_platform(tag.platform) for tag in tags} - {None}
         if not platforms:
             continue
         yanked.append(file.is_yanked)
         if file.upload_time is not None:
             uploads.append(file.upload_time.date().isoformat())
         has_any = has_any or "any" in platforms
-        minors = {_python(tag.interpreter, tag.abi) for tag in tags} - {None}
+        minors = {wheel_python(tag.interpreter, tag.abi) for tag in tags} - {None}
         for platform in platforms:
             if platform is not None and platform != "any":
                 pythons.setdefault(platform, set()).update(one for one in minors if one is not None)
@@ -118,22 +115,6 @@ def _release(version: str, files: Iterable[DistributionPackage]) -> FoundRelease
         platforms=() if has_any else tuple(sorted(pythons)),
         pythons={name: _sorted(found) for name, found in sorted(pythons.items()) if found and not has_any},
     )
-
-
-def _platform(tag: str) -> str | None:
-    if tag == "any":
-        return tag
-    match = _LINUX.fullmatch(tag)
-    return _PLATFORMS[match[1]] if match else None
-
-
-def _python(interpreter: str, abi: str) -> str | None:
-    """The one Python 3 that a wheel is for; None for those that are for several (abi3, py3)."""
-    match = _CPYTHON.fullmatch(abi)
-    if match is None:
-        # Old ABIs end in flags: cp37m.
-        match = _CPYTHON.fullmatch(abi.rstrip("mu")) if abi.startswith("cp") else None
-    return f"{match[1]}.{match[2]}{match[3]}" if match and interpreter.startswith("cp") else None
 
 
 def _sorted(minors: Iterable[str]) -> tuple[str, ...]:
