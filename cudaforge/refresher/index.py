@@ -3,11 +3,11 @@ HTML: PEP 503, 658, 691, 700)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.errors import Problem
+from cudaforge.packages.tags import wheel_platform, wheel_python
 from cudaforge.refresher.model import FoundRelease, WheelFile
 from cudaforge.web import Client, Unreachable
 from cudaforge.web.client import OK, shown
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _NOT_FOUND = 404
-_CPYTHON = re.compile(r"cp(3)(\d+)(t?)")
-_LINUX = re.compile(r"(?:many)?linux.*_(x86_64|aarch64)")
-_PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
 
 
 def default_index() -> str:
@@ -102,10 +99,10 @@ def _wheel(file: DistributionPackage, page: str) -> WheelFile | None:
         tags = parse_wheel_filename(file.filename)[3]
     except InvalidWheelFilename:
         return None
-    platforms = {name for tag in tags if (name := _platform(tag.platform)) is not None}
+    platforms = {name for tag in tags if (name := wheel_platform(tag.platform)) is not None}
     if not platforms:
         return None
-    minors = {minor for tag in tags if (minor := _python(tag.interpreter, tag.abi)) is not None}
+    minors = {minor for tag in tags if (minor := wheel_python(tag.interpreter, tag.abi)) is not None}
     return WheelFile(
         filename=file.filename,
         url=file.url if page.startswith("http:") or file.url.startswith("https:") else "",
@@ -114,22 +111,6 @@ def _wheel(file: DistributionPackage, page: str) -> WheelFile | None:
         size=file.size,
         has_metadata=bool(file.has_metadata),
     )
-
-
-def _platform(tag: str) -> str | None:
-    if tag == "any":
-        return tag
-    match = _LINUX.fullmatch(tag)
-    return _PLATFORMS[match[1]] if match else None
-
-
-def _python(interpreter: str, abi: str) -> str | None:
-    """The one Python 3 that a wheel is for; None for those that are for several (abi3, py3)."""
-    match = _CPYTHON.fullmatch(abi)
-    if match is None:
-        # Old ABIs end in flags: cp37m.
-        match = _CPYTHON.fullmatch(abi.rstrip("mu")) if abi.startswith("cp") else None
-    return f"{match[1]}.{match[2]}{match[3]}" if match and interpreter.startswith("cp") else None
 
 
 def _sorted(minors: Iterable[str]) -> tuple[str, ...]:
