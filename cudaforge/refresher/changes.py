@@ -14,7 +14,12 @@ _PINNED = re.compile(r"(?P<package>[A-Za-z0-9._-]+)(?:\[[^]]*\])?={2,3}(?P<versi
 
 def pinned(build: FrameworkBuild) -> tuple[str, str] | None:
     """Package and version that a build is installed by: its first requirement."""
-    match = _PINNED.fullmatch(build.requires[0]) if build.requires else None
+    return pin_of(build.requires[0]) if build.requires else None
+
+
+def pin_of(requirement: str) -> tuple[str, str] | None:
+    """Package and version of an exact requirement; None for others."""
+    match = _PINNED.fullmatch(requirement)
     return (match["package"].lower().replace("_", "-"), match["version"]) if match else None
 
 

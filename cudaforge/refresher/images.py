@@ -52,7 +52,7 @@ def compare_tags(
                     table=table,
                     reference=row.reference,
                     strength=Strength.INDEX,
-                    basis=f"tags of {source}",
+                    basis=f"tags of {source}; the rest as {row.source.id}",
                 )
             )
         elif tag in there and row.removed is not None:

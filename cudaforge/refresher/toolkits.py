@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 from cudaforge.matrix.model import CudaRelease, CudnnRelease, Strength
 from cudaforge.records import replace
-from cudaforge.refresher.changes import new_releases
+from cudaforge.refresher.changes import new_releases, pin_of
 from cudaforge.refresher.model import Change, FoundRelease, Proposal
 from cudaforge.refresher.redistrib import VendorRelease
 from cudaforge.versions import Version
 
-_PIN = re.compile(r"([A-Za-z0-9._-]+)==(\S+)")
 _OF_A_MINOR = ("driver",)
 _OF_A_NEW_MINOR = ("driver", "minor_driver", "capabilities", "gcc", "clang", "compat_package")
 _COMPONENTS = 3
@@ -20,23 +18,22 @@ _COMPONENTS = 3
 
 def metapackages(rows: Sequence[CudaRelease]) -> tuple[str, ...]:
     """The packages on the index that stand for a release as a whole."""
-    pins = [match for row in rows if row.metapackage and (match := _PIN.fullmatch(row.metapackage))]
-    return tuple(dict.fromkeys(match[1] for match in pins))
+    return tuple(dict.fromkeys(pin[0] for row in rows if (pin := pin_of(row.metapackage or ""))))
 
 
 def compare_cuda(
     rows: Sequence[CudaRelease], package: str, found: Mapping[str, FoundRelease], *, index: str
 ) -> tuple[tuple[Change, ...], tuple[Proposal, ...]]:
     """Releases of the metapackage that came after the newest that a row names, and rows for them."""
-    pins = [match for row in rows if row.metapackage and (match := _PIN.fullmatch(row.metapackage))]
-    known = [match[2] for match in pins if match[1] == package]
+    pins = [pin for row in rows if (pin := pin_of(row.metapackage or ""))]
+    known = [version for name, version in pins if name == package]
     changes = new_releases("cuda", known, found, source=f"{index}: {package}")
     proposals = []
     for change in changes:
-        pin = change.row.partition(" ")[2]
-        version = _release(pin)
+        wheel = change.row.partition(" ")[2]
+        version = _release(wheel)
         if Version(version) not in {row.version for row in rows}:
-            entry = {"version": version, "metapackage": f"{package}=={pin}"}
+            entry = {"version": version, "metapackage": f"{package}=={wheel}"}
             proposals.append(
                 _cuda_proposal(rows, version, entry, Strength.INDEX, f"{package} on the package index")
             )
@@ -135,6 +132,8 @@ def _cudnn_proposal(
     # The support matrix that says it is one for a minor release.
     known = alike[-1].capability_min if alike else {}
     entry["capability_min"] = {major: str(oldest) for major, oldest in known.items()}
+    if not alike:
+        entry.update({"capability_max": "", "cuda": ""})
     return Proposal(
         row=f"cudnn {version}",
         file="cudnn.toml",
