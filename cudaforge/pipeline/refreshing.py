@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -76,8 +77,9 @@ def _refusal(matrix: Matrix, word: str, subject: Subject | None, able: Sequence[
     where = Location(file="command line", key=word)
     remedy = f"subjects that can be refreshed: {', '.join(able)}"
     if subject is None:
-        known = ", ".join(one.name for one in subjects(matrix))
-        return Problem(what=f"{word!r} is no subject of the matrix: {known}", where=where, remedy=remedy)
+        near = difflib.get_close_matches(word.lower(), [one.name for one in subjects(matrix)], n=2)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        return Problem(what=f"{word!r} is no subject of the matrix", where=where, remedy=f"{hint}{remedy}")
     if subject.name in able:
         return None
     sources = dict.fromkeys(source_of(row) for row in subject.rows(matrix))

@@ -70,7 +70,11 @@ class Sources:
 
     def image(self, reference: str) -> tuple[ImageConfig, ...] | None:
         """What an image says of itself; None where it cannot be read."""
-        return self._quietly(reference, lambda: read_image(reference, self._access, platforms=_PLATFORMS))
+
+        def ask() -> tuple[ImageConfig, ...]:
+            return read_image(reference, self._access, platforms=_PLATFORMS)
+
+        return self._quietly(("image", reference), reference, ask)
 
     def feed(self, url: str, product: str, known: Sequence[Version]) -> tuple[VendorRelease, ...] | None:
         """The releases of a feed from the newest known one on; None where it cannot be asked."""
@@ -85,7 +89,8 @@ class Sources:
         """What a wheel requires; None where it cannot be read."""
         if not wheel.url:
             return None
-        return self._quietly(("METADATA", wheel.url), lambda: read_requirements(self._client, wheel))
+        key = ("METADATA", wheel.url)
+        return self._quietly(key, wheel.filename, lambda: read_requirements(self._client, wheel))
 
     def measure(self, wheel: WheelFile) -> Measured | None:
         """What a wheel says of itself, without what is too large to fetch; None where it cannot be read."""
@@ -95,18 +100,18 @@ class Sources:
         def ask() -> Measured:
             return measure_wheel(RemoteFile(self._client, wheel.url), wheel.filename, limits=Limits())
 
-        return self._quietly(("measured", wheel.url), ask)
+        return self._quietly(("measured", wheel.url), wheel.filename, ask)
 
-    def runtime_of(self, release: CudaRelease) -> str | None:
-        """The version of the CUDA runtime that the release's metapackage pins; None where nobody says."""
+    def libraries_of(self, release: CudaRelease) -> Mapping[str, str]:
+        """The wheels that the release's metapackage pins, with their versions; none where nobody says."""
         pin = pin_of(release.metapackage or "")
         found = self.releases(DEFAULT, pin[0]) if pin is not None else None
         wheels = found[pin[1]].wheels if found and pin is not None and pin[1] in found else ()
         requires = self.requirements(wheels[0]) if wheels else None
-        for one in requires or ():
-            if one.name.lower().startswith("nvidia-cuda-runtime") and one.specifier:
-                return next(iter(one.specifier)).version.removesuffix(".*")
-        return None
+        pins = {one.name.lower(): list(one.specifier) for one in requires or ()}
+        return {
+            name: limits[0].version.removesuffix(".*") for name, limits in pins.items() if len(limits) == 1
+        }
 
     def _ask(self, name: str, address: str, ask: Callable[[], _Answer]) -> _Answer | None:
         host = urlsplit(address).netloc
@@ -124,11 +129,11 @@ class Sources:
         self.reasons[name] = self._silent[host]
         return None
 
-    def _quietly(self, key: object, ask: Callable[[], _Answer]) -> _Answer | None:
+    def _quietly(self, key: object, name: str, ask: Callable[[], _Answer]) -> _Answer | None:
         try:
             return self._once(key, ask)
         except (SurroundingsError, NegativeAnswer, InputError) as error:
-            self.reasons[str(key[1] if isinstance(key, tuple) else key)] = error.problems[0].what
+            self.reasons[name] = error.problems[0].what
             return None
 
     def _once(self, key: object, ask: Callable[[], _Answer]) -> _Answer:

@@ -81,9 +81,13 @@ def propose_release(
     for form in _forms(frame, model, str(wanted)):
         for facts, platforms in _by_facts(form, there, artefacts, toolkits, missing):
             row = form.new
-            entry = {**form.entry, **_place(platforms, row), **_values(facts.values, row)}
+            entry = _ordered({**form.entry, **_place(platforms, row), **_values(facts.values, row)})
+            name = f"{entry.get('build', row.get('build'))} {' '.join(platforms)}"
+            missing.update({f"{key} of {name}": None for key in facts.missing})
+            if needed := _needed(facts, row):
+                missing[f"{name} is left out: a row without {needed} would promise too much"] = None
+                continue
             entries.append(entry)
-            missing.update(dict.fromkeys(facts.missing))
             days += [facts.released] if facts.released else []
             is_measured = is_measured and facts.is_measured
     if not entries:
@@ -102,7 +106,7 @@ def propose_release(
         entries=tuple(entries),
         strength=Strength.MEASURED if is_measured else Strength.INDEX,
         basis=f"the wheels of {framework} {wanted} on their package index: tags, METADATA, and what their "
-        "libraries say",
+        "libraries say" + (f"; not read: {', '.join(missing)}" if missing else ""),
         missing=tuple(missing),
     )
 
@@ -163,6 +167,18 @@ def _place(platforms: Sequence[str], row: Raw) -> dict[str, object]:
 def _values(values: Mapping[str, object], row: Raw) -> dict[str, object]:
     """What the form alone does not say already."""
     return {key: value for key, value in values.items() if row.get(key) != value}
+
+
+def _needed(facts: Facts, row: Raw) -> str:
+    """What must not be missing: nothing written means that no cuDNN is needed and, where a compiler makes
+    code at run time, that it makes all."""
+    needed = ["cuda", "cudnn", *(["cubins"] if "compiler" in row else [])]
+    return " and ".join(key for key in needed if key in facts.missing)
+
+
+def _ordered(entry: Mapping[str, object]) -> dict[str, object]:
+    """How the build is installed stands before its facts."""
+    return {key: entry[key] for key in sorted(entry, key=lambda key: key in _FACTS)}
 
 
 def _lifted(entries: list[dict[str, object]]) -> dict[str, object]:

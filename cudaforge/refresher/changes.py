@@ -89,18 +89,24 @@ def compare_companion(
     *,
     index: str,
 ) -> tuple[Change, ...]:
-    """The releases of a companion that came after the newest of its rows."""
-    known = [str(row.version) for row in rows if row.package == package]
-    return new_releases(f"{framework} {package}", known, found, source=f"{index}: {package}")
+    """The releases of a companion that came after those of its rows: by version, or by day."""
+    mine = [row for row in rows if row.package == package]
+    known = [str(row.version) for row in mine]
+    newest = max(known, key=Version, default="")
+    day = max((row.released for row in mine if row.released), default="9999")
+    later = [
+        one
+        for one in found.values()
+        if newest and (_is_later(one.version, newest) or (one.released or "") > day)
+    ]
+    return tuple(_new_releases(f"{framework} {package}", known, later, f"{index}: {package}"))
 
 
 def new_releases(
     name: str, known: Sequence[str], found: Mapping[str, FoundRelease], *, source: str
 ) -> tuple[Change, ...]:
-    """The releases that came after the newest known one."""
-    newest = max(known, key=Version, default="")
-    later = [one for one in found.values() if newest and _is_later(one.version, newest)]
-    return tuple(_new_releases(name, known, later, source))
+    """The releases that are not known, and newer than the oldest known one."""
+    return tuple(_new_releases(name, known, found.values(), source))
 
 
 def _is_later(version: str, than: str) -> bool:

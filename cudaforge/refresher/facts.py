@@ -22,7 +22,19 @@ if TYPE_CHECKING:
 
 _CUDNN = re.compile(r"nvidia-cudnn-cu\d+")
 _NCCL = re.compile(r"nvidia-nccl-cu\d+")
-_RUNTIME = re.compile(r"nvidia-cuda-runtime(?:-cu(\d+))?")
+_OWN = re.compile(r"nvidia-cuda-(?:runtime|nvrtc|cupti|nvcc)(?:-cu\d+)?$")
+_ORDER = (
+    "pythons",
+    "glibc",
+    "cuda",
+    "cudnn",
+    "nccl",
+    "cubins",
+    "ptx",
+    "cudnn_package",
+    "nccl_package",
+    "size",
+)
 _USUAL_PYTHONS = ("3.12", "3.11", "3.13", "3.10")
 
 
@@ -42,8 +54,8 @@ class Artefacts(Protocol):
     def measure(self, wheel: WheelFile) -> Measured | None:
         """None where the wheel cannot be read."""
 
-    def runtime_of(self, release: CudaRelease) -> str | None:
-        """The version of the CUDA runtime that the release's metapackage pins; None where nobody says."""
+    def libraries_of(self, release: CudaRelease) -> Mapping[str, str]:
+        """The wheels that the release's metapackage pins, with their versions; none where nobody says."""
 
 
 @record()
@@ -99,12 +111,16 @@ def read_facts(
     sizes = [part.wheel(python).size for part in parts]
     if new.get("provider") in ("system", NONE) and "size" in old and None not in sizes:
         values["size"] = sum(size for size in sizes if size is not None)
-    # What the form itself says (a shape that holds for all releases) is not read anew.
-    values = {key: value for key, value in values.items() if key not in new or key.endswith("_package")}
-    looked_for = ("pythons", "glibc", "cuda", "cudnn", "nccl", "cubins", "ptx", "size")
-    missing = [key for key in looked_for if key in old and key not in values and key not in new]
+    # What the form itself says (a shape that holds for all releases) is not read anew, and nothing is said
+    # that rows of this build have not said before.
+    said = {*old, *(("ptx",) if "cubins" in old else ())}
+    values = {key: values[key] for key in _ORDER if key in values and key in said and key not in new}
+    missing = [key for key in _ORDER if key in old and key not in values and key not in new]
     if glibc and not is_whole:
         missing.append("glibc of the libraries that were not read (the tag's is taken)")
+    label = _label(measured)
+    if label is not None and str(old.get("reported")).endswith(f"+{old.get('build')}"):
+        values["build"] = label
     return Facts(
         values=values,
         missing=tuple(missing),
@@ -191,21 +207,34 @@ def _from_on(version: str) -> str:
 def _toolkit(
     pins: Sequence[Requirement], toolkits: Sequence[CudaRelease], artefacts: Artefacts
 ) -> str | None:
-    """The toolkit whose runtime is pinned, or the oldest that is allowed and then its major."""
-    for one in pins:
-        if _RUNTIME.fullmatch(one.name.lower()) is None:
+    """The oldest toolkit whose libraries all meet what is required of them: that one where they are pinned,
+    else it and all later ones of its major."""
+    limits = {one.name.lower(): one for one in pins if one.name.lower().startswith("nvidia-")}
+    lowest = [Version(low) for name, one in limits.items() if _OWN.match(name) and (low := _lowest(one))]
+    if not lowest:
+        return None
+    # The version of these is that of their toolkit, but for the last component.
+    start = max(lowest).minor()
+    for release in sorted(toolkits, key=lambda one: one.version):
+        if release.version.major != start.major or release.version < start:
             continue
-        lower = next((clause.version for clause in one.specifier if clause.operator in (">=", "==")), None)
-        if lower is None:
-            continue
-        minor = Version(lower).minor()
-        for release in toolkits:
-            runtime = artefacts.runtime_of(release) if release.version.minor() == minor else None
-            if runtime is not None and Version(lower).has_prefix(Version(runtime)):
-                if exact(one) is not None:
-                    return str(release.version)
-                return f">={release.version},<{release.version.major + 1}"
+        libraries = artefacts.libraries_of(release)
+        both = limits.keys() & libraries.keys()
+        if both and all(limits[name].specifier.contains(libraries[name]) for name in both):
+            is_pinned = any(exact(limits[name]) is not None for name in both)
+            return str(release.version) if is_pinned else f">={release.version},<{start.major + 1}"
     return None
+
+
+def _lowest(requirement: Requirement) -> str | None:
+    allowed = [one.version for one in requirement.specifier if one.operator in (">=", "==", "===", "~=")]
+    return next((version for version in allowed if "*" not in version), None)
+
+
+def _label(measured: Sequence[Measured]) -> str | None:
+    """The local label that the framework reports with its version: `cu128`."""
+    first = measured[0].reported if measured else None
+    return first.value.partition("+")[2] or None if first is not None else None
 
 
 def _code(measured: Sequence[Measured]) -> Mapping[str, object]:
