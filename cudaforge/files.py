@@ -60,8 +60,8 @@ def write_together(files: Mapping[Path, str]) -> None:
     done: list[Path] = []
     try:
         for path, text in files.items():
-            done.append(path)
             write_atomically(path, text)
+            done.append(path)
     except BaseException:
         for path in done:
             text_before = old[path]

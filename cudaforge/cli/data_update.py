@@ -46,12 +46,17 @@ def update(
     found = refresh(subjects or (), file, offline=offline)
     today = datetime.now(tz=timezone.utc).date().isoformat()
     prepared = recording.prepare(found.difference, file, today=today)
-    if write:
-        recording.write(prepared)
     if as_json:
+        if write:
+            recording.write(prepared)
         _write_json(found, prepared, written=write)
     else:
-        _describe(found, prepared, file, written=write)
+        _describe(found, prepared)
+        if write:
+            recording.write(prepared)
+            _describe_written(prepared, file)
+        for problem in prepared.findings:
+            write_note(f"--write would refuse this: {problem.what}")
     return ExitCode.NEGATIVE if check and found.difference.changes else ExitCode.OK
 
 
@@ -73,7 +78,7 @@ def _write_json(found: Refreshed, prepared: Record, *, written: bool) -> None:
     )
 
 
-def _describe(found: Refreshed, prepared: Record, file: Path, *, written: bool) -> None:
+def _describe(found: Refreshed, prepared: Record) -> None:
     from cudaforge.report import changes as report
 
     if found.unreachable:
@@ -82,12 +87,14 @@ def _describe(found: Refreshed, prepared: Record, file: Path, *, written: bool) 
     write_text(report.describe_changes(difference.changes, found.asked))
     if unread := report.describe_rows(difference.proposals, prepared.refused, difference.silent):
         write_text(f"\n{unread}")
-    if not prepared.files:
-        return
-    write_text(f"\n{prepared.diff().rstrip()}")
-    for problem in prepared.findings:
-        write_note(f"would not be written: {problem.what}")
-    if written:
+    if prepared.files:
+        write_text(f"\n{prepared.diff().rstrip()}")
+
+
+def _describe_written(prepared: Record, file: Path) -> None:
+    from cudaforge.report import changes as report
+
+    if prepared.files:
         write_text("\nwritten: " + ", ".join(str(path) for path in prepared.files))
-    if written and prepared.undeclared:
+    if prepared.undeclared:
         write_text(report.describe_undeclared(prepared.undeclared, file))

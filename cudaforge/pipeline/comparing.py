@@ -46,7 +46,8 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_MOST_IMAGES = 60
+# A registry counts each manifest as a pull, three for an image of two platforms, and allows few an hour.
+_MOST_IMAGES = 25
 _Image = TypeVar("_Image", BaseImage, FrameworkImage)
 
 
@@ -208,7 +209,11 @@ def compare_bases(matrix: Matrix, sources: Sources) -> Difference:
         read = [(one, configs) for one in new[:_MOST_IMAGES] if (configs := sources.image(one.reference))]
         proposals = gather([propose_base(one, configs, source=repository) for one, configs in read])
         told = tuple(new_tag_change(one, repository) for one in new)
-        parts.append(Difference(changes=(*changes, *told), proposals=proposals, tombstones=tombstones))
+        more = len(new) - _MOST_IMAGES
+        silent = (f"{more} more new tags of {repository}: not looked into in this run",) if more > 0 else ()
+        parts.append(
+            Difference(changes=(*changes, *told), proposals=proposals, tombstones=tombstones, silent=silent)
+        )
     return together(parts)
 
 
@@ -233,13 +238,14 @@ def _by_repository(rows: Iterable[_Image]) -> Mapping[str, list[_Image]]:
 
 
 def together(parts: Iterable[Difference]) -> Difference:
-    """Several differences as one."""
+    """Several differences as one, what is in two of them once."""
     known = tuple(parts)
+    proposals = {(one.file, one.row): one for part in known for one in part.proposals}
     return Difference(
-        changes=tuple(change for one in known for change in one.changes),
-        proposals=tuple(proposal for one in known for proposal in one.proposals),
+        changes=tuple(dict.fromkeys(change for one in known for change in one.changes)),
+        proposals=tuple(proposals.values()),
         tombstones=tuple(stone for one in known for stone in one.tombstones),
-        silent=tuple(text for one in known for text in one.silent),
+        silent=tuple(dict.fromkeys(text for one in known for text in one.silent)),
     )
 
 

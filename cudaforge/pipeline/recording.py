@@ -113,8 +113,9 @@ def _check(matrices: Path, edited: Sequence[Edited]) -> Iterator[Problem]:
 
 
 def _is_of_checkout(file: Path, matrices: Path) -> bool:
-    """A declaration of another project has its own facts, also beside an editable install."""
-    return is_checkout() and (not file.exists() or file.resolve().is_relative_to(matrices.parent.resolve()))
+    """Whether the declaration is, or would be, there: another project has its own facts, also beside an
+    editable install."""
+    return is_checkout() and file.resolve().is_relative_to(matrices.parent.resolve())
 
 
 def _declared(file: Path) -> tuple[Path, ...]:

@@ -14,6 +14,7 @@ from cudaforge.versions import InvalidVersion, Version
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _PLATFORMS = ("linux/amd64", "linux/arm64")
 _BRANCH = re.compile(r"brand=([a-z]+),driver>=(\d+),driver<(\d+)")
+_GATE = re.compile(r"cuda[<>=!]{1,2}\d+(?:\.\d+)*(?:,cuda[<>=!]{1,2}\d+(?:\.\d+)*)*")
 _PACKAGE_RELEASE = re.compile(r"(\d+(?:\.\d+)+)(?:-\d+)?")
 
 
@@ -168,7 +169,7 @@ def _read_cuda(
     """What only CUDA images say; yields what is missing."""
     env = configs[0].env
     clauses = env.get("NVIDIA_REQUIRE_CUDA", "").split()
-    gates = [clause for clause in clauses if clause.startswith("cuda")]
+    gates = [clause for clause in clauses if _GATE.fullmatch(clause)]
     if gates:
         block["gate"] = " ".join(gates)
     else:
