@@ -116,6 +116,18 @@ def test_a_next_page_somewhere_else_is_refused(target):
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize(
+    "target", ["ftp://localhost/tags", "file:///etc/passwd", "http://registry.example/x"]
+)
+def test_a_redirect_to_another_scheme_or_to_plain_http_is_refused(target):
+    with (
+        serving(lambda one: one.send(302, Location=target)) as server,
+        pytest.raises(SurroundingsError, match="plain http is for this machine only"),
+    ):
+        list_tags(f"{server.host}/nvidia/cuda", access())
+    assert len(server.asked) == 1
+
+
 def test_a_page_that_leads_to_itself_ends():
     def answer(exchange: Exchange) -> None:
         exchange.send(200, b'{"tags": ["a"]}', Link=f'<{exchange.path}>; rel="next"')
