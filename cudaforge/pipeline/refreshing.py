@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
@@ -49,10 +49,15 @@ def refresh(words: Sequence[str], file: Path, *, offline: bool = False) -> Refre
         raise SurroundingsError(
             Problem(
                 what="no source of the facts could be asked",
-                because=tuple(dict.fromkeys(sources.reasons.values())),
+                because=tuple(_by_reason(sources.reasons)),
             )
         )
     return Refreshed(asked=tuple(sources.asked), unreachable=tuple(sources.reasons.items()), difference=found)
+
+
+def _by_reason(reasons: Mapping[str, str]) -> Iterator[str]:
+    for reason in dict.fromkeys(reasons.values()):
+        yield f"{', '.join(name for name, known in reasons.items() if known == reason)}: {reason}"
 
 
 def _compare(matrix: Matrix, name: str, sources: Sources) -> Difference:

@@ -304,3 +304,15 @@ def test_subjects_from_documents_are_told_with_their_sources(project, capsys):
 def test_checking_and_writing_at_once_is_refused(project, capsys):
     assert run("--check", "--write", "-f", project()) == 2
     assert "--check changes no file" in capsys.readouterr().err
+
+
+def test_a_source_that_is_silent_is_named_and_the_others_are_asked(project, capsys):
+    with index() as url:
+        file = project(url=url, more='[registries]\n"docker.io" = "localhost:9"')
+        assert run("companions", "base_images", "--check", "-f", file) == 1
+    told = capsys.readouterr()
+    assert "not asked: python, nvidia/cuda: registry localhost:9 refuses connections" in told.err
+    assert "+ pytorch torchvision 99.0.0" in told.out
+    file = project(more='[registries]\n"docker.io" = "localhost:9"')
+    assert run("base_images", "-f", file) == 3
+    assert "python, nvidia/cuda: registry localhost:9 refuses" in capsys.readouterr().err
