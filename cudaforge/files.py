@@ -8,7 +8,7 @@ import fcntl
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
@@ -49,6 +49,28 @@ def write_atomically(path: Path, text: str) -> None:
             raise
     except OSError as error:
         raise write_error(path, error) from None
+
+
+def write_together(files: Mapping[Path, str]) -> None:
+    """Put several texts in place, all or none: where one cannot be, those before it are as they were.
+
+    Raises as write_atomically.
+    """
+    old = {path: path.read_bytes().decode("utf-8") if path.exists() else None for path in files}
+    done: list[Path] = []
+    try:
+        for path, text in files.items():
+            write_atomically(path, text)
+            done.append(path)
+    except BaseException:
+        for path in done:
+            text_before = old[path]
+            with contextlib.suppress(Exception):
+                if text_before is None:
+                    path.unlink(missing_ok=True)
+                else:
+                    write_atomically(path, text_before)
+        raise
 
 
 def hash_file(path: Path) -> str:

@@ -19,8 +19,9 @@ _HOST_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
 _HOST = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
-_TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
-_BEHIND_HOST = rf"(?P<path>{_PATH})(?::(?P<tag>{_TAG}))?(?:@(?P<digest>[^@]*))?"
+TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
+"""What may stand behind the colon, to be matched in full."""
+_BEHIND_HOST = rf"(?P<path>{_PATH})(?::(?P<tag>{TAG}))?(?:@(?P<digest>[^@]*))?"
 _REPOSITORY_MAX = 255
 _MAX_LENGTH = 512
 
@@ -99,6 +100,6 @@ def _complaint(host: str, rest: str) -> str:
         return "the repository must be lower case"
     if re.fullmatch(_PATH, name) is None:
         return "a repository is lower-case letters and digits, separated by single '.', '_', '-' or '/'"
-    if re.fullmatch(_TAG, tail) is None:
+    if re.fullmatch(TAG, tail) is None:
         return "a tag is 1 to 128 letters, digits, '_', '.' or '-', and starts with none of '.' and '-'"
     return "not of the form [HOST/]NAME[:TAG][@sha256:DIGEST]"

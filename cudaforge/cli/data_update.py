@@ -2,34 +2,99 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, AsJson, File, Offline
 from cudaforge.cli.output import write_json, write_note, write_text
-from cudaforge.errors import ExitCode
+from cudaforge.errors import ExitCode, InputError, Location, Problem
+
+if TYPE_CHECKING:
+    from cudaforge.pipeline.recording import Record
+    from cudaforge.pipeline.refreshing import Refreshed
 
 
 def update(
     subjects: Annotated[
-        list[str] | None, typer.Argument(metavar="SUBJECT", help="Frameworks; all without any.")
+        list[str] | None,
+        typer.Argument(
+            metavar="SUBJECT",
+            help="Frameworks, companions, cuda, cudnn, base_images, framework_images; all without any.",
+        ),
     ] = None,
     *,
     file: File = DEFAULT_FILE,
     check: Annotated[bool, typer.Option("--check", help="Exit 1 when something is out of date.")] = False,
+    write: Annotated[
+        bool,
+        typer.Option("--write", help="Write the rows: into a checkout's matrices/, else into an overlay."),
+    ] = False,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Ask the package indexes again, and show what they say and the facts do not. Changes no file."""
+    """Ask the sources of the facts again, and show what they say and the facts do not."""
+    if check and write:
+        where = Location(file="command line", key="--check --write")
+        raise InputError(Problem(what="--check changes no file, and --write does", where=where))
+    from datetime import datetime, timezone
+
+    from cudaforge.pipeline import recording
     from cudaforge.pipeline.refreshing import refresh
-    from cudaforge.report import changes as report
 
     found = refresh(subjects or (), file, offline=offline)
+    today = datetime.now(tz=timezone.utc).date().isoformat()
+    prepared = recording.prepare(found.difference, file, today=today)
     if as_json:
-        write_json(report.changes_json(found.changes, found.asked, found.unreachable))
+        if write:
+            recording.write(prepared)
+        _write_json(found, prepared, written=write)
     else:
-        if found.unreachable:
-            write_note(report.describe_unreachable(found.unreachable))
-        write_text(report.describe_changes(found.changes, found.asked))
-    return ExitCode.NEGATIVE if check and found.changes else ExitCode.OK
+        _describe(found, prepared)
+        if write:
+            recording.write(prepared)
+            _describe_written(prepared, file)
+        for problem in prepared.findings:
+            write_note(f"--write would refuse this: {problem.what}")
+    return ExitCode.NEGATIVE if check and found.difference.changes else ExitCode.OK
+
+
+def _write_json(found: Refreshed, prepared: Record, *, written: bool) -> None:
+    from cudaforge.report import changes as report
+
+    known = report.changes_json(found.difference.changes, found.asked, found.unreachable)
+    texts = {path: text for path, (_, text) in prepared.files.items()}
+    rows = report.rows_json(found.difference.proposals, prepared.refused, texts, written=written)
+    findings = [problem.what for problem in prepared.findings]
+    write_json(
+        {
+            **known,
+            **rows,
+            "silent": list(found.difference.silent),
+            "findings": findings,
+            "diff": prepared.diff(),
+        }
+    )
+
+
+def _describe(found: Refreshed, prepared: Record) -> None:
+    from cudaforge.report import changes as report
+
+    if found.unreachable:
+        write_note(report.describe_unreachable(found.unreachable))
+    difference = found.difference
+    write_text(report.describe_changes(difference.changes, found.asked))
+    if unread := report.describe_rows(difference.proposals, prepared.refused, difference.silent):
+        write_text(f"\n{unread}")
+    if prepared.files:
+        write_text(f"\n{prepared.diff().rstrip()}")
+
+
+def _describe_written(prepared: Record, file: Path) -> None:
+    from cudaforge.report import changes as report
+
+    if prepared.files:
+        write_text("\nwritten: " + ", ".join(str(path) for path in prepared.files))
+    if prepared.undeclared:
+        write_text(report.describe_undeclared(prepared.undeclared, file))

@@ -306,6 +306,14 @@ _SUBJECTS: tuple[Subject, ...] = (
         find=_starting(lambda matrix: matrix.indexes.values(), "name"),
     ),
     Subject(
+        name="feeds",
+        title="release lists of vendors",
+        word="feed",
+        rows=lambda matrix: matrix.feeds,
+        columns=("name", "subject", "url"),
+        find=_starting(lambda matrix: matrix.feeds, "name"),
+    ),
+    Subject(
         name="broken",
         title="known not to work",
         word="broken",

@@ -25,7 +25,7 @@ from cudaforge.matrix.rows import KEYS, key_of, known_fields, label
 from cudaforge.records import made, record
 
 SCHEMA = 1
-_NESTED = {
+NESTED = {
     "releases": "builds",
     "cuda": "releases",
     "cudnn": "releases",
@@ -46,6 +46,7 @@ _TABLES = (
     "framework_images",
     "drivers",
     "indexes",
+    "feeds",
     "companions",
     "broken",
 )
@@ -177,7 +178,7 @@ def _expand(context: _Context, table: str, blocks: object) -> Iterator[Raw]:
     if not isinstance(blocks, list) or not all(isinstance(block, Mapping) for block in blocks):
         context.note("", f"{table} must be an array of tables")
         return
-    nested = _NESTED.get(table, "")
+    nested = NESTED.get(table, "")
     for block in blocks:
         if nested not in block:
             yield from _shaped(context, table, {}, block)

@@ -18,6 +18,7 @@ from cudaforge.matrix.model import (
     CudaRelease,
     CudnnRelease,
     DriverBranch,
+    Feed,
     Framework,
     FrameworkBuild,
     FrameworkImage,
@@ -145,6 +146,10 @@ class CompiledRows:
     def indexes(self) -> Sequence[PackageIndex]:
         """All named package indexes."""
         return self._read("indexes", "indexes", PackageIndex)
+
+    def feeds(self) -> Sequence[Feed]:
+        """All directories that vendors list releases in."""
+        return self._read("feeds", "feeds", Feed)
 
     def companions(self, framework: str) -> Sequence[Companion]:
         """All packages that go with one framework, by its canonical name."""

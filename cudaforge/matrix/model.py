@@ -295,6 +295,17 @@ class PackageIndex:
     source: Source
 
 
+@record()
+class Feed:
+    """A directory on the web that a vendor lists its releases in: asked when facts are refreshed."""
+
+    name: str
+    subject: str
+    """What it lists releases of: `cuda`, `cudnn`."""
+    url: str
+    source: Source
+
+
 class CompanionRole(str, Enum):
     """What a companion is to its framework."""
 

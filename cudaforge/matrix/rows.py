@@ -15,6 +15,7 @@ from cudaforge.matrix.model import (
     CudaRelease,
     CudnnRelease,
     DriverBranch,
+    Feed,
     Framework,
     FrameworkBuild,
     FrameworkImage,
@@ -246,6 +247,15 @@ def _index(read: Reader) -> PackageIndex:
     return PackageIndex(name=read.text("name"), url=read.text("url"), source=read.source())
 
 
+def _feed(read: Reader) -> Feed:
+    subject, url = read.text("subject"), read.text("url")
+    if subject not in _FEED_SUBJECTS:
+        raise ValueError(f"subject is {subject!r}: one of {', '.join(_FEED_SUBJECTS)}")
+    if not url.startswith("https://"):
+        raise ValueError("url must begin with https://")
+    return Feed(name=read.text("name"), subject=subject, url=url, source=read.source())
+
+
 def _companion(read: Reader) -> Companion:
     role = read.text("role")
     if role not in _ROLES:
@@ -313,6 +323,7 @@ _FLAVORS = ("base", "runtime", "devel")
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
 _DRIVER_KINDS = ("production", "long-term", "new-feature")
 _ROLES = tuple(role.value for role in CompanionRole)
+_FEED_SUBJECTS = ("cuda", "cudnn")
 _BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
 _BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
 
@@ -326,6 +337,7 @@ _TYPES: Mapping[str, type] = {
     "base_images": BaseImage,
     "drivers": DriverBranch,
     "indexes": PackageIndex,
+    "feeds": Feed,
     "companions": Companion,
     "framework_images": FrameworkImage,
     "pythons": PythonRelease,
@@ -341,6 +353,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "base_images": ("reference",),
     "drivers": ("branch",),
     "indexes": ("name",),
+    "feeds": ("name",),
     "companions": ("framework", "package", "version"),
     "framework_images": ("reference",),
     "pythons": ("version",),
@@ -357,6 +370,7 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "base_images": _image,
     "drivers": _driver,
     "indexes": _index,
+    "feeds": _feed,
     "companions": _companion,
     "framework_images": _framework_image,
     "pythons": _python,

@@ -15,6 +15,7 @@ from cudaforge.matrix.model import (
     CudaRelease,
     CudnnRelease,
     DriverBranch,
+    Feed,
     Framework,
     FrameworkBuild,
     FrameworkImage,
@@ -79,6 +80,9 @@ class RowSource(Protocol):
     def indexes(self) -> Sequence[PackageIndex]:
         """All named package indexes."""
 
+    def feeds(self) -> Sequence[Feed]:
+        """All directories that vendors list releases in."""
+
     def companions(self, framework: str) -> Sequence[Companion]:
         """All packages that go with one framework, by its canonical name."""
 
@@ -107,6 +111,7 @@ class Rows:
     all_base_images: tuple[BaseImage, ...] = ()
     all_driver_branches: tuple[DriverBranch, ...] = ()
     all_indexes: tuple[PackageIndex, ...] = ()
+    all_feeds: tuple[Feed, ...] = ()
     all_companions: tuple[Companion, ...] = ()
     all_framework_images: tuple[FrameworkImage, ...] = ()
     all_pythons: tuple[PythonRelease, ...] = ()
@@ -152,6 +157,10 @@ class Rows:
         """See RowSource."""
         return self.all_indexes
 
+    def feeds(self) -> Sequence[Feed]:
+        """See RowSource."""
+        return self.all_feeds
+
     def companions(self, framework: str) -> Sequence[Companion]:
         """See RowSource."""
         return [row for row in self.all_companions if row.framework == framework]
@@ -190,6 +199,7 @@ class Matrix:
         base_images: Iterable[BaseImage] = (),
         driver_branches: Iterable[DriverBranch] = (),
         indexes: Iterable[PackageIndex] = (),
+        feeds: Iterable[Feed] = (),
         companions: Iterable[Companion] = (),
         framework_images: Iterable[FrameworkImage] = (),
         pythons: Iterable[PythonRelease] = (),
@@ -211,6 +221,7 @@ class Matrix:
                 all_base_images=tuple(base_images),
                 all_driver_branches=tuple(driver_branches),
                 all_indexes=tuple(indexes),
+                all_feeds=tuple(feeds),
                 all_companions=tuple(companions),
                 all_framework_images=tuple(framework_images),
                 all_pythons=tuple(pythons),
@@ -313,6 +324,11 @@ class Matrix:
     def indexes(self) -> Mapping[str, PackageIndex]:
         """Named package indexes; the site's own (`default`) has no row."""
         return MappingProxyType({row.name: row for row in self._rows.indexes()})
+
+    @cached_property
+    def feeds(self) -> tuple[Feed, ...]:
+        """Directories that vendors list their releases in."""
+        return tuple(self._rows.feeds())
 
     def companions(self, framework: str) -> tuple[Companion, ...]:
         """Packages that go with a framework (canonical name or alias), by name, oldest version first."""

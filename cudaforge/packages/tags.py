@@ -1,7 +1,9 @@
-"""Which of several wheels of one version is the best for an image's Python and C library."""
+"""What the tags of wheels mean, and which of several wheels of one version is the best for an image's
+Python and C library."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
@@ -10,6 +12,36 @@ from cudaforge.packages.uv import ARCHITECTURES
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _OLDEST_GLIBC = 5
+_CPYTHON = re.compile(r"cp(3)(\d+)(t?)")
+_LINUX = re.compile(r"(?:many)?linux.*_(x86_64|aarch64)")
+_MANYLINUX = re.compile(r"manylinux_2_(\d{1,3})_.*")
+_PLATFORMS = {machine: platform for platform, machine in ARCHITECTURES.items()}
+
+
+def wheel_platform(tag: str) -> str | None:
+    """`linux/amd64` for the platform tag of a wheel, `any` where it fits all, None where it is for another
+    system."""
+    if tag == "any":
+        return tag
+    match = _LINUX.fullmatch(tag)
+    return _PLATFORMS[match[1]] if match else None
+
+
+def wheel_python(interpreter: str, abi: str) -> str | None:
+    """The one Python 3 that a wheel is for, `3.13t`; None for those that are for several (abi3, py3)."""
+    match = _CPYTHON.fullmatch(abi)
+    if match is None:
+        # Old ABIs end in flags: cp37m.
+        match = _CPYTHON.fullmatch(abi.rstrip("mu")) if abi.startswith("cp") else None
+    return f"{match[1]}.{match[2]}{match[3]}" if match and interpreter.startswith("cp") else None
+
+
+def tag_glibc(tag: str) -> str | None:
+    """The oldest glibc that a platform tag claims to load on; None where it claims nothing."""
+    match = _MANYLINUX.fullmatch(tag)
+    if match:
+        return f"2.{match[1]}"
+    return next((f"2.{minor}" for minor, name in _LEGACY.items() if tag.startswith(f"{name}_")), None)
 
 
 def best_wheel(filenames: Iterable[str], *, python: str, platform: str, glibc: str) -> str:

@@ -14,7 +14,7 @@ from cudaforge.lockfile.model import Lock
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.decide import Note, matrix_of
 from cudaforge.records import record
-from cudaforge.registry import docker_config_path, docker_credentials, resolve_digest
+from cudaforge.registry import Access, docker_config_path, docker_credentials, resolve_digest
 
 _DIGEST_SECONDS = 60.0
 _HELPER_SECONDS = 30.0
@@ -49,6 +49,25 @@ def find_indexes(declaration: Declaration, lock: Lock) -> Mapping[str, str]:
     return {name: known[name].url for name in sorted(named & known.keys())}
 
 
+def registry_access(site: Site, *, timeout: float) -> Access:
+    """How a site reaches image registries; `timeout` is the total time of one question in seconds."""
+    proxies = {
+        scheme: site.proxies[variable]
+        for scheme, variable in (("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY"))
+        if variable in site.proxies
+    }
+    return Access(
+        mirrors=site.registries,
+        timeout=timeout,
+        ca_bundle=site.ca_bundle,
+        credentials=docker_credentials(
+            docker_config_path(os.environ, _home()), run_helper=_run_credential_helper
+        ),
+        proxies=proxies,
+        no_proxy=site.proxies.get("NO_PROXY"),
+    )
+
+
 @record()
 class DigestSource:
     """Asks registries which digest a base image has now."""
@@ -73,23 +92,8 @@ class DigestSource:
     def _ask(self, request: BaseRequest) -> str:
         if self.site.offline:
             raise SurroundingsError(_offline(request.reference))
-        proxies = {
-            scheme: self.site.proxies[variable]
-            for scheme, variable in (("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY"))
-            if variable in self.site.proxies
-        }
-        found = resolve_digest(
-            request.reference,
-            platform=request.platform,
-            mirrors=self.site.registries,
-            timeout=_DIGEST_SECONDS,
-            ca_bundle=self.site.ca_bundle,
-            credentials=docker_credentials(
-                docker_config_path(os.environ, _home()), run_helper=_run_credential_helper
-            ),
-            proxies=proxies,
-            no_proxy=self.site.proxies.get("NO_PROXY"),
-        )
+        access = registry_access(self.site, timeout=_DIGEST_SECONDS)
+        found = resolve_digest(request.reference, access, platform=request.platform)
         return found.digest
 
 

@@ -2,31 +2,21 @@
 
 from __future__ import annotations
 
+import difflib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CompanionRole
+from cudaforge.matrix.catalogue import Subject, find_subject, source_of, subjects
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
+from cudaforge.pipeline.asking import COMPARED, Difference, compare_framework, together
 from cudaforge.pipeline.facts import find_matrix
-from cudaforge.pipeline.host import cache_directory
+from cudaforge.pipeline.sources import Sources
 from cudaforge.records import record
-from cudaforge.refresher import (
-    Change,
-    FoundRelease,
-    compare_companion,
-    compare_index,
-    default_index,
-    read_project,
-)
-from cudaforge.refresher.changes import pinned
-from cudaforge.web import Client, Unreachable
-from cudaforge.web.cache import Cache
 
-_DEFAULT = "default"
+_MOST_TOLD = 3
 
 
 @record()
@@ -37,90 +27,75 @@ class Refreshed:
     """The sources that answered, as `default: torch`."""
     unreachable: tuple[tuple[str, str], ...]
     """Those that did not, each with the reason."""
-    changes: tuple[Change, ...]
+    difference: Difference
 
 
-def refresh(subjects: Sequence[str], file: Path, *, offline: bool = False) -> Refreshed:
-    """Ask the package indexes that builds of these frameworks (all without any) and their companions come
-    from, and compare.
+def refresh(words: Sequence[str], file: Path, *, offline: bool = False) -> Refreshed:
+    """Ask the sources of these subjects (all that have any without a word) again, and compare.
 
-    Raises InputError for a subject that is no framework of the matrix, and SurroundingsError where no
-    source could be asked.
+    Raises InputError for a word that is no subject, or one whose facts come from no source that can be
+    asked, and SurroundingsError where no source could be asked.
     """
     site = _find_site(file, offline=offline)
+    matrix = find_matrix(file)
+    names = _subject_names(matrix, words)
     if site.offline:
         raise SurroundingsError(
             Problem(what="the sources of the facts cannot be asked offline", remedy="leave --offline out")
         )
-    matrix = find_matrix(file)
-    names = _framework_names(matrix, subjects)
-    asker = _Asker(site, {name: row.url for name, row in matrix.indexes.items()})
-    for name in names:
-        builds = matrix.builds(name)
-        feeds = dict.fromkeys((build.index, one[0]) for build in builds if (one := pinned(build)) is not None)
-        for index, package in feeds:
-            found = asker.ask(index, package)
-            if found is not None:
-                here = [build for build in builds if build.index == index]
-                asker.changes += compare_index(name, here, package, found, index=index)
-        companions = [row for row in matrix.companions(name) if row.role is CompanionRole.COMPANION]
-        for package in dict.fromkeys(row.package for row in companions):
-            found = asker.ask(_DEFAULT, package)
-            if found is not None:
-                asker.changes += compare_companion(name, companions, package, found, index=_DEFAULT)
-    if not asker.asked:
+    sources = Sources(site, {name: row.url for name, row in matrix.indexes.items()})
+    found = together(_compare(matrix, name, sources) for name in names)
+    if not sources.asked:
         raise SurroundingsError(
-            Problem(what="no source of the facts could be asked", because=tuple(asker.reasons.values()))
-        )
-    return Refreshed(
-        asked=tuple(asker.asked), unreachable=tuple(asker.reasons.items()), changes=tuple(asker.changes)
-    )
-
-
-class _Asker:
-    """Asks each index, unless its host has been silent before."""
-
-    def __init__(self, site: Site, known: Mapping[str, str]) -> None:
-        self._addresses = {**known, **site.named_indexes, _DEFAULT: site.index_url or default_index()}
-        cache = Cache(cache_directory() / "web")
-        self._client = Client(
-            timeout=30, run_timeout=300, ca_bundle=site.ca_bundle, proxies=site.proxies, cache=cache
-        )
-        self._silent: dict[str, str] = {}
-        self.asked: list[str] = []
-        self.reasons: dict[str, str] = {}
-        self.changes: list[Change] = []
-
-    def ask(self, index: str, package: str) -> Mapping[str, FoundRelease] | None:
-        """The releases of a package; None where the index cannot be asked."""
-        name = f"{index}: {package}"
-        address = self._addresses[index]
-        host = urlsplit(address).netloc
-        if host not in self._silent:
-            try:
-                found = read_project(self._client, address, package)
-            except Unreachable as error:
-                self._silent[host] = error.problems[0].what
-            else:
-                self.asked.append(name)
-                return found
-        self.reasons[name] = self._silent[host]
-        return None
-
-
-def _framework_names(matrix: Matrix, subjects: Sequence[str]) -> tuple[str, ...]:
-    rows = [(word, matrix.find_framework(word)) for word in subjects]
-    unknown = [word for word, row in rows if row is None]
-    if unknown:
-        raise InputError(
             Problem(
-                what=f"{word!r} is no framework: only the facts on frameworks can be compared so far",
-                where=Location(file="command line", key=word),
-                remedy=f"frameworks: {', '.join(sorted(matrix.frameworks))}",
+                what="no source of the facts could be asked",
+                because=tuple(_by_reason(sources.reasons)),
             )
-            for word in unknown
         )
-    return tuple(dict.fromkeys(row.name for _, row in rows if row)) or tuple(sorted(matrix.frameworks))
+    return Refreshed(asked=tuple(sources.asked), unreachable=tuple(sources.reasons.items()), difference=found)
+
+
+def _by_reason(reasons: Mapping[str, str]) -> Iterator[str]:
+    for reason in dict.fromkeys(reasons.values()):
+        yield f"{', '.join(name for name, known in reasons.items() if known == reason)}: {reason}"
+
+
+def _compare(matrix: Matrix, name: str, sources: Sources) -> Difference:
+    if name in COMPARED:
+        return COMPARED[name](matrix, sources)
+    return compare_framework(matrix, name, sources)
+
+
+def _subject_names(matrix: Matrix, words: Sequence[str]) -> tuple[str, ...]:
+    able = (*sorted(matrix.frameworks), *COMPARED)
+    if not words:
+        # The companions are asked for with their frameworks.
+        return tuple(name for name in able if name != "companions")
+    found = [(word, find_subject(matrix, word)) for word in words]
+    problems = [_refusal(matrix, word, subject, able) for word, subject in found]
+    if any(problems):
+        raise InputError(problem for problem in problems if problem is not None)
+    return tuple(dict.fromkeys(subject.name for _, subject in found if subject is not None))
+
+
+def _refusal(matrix: Matrix, word: str, subject: Subject | None, able: Sequence[str]) -> Problem | None:
+    where = Location(file="command line", key=word)
+    remedy = f"subjects that can be refreshed: {', '.join(able)}"
+    if subject is None:
+        near = difflib.get_close_matches(word.lower(), [one.name for one in subjects(matrix)], n=2)
+        hint = f"did you mean {' or '.join(near)}? " if near else ""
+        return Problem(what=f"{word!r} is no subject of the matrix", where=where, remedy=f"{hint}{remedy}")
+    if subject.name in able:
+        return None
+    sources = dict.fromkeys(source_of(row) for row in subject.rows(matrix))
+    texts = [f"{source.text} {source.citation()}" for source in sources]
+    more = (f"and {len(texts) - _MOST_TOLD} more",) if len(texts) > _MOST_TOLD else ()
+    return Problem(
+        what=f"the facts on {subject.title} come from documents that cannot be asked",
+        where=where,
+        because=(*texts[:_MOST_TOLD], *more),
+        remedy=f"look there, and edit the file; {remedy}",
+    )
 
 
 def _find_site(file: Path, *, offline: bool) -> Site:

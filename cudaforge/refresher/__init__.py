@@ -1,6 +1,16 @@
-"""Asking the sources of the facts again, and comparing what they say with the rows."""
+"""Asking the sources of the facts again, comparing what they say with the rows, and writing what is new."""
 
-from cudaforge.refresher.changes import Change, compare_companion, compare_index
-from cudaforge.refresher.index import FoundRelease, default_index, read_project
+from cudaforge.refresher.changes import compare_companion, compare_index
+from cudaforge.refresher.index import default_index, read_project
+from cudaforge.refresher.model import Change, FoundRelease, Proposal, Tombstone
 
-__all__ = ["Change", "FoundRelease", "compare_companion", "compare_index", "default_index", "read_project"]
+__all__ = [
+    "Change",
+    "FoundRelease",
+    "Proposal",
+    "Tombstone",
+    "compare_companion",
+    "compare_index",
+    "default_index",
+    "read_project",
+]

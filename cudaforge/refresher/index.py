@@ -3,12 +3,12 @@ HTML: PEP 503, 658, 691, 700)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.errors import Problem
-from cudaforge.records import record
+from cudaforge.packages.tags import wheel_platform, wheel_python
+from cudaforge.refresher.model import FoundRelease, WheelFile
 from cudaforge.web import Client, Unreachable
 from cudaforge.web.client import OK, shown
 
@@ -17,24 +17,6 @@ if TYPE_CHECKING:
 
 _ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 _NOT_FOUND = 404
-_CPYTHON = re.compile(r"cp(3)(\d+)(t?)")
-_LINUX = re.compile(r"(?:many)?linux.*_(x86_64|aarch64)")
-_PLATFORMS = {"x86_64": "linux/amd64", "aarch64": "linux/arm64"}
-
-
-@record()
-class FoundRelease:
-    """One version of a package on one index, as far as its Linux wheels tell."""
-
-    version: str
-    released: str | None
-    """The day of its first upload (ISO date); None where the index does not say."""
-    is_yanked: bool
-    """Whether all of its wheels are."""
-    platforms: tuple[str, ...]
-    """Empty where its wheels fit every platform."""
-    pythons: Mapping[str, tuple[str, ...]]
-    """Platform to minor versions of Python 3; without those whose wheels fit every Python."""
 
 
 def default_index() -> str:
@@ -60,7 +42,7 @@ def read_project(client: Client, index: str, package: str) -> Mapping[str, Found
     for file in page.packages:
         if file.package_type == "wheel" and file.version is not None:
             wheels.setdefault(file.version, []).append(file)
-    found = {version: _release(version, files) for version, files in wheels.items()}
+    found = {version: _release(version, files, answer.url) for version, files in wheels.items()}
     return {version: release for version, release in found.items() if release is not None}
 
 
@@ -87,53 +69,48 @@ def _parse(package: str, url: str, content_type: str, body: bytes) -> ProjectPag
         raise Unreachable(Problem(what=what)) from None
 
 
-def _release(version: str, files: Iterable[DistributionPackage]) -> FoundRelease | None:
+def _release(version: str, files: Iterable[DistributionPackage], page: str) -> FoundRelease | None:
     """None where no wheel fits Linux."""
-    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
-
-    pythons: dict[str, set[str]] = {}
-    has_any, uploads, yanked = False, [], []
-    for file in files:
-        try:
-            tags = parse_wheel_filename(file.filename)[3]
-        except InvalidWheelFilename:
-            continue
-        platforms = {_platform(tag.platform) for tag in tags} - {None}
-        if not platforms:
-            continue
-        yanked.append(file.is_yanked)
-        if file.upload_time is not None:
-            uploads.append(file.upload_time.date().isoformat())
-        has_any = has_any or "any" in platforms
-        minors = {_python(tag.interpreter, tag.abi) for tag in tags} - {None}
-        for platform in platforms:
-            if platform is not None and platform != "any":
-                pythons.setdefault(platform, set()).update(one for one in minors if one is not None)
-    if not yanked:
+    pairs = [(file, wheel) for file in files if (wheel := _wheel(file, page)) is not None]
+    if not pairs:
         return None
+    wheels = tuple(wheel for _, wheel in pairs)
+    uploads = [file.upload_time.date().isoformat() for file, _ in pairs if file.upload_time is not None]
+    has_any = any("any" in wheel.platforms for wheel in wheels)
+    pythons: dict[str, set[str]] = {}
+    for wheel in wheels:
+        for platform in wheel.platforms:
+            pythons.setdefault(platform, set()).update(wheel.pythons)
     return FoundRelease(
         version=version,
         released=min(uploads, default=None),
-        is_yanked=all(yanked),
+        is_yanked=all(file.is_yanked for file, _ in pairs),
         platforms=() if has_any else tuple(sorted(pythons)),
         pythons={name: _sorted(found) for name, found in sorted(pythons.items()) if found and not has_any},
+        wheels=wheels,
     )
 
 
-def _platform(tag: str) -> str | None:
-    if tag == "any":
-        return tag
-    match = _LINUX.fullmatch(tag)
-    return _PLATFORMS[match[1]] if match else None
+def _wheel(file: DistributionPackage, page: str) -> WheelFile | None:
+    """None where it does not fit Linux. Its address must not be less safe than that of the `page`."""
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 
-
-def _python(interpreter: str, abi: str) -> str | None:
-    """The one Python 3 that a wheel is for; None for those that are for several (abi3, py3)."""
-    match = _CPYTHON.fullmatch(abi)
-    if match is None:
-        # Old ABIs end in flags: cp37m.
-        match = _CPYTHON.fullmatch(abi.rstrip("mu")) if abi.startswith("cp") else None
-    return f"{match[1]}.{match[2]}{match[3]}" if match and interpreter.startswith("cp") else None
+    try:
+        tags = parse_wheel_filename(file.filename)[3]
+    except InvalidWheelFilename:
+        return None
+    platforms = {name for tag in tags if (name := wheel_platform(tag.platform)) is not None}
+    if not platforms:
+        return None
+    minors = {minor for tag in tags if (minor := wheel_python(tag.interpreter, tag.abi)) is not None}
+    return WheelFile(
+        filename=file.filename,
+        url=file.url if page.startswith("http:") or file.url.startswith("https:") else "",
+        platforms=tuple(sorted(platforms)),
+        pythons=_sorted(minors),
+        size=file.size,
+        has_metadata=bool(file.has_metadata),
+    )
 
 
 def _sorted(minors: Iterable[str]) -> tuple[str, ...]:

@@ -1,14 +1,22 @@
-"""Asking image registries which digest a tag has now. Opens network connections; starts no programs."""
+"""Asking image registries: digests, tags, what an image says of itself. Opens network connections; starts
+no programs."""
 
 from cudaforge.registry.client import RegistryDigest, resolve_digest
 from cudaforge.registry.credentials import Credentials, docker_config_path, docker_credentials
+from cudaforge.registry.images import ImageConfig, read_image
 from cudaforge.registry.mirrors import mirrored
+from cudaforge.registry.session import Access
+from cudaforge.registry.tags import list_tags
 
 __all__ = [
+    "Access",
     "Credentials",
+    "ImageConfig",
     "RegistryDigest",
     "docker_config_path",
     "docker_credentials",
+    "list_tags",
     "mirrored",
+    "read_image",
     "resolve_digest",
 ]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from cudaforge.records import values_of
-from cudaforge.refresher import Change
+from cudaforge.refresher import Change, Proposal
 
-_SIGNS = {"release": "+", "gone": "-", "yanked": "-", "differs": "~"}
+_SIGNS = {"release": "+", "tag": "+", "gone": "-", "yanked": "-", "differs": "~"}
 
 
 def changes_json(
@@ -21,6 +22,34 @@ def changes_json(
     }
 
 
+def rows_json(
+    proposals: Sequence[Proposal],
+    refused: Sequence[tuple[str, str]],
+    files: Mapping[Path, str],
+    *,
+    written: bool,
+) -> dict[str, object]:
+    """The rows that the sources propose, and where they are or would be written."""
+    reasons = dict(refused)
+    return {
+        "rows": [
+            {
+                "row": one.row,
+                "file": one.file,
+                "shared": dict(one.block),
+                "rows": [dict(entry) for entry in one.entries],
+                "strength": one.strength.value,
+                "source": one.basis,
+                "missing": list(one.missing),
+                "refused": reasons.get(one.row),
+            }
+            for one in proposals
+        ],
+        "files": [str(path) for path in files],
+        "written": written,
+    }
+
+
 def describe_changes(changes: Sequence[Change], asked: Sequence[str]) -> str:
     """The differences, one to a line, as in a diff: `+` new, `-` gone, `~` other."""
     lines = [
@@ -28,6 +57,22 @@ def describe_changes(changes: Sequence[Change], asked: Sequence[str]) -> str:
     ]
     summary = f"{len(changes)} differences" if len(changes) != 1 else "1 difference"
     return "\n".join([*lines, f"{summary}, {len(asked)} sources asked"])
+
+
+def describe_rows(
+    proposals: Sequence[Proposal], refused: Sequence[tuple[str, str]], silent: Sequence[str]
+) -> str:
+    """What could not be read of the rows that the sources propose, and which of them cannot be written."""
+    lines = [f"? {text}" for text in silent]
+    lines += [f"{one.row}: not read: {', '.join(one.missing)}" for one in proposals if one.missing]
+    lines += [f"{row}: cannot be written: {reason}" for row, reason in refused]
+    return "\n".join(lines)
+
+
+def describe_undeclared(overlays: Sequence[Path], file: Path) -> str:
+    """What to add to a declaration so that overlays count."""
+    names = ", ".join(f'"{path.name}"' for path in overlays)
+    return f"add to {file} what makes them count:\n\n[matrices]\noverlays = [{names}]"
 
 
 def describe_unreachable(unreachable: Sequence[tuple[str, str]]) -> str:
@@ -40,7 +85,7 @@ def describe_unreachable(unreachable: Sequence[tuple[str, str]]) -> str:
 
 def _described(change: Change) -> str:
     match change.kind:
-        case "release":
+        case "release" | "tag":
             return f"new, {change.new}"
         case "differs":
             return f"{change.field} {change.old} -> {change.new}"

@@ -32,8 +32,8 @@ BUILD = """
 name = "pytorch"
 
 [[releases]]
-version = "2.8.0"
-build = "cu128"
+version = "2.6.0"
+build = "cu124"
 platforms = "linux/amd64"
 source = "{source}"
 {more}
@@ -45,7 +45,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
 
     def write(
-        *overlays: str, keys: str = 'framework = "pytorch==2.8.*"\ngpus = ["H100"]\ncuda = "12.8"'
+        *overlays: str, keys: str = 'framework = "pytorch==2.6.*"\ngpus = ["H100"]\ncuda = "12.4"'
     ) -> None:
         names = [f"facts/own{number}.toml" for number, _ in enumerate(overlays)]
         (tmp_path / "facts").mkdir(exist_ok=True)
@@ -77,16 +77,16 @@ def only_row(capsys, *words: str):
 
 def test_a_row_changes_what_it_names_and_leaves_the_rest(project, capsys) -> None:
     project(BUILD.format(source="lab", more='glibc = "2.34"'))
-    row = only_row(capsys, "pytorch", "2.8.0+cu128")
-    assert (row["glibc"], row["cudnn"], row["platforms"]) == ("2.34", "9.10.2.21", ["linux/amd64"])
+    row = only_row(capsys, "pytorch", "2.6.0+cu124")
+    assert (row["glibc"], row["cudnn"], row["platforms"]) == ("2.34", "9.1.0.70", ["linux/amd64"])
     assert (row["source"]["file"], row["source"]["overlay"]) == ("facts/own0.toml", True)
     parts = {part["source"]["file"]: part["fields"] for part in row["parts"]}
     assert parts["facts/own0.toml"] == ["glibc"]
     assert {"cudnn", "cubins", "pythons"} <= set(parts["frameworks/pytorch.toml"])
     (dispute,) = row["disputes"]
-    assert (dispute["field"], dispute["value"], dispute["other"]) == ("glibc", "2.34", "2.28")
+    assert (dispute["field"], dispute["value"], dispute["other"]) == ("glibc", "2.34", "2.17")
     assert dispute["other_source"]["file"] == "frameworks/pytorch.toml"
-    told = run(capsys, "data", "show", "pytorch", "2.8.0+cu128")
+    told = run(capsys, "data", "show", "pytorch", "2.6.0+cu124")
     assert "glibc is 2.34 by overlay facts/own0.toml (lab, measured, checked 2026-11-20)" in told
     assert "of these glibc [overlay facts/own0.toml: lab, checked 2026-11-20]" in told
 
@@ -94,10 +94,10 @@ def test_a_row_changes_what_it_names_and_leaves_the_rest(project, capsys) -> Non
 def test_what_agrees_is_not_told(project, capsys) -> None:
     project(
         BUILD.format(
-            source="lab", more='glibc = "2.28"\ncubins = ["7.0", "7.5", "8.0", "8.6", "9.0", "10.0", "12.0"]'
+            source="lab", more='glibc = "2.17"\ncubins = ["5.0", "6.0", "7.0", "7.5", "8.0", "8.6", "9.0"]'
         )
     )
-    assert "disputes" not in only_row(capsys, "pytorch", "2.8.0+cu128")
+    assert "disputes" not in only_row(capsys, "pytorch", "2.6.0+cu124")
     (image,) = document(capsys, "resolve")["images"]
     assert image["resolution"]["warnings"] == []
 
@@ -127,7 +127,7 @@ def test_a_weaker_overlay_is_not_used_and_told(project, capsys) -> None:
 def test_overrides_wins_against_a_stronger_source(project, capsys) -> None:
     more = 'glibc = "2.99"\noverrides = "rebuilt by us on another system"'
     project(BUILD.format(source="page", more=more))
-    row = only_row(capsys, "pytorch", "2.8.0+cu128")
+    row = only_row(capsys, "pytorch", "2.6.0+cu124")
     assert row["glibc"] == "2.99"
     (dispute,) = row["disputes"]
     assert dispute["reason"] == "it overrides (rebuilt by us on another system)"
@@ -143,12 +143,12 @@ def test_of_overlays_as_strong_the_later_one_counts(project, capsys) -> None:
 
 
 def test_only_disputes_of_what_the_answer_uses_are_told(project, capsys) -> None:
-    project(GPU, keys='framework = "pytorch==2.8.*"\ngpus = ["A100"]')
+    project(GPU, keys='framework = "pytorch==2.6.*"\ngpus = ["A100"]')
     assert document(capsys, "resolve")["images"][0]["resolution"]["warnings"] == []
 
 
 def test_a_conflict_that_rests_on_a_dispute_says_so(project, capsys) -> None:
-    project(GPU, keys='framework = "pytorch==2.8.*"\ngpus = ["H100"]\ndriver = "525.60.13"')
+    project(GPU, keys='framework = "pytorch==2.6.*"\ngpus = ["H100"]\ndriver = "525.60.13"')
     (image,) = document(capsys, "resolve", code=1)["images"]
     assert any("H100 (sm_90) needs driver 530.1" in one["text"] for one in image["conflict"]["reasons"])
     (warning,) = image["conflict"]["warnings"]
@@ -173,14 +173,14 @@ def test_a_setting_is_taken_away_by_an_empty_text(project, capsys) -> None:
 def test_a_tag_is_removed_by_naming_it(project, capsys) -> None:
     project(
         '[[base_images]]\nreference = "python:3.13-slim-trixie"\nremoved = "2026-11-01"\nsource = "lab"\n',
-        keys='framework = "pytorch==2.8.*"\npython = "3.13"\ncuda = "12.8"',
+        keys='framework = "pytorch==2.6.*"\npython = "3.13"\ncuda = "12.4"',
     )
     (image,) = document(capsys, "resolve")["images"]
     assert image["resolution"]["base_image"] == "python:3.13-trixie"
 
 
 def test_a_new_image_and_a_new_build_are_used(project, capsys) -> None:
-    project(IMAGE, keys='framework = "pytorch==2.8.*"\nbase = "registry.example/base:1"')
+    project(IMAGE, keys='framework = "pytorch==2.6.*"\nbase = "registry.example/base:1"')
     (image,) = document(capsys, "resolve")["images"]
     assert (image["resolution"]["base_image"], image["resolution"]["python"]) == (
         "registry.example/base:1",
@@ -254,7 +254,7 @@ BAD = {
     "framework": (
         BUILD.format(
             source="lab",
-            more='provider = "none"\npythons = "3.12"\nglibc = "2.28"\nindex = "default"\n'
+            more='provider = "none"\npythons = "3.12"\nglibc = "2.17"\nindex = "default"\n'
             'requires = ["x===1"]\nreported = "1"',
         ).replace('"pytorch"', '"torch"'),
         "framework = 'torch': no such framework: it is called 'pytorch'",

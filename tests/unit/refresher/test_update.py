@@ -9,7 +9,8 @@ import pytest
 
 from cudaforge.cli.main import run_command_line
 from cudaforge.matrix import load_matrix
-from cudaforge.refresher import FoundRelease, compare_companion
+from cudaforge.matrix.model import CudaProvider
+from cudaforge.refresher import FoundRelease, compare_companion, compare_index
 from cudaforge.refresher.changes import pinned
 from tests.unit.web.servers import answer, serving
 
@@ -87,7 +88,8 @@ def test_new_and_missing_releases_and_pythons_are_told(declaration, capsys):
         ("gone", "2.16.1", "version"),
         ("differs", "2.20.0", "pythons"),
     }
-    assert document["unreachable"] == []
+    # What the made-up wheel holds cannot be read; every index answered.
+    assert all(one["source"].endswith((".whl", "99.0.0")) for one in document["unreachable"])
 
 
 def test_an_index_that_cannot_be_asked_fails_with_the_reason(declaration, capsys):
@@ -104,7 +106,8 @@ def test_offline_is_refused(declaration, capsys):
 
 def test_an_unknown_subject_is_told(declaration, capsys):
     assert run("pytroch", "-f", declaration("http://127.0.0.1:9/simple")) == 2
-    assert "'pytroch' is no framework" in capsys.readouterr().err
+    assert "'pytroch' is no subject of the matrix" in (error := capsys.readouterr().err)
+    assert "did you mean pytorch?" in error
 
 
 def test_companions_later_than_the_newest_known_are_new():
@@ -118,3 +121,35 @@ def test_companions_later_than_the_newest_known_are_new():
     (change,) = compare_companion("pytorch", [known], "torchvision", releases, index="default")
     assert (change.row, change.new) == ("pytorch torchvision 0.99.0", "released 2026-01-02")
     assert compare_companion("pytorch", [], "torchvision", releases, index="default") == ()
+
+
+def test_a_release_that_the_framework_has_under_another_package_is_not_new(declaration, capsys):
+    def change(names):
+        is_old = any(name.startswith("tensorflow_gpu-") for name in names)
+        return [*names, "tensorflow_gpu-2.10.1-cp310-cp310-manylinux_2_17_x86_64.whl"] if is_old else names
+
+    with serve_wheels(change) as url:
+        assert run("tensorflow", "--check", "-f", declaration(url)) == 0
+    assert capsys.readouterr().out.startswith("0 differences, ")
+
+
+def test_a_release_with_cuda_is_new_where_the_framework_has_only_its_cpu_build():
+    builds = load_matrix().builds("onnxruntime")
+    newest = max(row.version for row in builds)
+    without = [row for row in builds if row.version != newest or row.provider is CudaProvider.NONE]
+    release = FoundRelease(
+        version=str(newest), released=None, is_yanked=False, platforms=("linux/amd64",), pythons={}
+    )
+    found = {str(newest): release}
+    changes = compare_index(without, "onnxruntime-gpu", found, index="default")
+    assert [one.row for one in changes if one.kind == "release"] == [f"onnxruntime {newest}"]
+
+
+def test_what_is_withdrawn_is_no_change_where_a_row_tells_of_it():
+    matrix = load_matrix()
+    (row,) = [one for one in matrix.builds("jax") if str(one.version) == "0.4.32" and one.build == "cpu"]
+    found = {
+        "0.4.32": FoundRelease(version="0.4.32", released=None, is_yanked=True, platforms=(), pythons={})
+    }
+    assert [one.kind for one in compare_index([row], "jax", found, index="default")] == ["yanked"]
+    assert compare_index([row], "jax", found, index="default", broken=matrix.broken) == ()

@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from cudaforge.errors import CudaforgeError, ExitCode, InputError, NegativeAnswer, SurroundingsError
-from cudaforge.registry import Credentials, RegistryDigest, resolve_digest
+from cudaforge.registry import Access, Credentials, RegistryDigest, resolve_digest
 from cudaforge.registry.transport import Request, Transport
 from tests.unit.registry.server import (
     CERTIFICATE,
@@ -56,14 +56,8 @@ def ask(
     login: Credentials | None = None,
     ca_bundle: Path | None = None,
 ) -> RegistryDigest:
-    return resolve_digest(
-        reference,
-        platform=platform,
-        mirrors=mirrors or {},
-        timeout=timeout,
-        credentials=lambda _: login,
-        ca_bundle=ca_bundle,
-    )
+    access = Access(mirrors=mirrors or {}, timeout=timeout, credentials=lambda _: login, ca_bundle=ca_bundle)
+    return resolve_digest(reference, access, platform=platform)
 
 
 def fails(kind: type[CudaforgeError], run: Callable[[], object]) -> str:
