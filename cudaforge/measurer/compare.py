@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator
 from enum import Enum
 
 from cudaforge.matrix import Matrix
@@ -50,6 +50,22 @@ class RowComparison:
     def differences(self) -> tuple[Comparison, ...]:
         """The fields in which they differ."""
         return tuple(one for one in self.fields if one.agreement is Agreement.DIFFERS)
+
+
+@record()
+class Checked:
+    """One measured package, held against the rows that it belongs to."""
+
+    measured: Measured
+    rows: tuple[RowComparison, ...]
+    """Empty where the matrix has none."""
+    proposal: str | None
+    """What to add where there is no row: a TOML file."""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether there are rows, and nothing that was read differs from them."""
+        return bool(self.rows) and not any(one.differences for one in self.rows)
 
 
 def find_builds(matrix: Matrix, measured: Measured) -> tuple[FrameworkBuild, ...]:
@@ -281,13 +297,3 @@ def _not_stated(field: str, reading: Reading) -> Comparison:
     return Comparison(
         field=field, measured=reading.value, row="", agreement=Agreement.NOT_STATED, where=reading.where
     )
-
-
-def agree(comparisons: Sequence[RowComparison]) -> bool:
-    """Whether nothing that was read differs from a row."""
-    return not any(one.differences for one in comparisons)
-
-
-def differing(comparisons: Iterable[RowComparison]) -> tuple[RowComparison, ...]:
-    """The rows that are not as measured."""
-    return tuple(one for one in comparisons if one.differences)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -10,9 +9,10 @@ from urllib.parse import urlsplit
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import CompanionRole
-from cudaforge.packages.site import DeclaredNetwork, Site, read_site
+from cudaforge.packages.site import Site
 from cudaforge.pipeline.facts import find_matrix
 from cudaforge.pipeline.host import cache_directory
+from cudaforge.pipeline.outside import site_at
 from cudaforge.records import record
 from cudaforge.refresher import (
     Change,
@@ -47,7 +47,7 @@ def refresh(subjects: Sequence[str], file: Path, *, offline: bool = False) -> Re
     Raises InputError for a subject that is no framework of the matrix, and SurroundingsError where no
     source could be asked.
     """
-    site = _find_site(file, offline=offline)
+    site = site_at(file, offline=offline)
     if site.offline:
         raise SurroundingsError(
             Problem(what="the sources of the facts cannot be asked offline", remedy="leave --offline out")
@@ -121,13 +121,3 @@ def _framework_names(matrix: Matrix, subjects: Sequence[str]) -> tuple[str, ...]
             for word in unknown
         )
     return tuple(dict.fromkeys(row.name for _, row in rows if row)) or tuple(sorted(matrix.frameworks))
-
-
-def _find_site(file: Path, *, offline: bool) -> Site:
-    if file.exists():
-        from cudaforge.pipeline.decide import load
-        from cudaforge.pipeline.outside import find_site
-
-        return find_site(load(file), offline=offline)
-    declared = DeclaredNetwork(indexes={}, registries={}, root=Path())
-    return read_site(declared, environ=os.environ, offline=offline)

@@ -34,6 +34,16 @@ class FoundRelease:
     """Platform to minor versions of Python 3; without those whose wheels fit every Python."""
 
 
+@record()
+class FoundWheel:
+    """One wheel of a package on one index."""
+
+    filename: str
+    version: str
+    url: str
+    is_yanked: bool
+
+
 def default_index() -> str:
     """The index that a site without settings of its own uses."""
     from pypi_simple import PYPI_SIMPLE_ENDPOINT
@@ -46,19 +56,39 @@ def read_project(client: Client, index: str, package: str) -> Mapping[str, Found
 
     Raises Unreachable where it does not answer, or with something else.
     """
-    url = f"{index.rstrip('/')}/{package}/"
-    answer = client.get(url, headers={"Accept": _ACCEPT})
-    if answer.status == _NOT_FOUND:
+    page = _read_page(client, index, package)
+    if page is None:
         return {}
-    if answer.status != OK:
-        raise Unreachable(Problem(what=f"{shown(url)} answered with status {answer.status}"))
-    page = _parse(package, answer.url, answer.headers.get("content-type", ""), answer.body)
     wheels: dict[str, list[DistributionPackage]] = {}
     for file in page.packages:
         if file.package_type == "wheel" and file.version is not None:
             wheels.setdefault(file.version, []).append(file)
     found = {version: _release(version, files) for version, files in wheels.items()}
     return {version: release for version, release in found.items() if release is not None}
+
+
+def read_wheels(client: Client, index: str, package: str) -> tuple[FoundWheel, ...]:
+    """Every wheel that an index has of a package, in its order; none where it has no such package.
+
+    Raises Unreachable where it does not answer, or with something else.
+    """
+    page = _read_page(client, index, package)
+    return tuple(
+        FoundWheel(filename=file.filename, version=file.version, url=file.url, is_yanked=file.is_yanked)
+        for file in (page.packages if page is not None else ())
+        if file.package_type == "wheel" and file.version is not None
+    )
+
+
+def _read_page(client: Client, index: str, package: str) -> ProjectPage | None:
+    """None where the index has no such package."""
+    url = f"{index.rstrip('/')}/{package}/"
+    answer = client.get(url, headers={"Accept": _ACCEPT})
+    if answer.status == _NOT_FOUND:
+        return None
+    if answer.status != OK:
+        raise Unreachable(Problem(what=f"{shown(url)} answered with status {answer.status}"))
+    return _parse(package, answer.url, answer.headers.get("content-type", ""), answer.body)
 
 
 def _parse(package: str, url: str, content_type: str, body: bytes) -> ProjectPage:
