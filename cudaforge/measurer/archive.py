@@ -14,10 +14,13 @@ from cudaforge.records import record
 
 _LOCAL = struct.Struct("<4sHHHHHIIIHH")
 _LOCAL_MAGIC = b"PK\x03\x04"
-_LARGEST_DIRECTORY = 64 * 1024 * 1024
+_LARGEST_DIRECTORY = 16 * 1024 * 1024
 _MOST_MEMBERS = 200_000
 _LARGEST_MEMBER = 16 * 1024**3
 _LARGEST_TEXT = 8 * 1024 * 1024
+_FREELY_UNPACKED = 64 * 1024 * 1024
+_HIGHEST_RATIO = 100
+"""Real libraries pack to a tenth at the best."""
 _ENCRYPTED = 1
 
 
@@ -78,6 +81,8 @@ class Archive:
         """A member's content, to be read in parts. Raises Malformed where it cannot be unpacked."""
         if member.size > _LARGEST_MEMBER:
             raise Malformed(f"{member.name} would unpack to more than {_LARGEST_MEMBER // 1024**3} GiB")
+        if member.size > max(_FREELY_UNPACKED, _HIGHEST_RATIO * member.packed):
+            raise Malformed(f"{member.name} would unpack to more than {_HIGHEST_RATIO} times its size")
         local = _LOCAL.unpack(
             read_exactly(self._file, member.offset, _LOCAL.size, f"the header of {member.name}")
         )

@@ -35,6 +35,7 @@ _FLAG_LIST = re.compile(rb"(" + _FLAG + rb"(?: " + _FLAG + rb"){1,63})\0")
 _FLAG_ALONE = re.compile(rb"\0(" + _FLAG + rb")\0")
 _FLAG_SECTIONS = (".rodata", ".data.rel.ro", ".rodata.str1.1", ".rodata.str1.8")
 _LONGEST_FLAGS = 1024
+_MOST_FLAGS = 1000
 _LEAST_SHARE = 10
 
 
@@ -292,6 +293,8 @@ def _flags(file: Readable, elf: ElfFile) -> Iterator[str]:
     for section in elf.sections:
         if section.name in _FLAG_SECTIONS:
             for chunk in _chunks(buffered, section.offset, section.offset + section.size):
+                if len(lists) + len(alone) > _MOST_FLAGS:
+                    return
                 lists.update(_FLAG_LIST.findall(chunk))
                 alone.update(_FLAG_ALONE.findall(chunk))
     yield from (text.decode("ascii") for text in lists or alone)

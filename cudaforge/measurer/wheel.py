@@ -48,9 +48,9 @@ def _measure(
     on_library: Callable[[str, int], None],
 ) -> Measured:
     collector = Collector()
-    for path in TELLERS:
-        if path in archive.members:
-            collector.add_text(path, archive.read_text(path))
+    for member in archive.members.values():
+        if _path(member) in TELLERS:
+            collector.add_text(_path(member), archive.read_text(member.name))
     libraries = [one for one in archive.members.values() if LIBRARY.fullmatch(one.name)]
     spent = 0
     for member in sorted(libraries, key=lambda one: one.packed):
