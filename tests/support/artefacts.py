@@ -36,7 +36,8 @@ def library(
     text: bytes = b"",
     machine: int = 62,
 ) -> bytes:
-    """A shared object that loads these libraries, needs these symbol versions (`weak` ones only if they are there) and holds this GPU code."""
+    """A shared object that loads these libraries, needs these symbol versions (`weak` ones only if they are
+    there) and holds this GPU code."""
     names, strong = list(needed), [f"GLIBC_{one}" for one in glibc]
     versions = [*strong, *(f"GLIBC_{one}" for one in weak)]
     strings, places = b"\0", {}
