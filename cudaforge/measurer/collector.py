@@ -147,7 +147,8 @@ class Collector:
         if not self._glibc:
             return None
         path = max(self._glibc, key=lambda one: _number(self._glibc[one]))
-        where = f"{path}: needed versions (highest of {len(self._read)} libraries)"
+        others = f" (highest of {len(self._read)} libraries)" if len(self._read) > 1 else ""
+        where = f"{path}: needed versions{others}"
         return Reading(value=self._glibc[path], where=where, is_partial=self._is_partial)
 
     def _cuda(self, pins: _Pins) -> Reading | None:
