@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from cudaforge.errors import InputError, Problem
 from cudaforge.measurer.archive import Archive, Member
@@ -52,21 +52,26 @@ def _measure(
         if _path(member) in TELLERS:
             collector.add_text(_path(member), archive.read_text(member.name))
     libraries = [one for one in archive.members.values() if LIBRARY.fullmatch(one.name)]
-    spent = 0
-    for member in sorted(libraries, key=lambda one: one.packed):
-        if _is_beyond(member, spent, limits):
+    within = _within(libraries, limits)
+    # In the order in which they lie there: what comes along with one part is the next.
+    for member in sorted(libraries, key=lambda one: one.offset):
+        if member.name in within:
+            on_library(_path(member), member.packed)
+            collector.add_library(_path(member), archive.open(member))
+        else:
             collector.skip_library(_path(member), member.packed)
-            continue
-        spent += member.packed
-        on_library(_path(member), member.packed)
-        collector.add_library(_path(member), archive.open(member))
     return collector.finish(metadata, naming)
 
 
-def _is_beyond(member: Member, spent: int, limits: Limits) -> bool:
-    return (limits.member is not None and member.packed > limits.member) or (
-        limits.total is not None and spent + member.packed > limits.total
-    )
+def _within(libraries: Iterable[Member], limits: Limits) -> frozenset[str]:
+    """The names of those that are read, small ones first."""
+    names, spent = set(), 0
+    for member in sorted(libraries, key=lambda one: one.packed):
+        is_small = limits.member is None or member.packed <= limits.member
+        if is_small and (limits.total is None or spent + member.packed <= limits.total):
+            spent += member.packed
+            names.add(member.name)
+    return frozenset(names)
 
 
 def _path(member: Member) -> str:
