@@ -8,11 +8,11 @@ from enum import Enum
 
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import CudaProvider, FrameworkBuild
+from cudaforge.matrix.pins import pins_of
 from cudaforge.measurer.model import NONE, Measured, Reading
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
-_PINNED = re.compile(r"(?P<package>[A-Za-z0-9._-]+)(?:\[[^]]*\])?={2,3}(?P<version>[^\s;,]+)")
 _BOUND = re.compile(r"(?P<operator>==|>=|~=|<=|<|>|!=)?\s*(?P<version>[0-9][^\s,*]*?)(?:\.\*)?")
 
 
@@ -96,14 +96,6 @@ def compare(matrix: Matrix, measured: Measured, row: FrameworkBuild) -> RowCompa
         *_window(matrix, measured, row),
     )
     return RowComparison(row=row, fields=fields)
-
-
-def pins_of(build: FrameworkBuild) -> tuple[tuple[str, str], ...]:
-    """Package and version of each wheel that a build is installed by."""
-    matches = [_PINNED.fullmatch(one) for one in build.requires]
-    return tuple(
-        (re.sub(r"[-_.]+", "-", match["package"]).lower(), match["version"]) for match in matches if match
-    )
 
 
 def _is_installed(build: FrameworkBuild, measured: Measured) -> bool:

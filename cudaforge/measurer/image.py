@@ -17,12 +17,13 @@ from cudaforge.measurer.model import Measured
 from cudaforge.measurer.readable import Malformed, OpenFile
 from cudaforge.measurer.tags import naming_of
 from cudaforge.measurer.tells import TELLERS
-from cudaforge.records import record
+from cudaforge.records import record, replace
 
 _INFO = re.compile(
     r"(?P<info>(?P<root>.*/(?:site|dist)-packages)/[^/]+\.dist-info)/(?P<file>METADATA|RECORD|WHEEL)",
     re.DOTALL,
 )
+_PYTHON = re.compile(r"/python(3\.\d+t?)/")
 _TAG = re.compile(r"Tag:[ \t]*(\S+)")
 _LARGEST_TEXT = 32 * 1024 * 1024
 _LARGEST_LIBRARY = 16 * 1024**3
@@ -50,21 +51,24 @@ class _Installed:
     """What it has of libraries and files that tell, by the first part of their paths."""
 
 
-def measure_image(files: ImageFiles, name: str, packages: Collection[str]) -> tuple[Measured, ...]:
+def measure_image(
+    files: ImageFiles, name: str, packages: Collection[str], *, platform: str
+) -> tuple[Measured, ...]:
     """Those of some packages (normalised names) that are installed in an image and hold binaries.
 
-    Nothing of the image is run, and no more than one of its libraries is kept on this disk at a time.
-    Raises SurroundingsError where the engine sends what is no archive.
+    Platform and Python are those of the image where the package itself names none. Nothing of the image
+    is run, and no more than one of its libraries is kept on this disk at a time. Raises SurroundingsError
+    where the engine sends what is no archive.
     """
     try:
-        return tuple(_measure(files, one) for one in _installed(files, name, packages))
+        return tuple(_measure(files, one) for one in _installed(files, name, packages, platform))
     except (tarfile.TarError, EOFError) as error:
         raise SurroundingsError(
             Problem(what=f"the engine sent broken content of {name} ({type(error).__name__})")
         ) from None
 
 
-def _installed(files: ImageFiles, name: str, packages: Collection[str]) -> list[_Installed]:
+def _installed(files: ImageFiles, name: str, packages: Collection[str], platform: str) -> list[_Installed]:
     texts: dict[str, dict[str, str]] = {}
     roots: dict[str, str] = {}
     for path, member, content in _members(files.export()):
@@ -72,20 +76,26 @@ def _installed(files: ImageFiles, name: str, packages: Collection[str]) -> list[
         if match is not None and member.size <= _LARGEST_TEXT:
             texts.setdefault(match["info"], {})[match["file"]] = content.read().decode("utf-8", "replace")
             roots[match["info"]] = match["root"]
-    found = [_described(name, roots[info], known) for info, known in sorted(texts.items())]
+    found = [_described(name, roots[info], platform, known) for info, known in sorted(texts.items())]
     return [one for one in found if one is not None and one.metadata.name in packages]
 
 
-def _described(name: str, root: str, texts: dict[str, str]) -> _Installed | None:
-    """None where nothing in it is for one platform, or it does not say what it holds."""
+def _described(name: str, root: str, platform: str, texts: dict[str, str]) -> _Installed | None:
+    """None where it holds nothing that could be read, or does not say what it holds."""
     try:
         metadata = parse_metadata(texts.get("METADATA", ""))
     except Malformed:
         return None
     naming = naming_of(f"{name}: {root}", _TAG.findall(texts.get("WHEEL", "")), size=None)
     tops = {top for top in _tops(texts.get("RECORD", "")) if top not in ("", ".", "..")}
-    if not naming.platforms or not tops:
+    if not tops:
         return None
+    python = _PYTHON.search(root)
+    naming = replace(
+        naming,
+        platforms=naming.platforms or (platform,),
+        pythons=naming.pythons or ((python[1],) if python else ()),
+    )
     return _Installed(root=root, metadata=metadata, naming=naming, tops=tuple(sorted(tops)))
 
 

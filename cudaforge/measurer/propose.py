@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import Framework
-from cudaforge.measurer.compare import pins_of
+from cudaforge.matrix.pins import pins_of
 from cudaforge.measurer.model import NONE, Measured, Reading
 from cudaforge.versions import Version
 

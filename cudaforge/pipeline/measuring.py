@@ -12,8 +12,9 @@ from urllib.parse import unquote, urlsplit
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
+from cudaforge.matrix.pins import pins_of
 from cudaforge.measurer import EVERYTHING, Limits, LocalFile, Measured, measure_wheel
-from cudaforge.measurer.compare import Checked, compare, find_builds, pins_of
+from cudaforge.measurer.compare import Checked, compare, find_builds
 from cudaforge.measurer.propose import propose_row
 from cudaforge.packages.site import Site
 from cudaforge.pipeline.facts import find_matrix
@@ -256,7 +257,7 @@ def _measure_image(reference: str, matrix: Matrix) -> tuple[Measured, ...]:
                 )
             )
         with engine.opened_image(image.id, run_id=f"measure-{os.getpid()}") as files:
-            found = measure_image(files, reference, packages)
+            found = measure_image(files, reference, packages, platform=f"linux/{image.architecture}")
     finally:
         engine.close()
     if not found:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cudaforge.matrix.model import Companion, FrameworkBuild
+from cudaforge.matrix.pins import pins_of
 from cudaforge.records import record
 from cudaforge.refresher.index import FoundRelease
 from cudaforge.versions import InvalidVersion, Version
-
-_PINNED = re.compile(r"(?P<package>[A-Za-z0-9._-]+)(?:\[[^]]*\])?={2,3}(?P<version>[^\s;,]+)")
 
 
 @record()
@@ -29,9 +27,8 @@ class Change:
 
 
 def pinned(build: FrameworkBuild) -> tuple[str, str] | None:
-    """Package and version that a build is installed by: its first requirement."""
-    match = _PINNED.fullmatch(build.requires[0]) if build.requires else None
-    return (match["package"].lower().replace("_", "-"), match["version"]) if match else None
+    """Package and version that a build is installed by: the first that it pins."""
+    return next(iter(pins_of(build)), None)
 
 
 def compare_index(

@@ -55,7 +55,8 @@ def test_the_frameworks_of_an_image_are_found_wherever_they_are_installed() -> N
         }
     )
     jaxlib, torch = sorted(
-        measure_image(image, "lab:1", {"torch", "jaxlib", "jax"}), key=lambda one: one.package
+        measure_image(image, "lab:1", {"torch", "jaxlib", "jax"}, platform="linux/amd64"),
+        key=lambda one: one.package,
     )
     assert torch.artefact == f"lab:1: /{SITE}"
     assert (torch.version, torch.build, torch.cubins.value) == (
@@ -69,18 +70,25 @@ def test_the_frameworks_of_an_image_are_found_wherever_they_are_installed() -> N
     assert sorted(image.asked) == [f"/{SITE}/torch", "/usr/lib/python3/dist-packages/jaxlib"]
 
 
+def test_what_a_package_does_not_say_is_taken_from_the_image() -> None:
+    (found,) = measure_image(
+        Image(installed("torch", "2.8.0", torch_files(), tag="")), "x", {"torch"}, platform="linux/arm64"
+    )
+    assert (found.platforms, found.pythons, found.tag_glibc) == (("linux/arm64",), ("3.12",), None)
+
+
 def test_what_a_record_claims_leads_nowhere_else() -> None:
     files = installed("torch", "2.8.0", {"torch/a.so": library()})
     record = f"{SITE}/torch-2.8.0.dist-info/RECORD"
     files[record] = b"../../../../etc/x.so,,\n/abs/y.so,,\ngone/z.so,,\n" + files[record]
     image = Image(files)
-    (found,) = measure_image(image, "x", {"torch"})
+    (found,) = measure_image(image, "x", {"torch"}, platform="linux/amd64")
     assert image.asked == [f"/{SITE}/gone", f"/{SITE}/torch"]
     assert found.read == ("torch/a.so",)
 
 
 def test_an_image_without_frameworks_gives_nothing() -> None:
-    assert measure_image(Image({"bin/sh": b""}), "x", {"torch"}) == ()
+    assert measure_image(Image({"bin/sh": b""}), "x", {"torch"}, platform="linux/amd64") == ()
 
 
 def test_an_engine_that_sends_no_archive() -> None:
@@ -89,7 +97,7 @@ def test_an_engine_that_sends_no_archive() -> None:
             yield b"no tar at all" * 100
 
     with pytest.raises(SurroundingsError, match="broken content of x"):
-        measure_image(Broken({}), "x", {"torch"})
+        measure_image(Broken({}), "x", {"torch"}, platform="linux/amd64")
     cut = tar_of(installed("torch", "2.8.0", {"torch/a.so": library()}))[:700]
 
     class Cut(Image):
@@ -97,4 +105,4 @@ def test_an_engine_that_sends_no_archive() -> None:
             yield cut
 
     with pytest.raises(SurroundingsError, match="broken content of x"):
-        measure_image(Cut({}), "x", {"torch"})
+        measure_image(Cut({}), "x", {"torch"}, platform="linux/amd64")
