@@ -110,7 +110,8 @@ class Collector:
         asked = [
             (one, extra)
             for one, extra in applying(metadata.requires, platform=platform, python=python)
-            if _CUDA_PACKAGE.fullmatch(_name(one))
+            # What only an extra asks for says nothing of a wheel that is empty, and requires another.
+            if _CUDA_PACKAGE.fullmatch(_name(one)) and (not extra or self._has_libraries)
         ]
         pins = _Pins(asked)
         cubins, ptx = self._window()
@@ -138,6 +139,10 @@ class Collector:
             skipped=tuple(self._skipped),
             unreadable=tuple(self._unreadable),
         )
+
+    @property
+    def _has_libraries(self) -> bool:
+        return bool(self._read or self._skipped or self._unreadable)
 
     @property
     def _is_partial(self) -> bool:

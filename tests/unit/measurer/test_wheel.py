@@ -176,6 +176,12 @@ def test_versions_by_what_it_requires(tmp_path: Path, requires, cuda, cudnn) -> 
     assert (found.cudnn and (found.cudnn.value, found.cudnn.is_bound)) == cudnn
 
 
+def test_the_extras_of_an_empty_wheel_say_nothing_of_it(tmp_path: Path) -> None:
+    requires = ["tensorflow-cpu-aws==2.15.0", 'nvidia-cudnn-cu12==8.9.4.25; extra == "and-cuda"']
+    found = measured(make_wheel(tmp_path, "tensorflow", "2.15.0", {"a.py": ""}, requires=requires))
+    assert (found.cuda, found.cudnn, found.requires) == (None, None, ())
+
+
 def test_a_broken_library_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
     good = library(code=[fat_binary(cubins=(80,))])
     broken = library(code=[fat_binary(cubins=(80,))[:-9]])
