@@ -110,8 +110,8 @@ class Collector:
         asked = [
             (one, extra)
             for one, extra in applying(metadata.requires, platform=platform, python=python)
-            # What only an extra asks for says nothing of a wheel that is empty, and requires another.
-            if _CUDA_PACKAGE.fullmatch(_name(one)) and (not extra or self._has_libraries)
+            # Wheels without CUDA have such extras, too: for another wheel that they require.
+            if _CUDA_PACKAGE.fullmatch(_name(one)) and (not extra or self._has_cuda)
         ]
         pins = _Pins(asked)
         cubins, ptx = self._window()
@@ -141,8 +141,10 @@ class Collector:
         )
 
     @property
-    def _has_libraries(self) -> bool:
-        return bool(self._read or self._skipped or self._unreadable)
+    def _has_cuda(self) -> bool:
+        """Whether anything inside shows that it was built for CUDA."""
+        told = self._tells.get("cuda")
+        return bool(self._code or self._needed or (told is not None and told.value != NONE))
 
     @property
     def _is_partial(self) -> bool:

@@ -171,15 +171,20 @@ def test_what_frameworks_say_of_their_build(tmp_path: Path, files, cuda, cudnn, 
     ],
 )
 def test_versions_by_what_it_requires(tmp_path: Path, requires, cuda, cudnn) -> None:
-    found = measured(make_wheel(tmp_path, "some", "1", {"a.so": library()}, requires=requires))
+    code = [fat_binary(cubins=(80,))] if cuda[0] != "none" else []
+    found = measured(make_wheel(tmp_path, "some", "1", {"a.so": library(code=code)}, requires=requires))
     assert (found.cuda.value, found.cuda.is_bound) == cuda
     assert (found.cudnn and (found.cudnn.value, found.cudnn.is_bound)) == cudnn
 
 
-def test_the_extras_of_an_empty_wheel_say_nothing_of_it(tmp_path: Path) -> None:
-    requires = ["tensorflow-cpu-aws==2.15.0", 'nvidia-cudnn-cu12==8.9.4.25; extra == "and-cuda"']
-    found = measured(make_wheel(tmp_path, "tensorflow", "2.15.0", {"a.py": ""}, requires=requires))
-    assert (found.cuda, found.cudnn, found.requires) == (None, None, ())
+@pytest.mark.parametrize(
+    ("files", "cuda"),
+    [({"a.py": ""}, None), ({"a.so": library()}, "none"), ({"torch/version.py": "cuda = None"}, "none")],
+)
+def test_the_extras_of_a_wheel_without_cuda_say_nothing_of_it(tmp_path: Path, files, cuda) -> None:
+    requires = ["tensorflow-cpu-aws==2.15.0", 'nvidia-cuda-runtime-cu12>=12.1.105; extra == "and-cuda"']
+    found = measured(make_wheel(tmp_path, "tensorflow", "2.15.0", files, requires=requires))
+    assert (found.cuda and found.cuda.value, found.cudnn, found.requires) == (cuda, None, ())
 
 
 def test_a_broken_library_is_named_and_the_rest_is_read(tmp_path: Path) -> None:
