@@ -6,12 +6,10 @@ configured with on this machine, else pypi-simple's own default.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import re
 import sys
-import zipfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -23,6 +21,8 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import Version
 from pypi_simple import ACCEPT_JSON_ONLY, PYPI_SIMPLE_ENDPOINT
 
+from cudaforge.measurer.archive import Archive
+from cudaforge.measurer.metadata import parse_metadata, read_metadata
 from cudaforge.packages.site import DeclaredNetwork, read_site
 from cudaforge.web.client import OK, Client
 from cudaforge.web.remote import RemoteFile
@@ -41,7 +41,6 @@ PACKAGES = (
 OLDEST_TORCH = Version("2.0")
 """The first whose METADATA names all of its CUDA libraries."""
 MACHINES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
-_MEMBER = re.compile(r"[^/]+\.dist-info/METADATA")
 _LIBRARY = re.compile(r"(nvidia|cuda)-|triton$")
 _AT_ONCE = 12
 _FIRST_PYTHONS = ("3.12", "3.11", "3.10", "3.13")
@@ -71,40 +70,11 @@ class Index:
         one, else read out of the wheel without the rest of it."""
         url = str(wheel["url"])
         answer = self._client.get(f"{url}.metadata")
-        body = answer.body if answer.status == OK else self._inside(url)
-        lines = body.decode("utf-8", "replace").split("\n\n", 1)[0].splitlines()
-        return [Requirement(line.partition(":")[2]) for line in lines if line.startswith("Requires-Dist:")]
-
-    def _inside(self, url: str) -> bytes:
-        with zipfile.ZipFile(_Reader(RemoteFile(self._client, url))) as archive:
-            (name,) = (name for name in archive.namelist() if _MEMBER.fullmatch(name))
-            return archive.read(name)
-
-
-class _Reader(io.RawIOBase):
-    """A remote file as zipfile wants it."""
-
-    def __init__(self, remote: RemoteFile) -> None:
-        self._remote, self._place = remote, 0
-
-    def seekable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        start = {io.SEEK_SET: 0, io.SEEK_CUR: self._place, io.SEEK_END: self._remote.size}[whence]
-        self._place = start + offset
-        return self._place
-
-    def tell(self) -> int:
-        return self._place
-
-    def read(self, size: int = -1) -> bytes:
-        found = self._remote.read_at(self._place, self._remote.size if size < 0 else size)
-        self._place += len(found)
-        return found
+        if answer.status == OK:
+            found = parse_metadata(answer.body.decode("utf-8", "replace"))
+        else:
+            found = read_metadata(Archive(RemoteFile(self._client, url)))
+        return list(found.requires)
 
 
 def wheels(files: Iterable[Mapping[str, object]]) -> Iterator[tuple[Version, str, str | None, int, Mapping]]:

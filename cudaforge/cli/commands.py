@@ -31,6 +31,7 @@ DATA_COMMANDS = {
     "show": ("cudaforge.cli.data", "show"),
     "check": ("cudaforge.cli.data", "check"),
     "update": ("cudaforge.cli.data_update", "update"),
+    "measure": ("cudaforge.cli.data_measure", "measure"),
 }
 DATA_SUMMARY = "The facts: look at them, and prove that they agree."
 SUMMARY = "GPU container images that are known to work: declare, resolve, lock, render, build, verify."

@@ -15,6 +15,7 @@ from cudaforge.engine.errors import (
     EngineTooOld,
     EngineUnreachable,
 )
+from cudaforge.engine.filesystem import ImageFilesystem
 from cudaforge.engine.model import (
     RUN_LABEL,
     ContainerOutcome,
@@ -44,6 +45,7 @@ __all__ = [
     "GpuOffer",
     "GpuRequest",
     "ImageFacts",
+    "ImageFilesystem",
     "Mount",
     "connect",
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
-from cudaforge.engine import containers, gpus, images
+from cudaforge.engine import containers, filesystem, gpus, images
 from cudaforge.engine.errors import BuildxUnusable, EngineRefused, EngineTooOld, EngineUnreachable
 from cudaforge.engine.explain import (
     INSTALL_REMEDY,
@@ -137,6 +137,13 @@ class Engine:
         """The image with this reference or id, if the engine has it. Nothing is pulled."""
         with self.asking("for an image"):
             return images.find_image(self.client, reference)
+
+    @contextlib.contextmanager
+    def opened_image(self, image: str, *, run_id: str) -> Iterator[filesystem.ImageFilesystem]:
+        """The files of an image that the engine has, until the block ends. Nothing of the image runs."""
+        self._check_not_interrupted()
+        with filesystem.opened(self.client, image, run_id, self.asking) as files:
+            yield files
 
     def list_images_by_label(self, label: str, value: str | None = None) -> tuple[ImageFacts, ...]:
         """Images that carry a label, with this value if one is given; newest first."""

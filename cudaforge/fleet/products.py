@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from cudaforge.matrix.tables import Matrix, parse_capability
+from cudaforge.matrix.gpu_names import parse_capability
+from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.model import ConflictReason, ReasonKind
 from cudaforge.resolver.names import gpu_names, near_names
 from cudaforge.resolver.reasons.view import REFRESH

@@ -8,6 +8,7 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
 
+from cudaforge.matrix.gpu_names import GpuNames
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
@@ -25,18 +26,6 @@ from cudaforge.matrix.model import (
     PythonRelease,
 )
 from cudaforge.records import record
-from cudaforge.versions import Version
-
-_CAPABILITY = re.compile(r"(?:(?:sm|compute)_(?P<digits>\d{2,3})|(?P<dotted>\d{1,2}\.\d))[af]?", re.ASCII)
-_FILLERS = frozenset({"nvidia", "graphics", "gpu", "generation"})
-_BRAND = frozenset({"geforce", "tesla", "quadro", "grid"})
-# What nvidia-smi, vGPU profiles (40C) and clouds add to a product's name and what does not change its compute
-# capability.
-_BOARD = re.compile(
-    r"sxm\d?|pcie|nvl\d*|fhhl|dgxs?|hgx|lc|ac|ls|active|mega|mig|me|\d+gb?|\d+gib|\d+[abcq]|hbm\d?e?|oem"
-    r"|with|max|q|design"
-)
-_SERIES = frozenset({"architecture", "family", "series"})
 
 
 class RowSource(Protocol):
@@ -279,21 +268,7 @@ class Matrix:
         """The products that a person, `nvidia-smi` or a cloud may call so; for a compute capability
         (`sm_90`, `9.0`) all products that have it; for a family (`Hopper`) all of its products but the
         embedded ones. Empty when nothing is known by that name; several where the name is ambiguous."""
-        capability = parse_capability(text)
-        if capability is not None:
-            return tuple(gpu for gpu in self.gpus if gpu.capability == capability)
-        named = _gpu_words(text)
-        words = [word for word in named if word not in _BRAND]
-        for wanted in (words, [word for word in words if not _BOARD.fullmatch(word)]):
-            # Without spaces, as many write it: `rtx4090`.
-            found = self._gpu_names.get("".join(wanted), ())
-            if found:
-                # With its brand, a name may be one product's alone: Quadro RTX 6000, RTX 6000.
-                alone = [
-                    gpu for gpu in found if _BRAND.intersection(named).intersection(_gpu_words(gpu.name))
-                ]
-                return tuple(alone) or found
-        return self._gpu_families.get(" ".join(word for word in words if word not in _SERIES), ())
+        return self._gpu_names.find(text)
 
     @cached_property
     def systems(self) -> Mapping[str, OperatingSystem]:
@@ -364,41 +339,9 @@ class Matrix:
         }
 
     @cached_property
-    def _gpu_names(self) -> Mapping[str, tuple[Gpu, ...]]:
-        names: dict[str, tuple[Gpu, ...]] = {}
-        for gpu in self.gpus:
-            for name in dict.fromkeys(map(_plain_gpu, (gpu.name, *gpu.aliases))):
-                names[name] = (*names.get(name, ()), gpu)
-        return names
-
-    @cached_property
-    def _gpu_families(self) -> Mapping[str, tuple[Gpu, ...]]:
-        families: dict[str, tuple[Gpu, ...]] = {}
-        for gpu in self.gpus:
-            if gpu.family is None or gpu.kind == "embedded":
-                continue
-            words = gpu.family.lower().split()
-            for name in dict.fromkeys((" ".join(words), words[0])):
-                families[name] = (*families.get(name, ()), gpu)
-        return families
-
-
-def parse_capability(text: str) -> Version | None:
-    """The compute capability that a text names (`sm_90`, `compute_120`, `9.0`, `sm_90a`), or None."""
-    match = _CAPABILITY.fullmatch(text.strip().lower())
-    if match is None:
-        return None
-    digits = match["digits"]
-    return Version(match["dotted"] or f"{digits[:-1]}.{digits[-1]}")
+    def _gpu_names(self) -> GpuNames:
+        return GpuNames(self.gpus)
 
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_. ]+", "", name.lower())
-
-
-def _gpu_words(text: str) -> list[str]:
-    return [word for word in re.findall(r"[a-z0-9]+", text.lower()) if word not in _FILLERS]
-
-
-def _plain_gpu(name: str) -> str:
-    return "".join(word for word in _gpu_words(name) if word not in _BRAND)

@@ -29,9 +29,13 @@ _TOOLKIT_NUMBERED = re.compile(r"nvidia-(cuda-(runtime|nvcc|nvrtc|cupti)|nvjitli
 """Packages that have the version of the toolkit, to its minor."""
 _CUDNN = re.compile(r"nvidia-cudnn(-cu\d+)?")
 _NCCL = re.compile(r"nvidia-nccl(-cu\d+)?")
-_FLAGS = re.compile(rb"(?<![ -~])((?:sm|compute)_\d{2,3}[a-z]?(?: (?:sm|compute)_\d{2,3}[a-z]?)*)(?![ -~])")
+_FLAG = rb"(?:sm|compute)_\d{2,3}[a-z]?"
+_FLAG_LIST = re.compile(rb"(" + _FLAG + rb"(?: " + _FLAG + rb"){1,63})\0")
+"""Whatever stands before it: compilers put constants without an end next to texts."""
+_FLAG_ALONE = re.compile(rb"\0(" + _FLAG + rb")\0")
 _FLAG_SECTIONS = (".rodata", ".data.rel.ro", ".rodata.str1.1", ".rodata.str1.8")
 _LONGEST_FLAGS = 1024
+_MOST_FLAGS = 1000
 _LEAST_SHARE = 10
 
 
@@ -106,7 +110,8 @@ class Collector:
         asked = [
             (one, extra)
             for one, extra in applying(metadata.requires, platform=platform, python=python)
-            if _CUDA_PACKAGE.fullmatch(_name(one))
+            # Wheels without CUDA have such extras, too: for another wheel that they require.
+            if _CUDA_PACKAGE.fullmatch(_name(one)) and (not extra or self._has_cuda)
         ]
         pins = _Pins(asked)
         cubins, ptx = self._window()
@@ -136,6 +141,12 @@ class Collector:
         )
 
     @property
+    def _has_cuda(self) -> bool:
+        """Whether anything inside shows that it was built for CUDA."""
+        told = self._tells.get("cuda")
+        return bool(self._code or self._needed or (told is not None and told.value != NONE))
+
+    @property
     def _is_partial(self) -> bool:
         return bool(self._skipped or self._unreadable)
 
@@ -143,7 +154,8 @@ class Collector:
         if not self._glibc:
             return None
         path = max(self._glibc, key=lambda one: _number(self._glibc[one]))
-        where = f"{path}: needed versions (highest of {len(self._read)} libraries)"
+        others = f" (highest of {len(self._read)} libraries)" if len(self._read) > 1 else ""
+        where = f"{path}: needed versions{others}"
         return Reading(value=self._glibc[path], where=where, is_partial=self._is_partial)
 
     def _cuda(self, pins: _Pins) -> Reading | None:
@@ -173,7 +185,7 @@ class Collector:
                 return Reading(value=known[0], where=where), Reading(value=known[1], where=where)
         if "cubins" in self._tells:
             return self._tells["cubins"], self._tells["ptx"]
-        return _common(self._code, is_partial=self._is_partial)
+        return (None, None) if self._is_partial else _common(self._code)
 
     def _brings_cuda(self, cuda: Reading | None, pins: _Pins) -> bool | None:
         if cuda is None or cuda.value == NONE:
@@ -263,7 +275,7 @@ def _library_code(path: str, window: Window) -> LibraryCode:
     )
 
 
-def _common(code: Mapping[str, Window], *, is_partial: bool) -> tuple[Reading | None, Reading | None]:
+def _common(code: Mapping[str, Window]) -> tuple[Reading | None, Reading | None]:
     """What the library with the most fat binaries has in at least a tenth of them.
 
     Smaller libraries are often made for other GPUs, and single files for fewer (kernels of one
@@ -272,25 +284,28 @@ def _common(code: Mapping[str, Window], *, is_partial: bool) -> tuple[Reading | 
     if not code:
         return None, None
     path, window = max(code.items(), key=lambda item: item[1].containers)
-    where = f"{path}: in a tenth or more of its {window.containers} fat binaries"
+    where = f"{path}: its fat binaries ({window.containers})"
     values = (
         in_order(capability(number) for number, count in counts if _LEAST_SHARE * count >= window.containers)
         for counts in (window.cubins, window.ptx)
     )
-    cubins, ptx = (Reading(value=value, where=where, is_partial=is_partial) for value in values)
+    cubins, ptx = (Reading(value=value, where=where) for value in values)
     return cubins, ptx
 
 
 def _flags(file: Readable, elf: ElfFile) -> Iterator[str]:
-    """Texts that are nothing but names of architectures; several, or one that is a list."""
+    """Texts that are nothing but names of architectures: lists, or else single ones."""
     buffered = Buffered(file)
-    found: dict[str, None] = {}
+    lists: set[bytes] = set()
+    alone: set[bytes] = set()
     for section in elf.sections:
         if section.name in _FLAG_SECTIONS:
             for chunk in _chunks(buffered, section.offset, section.offset + section.size):
-                found.update(dict.fromkeys(match.decode("ascii") for match in _FLAGS.findall(chunk)))
-    lists = [text for text in found if " " in text]
-    yield from lists or found
+                if len(lists) + len(alone) > _MOST_FLAGS:
+                    return
+                lists.update(_FLAG_LIST.findall(chunk))
+                alone.update(_FLAG_ALONE.findall(chunk))
+    yield from (text.decode("ascii") for text in lists or alone)
 
 
 def _chunks(file: Readable, place: int, end: int) -> Iterable[bytes]:

@@ -21,8 +21,12 @@ _NEED = struct.Struct("<HHIII")
 _NEED_ENTRY = struct.Struct("<IHHII")
 _TYPE_DYNAMIC, _TYPE_NOBITS, _TYPE_VERSION_NEEDS = 6, 8, 0x6FFFFFFE
 _TAG_END, _TAG_NEEDED = 0, 1
+_WEAK = 2
+"""A version that the loader does without."""
 _LONGEST_TABLE = 4 * 1024 * 1024
 _LONGEST_NAME = 4096
+_LONGEST_SECTION_NAME = 64
+_MOST_NAMES = 10_000
 _MACHINES = {62: "x86_64", 183: "aarch64"}
 
 
@@ -46,7 +50,7 @@ class ElfFile:
     needed: tuple[str, ...]
     """The libraries that it loads by name, `libcudart.so.12`."""
     versions: tuple[str, ...]
-    """The symbol versions that it needs of them, `GLIBC_2.17`."""
+    """The symbol versions that it cannot do without, `GLIBC_2.17`."""
 
 
 @record(kw_only=False)
@@ -79,9 +83,19 @@ def read_elf(file: Readable) -> ElfFile:
     return ElfFile(
         machine=_MACHINES.get(machine, str(machine)),
         sections=tuple(_sections(buffered, headers, headers[names])),
-        needed=tuple(dict.fromkeys(_needed(buffered, headers))),
-        versions=tuple(dict.fromkeys(_versions(buffered, headers))),
+        needed=_few(_needed(buffered, headers)),
+        versions=_few(_versions(buffered, headers)),
     )
+
+
+def _few(names: Iterator[str]) -> tuple[str, ...]:
+    """Each once. Raises Malformed where there are more than any file has."""
+    found: dict[str, None] = {}
+    for number, name in enumerate(names):
+        if number == _MOST_NAMES:
+            raise Malformed(f"it names more than {_MOST_NAMES} libraries or versions")
+        found[name] = None
+    return tuple(found)
 
 
 def _read_headers(file: Readable, place: int, count: int) -> list[_Header]:
@@ -98,7 +112,7 @@ def _sections(file: Readable, headers: Sequence[_Header], names: _Header) -> Ite
     table = _content(file, names, "its section names")
     for header in headers:
         if header.kind != _TYPE_NOBITS and header.size:
-            name = table[header.name : header.name + _LONGEST_NAME].split(b"\0", 1)[0]
+            name = table[header.name : header.name + _LONGEST_SECTION_NAME].split(b"\0", 1)[0]
             yield Section(name=name.decode("utf-8", "replace"), offset=header.offset, size=header.size)
 
 
@@ -122,7 +136,9 @@ def _versions(file: Readable, headers: Sequence[_Header]) -> Iterator[str]:
             for place in _chain(content, 0, _NEED, 4):
                 first = place + _NEED.unpack_from(content, place)[3]
                 for entry in _chain(content, first, _NEED_ENTRY, 4):
-                    yield _string(file, strings, _NEED_ENTRY.unpack_from(content, entry)[3])
+                    _, flags, _, name, _ = _NEED_ENTRY.unpack_from(content, entry)
+                    if not flags & _WEAK:
+                        yield _string(file, strings, name)
 
 
 def _chain(content: bytes, place: int, shape: struct.Struct, following: int) -> Iterator[int]:

@@ -24,6 +24,8 @@ _ENTRY = struct.Struct("<HHIQ12sI")
 _SHORTEST_ENTRY, _LONGEST_ENTRY = 32, 4096
 _KIND_PTX, _KINDS_CUBIN = 1, (2, 16)
 _SEARCHED = 1024 * 1024
+_MOST_ENTRIES = 5_000_000
+"""PyTorch has some 3,000 in its largest library, cuBLAS twice that."""
 
 
 @record()
@@ -39,7 +41,7 @@ def read_window(file: Readable, elf: ElfFile) -> Window | None:
     """The code in a library, None where it has none. Raises Malformed for broken containers."""
     found = Counter[tuple[str, int]]()
     containers = 0
-    buffered = Buffered(file)
+    buffered = _Counted(Buffered(file))
     for section in elf.sections:
         if section.name in SECTIONS:
             for codes in _containers(buffered, section.offset, section.offset + section.size):
@@ -48,6 +50,23 @@ def read_window(file: Readable, elf: ElfFile) -> Window | None:
     if not containers:
         return None
     return Window(containers=containers, cubins=_counts(found, "cubin"), ptx=_counts(found, "ptx"))
+
+
+class _Counted:
+    """A file that is asked so often at most: each header costs one question."""
+
+    def __init__(self, file: Readable) -> None:
+        self._file, self._asked = file, 0
+
+    @property
+    def size(self) -> int:
+        return self._file.size
+
+    def read_at(self, offset: int, length: int) -> bytes:
+        self._asked += 1
+        if self._asked > _MOST_ENTRIES:
+            raise Malformed("it has more fat binaries than any library that is known")
+        return self._file.read_at(offset, length)
 
 
 def _counts(found: Counter[tuple[str, int]], kind: str) -> tuple[tuple[int, int], ...]:

@@ -16,16 +16,16 @@ _CLOSEST = 4 * 1024 * 1024
 
 
 class Inflated:
-    """What a raw deflate stream unpacks to, `size` bytes as its container declares.
+    """What a raw deflate stream, the whole of `packed`, unpacks to: `size` bytes as its container declares.
 
     It is unpacked from the last mark before a place on. Marks are left on the first way through, some
     40 kB of memory each; their number is limited whatever the size. Raises Malformed while it is read
     where the stream is broken or holds less than was declared.
     """
 
-    def __init__(self, packed: Readable, *, offset: int, length: int, size: int) -> None:
+    def __init__(self, packed: Readable, *, size: int) -> None:
         self._packed = Buffered(packed, piece=_ASKED)
-        self._offset, self._length, self._size = offset, length, size
+        self._length, self._size = packed.size, size
         self._stride = max(_CLOSEST, size // _MARKS)
         self._marks = [(0, 0, zlib.decompressobj(-zlib.MAX_WBITS))]
         self._reset(0)
@@ -67,7 +67,7 @@ class Inflated:
         while not self._held:
             if not self._pending and self._taken < self._length and not self._state.eof:
                 wanted = min(_PACKED, self._length - self._taken)
-                self._pending = self._packed.read_at(self._offset + self._taken, wanted)
+                self._pending = self._packed.read_at(self._taken, wanted)
                 self._taken += len(self._pending)
             is_last = not self._pending
             try:

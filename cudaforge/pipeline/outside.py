@@ -12,7 +12,7 @@ from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import Lock
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
-from cudaforge.pipeline.decide import Note, matrix_of
+from cudaforge.pipeline.decide import Note, load, matrix_of
 from cudaforge.records import record
 from cudaforge.registry import Access, docker_config_path, docker_credentials, resolve_digest
 
@@ -40,6 +40,14 @@ def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
         environ=os.environ,
         offline=offline,
     )
+
+
+def site_at(file: Path, *, offline: bool = False) -> Site:
+    """The site of this machine, with what a declaration says of it where there is one."""
+    if file.exists():
+        return find_site(load(file), offline=offline)
+    declared = DeclaredNetwork(indexes={}, registries={}, root=Path())
+    return read_site(declared, environ=os.environ, offline=offline)
 
 
 def find_indexes(declaration: Declaration, lock: Lock) -> Mapping[str, str]:

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import difflib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.catalogue import Subject, find_subject, source_of, subjects
-from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.asking import COMPARED, Difference, compare_framework, together
 from cudaforge.pipeline.facts import find_matrix
+from cudaforge.pipeline.outside import site_at
 from cudaforge.pipeline.sources import Sources
 from cudaforge.records import record
 
@@ -36,7 +35,7 @@ def refresh(words: Sequence[str], file: Path, *, offline: bool = False) -> Refre
     Raises InputError for a word that is no subject, or one whose facts come from no source that can be
     asked, and SurroundingsError where no source could be asked.
     """
-    site = _find_site(file, offline=offline)
+    site = site_at(file, offline=offline)
     matrix = find_matrix(file)
     names = _subject_names(matrix, words)
     if site.offline:
@@ -96,13 +95,3 @@ def _refusal(matrix: Matrix, word: str, subject: Subject | None, able: Sequence[
         because=(*texts[:_MOST_TOLD], *more),
         remedy=f"look there, and edit the file; {remedy}",
     )
-
-
-def _find_site(file: Path, *, offline: bool) -> Site:
-    if file.exists():
-        from cudaforge.pipeline.decide import load
-        from cudaforge.pipeline.outside import find_site
-
-        return find_site(load(file), offline=offline)
-    declared = DeclaredNetwork(indexes={}, registries={}, root=Path())
-    return read_site(declared, environ=os.environ, offline=offline)

@@ -8,12 +8,12 @@ from urllib.parse import urlsplit
 
 from cudaforge.errors import InputError, NegativeAnswer, SurroundingsError
 from cudaforge.matrix.model import CudaRelease
+from cudaforge.matrix.pins import pin_of
 from cudaforge.measurer import Limits, Measured, measure_wheel
 from cudaforge.packages.site import Site
 from cudaforge.pipeline.host import cache_directory
 from cudaforge.pipeline.outside import registry_access
 from cudaforge.refresher import FoundRelease, default_index, read_project
-from cudaforge.refresher.changes import pin_of
 from cudaforge.refresher.metadata import read_requirements
 from cudaforge.refresher.model import WheelFile
 from cudaforge.refresher.redistrib import VendorRelease, list_releases, read_release

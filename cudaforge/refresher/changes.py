@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cudaforge.matrix.model import Broken, Companion, CudaProvider, FrameworkBuild
+from cudaforge.matrix.pins import pins_of
 from cudaforge.refresher.model import Change, FoundRelease
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
-_PINNED = re.compile(r"(?P<package>[A-Za-z0-9._-]+)(?:\[[^]]*\])?={2,3}(?P<version>[^\s;,]+)")
-
 
 def pinned(build: FrameworkBuild) -> tuple[str, str] | None:
-    """Package and version that a build is installed by: its first requirement."""
-    return pin_of(build.requires[0]) if build.requires else None
-
-
-def pin_of(requirement: str) -> tuple[str, str] | None:
-    """Package and version of an exact requirement; None for others."""
-    match = _PINNED.fullmatch(requirement)
-    return (match["package"].lower().replace("_", "-"), match["version"]) if match else None
+    """Package and version that a build is installed by: the first that it pins."""
+    return next(iter(pins_of(build)), None)
 
 
 def compare_index(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cudaforge.errors import Problem
 from cudaforge.packages.tags import wheel_platform, wheel_python
-from cudaforge.refresher.model import FoundRelease, WheelFile
+from cudaforge.refresher.model import FoundRelease, FoundWheel, WheelFile
 from cudaforge.web import Client, Unreachable
 from cudaforge.web.client import OK, shown
 
@@ -31,19 +31,39 @@ def read_project(client: Client, index: str, package: str) -> Mapping[str, Found
 
     Raises Unreachable where it does not answer, or with something else.
     """
+    address, files = _read_page(client, index, package)
+    wheels: dict[str, list[DistributionPackage]] = {}
+    for version, file in files:
+        wheels.setdefault(version, []).append(file)
+    found = {version: _release(version, of_it, address) for version, of_it in wheels.items()}
+    return {version: release for version, release in found.items() if release is not None}
+
+
+def read_wheels(client: Client, index: str, package: str) -> tuple[FoundWheel, ...]:
+    """Every wheel that an index has of a package, in its order; none where it has no such package.
+
+    Raises Unreachable where it does not answer, or with something else.
+    """
+    _, files = _read_page(client, index, package)
+    return tuple(
+        FoundWheel(filename=file.filename, version=version, url=file.url, is_yanked=file.is_yanked)
+        for version, file in files
+    )
+
+
+def _read_page(
+    client: Client, index: str, package: str
+) -> tuple[str, tuple[tuple[str, DistributionPackage], ...]]:
+    """The address that answered, and each wheel with its version; none where there is no such package."""
     url = f"{index.rstrip('/')}/{package}/"
     answer = client.get(url, headers={"Accept": _ACCEPT})
     if answer.status == _NOT_FOUND:
-        return {}
+        return answer.url, ()
     if answer.status != OK:
         raise Unreachable(Problem(what=f"{shown(url)} answered with status {answer.status}"))
     page = _parse(package, answer.url, answer.headers.get("content-type", ""), answer.body)
-    wheels: dict[str, list[DistributionPackage]] = {}
-    for file in page.packages:
-        if file.package_type == "wheel" and file.version is not None:
-            wheels.setdefault(file.version, []).append(file)
-    found = {version: _release(version, files, answer.url) for version, files in wheels.items()}
-    return {version: release for version, release in found.items() if release is not None}
+    wheels = (file for file in page.packages if file.package_type == "wheel")
+    return answer.url, tuple((file.version, file) for file in wheels if file.version is not None)
 
 
 def _parse(package: str, url: str, content_type: str, body: bytes) -> ProjectPage:

@@ -24,6 +24,16 @@ class WheelFile:
 
 
 @record()
+class FoundWheel:
+    """One wheel of a package on one index, whatever it is for."""
+
+    filename: str
+    version: str
+    url: str
+    is_yanked: bool
+
+
+@record()
 class FoundRelease:
     """One version of a package on one index, as far as its Linux wheels tell."""
 

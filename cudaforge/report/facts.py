@@ -132,9 +132,14 @@ def source_text(source: Source) -> str:
     return f"{source.text} ({source.strength.value}, checked {source.checked}, {source.place()}: {source.id})"
 
 
+def values_json(one: object) -> dict[str, object]:
+    """The fields of a record as plain values."""
+    return {name: plain(value) for name, value in values_of(one).items()}
+
+
 def row_json(row: Row, derived: _Derived = ()) -> dict[str, object]:
     """A row as plain values; its source whole, and apart from it what other sources say of the row."""
-    document = {name: plain(value) for name, value in values_of(row).items()}
+    document = values_json(row)
     source = source_of(row)
     if source.parts:
         document["parts"] = [plain(one) for one in source.parts]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
+from cudaforge.matrix.gpu_names import parse_capability
 from cudaforge.matrix.model import Gpu
-from cudaforge.matrix.tables import Matrix, parse_capability
+from cudaforge.matrix.tables import Matrix
 from cudaforge.versions import Version
 
 
