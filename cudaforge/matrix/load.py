@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -15,6 +15,7 @@ from cudaforge.matrix.model import (
     BaseImage,
     Broken,
     Companion,
+    CompanionRole,
     CudaRelease,
     CudnnRelease,
     DriverBranch,
@@ -151,9 +152,12 @@ class CompiledRows:
         """All directories that vendors list releases in."""
         return self._read("feeds", "feeds", Feed)
 
-    def companions(self, framework: str) -> Sequence[Companion]:
-        """All packages that go with one framework, by its canonical name."""
-        return self._read("companions", f"companions/{framework}", Companion)
+    def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
+        """The packages that go with one framework, by its canonical name: all, or those of one role."""
+        section = f"companions/{framework}"
+        if role is None:
+            return self._read("companions", section, Companion)
+        return self._read("companions", section, Companion, is_wanted=lambda raw: raw.get("role") == role)
 
     def framework_images(self) -> Sequence[FrameworkImage]:
         """All published images with frameworks in them."""
@@ -167,8 +171,11 @@ class CompiledRows:
         """All combinations known not to work."""
         return self._read("broken", "broken", Broken)
 
-    def _read(self, subject: str, section: str, kind: type[_Row]) -> list[_Row]:
+    def _read(
+        self, subject: str, section: str, kind: type[_Row], *, is_wanted: Callable[[Raw], bool] | None = None
+    ) -> list[_Row]:
         rows, sources = self._laid[section] if section in self._laid else self.section(section)
+        rows = rows if is_wanted is None else [raw for raw in rows if is_wanted(raw)]
         try:
             made = read_rows(subject, rows, sources, file=f"{section}.toml")
         except FactsError as error:

@@ -13,6 +13,7 @@ from cudaforge.matrix.model import (
     BaseImage,
     Broken,
     Companion,
+    CompanionRole,
     CudaRelease,
     CudnnRelease,
     DriverBranch,
@@ -72,8 +73,8 @@ class RowSource(Protocol):
     def feeds(self) -> Sequence[Feed]:
         """All directories that vendors list releases in."""
 
-    def companions(self, framework: str) -> Sequence[Companion]:
-        """All packages that go with one framework, by its canonical name."""
+    def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
+        """The packages that go with one framework, by its canonical name: all, or those of one role."""
 
     def framework_images(self) -> Sequence[FrameworkImage]:
         """All published images with frameworks in them."""
@@ -150,9 +151,9 @@ class Rows:
         """See RowSource."""
         return self.all_feeds
 
-    def companions(self, framework: str) -> Sequence[Companion]:
+    def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
         """See RowSource."""
-        return [row for row in self.all_companions if row.framework == framework]
+        return [row for row in self.all_companions if row.framework == framework and role in (None, row.role)]
 
     def framework_images(self) -> Sequence[FrameworkImage]:
         """See RowSource."""
@@ -173,7 +174,7 @@ class Matrix:
     def __init__(self, rows: RowSource) -> None:
         self._rows = rows
         self._builds: dict[str, tuple[FrameworkBuild, ...]] = {}
-        self._companions: dict[str, tuple[Companion, ...]] = {}
+        self._companions: dict[tuple[str, CompanionRole | None], tuple[Companion, ...]] = {}
 
     @classmethod
     def from_rows(  # noqa: PLR0913 -- one argument for each subject
@@ -305,15 +306,17 @@ class Matrix:
         """Directories that vendors list their releases in."""
         return tuple(self._rows.feeds())
 
-    def companions(self, framework: str) -> tuple[Companion, ...]:
-        """Packages that go with a framework (canonical name or alias), by name, oldest version first."""
+    def companions(self, framework: str, role: CompanionRole | None = None) -> tuple[Companion, ...]:
+        """Packages that go with a framework (canonical name or alias), by name, oldest version first; those
+        of one role are read without the others."""
         row = self.find_framework(framework)
         if row is None:
             return ()
-        if row.name not in self._companions:
-            rows = self._rows.companions(row.name)
-            self._companions[row.name] = tuple(sorted(rows, key=lambda one: (one.package, one.version)))
-        return self._companions[row.name]
+        key = (row.name, role)
+        if key not in self._companions:
+            rows = self._rows.companions(row.name, role)
+            self._companions[key] = tuple(sorted(rows, key=lambda one: (one.package, one.version)))
+        return self._companions[key]
 
     @cached_property
     def framework_images(self) -> tuple[FrameworkImage, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from cudaforge.declaration.model import Declaration, Wishes
 from cudaforge.errors import InputError, Problem
@@ -12,12 +13,13 @@ from cudaforge.records import record, replace
 from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
 from cudaforge.resolver.choices import choices
-from cudaforge.resolver.conflict import explain
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack, held_by
 from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
 from cudaforge.resolver.picked import picked
-from cudaforge.resolver.points import Impossible
+
+if TYPE_CHECKING:
+    from cudaforge.resolver.points import Impossible
 
 
 @record()
@@ -79,7 +81,7 @@ def resolve_all(
             problems += [keyed(problem, image.key) for problem in error.problems]
             continue
         if image.axes:
-            found.append(_answer_point(case, matrices.setdefault(image.image, Impossible())))
+            found.append(_answer_point(case, _matrix_of(image.image, matrices)))
             continue
         identity = repr((image.wishes, before))
         if identity not in known:
@@ -155,7 +157,17 @@ def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
 
 def _answer(case: Case) -> Answer:
     domains = case.best(case.question.all_bits)
-    return explain(case) if domains is None else resolution(case, domains)
+    if domains is not None:
+        return resolution(case, domains)
+    from cudaforge.resolver.conflict import explain  # most answers need none of its words
+
+    return explain(case)
+
+
+def _matrix_of(image: str, known: dict[str, Impossible]) -> Impossible:
+    from cudaforge.resolver.points import Impossible
+
+    return known.setdefault(image, Impossible())
 
 
 def _answer_point(case: Case, impossible: Impossible) -> Answer | _Shared:

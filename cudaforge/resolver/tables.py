@@ -144,8 +144,8 @@ class Tables(Kept):
     def _goes_with(self, framework: str, version: Version) -> Mapping[str, str]:
         return {
             row.package: row.version.text
-            for row in self.matrix.companions(framework)
-            if row.role is CompanionRole.COMPANION and is_confirmed(row.source) and row.needs.allows(version)
+            for row in self.matrix.companions(framework, CompanionRole.COMPANION)
+            if is_confirmed(row.source) and row.needs.allows(version)
         }
 
     @cached_property

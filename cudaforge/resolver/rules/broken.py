@@ -73,13 +73,17 @@ def is_on(capability: VersionWish, gpu: GpuWish) -> bool:
 def broken_parts(tables: Tables, table: FrameworkTable, row: Broken, position: int) -> Blocks:
     """The values of each variable that a combination known not to work is made of."""
 
-    wish = VersionWish(row.when["version"]) if "version" in row.when else None
+    when = row.when
+    wish = VersionWish(when["version"]) if "version" in when else None
+    build, provider, platform = (when.get(key) for key in ("build", "provider", "platform"))
 
     def is_meant(one: BuildCandidate) -> bool:
-        texts = {"build": one.row.build, "provider": one.row.provider.value}
-        is_platform = row.when.get("platform") in (None, *one.platforms)
-        is_row = all(row.when.get(key, text) == text for key, text in texts.items())
-        return is_row and is_platform and (wish is None or wish.allows(one.version))
+        return (
+            (build is None or one.row.build == build)
+            and (provider is None or one.row.provider == provider)
+            and (platform is None or platform in one.platforms)
+            and (wish is None or wish.allows(one.version))
+        )
 
     builds = table.named(("broken", tuple(row.when.items())), is_meant)
     parts = [(FIRST_FRAMEWORK + position, builds)]
