@@ -113,6 +113,11 @@ class _Clause:
     version: Version
     is_prefix: bool
 
+    @property
+    def begins(self) -> bool:
+        """Whether it allows what begins with its version, and nothing else."""
+        return self.is_prefix and self.operator == "=="
+
     def _equals(self, candidate: Version) -> bool:
         return candidate.has_prefix(self.version) if self.is_prefix else candidate == self.version
 
@@ -162,6 +167,12 @@ class VersionWish:
             if not clause.allows(version):
                 return False
         return True
+
+    @property
+    def prefix(self) -> Version | None:
+        """The version that all that is wished for begins with, where that is the whole wish."""
+        clauses = self._clauses
+        return clauses[0].version if len(clauses) == 1 and clauses[0].begins else None
 
     @property
     def names_prerelease(self) -> bool:

@@ -10,7 +10,7 @@ import json
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from cudaforge.matrix.expand import Expanded, expand_document
@@ -24,7 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FORMAT = 1
+FORMAT = 2
 
 
 def matrix_files(directory: Path) -> tuple[Path, ...]:
@@ -40,7 +40,8 @@ def expand_directory(directory: Path) -> Iterator[Expanded]:
 
 
 def compile_matrix(directory: Path) -> bytes:
-    """The compiled form of the TOML files below `directory`: a head line, then one line per section.
+    """The compiled form of the TOML files below `directory`: a head line, then one line per section, whose
+    place behind the head (first byte, bytes) the head says.
 
     Raises FactsError when a file or a row cannot be read.
     """
@@ -60,9 +61,16 @@ def compile_matrix(directory: Path) -> bytes:
         "format": FORMAT,
         "revision": hashlib.sha256(b"\n".join(lines)).hexdigest(),
         "as_of": max((section.as_of for section in sections.values()), default="1970-01-01"),
-        "sections": sorted(sections),
+        "sections": dict(zip(sorted(sections), _places(lines), strict=True)),
     }
     return b"\n".join([_json(head), *lines, b""])
+
+
+def _places(lines: Iterable[bytes]) -> Iterator[tuple[int, int]]:
+    start = 0
+    for line in lines:
+        yield start, len(line)
+        start += len(line) + 1
 
 
 def write_compiled(content: bytes, target: Path, *, changed: int | None = None) -> None:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from cudaforge.matrix.merge import LaidRow, SectionRows
     from cudaforge.matrix.overlay import Overlay
 
-_FORMAT = 1
+_FORMAT = 2
 _Row = TypeVar("_Row")
 
 
@@ -73,13 +73,16 @@ class CompiledRows:
     """Rows out of the compiled form. A section is parsed when it is first asked for."""
 
     def __init__(self, content: bytes) -> None:
-        head, *self._lines = content.split(b"\n")
+        head, _, self._body = content.partition(b"\n")
         try:
             table = json.loads(head)
             self.revision: str = table["revision"]
             self.as_of: str = table["as_of"]
-            self._sections = {name: number for number, name in enumerate(table["sections"])}
-            is_whole = len(self._lines) == len(self._sections) + 1 and table["format"] == _FORMAT
+            self._sections: dict[str, tuple[int, int]] = {
+                name: (start, start + size) for name, (start, size) in table["sections"].items()
+            }
+            end = max((end for _, end in self._sections.values()), default=-1)
+            is_whole = len(self._body) == end + 1 and table["format"] == _FORMAT
         except (ValueError, TypeError, KeyError) as error:
             raise _broken_pack(
                 [Finding(file="matrix.jsonl", row="", what=f"its head is damaged ({error})")]
@@ -184,11 +187,11 @@ class CompiledRows:
 
     def section(self, name: str) -> tuple[list[Raw], Mapping[str, Raw]]:
         """The plain rows of one part, without overlays, and their sources; empty where there is none."""
-        number = self._sections.get(name)
-        if number is None:
+        place = self._sections.get(name)
+        if place is None:
             return [], {}
         try:
-            table = json.loads(self._lines[number])
+            table = json.loads(self._body[slice(*place)])
             return table["rows"], table["sources"]
         except (ValueError, TypeError, KeyError) as error:
             finding = Finding(file="matrix.jsonl", row=name, what=f"it cannot be read ({error})")
@@ -202,9 +205,9 @@ class CompiledRows:
             yield subject
         else:
             words = [json.dumps(key, ensure_ascii=False).encode() for key in keys]
-            for name, number in self._sections.items():
+            for name, (start, end) in self._sections.items():
                 is_image = name.startswith(("plain_images/", "cuda_images/"))
-                if is_image and any(word in self._lines[number] for word in words):
+                if is_image and any(self._body.find(word, start, end) >= 0 for word in words):
                     yield name
 
 

@@ -33,6 +33,9 @@ from cudaforge.resolver.candidates import (
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.versions import Version, VersionWish
 
+_COMPONENTS = 4
+_ZEROS = (0,) * _COMPONENTS
+
 Value = TypeVar("Value")
 Key = TypeVar("Key", bound=Hashable)
 Result = TypeVar("Result")
@@ -49,6 +52,17 @@ def groups(values: Iterable[Value], key: Callable[[Value], Key]) -> dict[Key, in
     for index, value in enumerate(values):
         found.setdefault(key(value), []).append(index)
     return {one: _mask(positions) for one, positions in found.items()}
+
+
+def by_prefix(versions: Iterable[Version | None]) -> dict[tuple[int, ...], int]:
+    """The versions by what they begin with, up to four components; missing ones are zeros."""
+    found: dict[tuple[int, ...], int] = {}
+    for index, version in enumerate(versions):
+        if version is not None:
+            release = (*version.release, *_ZEROS)
+            for count in range(1, _COMPONENTS + 1):
+                found[release[:count]] = found.get(release[:count], 0) | 1 << index
+    return found
 
 
 def _mask(positions: Iterable[int]) -> int:
@@ -210,15 +224,29 @@ class Tables(Kept):
 
     def cuda_with_prefix(self, prefix: Version) -> int:
         """The CUDA releases that begin with the components of `prefix`."""
+        if len(prefix.release) <= _COMPONENTS:
+            return self._cuda_by_prefix.get(prefix.release, 0)
         return self.cuda_where(("prefix", prefix.text), lambda row: row.version.has_prefix(prefix))
 
     def cuda_wished(self, wish: VersionWish) -> int:
         """The CUDA releases that the wish allows."""
+        if wish.prefix is not None:
+            return self.cuda_with_prefix(wish.prefix)
         return self.cuda_where(("wished", wish.text), lambda row: wish.allows(row.version))
 
     def cudnn_wished(self, wish: VersionWish) -> int:
         """The cuDNN releases that the wish allows."""
+        if wish.prefix is not None and len(wish.prefix.release) <= _COMPONENTS:
+            return self._cudnn_by_prefix.get(wish.prefix.release, 0)
         return self.cudnn_where(("wished", wish.text), lambda row: wish.allows(row.version))
+
+    @cached_property
+    def _cuda_by_prefix(self) -> Mapping[tuple[int, ...], int]:
+        return by_prefix([None if row is None else row.version for row in self.cuda])
+
+    @cached_property
+    def _cudnn_by_prefix(self) -> Mapping[tuple[int, ...], int]:
+        return by_prefix([None if row is None else row.version for row in self.cudnn])
 
     def environments_by(self, name: str, key: Callable[[Environment], Key]) -> dict[Key, int]:
         """The environments by a fact that they share; `name` says which fact."""

@@ -17,6 +17,7 @@ from cudaforge.resolver.rules.scene import (
     Scene,
     blocks_of,
     each_framework,
+    union,
 )
 from cudaforge.resolver.solver import Blocks, Exclusion, Relation, Restriction
 from cudaforge.resolver.tables import FrameworkTable, Tables, groups
@@ -86,22 +87,36 @@ def cudnn_and_cuda(scene: Scene) -> Iterator[Bound]:
 def _supported_pairs(tables: Tables) -> Blocks:
     by_minor = groups(tables.cuda, lambda row: None if row is None else row.version.minor())
     everything = (1 << len(tables.cudnn)) - 1
+    alike = groups(tables.cudnn, lambda row: None if row is None else _made_for(row))
 
     def supporting(minor: Version | None) -> int:
         if minor is None:
             return everything
-        return NONE_BIT | tables.cudnn_where(("with CUDA", minor), lambda row: cudnn_supports(row, minor))
+        masks = (mask for made_for, mask in alike.items() if made_for and _supports(made_for, minor))
+        return NONE_BIT | union(masks)
 
     return tuple((mask, supporting(minor)) for minor, mask in by_minor.items())
 
 
 def cudnn_supports(row: CudnnRelease, minor: Version) -> bool:
     """Whether cuDNN is for that CUDA, as far as its row says."""
+    return _supports(_made_for(row), minor)
+
+
+_MadeFor = tuple[tuple[tuple[str, str], ...], frozenset[str]]
+"""CUDA major to its minors in one text, and every major that is named."""
+
+
+def _made_for(row: CudnnRelease) -> _MadeFor:
+    return tuple(row.cuda.items()), frozenset((*row.cuda, *row.capability_min, *row.packages))
+
+
+def _supports(made_for: _MadeFor, minor: Version) -> bool:
+    by_major, named = made_for
     major = str(minor.major)
-    minors = row.cuda.get(major, "").split()
+    minors = dict(by_major).get(major, "").split()
     if minors:
         return str(minor) in minors
-    named = {*row.cuda, *row.capability_min, *row.packages}
     return not named or major in named
 
 

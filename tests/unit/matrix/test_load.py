@@ -107,7 +107,7 @@ def test_a_missing_data_pack_says_what_to_do(installed):
         lambda _: b"[]",
         lambda content: content[: len(content) // 2],
         lambda content: content[:-1],
-        lambda content: content.replace(b'"format":1', b'"format":2', 1),
+        lambda content: content.replace(b'"format":2', b'"format":1', 1),
         lambda content: b"\xff" + content,
     ],
 )
@@ -121,7 +121,7 @@ def test_a_damaged_data_pack_is_never_guessed_at(installed, damage):
 
 def test_a_damaged_section_is_named_when_it_is_read(installed):
     content = installed.read_bytes()
-    installed.write_bytes(content.replace(b'"560.28.03"', b'"560.28.03', 1))
+    installed.write_bytes(content.replace(b'"560.28.03"', b'"560.28.03 ', 1))
     matrix = load_matrix()
     assert matrix.indexes
     with pytest.raises(SurroundingsError) as caught:
