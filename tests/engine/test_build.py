@@ -13,6 +13,7 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -38,7 +39,7 @@ pytestmark = [
 
 CODENAME = "bookworm"  # whose Python is CPU_IMAGE's
 REPOSITORY = "cudaforge.invalid/test-build"
-SLEEP = "sleep 120"
+SLEEP = f"sleep 120 && : {uuid4().hex}"  # of this run alone: an engine may have kept one that ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
