@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cudaforge.matrix.model import Source
 from cudaforge.report.problems import visible
-from cudaforge.report.tables import bytes_text, names_text, paragraph, table
+from cudaforge.report.tables import names_text, paragraph, table
 from cudaforge.resolver import (
     Answer,
     Conflict,
@@ -17,6 +17,7 @@ from cudaforge.resolver import (
     conflict_to_json,
 )
 from cudaforge.resolver.model import Choice, Fix
+from cudaforge.units import bytes_text
 
 
 def describe_answers(
