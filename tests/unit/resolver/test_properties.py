@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Wishes
+from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference, Wishes
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild
 from cudaforge.records import replace
@@ -25,6 +25,8 @@ CAPABILITIES = ("7.0", "7.5", "8.0", "8.6", "8.7", "9.0", "12.0")
 DRIVERS = ("450.80.02", "470.82.01", "525.60.13", "535.104.05", "570.26", "580.65.06", "595.1")
 PACKAGES = ("ext==1.0", "ext<2", "vis>=1.0", "vis==2.0", "vis==9")
 BOTH = ("linux/amd64", "linux/arm64")
+SIZES = st.sampled_from((None, 10, 20, 25, 60))
+"""Bytes on disk."""
 
 
 def some(values: tuple[str, ...], least: int = 1) -> st.SearchStrategy[tuple[str, ...]]:
@@ -44,6 +46,7 @@ def builds(draw: st.DrawFn, framework: str) -> FrameworkBuild:
         "platforms": draw(st.sampled_from((BOTH[:1], BOTH[:1], BOTH[1:], BOTH))),
         "glibc": draw(st.sampled_from(("2.17", "2.28"))),
         "source": draw(sources),
+        "installed": draw(SIZES),
     }
     shape = draw(st.sampled_from(("exact", "range", "system", "cpu", "bundled")))
     if shape == "cpu":
@@ -65,6 +68,7 @@ def builds(draw: st.DrawFn, framework: str) -> FrameworkBuild:
             framework, version, "sys", cuda=cuda, cudnn=cudnn, provider=system, **common, **code
         )
     package = f"nvidia-cudnn-cu{major}"
+    common |= {"cuda_installed": common["installed"] and draw(st.sampled_from((None, 5, 9)))}
     return rows.build(
         framework,
         version,
@@ -120,7 +124,11 @@ def cudnn_rows(draw: st.DrawFn) -> list[object]:
 def images(draw: st.DrawFn) -> list[object]:
     found = [
         rows.image(
-            f"python:{python}-{os}", os, python=python, platforms=draw(st.sampled_from((BOTH, BOTH[:1])))
+            f"python:{python}-{os}",
+            os,
+            python=python,
+            platforms=draw(st.sampled_from((BOTH, BOTH[:1]))),
+            installed=draw(SIZES),
         )
         for python in draw(some(PYTHONS, 0))
         for os in ("debian12",)
@@ -145,6 +153,7 @@ def images(draw: st.DrawFn) -> list[object]:
                 gate_branches=draw(st.sampled_from(((), (450, 525)))),
                 gate_brands=draw(st.sampled_from((("tesla",), ("tesla", "nvidia", "unknown")))),
                 source=draw(sources),
+                installed=draw(SIZES),
             )
         )
     return found
@@ -203,8 +212,16 @@ def matrices(draw: st.DrawFn) -> Matrix:
         ),
         systems=(
             rows.system("ubuntu18.04", "2.27", draw(st.none() | st.just("3.8"))),
-            rows.system("ubuntu22.04", "2.35", "3.10"),
-            rows.system("debian12", "2.36", "3.11", can_bootstrap=True),
+            rows.system("ubuntu22.04", "2.35", "3.10", installed=draw(SIZES), python_installed=3),
+            rows.system(
+                "debian12",
+                "2.36",
+                "3.11",
+                can_bootstrap=True,
+                installed=draw(SIZES),
+                python_installed=draw(st.sampled_from((None, 2))),
+                library_installed=draw(st.sampled_from((None, 0, 1))),
+            ),
         ),
         base_images=images(draw),
         driver_branches=(
@@ -425,6 +442,23 @@ def test_dropping_a_wish_never_loses_the_answer(question: tuple[Matrix, Wishes],
         return
     looser = replace(wishes, **{data.draw(st.sampled_from(keys)): None})
     assert isinstance(resolve(looser, matrix), Resolution)
+
+
+@relaxed
+@given(questions())
+def test_no_other_answer_of_the_same_releases_is_smaller(question: tuple[Matrix, Wishes]) -> None:
+    matrix, wishes = question
+    wishes = replace(wishes, prefer=Preference.SMALLEST)
+    answer = resolve(wishes, matrix)
+    if not isinstance(answer, Resolution):
+        return
+    releases = [one.version for one in answer.frameworks]
+    found = [
+        one
+        for one in naive.solutions(wishes, matrix)
+        if [builds[0].version for builds in one.builds] == releases
+    ]
+    assert min(naive.weight(one) for one in found if _is(answer, one)) == min(map(naive.weight, found))
 
 
 _DEFAULTED = ("base", "toolkit", "forward_compat")
