@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference, Wishes
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild
+from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild, PackageIndex
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve
 from cudaforge.versions import Version, VersionWish
@@ -276,6 +276,71 @@ def questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
     )
 
 
+def weighed_builds(draw: st.DrawFn, framework: str) -> list[FrameworkBuild]:
+    """Builds of every provider that fit each other, so that their weight decides."""
+    found = []
+    for number in range(draw(st.integers(1, 4))):
+        version = draw(st.sampled_from(("1.0", "1.0", "1.1")))
+        installed = draw(SIZES)
+        facts = {
+            "pythons": draw(some(PYTHONS, 2)),
+            "installed": installed,
+            "index": draw(st.sampled_from(("default", "other"))),
+        }
+        shape = draw(st.sampled_from((CudaProvider.WHEELS, CudaProvider.SYSTEM)))
+        cuda = {CudaProvider.WHEELS: "12.8.1", CudaProvider.SYSTEM: ">=12,<13"}[shape]
+        if shape is CudaProvider.WHEELS and installed is not None:
+            facts["cuda_installed"] = draw(st.sampled_from((None, 5, 9)))
+        found.append(
+            rows.build(framework, version, f"b{number}", cuda=cuda, cudnn=">=9,<10", provider=shape, **facts)
+        )
+        found.append(rows.cpu_build(framework, version, **{**facts, "cuda_installed": None}))
+    unique = {(one.version, one.build, one.index): one for one in found}
+    return list(unique.values())
+
+
+@st.composite
+def weighed_questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
+    """A world in which nearly everything fits, and few wishes."""
+    images = [
+        rows.image(f"python:{python}-{os}", os, python=python, installed=draw(SIZES))
+        for python in PYTHONS[1:]
+        for os in SYSTEMS[1:]
+    ]
+    images += [
+        rows.image(
+            f"cuda:{number}",
+            draw(st.sampled_from(SYSTEMS[1:])),
+            flavor="runtime",
+            cuda="12.8.1",
+            cudnn="9.10.2.21",
+            installed=draw(SIZES),
+        )
+        for number in range(draw(st.integers(0, 3)))
+    ]
+    matrix = Matrix.from_rows(
+        frameworks=(rows.framework("one"), rows.framework("two")),
+        builds=[*weighed_builds(draw, "one"), *weighed_builds(draw, "two")],
+        cuda_releases=(rows.cuda("12.8.1", "570.124.06", "525.60.13"),),
+        cudnn_releases=(rows.cudnn("9.10.2.21"),),
+        gpus=(),
+        systems=(
+            rows.system("ubuntu22.04", "2.35", "3.10", installed=draw(SIZES), python_installed=draw(SIZES)),
+            rows.system("debian12", "2.36", "3.11", installed=draw(SIZES), library_installed=draw(SIZES)),
+        ),
+        base_images=images,
+        indexes=(PackageIndex(name="other", url="https://wheels.invalid/", source=rows.SOURCE),),
+        as_of="2026-11-22",
+    )
+    names = draw(st.sampled_from((("one",), ("one",), ("two", "one"))))
+    return matrix, Wishes(
+        frameworks=tuple(FrameworkWish(name=name) for name in names),
+        is_cpu=draw(st.booleans()),
+        python=draw(st.sampled_from((None, None, None, VersionWish("3.10")))),
+        prefer_per_field={},
+    )
+
+
 def without(wishes: Wishes, word: str) -> Wishes:
     """The wishes without one word of a core."""
     for position, one in enumerate(wishes.frameworks):
@@ -445,7 +510,7 @@ def test_dropping_a_wish_never_loses_the_answer(question: tuple[Matrix, Wishes],
 
 
 @relaxed
-@given(questions())
+@given(weighed_questions() | questions())
 def test_no_other_answer_of_the_same_releases_is_smaller(question: tuple[Matrix, Wishes]) -> None:
     matrix, wishes = question
     wishes = replace(wishes, prefer=Preference.SMALLEST)
