@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.join_images import IMAGE_RULES
 from cudaforge.matrix.join_references import REFERENCE_RULES
+from cudaforge.matrix.join_sizes import SIZE_RULES
 from cudaforge.matrix.join_windows import WINDOW_RULES
 from cudaforge.matrix.judged import Join
 from cudaforge.matrix.model import Source
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 _Row = Any
 
-JOINS: Mapping[str, Join] = {**REFERENCE_RULES, **WINDOW_RULES, **IMAGE_RULES}
+JOINS: Mapping[str, Join] = {**REFERENCE_RULES, **WINDOW_RULES, **IMAGE_RULES, **SIZE_RULES}
 """Every rule between tables, by name."""
 
 

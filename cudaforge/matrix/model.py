@@ -148,7 +148,11 @@ class FrameworkBuild:
     """What the framework says of its own version, `2.8.0+cu128`."""
     env: Mapping[str, str]
     size: int | None
-    """Compressed bytes of its wheels, where known."""
+    installed: int | None = None
+    """Bytes of its wheels and of those that they require, as the index serves them and when unpacked."""
+    cuda_size: int | None = None
+    cuda_installed: int | None = None
+    """What NVIDIA's wheels have of both: frameworks share these."""
     own_base: bool = False
     """Whether no published base image has the CUDA and cuDNN that it loads; the user's own may."""
     source: Source
@@ -241,6 +245,18 @@ class OperatingSystem:
     eol: str | None
     user: str | None = None
     """The account with uid 1000 that its images bring (`ubuntu` on ubuntu24.04)."""
+    size: int | None = None
+    installed: int | None = None
+    """Bytes of its plain public image, as a registry serves it and when unpacked."""
+    python_size: int | None = None
+    python_installed: int | None = None
+    """What `python_packages` and `library_packages` add to it."""
+    library_size: int | None = None
+    library_installed: int | None = None
+    """What `library_packages` add to an image that has the certificates of its Python already."""
+    bootstrap_size: int | None = None
+    bootstrap_installed: int | None = None
+    """Bytes of the base made of `bootstrap_packages`."""
     source: Source
 
 
@@ -264,6 +280,8 @@ class BaseImage:
     """Since when the tag is gone (ISO date, or `unknown`); None while it exists."""
     replaced_by: str | None
     size: int | None
+    installed: int | None = None
+    """Bytes of its layers, as a registry serves them and when unpacked."""
     compat_platforms: tuple[str, ...] = ()
     """The platforms on which it carries the `compat_package` of its CUDA release."""
     gate_branches: tuple[int, ...] = ()

@@ -136,6 +136,9 @@ def _build(read: Reader) -> FrameworkBuild:
         reported=read.text("reported"),
         env=read.mapping("env"),
         size=read.optional_integer("size"),
+        installed=read.optional_integer("installed"),
+        cuda_size=read.optional_integer("cuda_size"),
+        cuda_installed=read.optional_integer("cuda_installed"),
         own_base=read.flag("own_base", default=False),
         source=read.source(),
     )
@@ -203,6 +206,14 @@ def _system(read: Reader) -> OperatingSystem:
         bootstrap_packages=read.words("bootstrap_packages"),
         user=read.optional("user"),
         eol=read.optional("eol"),
+        size=read.optional_integer("size"),
+        installed=read.optional_integer("installed"),
+        python_size=read.optional_integer("python_size"),
+        python_installed=read.optional_integer("python_installed"),
+        library_size=read.optional_integer("library_size"),
+        library_installed=read.optional_integer("library_installed"),
+        bootstrap_size=read.optional_integer("bootstrap_size"),
+        bootstrap_installed=read.optional_integer("bootstrap_installed"),
         source=read.source(),
     )
 
@@ -223,6 +234,7 @@ def _image(read: Reader) -> BaseImage:
         removed=read.optional("removed"),
         replaced_by=read.optional("replaced_by"),
         size=read.optional_integer("size"),
+        installed=read.optional_integer("installed"),
         compat_platforms=read.words("compat_platforms"),
         gate_branches=read.integers("gate_branches"),
         gate_brands=read.words("gate_brands"),

@@ -12,6 +12,8 @@ from cudaforge.packages.uv import ARCHITECTURES
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _OLDEST_GLIBC = 5
+_WITHOUT_FLAG = (3, 8)
+"""The first Python whose ABI has no `m` in its name."""
 _CPYTHON = re.compile(r"cp(3)(\d+)(t?)")
 _LINUX = re.compile(r"(?:many)?linux.*_(x86_64|aarch64)")
 _MANYLINUX = re.compile(r"manylinux_2_(\d{1,3})_.*")
@@ -71,9 +73,10 @@ def _ranks(python: str, platform: str, glibc: str) -> dict[str, int]:
 
     version = tuple(int(part) for part in python.split(".")[:2])
     interpreter = f"cp{version[0]}{version[1]}"
+    abis = [interpreter] if version >= _WITHOUT_FLAG else [f"{interpreter}m"]
     platforms = tuple(_platforms(ARCHITECTURES[platform], int(glibc.split(".")[1])))
     ordered = (
-        *tags.cpython_tags(version, [interpreter], platforms),
+        *tags.cpython_tags(version, abis, platforms),
         *tags.compatible_tags(version, interpreter, platforms),
     )
     return {str(tag): rank for rank, tag in reversed(tuple(enumerate(ordered)))}

@@ -34,6 +34,9 @@ _ORDER = (
     "cudnn_package",
     "nccl_package",
     "size",
+    "installed",
+    "cuda_size",
+    "cuda_installed",
 )
 _USUAL_PYTHONS = ("3.12", "3.11", "3.13", "3.10")
 
@@ -108,9 +111,6 @@ def read_facts(
     glibc, is_whole = _glibc(measured)
     if glibc:
         values["glibc"] = glibc
-    sizes = [part.wheel(python).size for part in parts]
-    if new.get("provider") in ("system", NONE) and "size" in old and None not in sizes:
-        values["size"] = sum(size for size in sizes if size is not None)
     # What the form itself says (a shape that holds for all releases) is not read anew, and nothing is said
     # that rows of this build have not said before.
     said = {*old, *(("ptx",) if "cubins" in old else ())}

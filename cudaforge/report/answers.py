@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from cudaforge.matrix.model import Source
 from cudaforge.report.problems import visible
-from cudaforge.report.tables import bytes_text, names_text, paragraph, table
+from cudaforge.report.sizes import explain_size, size_text
+from cudaforge.report.tables import names_text, paragraph, table
 from cudaforge.resolver import (
     Answer,
     Conflict,
@@ -146,9 +147,8 @@ def describe_resolution(name: str, answer: Resolution, driver: str | None = None
             rows.append(("driver", f">= {numbers.driver_floor} (set by {numbers.binding})"))
     if answer.companions:
         rows.append(("goes with", ", ".join(f"{key} {value}" for key, value in answer.companions.items())))
-    if answer.size.compressed is not None:
-        prefix = "" if answer.size.known else "at least "
-        rows.append(("download", prefix + bytes_text(answer.size.compressed)))
+    if (size := size_text(answer.size)) is not None:
+        rows.append(("size", size))
     lines = [f"{name}: resolved"]
     lines += [paragraph(value, first=f"  {key:<10} ", indent=" " * 13) for key, value in rows]
     lines += [paragraph(text, first="  warning    ", indent=" " * 13) for text in answer.warnings]
@@ -177,6 +177,7 @@ def explain_resolution(name: str, answer: Resolution, choices: Sequence[Choice])
     for choice in choices:
         lines.append(f"  {choice.field} = {choice.value}")
         lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
+    lines.append(explain_size(answer.size))
     lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in answer.warnings]
     return visible("\n".join(lines))
 

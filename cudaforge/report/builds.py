@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.report.problems import visible
 from cudaforge.report.progress import step_text
-from cudaforge.report.tables import bytes_text, seconds_text, table
+from cudaforge.report.tables import seconds_text, table
+from cudaforge.units import bytes_text
 
 
 def describe_builds(results: Sequence[BuildResult]) -> str:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from cudaforge.lockfile.changes import Change, ImageChange, LockChanges, Status
 from cudaforge.lockfile.effects import Effect, KnownGpus, Value
 from cudaforge.report.problems import visible
-from cudaforge.report.tables import bytes_text, paragraph
+from cudaforge.report.tables import paragraph
+from cudaforge.units import bytes_text
 
 _LABELS = {Effect.LOSS: "loses", Effect.GAIN: "gains", Effect.MOVE: "moves"}
 _WIDTH = 11

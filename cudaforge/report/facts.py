@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from enum import Enum
@@ -12,10 +13,12 @@ from cudaforge.matrix.proof import text_of
 from cudaforge.records import is_record, values_of
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import WIDTH, paragraph, table
+from cudaforge.units import bytes_text
 
 _KEY_WIDTH = 16
 _LONGEST_CELLS = (120, 34, 24)
 _MANY = 12
+_SIZE = re.compile(r"(?:.*_)?(?:size|installed)")
 _OF_ROWS = ("parts", "disputes")
 """What a source has only where it is that of one row."""
 _Derived = Sequence[tuple[str, str]]
@@ -106,7 +109,7 @@ def describe_row(subject: Subject, row: Row, derived: _Derived) -> str:
     values = {name: value for name, value in values_of(row).items() if name != "source"}
     title = " ".join(_cell(values.pop(column)) for column in subject.columns[: subject.names])
     source = source_of(row)
-    lines = [(name.replace("_", " "), _cell(value)) for name, value in values.items()]
+    lines = [(name.replace("_", " "), _value(name, value)) for name, value in values.items()]
     lines += [(name, f"{text} [derived]") for name, text in derived]
     lines.append(("source", source_text(source)))
     for one in source.parts:
@@ -152,6 +155,10 @@ def row_json(row: Row, derived: _Derived = ()) -> dict[str, object]:
 
 def _line(name: str, text: str, key_width: int) -> str:
     return paragraph(text, first=f"  {name:<{key_width}}", indent=" " * (key_width + 2))
+
+
+def _value(name: str, value: object) -> str:
+    return bytes_text(value) if isinstance(value, int) and _SIZE.fullmatch(name) else _cell(value)
 
 
 def _cell(value: object) -> str:

@@ -8,7 +8,8 @@ from cudaforge.lockfile.changes import compare_locks, wheel_bytes
 from cudaforge.lockfile.effects import KnownGpus
 from cudaforge.lockfile.model import Lock
 from cudaforge.report.differences import image_json, summarise_image
-from cudaforge.report.tables import bytes_text, paragraph, table
+from cudaforge.report.tables import paragraph, table
+from cudaforge.units import bytes_text
 
 
 def describe_lock(path: Path, lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:

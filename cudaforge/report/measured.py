@@ -8,7 +8,8 @@ from cudaforge.measurer.compare import Agreement, Checked, Comparison, RowCompar
 from cudaforge.measurer.model import NONE, LibraryCode, Measured
 from cudaforge.report.facts import row_json, values_json
 from cudaforge.report.problems import visible
-from cudaforge.report.tables import bytes_text, paragraph, table
+from cudaforge.report.tables import paragraph, table
+from cudaforge.units import bytes_text
 
 _LARGE = 32 * 1000 * 1000
 _FIELDS = ("reported", "glibc", "cuda", "cudnn", "nccl", "cubins", "ptx")

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from cudaforge.builder.model import BuildResult, BuildState, result_to_json
 from cudaforge.lockfile.model import DroppedPoint, LockedImage
 from cudaforge.report.builds import describe_failure
-from cudaforge.report.tables import bytes_text, seconds_text, table
+from cudaforge.report.tables import seconds_text, table
 from cudaforge.report.verdicts import describe_troubles
+from cudaforge.units import bytes_text
 from cudaforge.verifier import Verdict, verdict_to_json
 
 _HEADER = ("image", "versions", "base", "size", "build", "verdict")

@@ -35,18 +35,6 @@ def names_text(names: Sequence[str]) -> str:
     return shown if len(names) <= _NAMES else f"{shown} and {len(names) - _NAMES} more"
 
 
-def bytes_text(count: int | None) -> str:
-    """Bytes for people: `1.2 GB` (decimal, as registries and engines count)."""
-    if count is None:
-        return "?"
-    size = float(count)
-    for unit in ("B", "kB", "MB"):
-        if size < 1000:  # noqa: PLR2004 -- decimal units
-            return f"{size:.0f} {unit}"
-        size /= 1000
-    return f"{size:.1f} GB"
-
-
 def seconds_text(seconds: float) -> str:
     """A duration for people: `0.4 s`, `12 s`, `3 min 5 s`."""
     if seconds < 9.95:  # noqa: PLR2004 -- one decimal below ten

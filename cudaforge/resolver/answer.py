@@ -24,6 +24,7 @@ from cudaforge.resolver.model import (
 from cudaforge.resolver.picked import Picked, is_pinned_here, picked
 from cudaforge.resolver.policy import OWN_INDEX
 from cudaforge.resolver.rules.gpus import is_compiled_from_ptx
+from cudaforge.resolver.sizes import expected_size, second_copy
 from cudaforge.resolver.solver import Domains
 from cudaforge.versions import Version
 
@@ -70,6 +71,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
     cubins, ptx = case.scene.tables.keep(architectures, partial(_architectures, rows))
     platforms = platforms_of(rows)
     companions = _companions(case, rows)
+    size = _size(case, rows)
     return Resolution(
         frameworks=tuple(
             FrameworkChoice(
@@ -105,14 +107,29 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         gate=question.wishes.require_cuda,
         architectures=cubins,
         ptx=ptx,
-        size=_size(rows),
+        size=size,
         companions={name: pin for own in companions for name, pin in own.items()},
         requirements=tuple(dict.fromkeys(one for build in rows.builds for one in build.row.requires)),
         constraints=tuple(dict.fromkeys(_constraints(rows, companions))),
         indexes=_indexes(case, rows),
         env={name: value for build in rows.builds for name, value in build.row.env.items()},
-        warnings=tuple(caveats(case, rows, domains)),
+        warnings=(*caveats(case, rows, domains), *_copies(case, size)),
     )
+
+
+def _size(case: Case, rows: Picked) -> Size:
+    tables, packages = case.scene.tables, case.question.wishes.packages
+    return tables.keep(
+        ("size", rows.builds, rows.environment, packages),
+        lambda: expected_size(rows.builds, rows.environment, tables.matrix, packages),
+    )
+
+
+def _copies(case: Case, size: Size) -> Iterator[str]:
+    """What is said of a second copy of CUDA, but to those who asked for a toolkit and so for that copy."""
+    text = second_copy(size)
+    if text is not None and (case.question.base is not None or len(case.question.frameworks) > 1):
+        yield text
 
 
 def platforms_of(rows: Picked) -> frozenset[str]:
@@ -256,16 +273,6 @@ def _kept_gate(case: Case, rows: Picked) -> ParsedGate | None:
 def _passes_gate(case: Case, rows: Picked, driver: Version) -> bool:
     gate, branches = _kept_gate(case, rows), case.scene.tables.matrix.driver_branches
     return gate is None or gate_passes(gate, driver=driver, kinds=case.question.kinds, branches=branches)
-
-
-def _size(rows: Picked) -> Size:
-    parts = [build.row.size for build in rows.builds] + [rows.environment.size]
-    known = [part for part in parts if part is not None]
-    return Size(
-        compressed=sum(known) if known else None,
-        installed=None,
-        known=len(known) == len(parts) and bool(known),
-    )
 
 
 def _constraints(rows: Picked, companions: Iterable[Mapping[str, str]]) -> Iterator[str]:

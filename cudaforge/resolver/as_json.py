@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cudaforge.resolver.model import Answer, Conflict, CudaNumbers, Resolution
+from cudaforge.resolver.model import Answer, Conflict, CudaNumbers, Resolution, Size
 from cudaforge.versions import Version
 
 
@@ -49,11 +49,7 @@ def resolution_to_json(answer: Resolution) -> dict[str, object]:
         "cuda_numbers": _numbers(answer.numbers),
         "gpu_architectures": list(answer.architectures),
         "ptx": ", ".join(answer.ptx) or None,
-        "size": {
-            "compressed": answer.size.compressed,
-            "installed": answer.size.installed,
-            "known": answer.size.known,
-        },
+        "size": _size(answer.size),
         "companions": dict(answer.companions),
         "warnings": list(answer.warnings),
     }
@@ -66,6 +62,31 @@ def _numbers(numbers: CudaNumbers) -> dict[str, object]:
         "driver_floor": _text(numbers.driver_floor),
         "gate": numbers.gate,
         "binding": numbers.binding,
+    }
+
+
+def _size(size: Size) -> dict[str, object]:
+    duplicate = size.duplicate
+    return {
+        "compressed": size.compressed,
+        "installed": size.installed,
+        "known": size.known,
+        "parts": [
+            {
+                "kind": one.kind,
+                "name": one.name,
+                "compressed": one.bytes.compressed,
+                "installed": one.bytes.installed,
+            }
+            for one in size.parts
+        ],
+        "duplicate": None
+        if duplicate is None
+        else {
+            "compressed": duplicate.compressed,
+            "installed": duplicate.installed,
+            "known": duplicate.known,
+        },
     }
 
 

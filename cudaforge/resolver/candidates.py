@@ -16,11 +16,13 @@ from cudaforge.matrix.model import (
     Strength,
 )
 from cudaforge.records import record
-from cudaforge.resolver.model import PythonProvider
+from cudaforge.resolver.model import Bytes, PythonProvider
 from cudaforge.versions import Version
 
 BOOTSTRAP = "bootstrap:"
 HOST = "host"
+NOTHING_KNOWN = Bytes()
+NOTHING = Bytes(compressed=0, installed=0)
 _LIBRARY_FLAVORS = (Flavor.RUNTIME, Flavor.DEVEL)
 
 
@@ -84,7 +86,10 @@ class Environment:
     """Where it carries the forward-compatibility package of its toolkit's release."""
     platforms: frozenset[str] | None = None
     """None where nothing restricts them."""
-    size: int | None = None
+    size: Bytes = NOTHING_KNOWN
+    """What the base weighs."""
+    packages_size: Bytes = NOTHING_KNOWN
+    """What the OS packages weigh that bring Python and what wheels need."""
     removed: str | None = None
     replaced_by: str | None = None
     is_offered: bool = True
@@ -134,6 +139,8 @@ def plain_environments(systems: Iterable[OperatingSystem]) -> Iterator[Environme
                 python_provider=PythonProvider.DISTRO,
                 provider=provider,
                 flavors=flavors,
+                size=_bytes(system.size, system.installed),
+                packages_size=_with_python(system),
                 source=system.source,
             )
             if system.bootstrap_packages:
@@ -146,6 +153,8 @@ def plain_environments(systems: Iterable[OperatingSystem]) -> Iterator[Environme
                     flavors=flavors,
                     is_offered=False,
                     bootstrap_packages=system.bootstrap_packages,
+                    size=_bytes(system.bootstrap_size, system.bootstrap_installed),
+                    packages_size=NOTHING,
                     source=system.source,
                 )
 
@@ -163,6 +172,7 @@ def image_environments(image: BaseImage, system: OperatingSystem) -> Iterator[En
     python = image.python or system.python
     if python is None:
         return
+    packages = _bytes(system.library_size, system.library_installed) if image.python else _with_python(system)
     flavor = Flavor(image.flavor) if image.flavor else None
     roles: list[tuple[CudaProvider, frozenset[Flavor], bool]] = []
     if image.cuda is None:
@@ -189,7 +199,8 @@ def image_environments(image: BaseImage, system: OperatingSystem) -> Iterator[En
             gate_brands=image.gate_brands,
             compat_platforms=frozenset(image.compat_platforms),
             platforms=frozenset(image.platforms),
-            size=image.size,
+            size=_bytes(image.size, image.installed),
+            packages_size=packages,
             removed=image.removed,
             replaced_by=image.replaced_by,
             is_offered=is_offered,
@@ -201,6 +212,16 @@ def brings_compat(one: Environment) -> bool:
     """Whether it is the smallest base of its release for wheels that are to have forward compatibility."""
     is_for_wheels = one.provider is CudaProvider.WHEELS and Flavor.BASE in one.flavors
     return is_for_wheels and bool(one.compat_platforms)
+
+
+def _with_python(system: OperatingSystem) -> Bytes:
+    return _bytes(system.python_size, system.python_installed)
+
+
+def _bytes(compressed: int | None, installed: int | None) -> Bytes:
+    if compressed is None and installed is None:
+        return NOTHING_KNOWN
+    return Bytes(compressed=compressed, installed=installed)
 
 
 def _only(flavor: Flavor | None) -> frozenset[Flavor]:

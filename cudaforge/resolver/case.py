@@ -14,7 +14,7 @@ from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
 from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene
-from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network
+from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network, Total
 from cudaforge.resolver.tables import Tables, tables_of
 
 
@@ -35,7 +35,7 @@ class Case:
             question, tables, tuple(tables.framework(one.name) for one in question.frameworks), cpu
         )
         kept = () if earlier is None else kept_first(self.scene, earlier)
-        self.criteria: tuple[Criterion, ...] = (*kept, *criteria(self.scene))
+        self.criteria: tuple[Criterion | Total, ...] = (*kept, *criteria(self.scene))
         self._presences = (1 << len(self.scene.frameworks)) - 1
 
     @cached_property

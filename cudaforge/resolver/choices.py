@@ -14,7 +14,7 @@ from cudaforge.resolver.policy import OWN_INDEX
 _ORDER = {
     Preference.NEWEST: "the newest that fits the rest",
     Preference.STABLE: "the newest that fits the rest, releases without patches last",
-    Preference.SMALLEST: "the newest that fits the rest",
+    Preference.SMALLEST: "the newest that fits the smallest image",
 }
 _BINDING = {
     "cuda": "CUDA needs it (minor-version compatibility where the code is compiled)",
@@ -168,5 +168,9 @@ def _asked(case: Case, key: str) -> str:
 
 
 def _order(case: Case, field: str) -> str:
+    """Releases of frameworks have no size of their own, nor has anything where bytes decide fields alone."""
     wishes = case.question.wishes
-    return _ORDER[wishes.prefer_per_field.get(field, wishes.prefer)]
+    preference = wishes.prefer_per_field.get(field, wishes.prefer)
+    if preference is Preference.SMALLEST and (field == "framework" or wishes.prefer is not preference):
+        preference = Preference.NEWEST
+    return _ORDER[preference]

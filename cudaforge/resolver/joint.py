@@ -12,10 +12,10 @@ from cudaforge.resolver.case import open_case
 from cudaforge.resolver.conflict import explain
 from cudaforge.resolver.edits import Change
 from cudaforge.resolver.model import Conflict, CudaNumbers, Resolution
-from cudaforge.resolver.solver import Constraint, Criterion, Domains, Network, indexes
+from cudaforge.resolver.solver import Constraint, Criterion, Domains, Network, Total, indexes
 from cudaforge.versions import Version
 
-Rank = tuple[tuple[int, ...], Domains]
+Rank = tuple[tuple[int | tuple[int, ...], ...], Domains]
 """How good an answer is by the policy: the less, the better; no two answers are equal."""
 
 
@@ -40,7 +40,7 @@ class Joint:
         self._own = [tuple(one for one in found if one not in shared) for found in all_constraints]
 
     @property
-    def _criteria(self) -> Sequence[Criterion]:
+    def _criteria(self) -> Sequence[Criterion | Total]:
         return self._cases[0].criteria
 
     def kinds(self) -> tuple[int, ...]:
@@ -64,11 +64,7 @@ class Joint:
 
     def rank(self, answer: Domains) -> Rank:
         """The place of an answer in the order of the policy."""
-        places = (
-            next(place for place, values in enumerate(one.classes) if values & answer[one.variable])
-            for one in self._criteria
-        )
-        return tuple(places), answer
+        return tuple(one.place(answer) for one in self._criteria), answer
 
     def resolution(self, answer: Domains, members: int) -> Resolution:
         """The answer in full, for all of the set together: its driver floor is the highest of theirs, and a

@@ -17,6 +17,7 @@ from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack, held_by
 from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
 from cudaforge.resolver.picked import picked
+from cudaforge.resolver.sizes import too_large
 
 if TYPE_CHECKING:
     from cudaforge.resolver.points import Impossible
@@ -93,10 +94,20 @@ def resolve_all(
     return tuple(
         ImageAnswer(
             name=image.name,
-            answer=conflicts[one.impossible][one.group] if isinstance(one, _Shared) else one,
+            answer=conflicts[one.impossible][one.group]
+            if isinstance(one, _Shared)
+            else _within(one, image.contents.max_size),
         )
         for image, one in zip(declaration.images, found, strict=True)
     )
+
+
+def _within(answer: Answer, limit: int | None) -> Answer:
+    """The answer, with a warning where it is expected to be larger than allowed: the build measures."""
+    if limit is None or isinstance(answer, Conflict):
+        return answer
+    text = too_large(answer.size, limit)
+    return answer if text is None else replace(answer, warnings=(*answer.warnings, text))
 
 
 def explain_all(

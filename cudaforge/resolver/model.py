@@ -48,12 +48,50 @@ class CudaNumbers:
 
 
 @record()
-class Size:
-    """Expected bytes of the image; `known` is False where a part is not in the matrix."""
+class Bytes:
+    """What something weighs; None where nobody knows."""
+
+    compressed: int | None = None
+    """As registries and package indexes serve it."""
+    installed: int | None = None
+    """On disk."""
+
+
+@record()
+class SizePart:
+    """One part of an image."""
+
+    kind: str
+    """`base`, `os-packages`, `wheels`, `cuda-wheels`, `packages`."""
+    name: str
+    bytes: Bytes
+
+
+@record()
+class Duplicate:
+    """The second copy of CUDA that an image carries: bytes that are among those of its parts."""
 
     compressed: int | None
     installed: int | None
     known: bool
+    """False where the numbers are those of the other copy, or of nothing."""
+
+
+@record()
+class Size:
+    """Expected bytes of the image on its first platform: what is known of the parts, and whether that is
+    all of them. Frameworks side by side share dependencies that are counted for each: never known."""
+
+    compressed: int | None
+    installed: int | None
+    known: bool
+    parts: tuple[SizePart, ...] = ()
+    duplicate: Duplicate | None = None
+
+    @property
+    def is_lower_bound(self) -> bool:
+        """Whether a part is missing, so that the image is larger."""
+        return any(None in (one.bytes.compressed, one.bytes.installed) for one in self.parts)
 
 
 @record()

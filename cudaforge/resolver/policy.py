@@ -16,20 +16,25 @@ Fields are settled in this order, each as well as the ones before it allow:
 
 `prefer` changes this per field (`framework`, `build`, `cuda`, `cudnn`, `python`, `os`, `base`):
 `stable` takes the newest release line (major.minor) last, so that what is chosen has had its patches,
-and for `os` the one that has been out longest and is still supported; `smallest` takes the fewest known
-bytes for `build`, `os` and `base` and leaves versions at the newest.
+and for `os` the one that has been out longest and is still supported. `smallest` for everything takes,
+of the newest release of each framework on an OS that is still supported, the image that is expected to
+have the fewest bytes on disk, whatever else that means, Python and CUDA too; images with parts that nobody
+has weighed come after the others, and what is as small is told apart as above. A field that has a preference
+of its own besides is settled before the bytes. For `build` alone, or `os` and `base`, `smallest` weighs
+these alone; releases of frameworks, CUDA, cuDNN and Python have no size of their own, and stay at the newest.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cudaforge.declaration.model import Flavor, Preference
 from cudaforge.matrix.model import CudaProvider, CudaRelease
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, NONE_BIT, Scene
-from cudaforge.resolver.solver import Criterion
+from cudaforge.resolver.sizes import total_rank, weight_of_build, weight_of_environment
+from cudaforge.resolver.solver import Criterion, Total
 from cudaforge.resolver.tables import FrameworkTable, Tables
 from cudaforge.versions import Version
 
@@ -37,7 +42,7 @@ OWN_INDEX = "default"
 _LARGEST = 1 << 62
 
 
-def criteria(scene: Scene) -> tuple[Criterion, ...]:
+def criteria(scene: Scene) -> tuple[Criterion | Total, ...]:
     """The policy for one image, as classes of values, best first."""
     wishes = scene.question.wishes
     preferences = (wishes.prefer, *sorted(wishes.prefer_per_field.items()))
@@ -46,39 +51,70 @@ def criteria(scene: Scene) -> tuple[Criterion, ...]:
     )
 
 
-def _criteria(scene: Scene) -> tuple[Criterion, ...]:
+def _criteria(scene: Scene) -> tuple[Criterion | Total, ...]:
     wishes = scene.question.wishes
 
     def preference(field: str) -> Preference:
         return wishes.prefer_per_field.get(field, wishes.prefer)
 
-    found: list[Criterion] = []
+    found: list[Criterion | Total] = []
+    if wishes.prefer is Preference.SMALLEST:
+        for position, table in enumerate(scene.frameworks):
+            found.append(_release(table, FIRST_FRAMEWORK + position, preference("framework")))
+        found.append(_end_of_life(scene.tables, preference("os")))
+        found += _settled_before(scene, wishes.prefer_per_field)
+        found.append(_smallest(scene))
     for position, table in enumerate(scene.frameworks):
         found += _framework(scene.tables, table, FIRST_FRAMEWORK + position, preference)
     found.append(_environment(scene.tables, "flavor", preference("base"), _flavor_rank))
-    found.append(Criterion("cuda", CUDA, _releases(scene.tables, "cuda", preference("cuda"))))
-    found.append(Criterion("cudnn", CUDNN, _releases(scene.tables, "cudnn", preference("cudnn"))))
-    python = scene.tables.keep(
-        ("policy", "python", preference("python")),
-        lambda: by_version(
-            {Version(minor): mask for minor, mask in scene.tables.by_python.items()},
-            preference("python"),
-            confirmed=scene.tables.confirmed_environments,
-        ),
-    )
-    found.append(Criterion("python", ENVIRONMENT, python))
-    toolkits = _toolkits(scene.tables, is_nearest=wishes.forward_compat)
-    found.append(Criterion("toolkit", ENVIRONMENT, toolkits))
-    as_of = scene.tables.matrix.as_of
-    found.append(
-        _environment(scene.tables, "end of life", preference("os"), lambda one: _is_past(one.os.eol, as_of))
-    )
+    found += (_versions(scene, field, preference(field)) for field in ("cuda", "cudnn", "python"))
+    found.append(_toolkit(scene.tables, is_nearest=wishes.forward_compat))
+    found.append(_end_of_life(scene.tables, preference("os")))
     found.append(_environment(scene.tables, "python provider", preference("base"), _provider_rank))
     if Preference.SMALLEST in (preference("os"), preference("base")):
         found.append(_environment(scene.tables, "base", Preference.SMALLEST, _size))
     found.append(_os(scene.tables, preference("os")))
     found.append(_environment(scene.tables, "base", preference("base"), _size))
     return tuple(found)
+
+
+def _settled_before(scene: Scene, own: Mapping[str, Preference]) -> Iterator[Criterion]:
+    """The fields with a preference of their own, where all others are to make the smallest image."""
+    for field in ("cuda", "cudnn", "python"):
+        if own.get(field, Preference.SMALLEST) is not Preference.SMALLEST:
+            yield _versions(scene, field, own[field])
+    if own.get("os", Preference.SMALLEST) is not Preference.SMALLEST:
+        yield _os(scene.tables, own["os"])
+
+
+def _smallest(scene: Scene) -> Total:
+    """The fewest bytes of builds and base together."""
+    builds = tuple(
+        (FIRST_FRAMEWORK + position, tuple(table.by("weight", weight_of_build).items()))
+        for position, table in enumerate(scene.frameworks)
+    )
+    bases = tuple(scene.tables.environments_by("weight", weight_of_environment).items())
+    return Total("size", (*builds, (ENVIRONMENT, bases)), total_rank)
+
+
+def _versions(scene: Scene, field: str, preference: Preference) -> Criterion:
+    tables = scene.tables
+    if field != "python":
+        return Criterion(field, CUDA if field == "cuda" else CUDNN, _releases(tables, field, preference))
+    classes = tables.keep(
+        ("policy", "python", preference),
+        lambda: by_version(
+            {Version(minor): mask for minor, mask in tables.by_python.items()},
+            preference,
+            confirmed=tables.confirmed_environments,
+        ),
+    )
+    return Criterion("python", ENVIRONMENT, classes)
+
+
+def _end_of_life(tables: Tables, preference: Preference) -> Criterion:
+    as_of = tables.matrix.as_of
+    return _environment(tables, "end of life", preference, lambda one: _is_past(one.os.eol, as_of))
 
 
 def by_version(masks: Mapping[Version, int], preference: Preference, *, confirmed: int) -> tuple[int, ...]:
@@ -91,15 +127,21 @@ def by_version(masks: Mapping[Version, int], preference: Preference, *, confirme
     return tuple(masks[version] for version in ordered)
 
 
+def _release(table: FrameworkTable, variable: int, preference: Preference) -> Criterion:
+    classes = table.keep(
+        ("policy", preference),
+        lambda: by_version(
+            table.by("version", lambda one: one.version), preference, confirmed=table.confirmed
+        ),
+    )
+    return Criterion("framework", variable, classes)
+
+
 def _framework(
     tables: Tables, table: FrameworkTable, variable: int, preference: Callable[[str], Preference]
 ) -> Iterable[Criterion]:
-    version, build = preference("framework"), preference("build")
-    releases = table.keep(
-        ("policy", version),
-        lambda: by_version(table.by("version", lambda one: one.version), version, confirmed=table.confirmed),
-    )
-    yield Criterion("framework", variable, releases)
+    build = preference("build")
+    yield _release(table, variable, preference("framework"))
 
     def newest_cuda(candidate: BuildCandidate) -> int:
         cuda = candidate.row.cuda
@@ -107,7 +149,7 @@ def _framework(
         return (mask & -mask).bit_length()
 
     def rank(candidate: BuildCandidate) -> tuple[int, bool, bool, int]:
-        size = candidate.row.size if candidate.row.size is not None else _LARGEST
+        size = candidate.row.installed if candidate.row.installed is not None else _LARGEST
         return (
             size if build is Preference.SMALLEST else 0,
             candidate.row.index != OWN_INDEX,
@@ -145,7 +187,7 @@ def _releases(tables: Tables, subject: str, preference: Preference) -> tuple[int
     return tables.keep(("policy", subject, preference), ranked)
 
 
-def _toolkits(tables: Tables, *, is_nearest: bool) -> tuple[int, ...]:
+def _toolkit(tables: Tables, *, is_nearest: bool) -> Criterion:
     """Newest first; with forward compatibility, which runs what is not newer, the one nearest to it."""
 
     def by_toolkit() -> tuple[int, ...]:
@@ -155,7 +197,7 @@ def _toolkits(tables: Tables, *, is_nearest: bool) -> tuple[int, ...]:
             ordered.sort(key=lambda one: one.minor())
         return (masks.get(None, 0), *(masks[one] for one in ordered))
 
-    return tables.keep(("policy", "toolkit", is_nearest), by_toolkit)
+    return Criterion("toolkit", ENVIRONMENT, tables.keep(("policy", "toolkit", is_nearest), by_toolkit))
 
 
 def _environment(
@@ -179,7 +221,8 @@ def _provider_rank(one: Environment) -> int:
 
 
 def _size(one: Environment) -> int:
-    return one.size if one.size is not None else _LARGEST
+    weight = weight_of_environment(one)
+    return weight if weight is not None else _LARGEST
 
 
 def _is_past(date: str | None, as_of: str) -> bool:

@@ -5,7 +5,8 @@ Knows nothing of frameworks or CUDA. Bit *i* of a domain stands for value *i* of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import product
 
 from cudaforge.records import record
 
@@ -58,6 +59,43 @@ class Criterion:
     field: str
     variable: int
     classes: tuple[int, ...]
+
+    def place(self, answer: Domains) -> int:
+        """Where an answer stands: the less, the better."""
+        domain = answer[self.variable]
+        return next(place for place, values in enumerate(self.classes) if values & domain)
+
+
+Rank = tuple[int, ...]
+
+
+@record(kw_only=False)
+class Total:
+    """One field of the policy that several variables make together: each has classes of values with what
+    they contribute, and `rank` says of one contribution of each how good they are together, the less, the
+    better."""
+
+    field: str
+    parts: tuple[tuple[int, tuple[tuple[object, int], ...]], ...]
+    """The variables with their classes, which cover the domain."""
+    rank: Callable[[Sequence[object]], Rank]
+
+    def place(self, answer: Domains) -> Rank:
+        """Where an answer stands: the less, the better."""
+        return self.ordered(answer)[0][0]
+
+    def ordered(self, domains: Domains) -> list[tuple[Rank, tuple[int, ...]]]:
+        """The combinations of classes within the domains, best first, those that are as good in the order of
+        the classes."""
+        open_classes = [
+            [(what, values & domains[variable]) for what, values in classes if values & domains[variable]]
+            for variable, classes in self.parts
+        ]
+        found = [
+            (self.rank([what for what, _ in one]), tuple(values for _, values in one))
+            for one in product(*open_classes)
+        ]
+        return sorted(found, key=lambda one: one[0])
 
 
 _Edges = list[tuple[int, Blocks, bool]]
@@ -153,24 +191,32 @@ class Network:
                     changed |= 1 << variable
         return changed
 
-    def answers(self, criteria: Sequence[Criterion]) -> Iterator[Domains]:
+    def answers(self, criteria: Sequence[Criterion | Total]) -> Iterator[Domains]:
         """Every answer (one value per variable), best first: an answer that is better in an earlier
         criterion comes before one that is better in a later one only."""
         domains = self.propagated()
         if domains is not None:
             yield from self._search(domains, criteria, 0)
 
-    def best(self, criteria: Sequence[Criterion]) -> Domains | None:
+    def best(self, criteria: Sequence[Criterion | Total]) -> Domains | None:
         """The first of the answers, or None."""
         return next(self.answers(criteria), None)
 
-    def _search(self, domains: Domains, criteria: Sequence[Criterion], level: int) -> Iterator[Domains]:
-        while level < len(criteria) and _is_single(domains[criteria[level].variable]):
+    def _search(
+        self, domains: Domains, criteria: Sequence[Criterion | Total], level: int
+    ) -> Iterator[Domains]:
+        while level < len(criteria):
+            criterion = criteria[level]
+            if isinstance(criterion, Total):
+                for narrowed in self._search_total(domains, criterion):
+                    yield from self._search(narrowed, criteria, level + 1)
+                return
+            if not _is_single(domains[criterion.variable]):
+                break
             level += 1
-        if level == len(criteria):
+        else:
             yield from self._enumerate(domains)
             return
-        criterion = criteria[level]
         domain = domains[criterion.variable]
         for values in criterion.classes:
             part = domain & values
@@ -178,9 +224,19 @@ class Network:
                 yield from self._search(domains, criteria, level + 1)
                 return
             if part:
-                narrowed = self._narrow(domains, criterion.variable, part)
-                if narrowed is not None:
-                    yield from self._search(narrowed, criteria, level + 1)
+                kept = self._narrow(domains, criterion.variable, part)
+                if kept is not None:
+                    yield from self._search(kept, criteria, level + 1)
+
+    def _search_total(self, domains: Domains, total: Total) -> Iterator[Domains]:
+        """The domains narrowed to one combination of classes after the other, best first."""
+        for _, masks in total.ordered(domains):
+            narrowed: Domains | None = domains
+            for (variable, _), mask in zip(total.parts, masks, strict=True):
+                kept = narrowed[variable] & mask if narrowed is not None else 0
+                narrowed = self._narrow(narrowed, variable, kept) if narrowed is not None and kept else None
+            if narrowed is not None:
+                yield narrowed
 
     def _enumerate(self, domains: Domains) -> Iterator[Domains]:
         """The answers that no criterion tells apart, lowest value first."""

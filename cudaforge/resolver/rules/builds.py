@@ -48,12 +48,13 @@ def wished_build(scene: Scene) -> Iterator[Bound]:
     label = scene.question.wishes.build
     if label is None:
         return
-    by_label = [table.by("build", lambda one: one.row.build) for table in scene.frameworks]
-    is_known = any(label in labels for labels in by_label)
-    for position, _table, presence in each_framework(scene):
-        if label in by_label[position] or not is_known:
-            mask = by_label[position].get(label, 0)
-            yield _restrict_build("framework-build", position, mask, presence | scene.question.bit("build"))
+    masks = [
+        table.by("build", lambda one: one.row.build).get(label, 0) for _, table, _ in each_framework(scene)
+    ]
+    having = sum(scene.question.presence(position) for position, mask in enumerate(masks) if mask)
+    for position, mask in enumerate(masks):
+        needs = scene.question.presence(position) | scene.question.bit("build")
+        yield _restrict_build("framework-build", position, mask, needs, unless=0 if mask else having)
 
 
 def packages(scene: Scene) -> Iterator[Bound]:

@@ -181,6 +181,12 @@ def test_tables_name_the_source_and_the_day_of_each_row(capsys) -> None:
     assert f"(vendor, checked {day}, cuda.toml: {name})" in " ".join(sources.split())
 
 
+def test_sizes_read_as_people_write_them(capsys) -> None:
+    assert run_command_line(["data", "show", "pytorch", "2.8.0+cu128"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[2] for line in lines if line[0] in ("size", "installed")] == ["GB", "GB"]
+
+
 def test_many_rows_are_a_table_and_few_are_told_whole(capsys) -> None:
     assert run_command_line(["data", "show", "companion", "torchvision"]) == 0
     out = capsys.readouterr().out

@@ -125,6 +125,23 @@ BREAKAGES = {
         "frameworks/example.toml",
         "example 1.9 cu126 linux/amd64",
     ),
+    "unpacked-size": (
+        {"base_images": ('newer = "12.6.3" }', 'newer = "12.6.3" }\nsize = 9\ninstalled = 8')},
+        {},
+        "base_images.toml",
+        "vendor/cuda:12.6.0-base-debian12",
+    ),
+    "cuda-size": (
+        {
+            "example": (
+                CUBINS,
+                CUBINS.replace(" }", ", size = 9, installed = 9, cuda_size = 9, cuda_installed = 10 }"),
+            )
+        },
+        {},
+        "frameworks/example.toml",
+        "example 1.9 cu126 linux/amd64",
+    ),
     "base-for-build": (
         {"example": ("builds = [", f"builds = [{SYSTEM}")},
         {},
@@ -358,6 +375,20 @@ WAYS = {
         'newer = "12.6.3" }\ncompat_platforms = "linux/arm64"',
         "unknown-platform",
         "compat_platforms: linux/arm64",
+    ),
+    "no-size": (
+        "os",
+        'python = "3.11"',
+        'python = "3.11"\nbootstrap_installed = 8',
+        "unpacked-size",
+        "no bootstrap_size",
+    ),
+    "cuda-of-cpu": (
+        "example",
+        'provider = "none"\nindex',
+        'provider = "none"\nsize = 9\ninstalled = 9\ncuda_size = 1\ncuda_installed = 1\nindex',
+        "cuda-size",
+        "its provider is none",
     ),
     "version-with-zeros": (
         "cuda",

@@ -29,3 +29,8 @@ def test_a_newer_c_library_is_not_assumed():
 def test_the_newest_python_s_own_wheel_beats_an_older_abi():
     names = ["a-1-cp39-abi3-manylinux_2_17_x86_64.whl", "a-1-cp310-abi3-manylinux_2_17_x86_64.whl"]
     assert best_wheel(names, **TARGET) == names[1]
+
+
+def test_pythons_before_3_8_have_a_flag_in_the_name_of_their_abi():
+    name = "numpy-1.21.6-cp37-cp37m-manylinux_2_12_x86_64.manylinux2010_x86_64.whl"
+    assert best_wheel([name], python="3.7", platform="linux/amd64", glibc="2.36") == name

@@ -19,7 +19,8 @@ from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
 from cudaforge.report.progress import PlainProgress, step_text
 from cudaforge.report.summary import describe_run, run_json
-from cudaforge.report.tables import bytes_text, seconds_text, table
+from cudaforge.report.tables import seconds_text, table
+from cudaforge.units import bytes_text
 from cudaforge.verifier import CheckResult, CheckState, Verdict
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
 

@@ -65,6 +65,28 @@ def bases(matrix: Matrix) -> list[Base]:
     return found
 
 
+def weight(one: Set) -> tuple[int, int]:
+    """How many of builds and base nobody has weighed, and the bytes on disk of the others."""
+    unknown = total = shared = 0
+    for builds in one.builds:
+        row = builds[0]
+        if row.installed is None:
+            unknown += 1
+        else:
+            total += row.installed - (row.cuda_installed or 0)
+            shared = max(shared, row.cuda_installed or 0)
+    system, image = one.base.system, one.base.image
+    if one.base.is_bootstrap:
+        parts = [system.bootstrap_installed]
+    elif one.base.brings_python:
+        parts = [image.installed, system.library_installed]
+    else:
+        parts = [system.installed if image is None else image.installed, system.python_installed]
+    if None in parts:
+        return unknown + 1, total + shared
+    return unknown, total + shared + sum(parts)
+
+
 def tied(text: str, framework: str, matrix: Matrix) -> list[Companion]:
     """The releases that a requirement means, where they are known to be all. Requirements of the tests are
     `NAME==X`, `NAME<X` and `NAME>=X`."""

@@ -63,6 +63,9 @@ def build(  # noqa: PLR0913 -- one argument per fact
     extras: tuple[str, ...] = (),
     cudnn_package: str | None = None,
     size: int | None = None,
+    installed: int | None = None,
+    cuda_size: int | None = None,
+    cuda_installed: int | None = None,
     source: Source = SOURCE,
 ) -> FrameworkBuild:
     return FrameworkBuild(
@@ -87,6 +90,9 @@ def build(  # noqa: PLR0913 -- one argument per fact
         reported=f"{version}+{build}",
         env={},
         size=size,
+        installed=installed,
+        cuda_size=cuda_size,
+        cuda_installed=cuda_installed,
         source=source,
     )
 
@@ -157,7 +163,13 @@ def gpu(
 
 
 def system(
-    name: str, glibc: str, python: str | None, *, eol: str | None = None, can_bootstrap: bool = False
+    name: str,
+    glibc: str,
+    python: str | None,
+    *,
+    eol: str | None = None,
+    can_bootstrap: bool = False,
+    **sizes: int | None,
 ) -> OperatingSystem:
     return OperatingSystem(
         id=name,
@@ -171,6 +183,7 @@ def system(
         bootstrap_packages=("base-files",) if can_bootstrap else (),
         eol=eol,
         source=SOURCE,
+        **sizes,
     )
 
 
@@ -187,6 +200,7 @@ def image(  # noqa: PLR0913 -- one argument per fact
     removed: str | None = None,
     replaced_by: str | None = None,
     size: int | None = None,
+    installed: int | None = None,
     compat: tuple[str, ...] = (),
     gate_branches: tuple[int, ...] = (),
     gate_brands: tuple[str, ...] = (),
@@ -204,6 +218,7 @@ def image(  # noqa: PLR0913 -- one argument per fact
         removed=removed,
         replaced_by=replaced_by,
         size=size,
+        installed=installed,
         compat_platforms=compat,
         gate_branches=gate_branches,
         gate_brands=gate_brands,

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Wishes
+from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference, Wishes
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild
+from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild, PackageIndex
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve
 from cudaforge.versions import Version, VersionWish
@@ -25,6 +25,8 @@ CAPABILITIES = ("7.0", "7.5", "8.0", "8.6", "8.7", "9.0", "12.0")
 DRIVERS = ("450.80.02", "470.82.01", "525.60.13", "535.104.05", "570.26", "580.65.06", "595.1")
 PACKAGES = ("ext==1.0", "ext<2", "vis>=1.0", "vis==2.0", "vis==9")
 BOTH = ("linux/amd64", "linux/arm64")
+SIZES = st.sampled_from((None, 10, 20, 25, 60))
+"""Bytes on disk."""
 
 
 def some(values: tuple[str, ...], least: int = 1) -> st.SearchStrategy[tuple[str, ...]]:
@@ -44,6 +46,7 @@ def builds(draw: st.DrawFn, framework: str) -> FrameworkBuild:
         "platforms": draw(st.sampled_from((BOTH[:1], BOTH[:1], BOTH[1:], BOTH))),
         "glibc": draw(st.sampled_from(("2.17", "2.28"))),
         "source": draw(sources),
+        "installed": draw(SIZES),
     }
     shape = draw(st.sampled_from(("exact", "range", "system", "cpu", "bundled")))
     if shape == "cpu":
@@ -65,6 +68,7 @@ def builds(draw: st.DrawFn, framework: str) -> FrameworkBuild:
             framework, version, "sys", cuda=cuda, cudnn=cudnn, provider=system, **common, **code
         )
     package = f"nvidia-cudnn-cu{major}"
+    common |= {"cuda_installed": common["installed"] and draw(st.sampled_from((None, 5, 9)))}
     return rows.build(
         framework,
         version,
@@ -120,7 +124,11 @@ def cudnn_rows(draw: st.DrawFn) -> list[object]:
 def images(draw: st.DrawFn) -> list[object]:
     found = [
         rows.image(
-            f"python:{python}-{os}", os, python=python, platforms=draw(st.sampled_from((BOTH, BOTH[:1])))
+            f"python:{python}-{os}",
+            os,
+            python=python,
+            platforms=draw(st.sampled_from((BOTH, BOTH[:1]))),
+            installed=draw(SIZES),
         )
         for python in draw(some(PYTHONS, 0))
         for os in ("debian12",)
@@ -145,6 +153,7 @@ def images(draw: st.DrawFn) -> list[object]:
                 gate_branches=draw(st.sampled_from(((), (450, 525)))),
                 gate_brands=draw(st.sampled_from((("tesla",), ("tesla", "nvidia", "unknown")))),
                 source=draw(sources),
+                installed=draw(SIZES),
             )
         )
     return found
@@ -203,8 +212,16 @@ def matrices(draw: st.DrawFn) -> Matrix:
         ),
         systems=(
             rows.system("ubuntu18.04", "2.27", draw(st.none() | st.just("3.8"))),
-            rows.system("ubuntu22.04", "2.35", "3.10"),
-            rows.system("debian12", "2.36", "3.11", can_bootstrap=True),
+            rows.system("ubuntu22.04", "2.35", "3.10", installed=draw(SIZES), python_installed=3),
+            rows.system(
+                "debian12",
+                "2.36",
+                "3.11",
+                can_bootstrap=True,
+                installed=draw(SIZES),
+                python_installed=draw(st.sampled_from((None, 2))),
+                library_installed=draw(st.sampled_from((None, 0, 1))),
+            ),
         ),
         base_images=images(draw),
         driver_branches=(
@@ -255,6 +272,71 @@ def questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
         forward_compat=draw(st.integers(0, 4)) == 0,
         require_cuda=draw(st.sampled_from((Gate.KEEP, Gate.KEEP, Gate.RELAX))),
         packages=draw(st.just(()) | some(PACKAGES)),
+        prefer_per_field={},
+    )
+
+
+def weighed_builds(draw: st.DrawFn, framework: str) -> list[FrameworkBuild]:
+    """Builds of every provider that fit each other, so that their weight decides."""
+    found = []
+    for number in range(draw(st.integers(1, 4))):
+        version = draw(st.sampled_from(("1.0", "1.0", "1.1")))
+        installed = draw(SIZES)
+        facts = {
+            "pythons": draw(some(PYTHONS, 2)),
+            "installed": installed,
+            "index": draw(st.sampled_from(("default", "other"))),
+        }
+        shape = draw(st.sampled_from((CudaProvider.WHEELS, CudaProvider.SYSTEM)))
+        cuda = {CudaProvider.WHEELS: "12.8.1", CudaProvider.SYSTEM: ">=12,<13"}[shape]
+        if shape is CudaProvider.WHEELS and installed is not None:
+            facts["cuda_installed"] = draw(st.sampled_from((None, 5, 9)))
+        found.append(
+            rows.build(framework, version, f"b{number}", cuda=cuda, cudnn=">=9,<10", provider=shape, **facts)
+        )
+        found.append(rows.cpu_build(framework, version, **{**facts, "cuda_installed": None}))
+    unique = {(one.version, one.build, one.index): one for one in found}
+    return list(unique.values())
+
+
+@st.composite
+def weighed_questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
+    """A world in which nearly everything fits, and few wishes."""
+    images = [
+        rows.image(f"python:{python}-{os}", os, python=python, installed=draw(SIZES))
+        for python in PYTHONS[1:]
+        for os in SYSTEMS[1:]
+    ]
+    images += [
+        rows.image(
+            f"cuda:{number}",
+            draw(st.sampled_from(SYSTEMS[1:])),
+            flavor="runtime",
+            cuda="12.8.1",
+            cudnn="9.10.2.21",
+            installed=draw(SIZES),
+        )
+        for number in range(draw(st.integers(0, 3)))
+    ]
+    matrix = Matrix.from_rows(
+        frameworks=(rows.framework("one"), rows.framework("two")),
+        builds=[*weighed_builds(draw, "one"), *weighed_builds(draw, "two")],
+        cuda_releases=(rows.cuda("12.8.1", "570.124.06", "525.60.13"),),
+        cudnn_releases=(rows.cudnn("9.10.2.21"),),
+        gpus=(),
+        systems=(
+            rows.system("ubuntu22.04", "2.35", "3.10", installed=draw(SIZES), python_installed=draw(SIZES)),
+            rows.system("debian12", "2.36", "3.11", installed=draw(SIZES), library_installed=draw(SIZES)),
+        ),
+        base_images=images,
+        indexes=(PackageIndex(name="other", url="https://wheels.invalid/", source=rows.SOURCE),),
+        as_of="2026-11-22",
+    )
+    names = draw(st.sampled_from((("one",), ("one",), ("two", "one"))))
+    return matrix, Wishes(
+        frameworks=tuple(FrameworkWish(name=name) for name in names),
+        is_cpu=draw(st.booleans()),
+        python=draw(st.sampled_from((None, None, None, VersionWish("3.10")))),
         prefer_per_field={},
     )
 
@@ -425,6 +507,23 @@ def test_dropping_a_wish_never_loses_the_answer(question: tuple[Matrix, Wishes],
         return
     looser = replace(wishes, **{data.draw(st.sampled_from(keys)): None})
     assert isinstance(resolve(looser, matrix), Resolution)
+
+
+@relaxed
+@given(weighed_questions() | questions())
+def test_no_other_answer_of_the_same_releases_is_smaller(question: tuple[Matrix, Wishes]) -> None:
+    matrix, wishes = question
+    wishes = replace(wishes, prefer=Preference.SMALLEST)
+    answer = resolve(wishes, matrix)
+    if not isinstance(answer, Resolution):
+        return
+    releases = [one.version for one in answer.frameworks]
+    found = [
+        one
+        for one in naive.solutions(wishes, matrix)
+        if [builds[0].version for builds in one.builds] == releases
+    ]
+    assert min(naive.weight(one) for one in found if _is(answer, one)) == min(map(naive.weight, found))
 
 
 _DEFAULTED = ("base", "toolkit", "forward_compat")
