@@ -15,7 +15,7 @@ from cudaforge.resolver.rules.scene import Bound
 from cudaforge.resolver.solver import Network, Restriction
 
 # A core keeps what is tried last: the wishes that people think of first.
-_EXPENDABLE = (
+EXPENDABLE = (
     "flavor",
     "python_provider",
     "platforms",
@@ -89,7 +89,7 @@ def minimal_core(case: Case) -> int:
     core = _smallest_contradiction(case)
     order = sorted(
         case.question.items,
-        key=lambda item: (item.is_presence, _EXPENDABLE.index(item.key)),
+        key=lambda item: (item.is_presence, EXPENDABLE.index(item.key)),
     )
     # Dropping a wish can bring a default back, so one pass may leave a wish that later proves needless.
     while True:

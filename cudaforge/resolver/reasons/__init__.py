@@ -25,8 +25,9 @@ def reasons(
     sources of all rows that it says so of."""
     found: list[ConflictReason] = []
     behind: list[Source] = []
-    telling = [bound for bound in culprits if bound.rule not in _SELF_EVIDENT]
-    for bound in telling or culprits:
+    told = [bound for bound in culprits if bound.rule in RULES]
+    telling = [bound for bound in told if bound.rule not in _SELF_EVIDENT]
+    for bound in telling or told:
         domains = _left(case, bound, active, culprits)
         view = View(case, bound, domains)
         for reason in _reasons(view):
@@ -35,7 +36,7 @@ def reasons(
             if reason.source is not None:
                 behind += view.sources()
     if not found:
-        text = "; ".join(dict.fromkeys(RULES[bound.rule].statement for bound in culprits))
+        text = "; ".join(dict.fromkeys(RULES[bound.rule].statement for bound in told))
         found.append(ConflictReason(kind=ReasonKind.INCOMPATIBLE, text=text, source=None))
     return tuple(found), tuple(behind)
 

@@ -1,0 +1,236 @@
+"""What an answer's values beat, and what wishes, facts or earlier choices excluded of what is better."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from functools import partial
+
+from cudaforge.records import record
+from cudaforge.resolver.case import Case
+from cudaforge.resolver.conflict import EXPENDABLE, smallest_bounds
+from cudaforge.resolver.model import Beaten, ConflictReason, Excluded, ExcludedBy, ReasonKind
+from cudaforge.resolver.picked import Picked
+from cudaforge.resolver.question import Item
+from cudaforge.resolver.reasons import reasons
+from cudaforge.resolver.relaxed import Relaxed, smallest
+from cudaforge.resolver.rules.scene import ENVIRONMENT, FIRST_FRAMEWORK, Bound
+from cudaforge.resolver.solver import Restriction
+from cudaforge.resolver.steps import Rank, Step, steps
+
+Part = Item | Step
+"""What may exclude a value: a wish, or a choice that was made before."""
+
+# What these say is the wish itself.
+_WISHES = frozenset(
+    (
+        "framework-version",
+        "framework-build",
+        "cuda-version",
+        "cudnn-version",
+        "python-version",
+        "toolkit-version",
+        "python-provider",
+        "cuda-provider",
+        "cpu-twin",
+        "flavor",
+        "base",
+        "os",
+    )
+)
+_LONG = 200
+"""Facts that take more characters than that are told in one sentence instead."""
+
+
+@record(kw_only=False, eq=False)
+class Weighed:
+    """One field: what its value beat, and what was excluded."""
+
+    field: str
+    beat: tuple[Beaten, ...]
+    excluded: tuple[Excluded, ...]
+
+
+@record(kw_only=False, eq=False)
+class _Value:
+    """A value that was not chosen."""
+
+    text: str
+    mask: int
+    rank: Rank
+    best: int
+    """The values of the variable that are as good as its rank says."""
+
+
+def weigh(case: Case, rows: Picked) -> tuple[Weighed, ...]:
+    """Of each field in the order of the policy, what the chosen value beat, given the choices before it, and
+    what would have been better and is excluded. A field that is settled in two steps comes twice."""
+    relaxed = Relaxed(case)
+    before: list[Step] = []
+    found = []
+    for step in steps(case, rows):
+        found.append(_Weighing(relaxed, step, before).weighed())
+        before = [*before, step]
+    return tuple(found)
+
+
+class _Weighing:
+    """One step, on the choices before it."""
+
+    def __init__(self, relaxed: Relaxed, step: Step, before: Sequence[Step]) -> None:
+        self._relaxed = relaxed
+        self._case = relaxed.case
+        self._step = step
+        self._before = tuple(before)
+        self._choices = [one.restriction for one in before]
+        self._given = relaxed.presences
+        if step.variable >= FIRST_FRAMEWORK:
+            self._given = relaxed.case.question.presence(step.position)
+        items = [item for item in self._case.question.items if not item.bit & self._given]
+        self._wishes = tuple(sorted(items, key=self._spared))
+
+    def _spared(self, item: Item) -> tuple[bool, bool, int]:
+        """What is asked of the field itself is told rather than what follows from other wishes."""
+        is_own = item.key == self._step.key and item.position == self._step.position
+        return is_own, item.is_presence, EXPENDABLE.index(item.key)
+
+    def weighed(self) -> Weighed:
+        """The values of the step that were not chosen."""
+        step = self._step
+        rank, best = step.rank(self._here(step.mask))
+        others = sorted(self._others(), key=lambda one: one.rank)
+        beaten = tuple(self._beaten([one for one in others if one.rank >= rank], rank, best))
+        excluded = self._excluded([one for one in others if one.rank < rank])
+        return Weighed(step.field, beaten, tuple(excluded))
+
+    def _here(self, mask: int) -> int:
+        """The values that the choices before leave."""
+        for restriction in self._choices:
+            if restriction.variable == self._step.variable:
+                mask &= restriction.mask
+        return mask
+
+    def _others(self) -> Iterator[_Value]:
+        """The other values. A base that has another Python or OS is not told once more, nor another toolkit
+        of another kind."""
+        step = self._step
+        is_told_before = step.field in ("base_image", "toolkit")
+        for text, mask in step.values.items():
+            here = self._here(mask)
+            if text != step.chosen and (here or not is_told_before):
+                yield _Value(text, mask, *step.rank(here or mask))
+
+    def _beaten(self, values: Sequence[_Value], rank: Rank, best: int) -> Iterator[Beaten]:
+        everything = self._case.question.all_bits
+        left = self._relaxed.left(everything, self._choices)[self._step.variable]
+        for value in values:
+            fixed = [*self._choices, Restriction(self._step.variable, value.mask)]
+            if value.mask & left and self._relaxed.has_answer(everything, fixed):
+                # What has an answer may be less good than the value looks by itself.
+                its, bits = self._step.rank(self._here(value.mask & left))
+                yield Beaten(value=value.text, because=self._behind(rank, best, its, bits))
+
+    def _behind(self, rank: Rank, best: int, its: Rank, bits: int) -> str:
+        pairs = zip(self._step.criteria, rank, its, strict=True)
+        differing = next((one.field for one, mine, theirs in pairs if mine != theirs), None)
+        if differing is None:
+            return "as good, and later in the matrix"
+        return self._step.behind(differing, (best & -best).bit_length() - 1, (bits & -bits).bit_length() - 1)
+
+    def _excluded(self, values: Sequence[_Value]) -> list[Excluded]:
+        groups: dict[tuple[str, tuple[Part, ...]], list[_Value]] = {}
+        cores: dict[str, list[tuple[Part, ...]]] = {"wish": [], "choice": []}
+        for value in values:
+            kind, parts = self._why(value)
+            core: tuple[Part, ...] = ()
+            if kind != "fact":
+                excludes = partial(self._excludes, value)
+                known = (one for one in cores[kind] if _is_smallest(one, excludes))
+                core = next(known, None) or smallest(parts, excludes)
+                if core not in cores[kind]:
+                    cores[kind].append(core)
+            groups.setdefault((kind, core), []).append(value)
+        order = sorted(groups.items(), key=lambda pair: ("wish", "choice", "fact").index(pair[0][0]))
+        return [self._told(kind, core, found) for (kind, core), found in order]
+
+    def _why(self, value: _Value) -> tuple[str, tuple[Part, ...]]:
+        """What kind of thing excludes the value, and all that may."""
+        if self._excludes(value, ()):
+            return "fact", ()
+        if self._excludes(value, self._wishes):
+            return "wish", self._wishes
+        return "choice", (*self._wishes, *reversed(self._before))
+
+    def _excludes(self, value: _Value, parts: Sequence[Part]) -> bool:
+        wished = self._given
+        fixed = [Restriction(self._step.variable, value.mask)]
+        for part in parts:
+            if isinstance(part, Item):
+                wished |= part.bit
+            else:
+                fixed.append(part.restriction)
+        return not self._relaxed.has_answer(wished, fixed)
+
+    def _told(self, kind: str, core: tuple[Part, ...], values: Sequence[_Value]) -> Excluded:
+        wishes = [part for part in core if isinstance(part, Item)]
+        made = [part for part in self._before if part in core]
+        words = [*_words(wishes), *(part.word for part in made)]
+        facts = self._facts(wishes, made, values)
+        texts = []
+        if wishes:
+            texts.append(f"{_and(_words(wishes))} {'is' if len(_words(wishes)) == 1 else 'are'} asked for")
+        if made:
+            verb = "was" if len(made) == 1 else "were"
+            texts.append(f"{_and([part.word for part in made])} {verb} chosen before")
+        texts += [fact.text for fact in facts]
+        return Excluded(
+            values=tuple(value.text for value in values),
+            kind=ExcludedBy(kind),
+            by=tuple(words),
+            text="; ".join(texts),
+            source=next((fact.source for fact in facts if fact.source is not None), None),
+        )
+
+    def _facts(
+        self, wishes: Sequence[Item], made: Sequence[Step], values: Sequence[_Value]
+    ) -> Sequence[ConflictReason]:
+        """The facts behind it; none where the wish says it all."""
+        mask = 0
+        for value in values:
+            mask |= value.mask
+        fixed = [Bound("", Restriction(self._step.variable, mask))]
+        fixed += [Bound("", one.restriction) for one in made]
+        bounds = self._relaxed.bounds(sum((item.bit for item in wishes), self._given))
+        culprits = smallest_bounds(self._case, bounds, fixed)
+        told = [one for one in culprits if not (one.rule in _WISHES and one.needs & ~self._given)]
+        if not told:
+            return ()
+        every, _ = reasons(self._case, (*told, *fixed), (*bounds, *fixed))
+        facts = [one for one in every if one.kind is ReasonKind.INCOMPATIBLE] or every
+        if sum(len(one.text) for one in facts) <= _LONG or self._step.variable >= FIRST_FRAMEWORK:
+            return facts
+        left = "left" if wishes or made else "known"
+        text = self._at_once({one.rule for one in told}).format(left=left)
+        return (ConflictReason(kind=ReasonKind.INCOMPATIBLE, text=text, source=None),)
+
+    def _at_once(self, rules: Collection[str]) -> str:
+        """Facts about very many builds in one sentence."""
+        if self._step.variable != ENVIRONMENT:
+            return "no build that is {left} loads it"
+        if "python-wheels" in rules:
+            its = "it" if self._step.field == "python" else "its Python"
+            return f"no build that is {{left}} has wheels for {its}"
+        return "no build that is {left} goes with it"
+
+
+def _is_smallest(core: tuple[Part, ...], excludes: partial[bool]) -> bool:
+    return excludes(core) and not any(excludes([one for one in core if one is not part]) for part in core)
+
+
+def _words(wishes: Sequence[Item]) -> list[str]:
+    """Wishes as they are written: a framework is told by the wish on its version where that is one of them."""
+    versions = {item.position for item in wishes if item.key == "framework" and not item.is_presence}
+    return [item.word for item in wishes if not (item.is_presence and item.position in versions)]
+
+
+def _and(words: Sequence[str]) -> str:
+    return ", ".join(words[:-1]) + f" and {words[-1]}" if len(words) > 1 else words[0]
