@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from cudaforge.matrix.model import Source
+from cudaforge.report.explanations import choice_json, explain_resolution
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import bytes_text, names_text, paragraph, table
 from cudaforge.resolver import (
@@ -16,7 +16,7 @@ from cudaforge.resolver import (
     answer_to_json,
     conflict_to_json,
 )
-from cudaforge.resolver.model import Choice, Fix
+from cudaforge.resolver.model import Fix
 
 
 def describe_answers(
@@ -169,30 +169,6 @@ def describe_reasons(conflict: Conflict) -> str:
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
     lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in conflict.warnings]
     return visible("\n".join(lines))
-
-
-def explain_resolution(name: str, answer: Resolution, choices: Sequence[Choice]) -> str:
-    """For every field what was chosen, why, and by which fact."""
-    lines = [f"{name}:"]
-    for choice in choices:
-        lines.append(f"  {choice.field} = {choice.value}")
-        lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
-    lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in answer.warnings]
-    return visible("\n".join(lines))
-
-
-def choice_json(choice: Choice) -> dict[str, object]:
-    """One choice for machines."""
-    return {
-        "field": choice.field,
-        "value": choice.value,
-        "because": choice.because,
-        "source": choice.source.text if choice.source else None,
-    }
-
-
-def _cite(source: Source | None) -> str:
-    return "" if source is None else f" {source.citation()}"
 
 
 def _fix(fix: Fix) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from functools import partial
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property, partial
 
 from cudaforge.records import record
 from cudaforge.resolver.case import Case
@@ -13,8 +13,8 @@ from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.question import Item
 from cudaforge.resolver.reasons import reasons
 from cudaforge.resolver.relaxed import Relaxed, smallest
-from cudaforge.resolver.rules.scene import ENVIRONMENT, FIRST_FRAMEWORK, Bound
-from cudaforge.resolver.solver import Restriction
+from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, Bound
+from cudaforge.resolver.solver import Domains, Restriction
 from cudaforge.resolver.steps import Rank, Step, steps
 
 Part = Item | Step
@@ -37,17 +37,13 @@ _WISHES = frozenset(
         "os",
     )
 )
-_LONG = 200
+_KINDS = tuple(kind.value for kind in (ExcludedBy.WISH, ExcludedBy.CHOICE, ExcludedBy.FACT))
+_LONG = 120
 """Facts that take more characters than that are told in one sentence instead."""
 
 
-@record(kw_only=False, eq=False)
-class Weighed:
-    """One field: what its value beat, and what was excluded."""
-
-    field: str
-    beat: tuple[Beaten, ...]
-    excluded: tuple[Excluded, ...]
+Weighed = tuple[tuple[Beaten, ...], tuple[Excluded, ...]]
+"""What a value beat, and what was excluded."""
 
 
 @record(kw_only=False, eq=False)
@@ -58,23 +54,26 @@ class _Value:
     mask: int
     rank: Rank
     best: int
-    """The values of the variable that are as good as its rank says."""
+    """What of it is as good as its rank says."""
 
 
-def weigh(case: Case, rows: Picked) -> tuple[Weighed, ...]:
-    """Of each field in the order of the policy, what the chosen value beat, given the choices before it, and
-    what would have been better and is excluded. A field that is settled in two steps comes twice."""
+def weigh(case: Case, rows: Picked) -> Mapping[str, Weighed]:
+    """Of each field that the policy settles, what the chosen value beat, given the choices before it, and
+    what would have been better and is excluded."""
     relaxed = Relaxed(case)
     before: list[Step] = []
-    found = []
+    found: dict[str, Weighed] = {}
     for step in steps(case, rows):
-        found.append(_Weighing(relaxed, step, before).weighed())
+        weighing = _Weighing(relaxed, step, before)
+        # The toolkit is settled twice: whether there is one, and later which.
+        beat, excluded = found.get(step.field, ((), ()))
+        found[step.field] = ((*beat, *weighing.beaten()), (*excluded, *weighing.excluded()))
         before = [*before, step]
-    return tuple(found)
+    return found
 
 
 class _Weighing:
-    """One step, on the choices before it."""
+    """One step on the choices before it: what was not chosen there."""
 
     def __init__(self, relaxed: Relaxed, step: Step, before: Sequence[Step]) -> None:
         self._relaxed = relaxed
@@ -93,14 +92,39 @@ class _Weighing:
         is_own = item.key == self._step.key and item.position == self._step.position
         return is_own, item.is_presence, EXPENDABLE.index(item.key)
 
-    def weighed(self) -> Weighed:
-        """The values of the step that were not chosen."""
-        step = self._step
-        rank, best = step.rank(self._here(step.mask))
-        others = sorted(self._others(), key=lambda one: one.rank)
-        beaten = tuple(self._beaten([one for one in others if one.rank >= rank], rank, best))
-        excluded = self._excluded([one for one in others if one.rank < rank])
-        return Weighed(step.field, beaten, tuple(excluded))
+    def beaten(self) -> Iterator[Beaten]:
+        """What is worse and has an answer, best first."""
+        everything, step = self._case.question.all_bits, self._step
+        left = self._relaxed.left(everything, self._choices)[step.variable]
+        for value in self._others:
+            fixed = [*self._choices, Restriction(step.variable, value.mask)]
+            is_possible = value.rank >= self._chosen[0] and value.mask & left
+            if is_possible and self._relaxed.has_answer(everything, fixed):
+                # What has an answer may be less good than the value looks by itself.
+                yield Beaten(
+                    value=value.text, because=self._behind(*step.rank(self._here(value.mask & left)))
+                )
+
+    def excluded(self) -> list[Excluded]:
+        """What is better and has no answer: by wishes, by choices, by facts; best first of each."""
+        groups: dict[tuple[str, tuple[Part, ...]], list[_Value]] = {}
+        cores: dict[str, list[tuple[Part, ...]]] = {kind: [] for kind in _KINDS}
+        for value in self._others:
+            if value.rank >= self._chosen[0]:
+                continue
+            kind, parts = self._why(value)
+            excludes = partial(self._excludes, value)
+            known = (one for one in cores[kind] if _is_smallest(one, excludes))
+            core = next(known, None) or smallest(parts, excludes)
+            if core not in cores[kind]:
+                cores[kind].append(core)
+            groups.setdefault((kind, core), []).append(value)
+        order = sorted(groups.items(), key=lambda pair: _KINDS.index(pair[0][0]))
+        return [self._told(kind, core, found) for (kind, core), found in order]
+
+    @cached_property
+    def _chosen(self) -> tuple[Rank, int]:
+        return self._step.rank(self._here(self._step.mask))
 
     def _here(self, mask: int) -> int:
         """The values that the choices before leave."""
@@ -109,56 +133,43 @@ class _Weighing:
                 mask &= restriction.mask
         return mask
 
-    def _others(self) -> Iterator[_Value]:
-        """The other values. A base that has another Python or OS is not told once more, nor another toolkit
-        of another kind."""
+    @cached_property
+    def _others(self) -> Sequence[_Value]:
+        """The other values, best first. A base that has another Python or OS is not told once more, nor
+        a toolkit of another kind."""
         step = self._step
         is_told_before = step.field in ("base_image", "toolkit")
+        found = []
         for text, mask in step.values.items():
             here = self._here(mask)
             if text != step.chosen and (here or not is_told_before):
-                yield _Value(text, mask, *step.rank(here or mask))
+                found.append(_Value(text, mask, *step.rank(here or mask)))
+        return sorted(found, key=lambda one: one.rank)
 
-    def _beaten(self, values: Sequence[_Value], rank: Rank, best: int) -> Iterator[Beaten]:
-        everything = self._case.question.all_bits
-        left = self._relaxed.left(everything, self._choices)[self._step.variable]
-        for value in values:
-            fixed = [*self._choices, Restriction(self._step.variable, value.mask)]
-            if value.mask & left and self._relaxed.has_answer(everything, fixed):
-                # What has an answer may be less good than the value looks by itself.
-                its, bits = self._step.rank(self._here(value.mask & left))
-                yield Beaten(value=value.text, because=self._behind(rank, best, its, bits))
-
-    def _behind(self, rank: Rank, best: int, its: Rank, bits: int) -> str:
+    def _behind(self, its: Rank, bits: int) -> str:
+        rank, best = self._chosen
         pairs = zip(self._step.criteria, rank, its, strict=True)
         differing = next((one.field for one, mine, theirs in pairs if mine != theirs), None)
         if differing is None:
             return "as good, and later in the matrix"
         return self._step.behind(differing, (best & -best).bit_length() - 1, (bits & -bits).bit_length() - 1)
 
-    def _excluded(self, values: Sequence[_Value]) -> list[Excluded]:
-        groups: dict[tuple[str, tuple[Part, ...]], list[_Value]] = {}
-        cores: dict[str, list[tuple[Part, ...]]] = {"wish": [], "choice": []}
-        for value in values:
-            kind, parts = self._why(value)
-            core: tuple[Part, ...] = ()
-            if kind != "fact":
-                excludes = partial(self._excludes, value)
-                known = (one for one in cores[kind] if _is_smallest(one, excludes))
-                core = next(known, None) or smallest(parts, excludes)
-                if core not in cores[kind]:
-                    cores[kind].append(core)
-            groups.setdefault((kind, core), []).append(value)
-        order = sorted(groups.items(), key=lambda pair: ("wish", "choice", "fact").index(pair[0][0]))
-        return [self._told(kind, core, found) for (kind, core), found in order]
-
     def _why(self, value: _Value) -> tuple[str, tuple[Part, ...]]:
         """What kind of thing excludes the value, and all that may."""
-        if self._excludes(value, ()):
+        variable = self._step.variable
+        if not value.mask & self._by_facts[variable] or self._excludes(value, ()):
             return "fact", ()
-        if self._excludes(value, self._wishes):
+        if not value.mask & self._by_wishes[variable] or self._excludes(value, self._wishes):
             return "wish", self._wishes
         return "choice", (*self._wishes, *reversed(self._before))
+
+    @cached_property
+    def _by_facts(self) -> Domains:
+        return self._relaxed.left(self._given, ())
+
+    @cached_property
+    def _by_wishes(self) -> Domains:
+        return self._relaxed.left(self._case.question.all_bits, ())
 
     def _excludes(self, value: _Value, parts: Sequence[Part]) -> bool:
         wished = self._given
@@ -206,7 +217,9 @@ class _Weighing:
             return ()
         every, _ = reasons(self._case, (*told, *fixed), (*bounds, *fixed))
         facts = [one for one in every if one.kind is ReasonKind.INCOMPATIBLE] or every
-        if sum(len(one.text) for one in facts) <= _LONG or self._step.variable >= FIRST_FRAMEWORK:
+        is_of_all = not wishes and not made and self._step.variable in (CUDA, CUDNN)
+        is_short = sum(len(one.text) for one in facts) <= _LONG and not is_of_all
+        if is_short or self._step.variable >= FIRST_FRAMEWORK:
             return facts
         left = "left" if wishes or made else "known"
         text = self._at_once({one.rule for one in told}).format(left=left)
@@ -219,7 +232,7 @@ class _Weighing:
         if "python-wheels" in rules:
             its = "it" if self._step.field == "python" else "its Python"
             return f"no build that is {{left}} has wheels for {its}"
-        return "no build that is {left} goes with it"
+        return "nothing that is {left} goes with it"
 
 
 def _is_smallest(core: tuple[Part, ...], excludes: partial[bool]) -> bool:
@@ -227,7 +240,7 @@ def _is_smallest(core: tuple[Part, ...], excludes: partial[bool]) -> bool:
 
 
 def _words(wishes: Sequence[Item]) -> list[str]:
-    """Wishes as they are written: a framework is told by the wish on its version where that is one of them."""
+    """Wishes as they are written: a framework is told by the wish on its version where there is one."""
     versions = {item.position for item in wishes if item.key == "framework" and not item.is_presence}
     return [item.word for item in wishes if not (item.is_presence and item.position in versions)]
 

@@ -105,7 +105,7 @@ def _framework_steps(case: Case, rows: Picked) -> Iterator[Step]:
 
 def _library_steps(case: Case, rows: Picked) -> Iterator[Step]:
     tables = case.scene.tables
-    kinds = {kind: 0 for kind in TOOLKIT_KINDS}
+    kinds = dict.fromkeys(TOOLKIT_KINDS, 0)
     for criterion in _criteria(case, ENVIRONMENT, "flavor"):
         for mask in criterion.classes:
             kinds[_toolkit_kind(tables.environments[_first(mask)])] |= mask
@@ -151,7 +151,9 @@ def _environment_steps(case: Case, rows: Picked) -> Iterator[Step]:
 
     yield step("python", ("python",), tables.by_python, one.python, f"Python {one.python}")
     toolkits = {"none" if key is None else str(key): mask for key, mask in tables.by_toolkit.items()}
-    if one.toolkit is not None and one.provider is not CudaProvider.SYSTEM:  # what is loaded is settled before
+    if (
+        one.toolkit is not None and one.provider is not CudaProvider.SYSTEM
+    ):  # what is loaded is settled before
         toolkit = str(one.toolkit)
         yield step("toolkit", ("toolkit",), toolkits, toolkit, f"the toolkit of CUDA {toolkit}")
     names = ("end of life", "python provider", "base", "os")
