@@ -184,19 +184,16 @@ class _Weighing:
     def _told(self, kind: str, core: tuple[Part, ...], values: Sequence[_Value]) -> Excluded:
         wishes = [part for part in core if isinstance(part, Item)]
         made = [part for part in self._before if part in core]
-        words = [*_words(wishes), *(part.word for part in made)]
+        asked, chosen = _words(wishes, made), [part.word for part in made]
         facts = self._facts(wishes, made, values)
-        texts = []
-        if wishes:
-            texts.append(f"{_and(_words(wishes))} {'is' if len(_words(wishes)) == 1 else 'are'} asked for")
-        if made:
-            verb = "was" if len(made) == 1 else "were"
-            texts.append(f"{_and([part.word for part in made])} {verb} chosen before")
+        texts = [f"{_and(asked)} {'is' if len(asked) == 1 else 'are'} asked for"] if asked else []
+        if chosen:
+            texts.append(f"{_and(chosen)} {'was' if len(chosen) == 1 else 'were'} chosen before")
         texts += [fact.text for fact in facts]
         return Excluded(
             values=tuple(value.text for value in values),
             kind=ExcludedBy(kind),
-            by=tuple(words),
+            by=(*asked, *chosen),
             text="; ".join(texts),
             source=next((fact.source for fact in facts if fact.source is not None), None),
         )
@@ -239,10 +236,12 @@ def _is_smallest(core: tuple[Part, ...], excludes: partial[bool]) -> bool:
     return excludes(core) and not any(excludes([one for one in core if one is not part]) for part in core)
 
 
-def _words(wishes: Sequence[Item]) -> list[str]:
-    """Wishes as they are written: a framework is told by the wish on its version where there is one."""
-    versions = {item.position for item in wishes if item.key == "framework" and not item.is_presence}
-    return [item.word for item in wishes if not (item.is_presence and item.position in versions)]
+def _words(wishes: Sequence[Item], made: Sequence[Step]) -> list[str]:
+    """Wishes as they are written. That a framework is there goes without saying next to what is asked of it
+    or was chosen of it."""
+    told = {item.position for item in wishes if item.key == "framework" and not item.is_presence}
+    told |= {step.position for step in made if step.variable >= FIRST_FRAMEWORK}
+    return [item.word for item in wishes if not (item.is_presence and item.position in told)]
 
 
 def _and(words: Sequence[str]) -> str:
