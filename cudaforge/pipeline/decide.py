@@ -13,18 +13,18 @@ from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflic
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
-from cudaforge.records import record, replace
+from cudaforge.records import replace
 from cudaforge.report.tables import names_text
 from cudaforge.resolver import (
     Earlier,
     HeldBack,
+    ImageAlternatives,
     ImageAnswer,
     ImageExplanation,
-    Resolution,
+    alternatives_all,
     explain_all,
     resolve_all,
 )
-from cudaforge.resolver import alternatives as find_alternatives
 from cudaforge.resolver import held_back as find_held_back
 from cudaforge.resolver.model import Conflict
 
@@ -33,14 +33,6 @@ if TYPE_CHECKING:
 
 Note = Callable[[str], None]
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@record()
-class Alternatives:
-    """The best answers of one image, in order; none where its wishes collide."""
-
-    name: str
-    resolutions: tuple[Resolution, ...]
 
 
 def load(path: Path | str = "cudaforge.toml") -> Declaration:
@@ -111,18 +103,12 @@ def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
         return explain_all(declaration, matrix, host_os=find_host_os())
 
 
-def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
-    """Up to `limit` answers for every image, best first."""
+def alternatives(declaration: Declaration, *, limit: int | None = None) -> tuple[ImageAlternatives, ...]:
+    """The answers of every image, best first: up to `limit` of each, all for None; bounded for all together.
+    Raises InputError as `resolve` does."""
     matrix = matrix_of(declaration)
-    host_os = find_host_os()
     with located(declaration):
-        return tuple(
-            Alternatives(
-                name=image.name,
-                resolutions=tuple(find_alternatives(image.wishes, matrix, limit=limit, host_os=host_os)),
-            )
-            for image in declaration.images
-        )
+        return alternatives_all(declaration, matrix, limit=limit, host_os=find_host_os())
 
 
 def has_fatal_conflict(
