@@ -215,6 +215,8 @@ def _base_reason(case: Case, rows: Picked) -> str:
     one = rows.environment
     if case.question.bit("base"):
         return _asked(case, "base").rstrip("; ")
+    if one.provider is CudaProvider.NONE:
+        return "it brings the Python"
     if one.toolkit is None:
         return "it carries no second copy of CUDA"
     if case.question.wishes.forward_compat and one.compat_platforms:
