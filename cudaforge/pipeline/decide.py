@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from cudaforge.lockfile.model import Lock
 
 Note = Callable[[str], None]
+MOST_EXPLAINED = 256
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -97,7 +98,16 @@ def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
 
 
 def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
-    """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does."""
+    """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does, and for
+    more images than are explained at once."""
+    count = len(declaration.images)
+    if count > MOST_EXPLAINED:
+        raise InputError(
+            Problem(
+                what=f"that makes {count} images; at most {MOST_EXPLAINED} are explained at once",
+                remedy="name some of them; cudaforge matrix lists all",
+            )
+        )
     matrix = matrix_of(declaration)
     with located(declaration):
         return explain_all(declaration, matrix, host_os=find_host_os())

@@ -16,6 +16,7 @@ from cudaforge.resolver.solver import Domains, Network, Restriction
 
 # Told only where nothing else is: people know that they want a GPU image of a final release.
 _SELF_EVIDENT = frozenset(("gpu-build", "final-release", "offered-bases"))
+_TOLD_WITH = {"base": ("python-version", "toolkit-version"), "os": ("python-version",)}
 _OF_PYTHON = frozenset(("python-version", "python-provider", "python-wheels", "package-python"))
 # Next to these alone, what the wishes leave is told as well.
 _SAYING_LITTLE = frozenset(
@@ -38,15 +39,15 @@ def reasons(
         for bound in bounds:
             view = View(case, bound, _left(case, bound, active, culprits))
             for reason in words(view):
-                if reason not in found:
+                if not any(reason.text in one.text for one in found):
                     found.append(reason)
                 if reason.source is not None:
                     behind.extend(view.sources())
 
     tell([bound for bound in telling if not _is_beside_the_point(bound, rules)], _reasons)
     if rules <= _SAYING_LITTLE:
-        is_said = "base" in rules  # with its toolkit
-        tell([bound for bound in telling if not (is_said and bound.rule == "toolkit-version")], _plainly)
+        said = {rule for by, told_with in _TOLD_WITH.items() if by in rules for rule in told_with}
+        tell([bound for bound in telling if bound.rule not in said], _plainly)
     if not found:
         tell(told, _reasons)
     if not found:

@@ -187,3 +187,10 @@ def test_an_explanation_has_all_of_it_as_json(capsys: pytest.CaptureFixture[str]
     assert kinds == {"wish": ["gpu=V100"], "choice": ["pytorch 2.12.1"], "fact": []}
     assert choices["flavor"]["prefer"] is None
     assert choices["driver_floor"]["beat"] == [{"value": "384.81", "because": "enough for the GPUs"}]
+
+
+def test_more_images_than_anyone_reads_are_not_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    drivers = [f"580.{patch}" for patch in range(257)]
+    Path("cudaforge.toml").write_text(JAX + f"[images.train.matrix]\ndriver = {json.dumps(drivers)}\n")
+    assert run_command_line(["explain"]) == 2
+    assert "257 images; at most 256 are explained at once" in capsys.readouterr().err

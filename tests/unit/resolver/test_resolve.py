@@ -347,6 +347,14 @@ def test_every_rule_that_can_collide_has_words() -> None:
     assert {*RULES} - told == {"cuda-provider", "flavor", "offered-bases"}
 
 
+def test_where_nothing_is_known_no_nearest_is_named() -> None:
+    asked = wishes(frameworks=(framework("any"),), toolkit=VersionWish("12.3"))
+    answer = resolve(asked, _preferring_world())
+    assert isinstance(answer, Conflict)
+    (reason,) = answer.reasons
+    assert "a base with CUDA toolkit 12.3 is not in the matrix of 2026-11-22; none is known; " in reason.text
+
+
 def test_an_empty_matrix_has_no_answer_and_says_so() -> None:
     with pytest.raises(InputError):
         resolve(wishes(frameworks=(framework("torchy"),)), Matrix.from_rows())
