@@ -13,7 +13,7 @@ from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
-from cudaforge.resolver.names import near_names, unknown_gpu, unknown_name, wish_problem
+from cudaforge.resolver.names import like_base, unknown_gpu, unknown_name, wish_problem
 from cudaforge.resolver.packages import PackageWish, package_wishes
 from cudaforge.versions import InvalidVersion, Version
 
@@ -348,9 +348,8 @@ def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Probl
     if missing or python is None:
         what = f"base image {written!r} is not known to the matrix"
         keys = ", ".join(missing) if missing else "python as a plain minor version"
-        problems.append(
-            wish_problem("base", what, remedy=_meant(written, matrix, f"say what it has: {keys}"))
-        )
+        remedy = like_base(_names_of(written)[-1], matrix, f"say what it has: {keys}")
+        problems.append(wish_problem("base", what, remedy=remedy))
         return None
     return OwnBase(
         reference=written,
@@ -360,18 +359,6 @@ def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Probl
         cuda=_exact(wishes.cuda),
         cudnn=_exact(wishes.cudnn),
     )
-
-
-def _meant(written: str, matrix: Matrix, remedy: str) -> str:
-    """What to do about a base that is not known, with the known tags of the same image that are most like it."""
-    repository, _, tag = _names_of(written)[-1].partition(":")
-    tags = {}
-    for image in matrix.base_images:
-        name, _, known = image.reference.partition(":")
-        if name == repository and image.removed is None:
-            tags[known] = image.reference
-    near = near_names(tag, tags)
-    return f"did you mean {' or '.join(tags[one] for one in near)}? If not, {remedy}" if near else remedy
 
 
 def _own_python_provider(wishes: Wishes) -> PythonProvider:
