@@ -61,7 +61,7 @@ def resolve(
 
 
 def explain(words: Words = None, *, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
-    """Say why each value was chosen, and by which fact."""
+    """Say why each value was chosen, what it beat, and what excluded better ones."""
     from cudaforge.pipeline import decide
     from cudaforge.report import answers as report
 

@@ -11,7 +11,6 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record, replace
 from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
-from cudaforge.resolver.choices import choices
 from cudaforge.resolver.conflict import explain
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack, held_by
@@ -133,6 +132,8 @@ def reasons_for(
     """Why each value of the answer that these wishes got was chosen; nothing for a conflict."""
     if isinstance(answer, Conflict):
         return ()
+    from cudaforge.resolver.choices import choices  # what only explanations need
+
     case = open_case(wishes, matrix, host_os=host_os)
     domains = case.best(case.question.all_bits)
     return () if domains is None else choices(case, picked(case, domains), answer)

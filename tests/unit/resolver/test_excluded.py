@@ -7,13 +7,15 @@ import re
 from collections.abc import Callable, Sequence
 from functools import partial
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
-from cudaforge.matrix import Matrix
+from cudaforge.matrix import Matrix, load_matrix
+from cudaforge.pipeline.decide import load_words
 from cudaforge.records import replace
-from cudaforge.resolver import Resolution, reasons_for, resolve
+from cudaforge.resolver import Conflict, Resolution, reasons_for, resolve
 from cudaforge.resolver.model import Beaten, Choice, Excluded, ExcludedBy
 from cudaforge.versions import Version, VersionWish
 from tests.unit.resolver import naive, rows
@@ -235,3 +237,34 @@ def _lifts_a_default(wishes: Wishes) -> bool:
     names = any(one.version is not None and one.version.names_prerelease for one in wishes.frameworks)
     # A gate has to let all GPUs pass where none is named.
     return any(lifting) or names or bool(wishes.gpus and wishes.driver)
+
+
+REAL = (
+    ["pytorch==2.8.*", "cuda==12.8", "gpu=H100"],
+    ["pytorch", "gpu=V100", "driver=535.104"],
+    ["pytorch", "tensorflow"],
+    ["tensorflow<2.15"],
+    ["jax", "os=ubuntu22.04", "driver=570"],
+)
+
+
+@pytest.mark.parametrize("words", REAL, ids=" ".join)
+def test_on_the_real_facts_asking_for_what_is_excluded_is_a_conflict(words: list[str]) -> None:
+    matrix, wishes = load_matrix(), load_words(words).images[0].wishes
+    answer = resolve(wishes, matrix)
+    assert isinstance(answer, Resolution)
+    seen = 0
+    for choice in reasons_for(answer, wishes, matrix):
+        for group in choice.excluded:
+            if choice.field in ("cuda", "cudnn", "python") and group.kind is not ExcludedBy.CHOICE:
+                own = {word for word in group.by if word.startswith(choice.field)}
+                bare = _with_frameworks(
+                    only_words(wishes, group.by), wishes, {one.name for one in wishes.frameworks}
+                )
+                for value in {group.values[0], group.values[-1]} if not own else ():
+                    seen += 1
+                    asked = replace(bare, **{choice.field: VersionWish(f"=={value}")})
+                    assert isinstance(resolve(asked, matrix), Conflict), (choice.field, group)
+                    for word in group.by:
+                        assert isinstance(resolve(without(asked, word), matrix), Resolution), (value, group)
+    assert seen > 3
