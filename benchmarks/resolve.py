@@ -1,4 +1,5 @@
-"""What answers cost: one image, one conflict, a matrix of ten thousand points, rendering from ready locks.
+"""What answers cost: one image, why it is that one, one conflict, a matrix of ten thousand points, rendering
+from ready locks.
 
     .venv/bin/python benchmarks/resolve.py             # needs the package index for the peer
     .venv/bin/python benchmarks/resolve.py --no-peer
@@ -32,7 +33,7 @@ from cudaforge.lockfile.store import read_lock  # noqa: E402
 from cudaforge.matrix import Matrix, load_matrix  # noqa: E402
 from cudaforge.records import replace  # noqa: E402
 from cudaforge.renderer import render_image  # noqa: E402
-from cudaforge.resolver import Conflict, resolve  # noqa: E402
+from cudaforge.resolver import Conflict, Resolution, reasons_for, resolve  # noqa: E402
 from tests.unit.resolver import naive  # noqa: E402
 
 # Users have compiled modules; a workplace that keeps none would measure the compiler.
@@ -70,7 +71,7 @@ gpus = [["V100"], ["A100"], ["H100"], ["RTX 4090"], ["RTX 5090"], ["T4"], ["L4"]
 DRIVERS = tuple(f"{branch}.{patch}" for branch in (575, 580, 590, 595, 610) for patch in range(10, 60, 10))
 SHARES = (6, 12, 25)
 """So many of the drivers: the last makes ten thousand points."""
-BUDGETS = {"answer": 0.5, "conflict": 10.0}
+BUDGETS = {"answer": 0.5, "conflict": 10.0, "explanation": 50.0}
 """Milliseconds."""
 
 
@@ -92,6 +93,8 @@ def main() -> None:
         wishes = _wishes(words)
         assert isinstance(resolve(wishes, matrix), Conflict), label
         _answer(label, wishes, matrix, BUDGETS["conflict"], has_peer=options.peer)
+    for label, words in ANSWERS.items():
+        _explanation(label, _wishes(words), matrix)
     if options.peer:
         _row("uv pip compile torch==2.8.0, warm, offline", f"{_uv() * 1000:.0f}", "", "")
     print()
@@ -129,6 +132,13 @@ def _answer(label: str, wishes: Wishes, matrix: Matrix, budget: float, *, has_pe
         searched = _least(lambda: next(naive.solutions(wishes, matrix), None), rounds=1)
         ratio = f"1 / {searched / seconds:,.0f}"
     _row(label, f"{seconds * 1000:.2f}", f"{budget:g}", ratio)
+
+
+def _explanation(label: str, wishes: Wishes, matrix: Matrix) -> None:
+    answer = resolve(wishes, matrix)
+    assert isinstance(answer, Resolution), label
+    seconds = _least(lambda: reasons_for(answer, wishes, matrix), rounds=10)
+    _row(f"{label}, explained", f"{seconds * 1000:.2f}", f"{BUDGETS['explanation']:g}", "")
 
 
 def _uv() -> float:

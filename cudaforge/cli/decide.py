@@ -24,6 +24,7 @@ def resolve(
     top: Annotated[
         int, typer.Option("--top", min=1, metavar="N", help="List the best N answers of each image.")
     ] = 1,
+    every: Annotated[bool, typer.Option("--all", help="List all answers of each image, best first.")] = False,
     fleet: Annotated[
         bool, typer.Option("--fleet", help="Find the fewest images that serve the file's whole fleet.")
     ] = False,
@@ -41,24 +42,26 @@ def resolve(
     from cudaforge.pipeline import decide
 
     if fleet or dump:
-        if top > 1:
-            raise InputError(Problem(what="--top lists answers to one question; a fleet asks several"))
+        if top > 1 or every:
+            option = "--all" if every else "--top"
+            raise InputError(Problem(what=f"{option} lists answers to one question; a fleet asks several"))
         return _resolve_fleet(decide.load_asked(words or (), file), file, dump or (), as_json=as_json)
+    if top > 1 and every:
+        raise InputError(Problem(what="--all lists every answer, --top N the first N: one of them is enough"))
     from cudaforge.report import answers as report
 
     declaration = decide.load_asked(words or (), file)
     answers = decide.resolve(declaration)
-    others = decide.alternatives(declaration, limit=top) if top > 1 else ()
-    ranked = {one.name: one.resolutions[1:] for one in others}
+    listed = decide.alternatives(declaration, limit=None if every else top) if top > 1 or every else ()
     if as_json:
-        write_json({"images": report.answers_json(answers, ranked)})
+        write_json({"images": report.answers_json(answers, listed)})
     else:
-        write_text(report.describe_answers(answers, ranked))
+        write_text(report.describe_answers(answers, listed))
     return _exit_code(declaration, answers)
 
 
 def explain(words: Words = None, *, file: File = DEFAULT_FILE, as_json: AsJson = False) -> int:
-    """Say why each value was chosen, and by which fact."""
+    """Say why each value was chosen, what it beat, and what excluded better ones."""
     from cudaforge.pipeline import decide
     from cudaforge.report import answers as report
 

@@ -13,18 +13,18 @@ from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflic
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
-from cudaforge.records import record, replace
+from cudaforge.records import replace
 from cudaforge.report.tables import names_text
 from cudaforge.resolver import (
     Earlier,
     HeldBack,
+    ImageAlternatives,
     ImageAnswer,
     ImageExplanation,
-    Resolution,
+    alternatives_all,
     explain_all,
     resolve_all,
 )
-from cudaforge.resolver import alternatives as find_alternatives
 from cudaforge.resolver import held_back as find_held_back
 from cudaforge.resolver.model import Conflict
 
@@ -32,15 +32,8 @@ if TYPE_CHECKING:
     from cudaforge.lockfile.model import Lock
 
 Note = Callable[[str], None]
+MOST_EXPLAINED = 256
 _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-
-
-@record()
-class Alternatives:
-    """The best answers of one image, in order; none where its wishes collide."""
-
-    name: str
-    resolutions: tuple[Resolution, ...]
 
 
 def load(path: Path | str = "cudaforge.toml") -> Declaration:
@@ -105,24 +98,27 @@ def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
 
 
 def explain(declaration: Declaration) -> tuple[ImageExplanation, ...]:
-    """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does."""
+    """The answers of `resolve`, each with why its values were chosen. Raises InputError as it does, and for
+    more images than are explained at once."""
+    count = len(declaration.images)
+    if count > MOST_EXPLAINED:
+        raise InputError(
+            Problem(
+                what=f"that makes {count} images; at most {MOST_EXPLAINED} are explained at once",
+                remedy="name some of them; cudaforge matrix lists all",
+            )
+        )
     matrix = matrix_of(declaration)
     with located(declaration):
         return explain_all(declaration, matrix, host_os=find_host_os())
 
 
-def alternatives(declaration: Declaration, *, limit: int) -> tuple[Alternatives, ...]:
-    """Up to `limit` answers for every image, best first."""
+def alternatives(declaration: Declaration, *, limit: int | None = None) -> tuple[ImageAlternatives, ...]:
+    """The answers of every image, best first: up to `limit` of each, all for None; bounded for all together.
+    Raises InputError as `resolve` does."""
     matrix = matrix_of(declaration)
-    host_os = find_host_os()
     with located(declaration):
-        return tuple(
-            Alternatives(
-                name=image.name,
-                resolutions=tuple(find_alternatives(image.wishes, matrix, limit=limit, host_os=host_os)),
-            )
-            for image in declaration.images
-        )
+        return alternatives_all(declaration, matrix, limit=limit, host_os=find_host_os())
 
 
 def has_fatal_conflict(

@@ -2,46 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 
-from cudaforge.matrix.model import Source
+from cudaforge.report.explanations import choice_json, explain_resolution
 from cudaforge.report.problems import visible
-from cudaforge.report.sizes import explain_size, size_text
-from cudaforge.report.tables import names_text, paragraph, table
+from cudaforge.report.sizes import size_text
+from cudaforge.report.tables import WIDTH, names_text, paragraph, table
 from cudaforge.resolver import (
     Answer,
     Conflict,
+    ImageAlternatives,
     ImageAnswer,
     ImageExplanation,
     Resolution,
     answer_to_json,
     conflict_to_json,
 )
-from cudaforge.resolver.model import Choice, Fix
+from cudaforge.resolver.as_json import resolution_to_json
+from cudaforge.resolver.model import Fix
+
+_MANY = 5
+"""From so many other choices on, each has a line and no longer a block."""
 
 
-def describe_answers(
-    answers: Sequence[ImageAnswer], others: Mapping[str, Sequence[Resolution]] | None = None
-) -> str:
+def describe_answers(answers: Sequence[ImageAnswer], every: Sequence[ImageAlternatives] = ()) -> str:
     """Every image's answer, and below it the next best ones. What is wrong with several images is told
     once."""
+    by_name = {one.name: one for one in every}
     return "\n\n".join(
-        _describe(names, answer, (others or {}).get(names[0], ()))
-        for names, answer in _grouped(_named(answers))
+        _describe(names, answer, by_name.get(names[0])) for names, answer in _grouped(_named(answers))
     )
 
 
 def answers_json(
-    answers: Sequence[ImageAnswer], others: Mapping[str, Sequence[Resolution]] | None = None
+    answers: Sequence[ImageAnswer], every: Sequence[ImageAlternatives] = ()
 ) -> list[dict[str, object]]:
     """The JSON form of `resolve`."""
+    by_name = {one.name: one for one in every}
     documents = []
     for answer in answers:
         document = answer_to_json(answer.name, answer.answer)
-        if others:
-            document["alternatives"] = [
-                answer_to_json(answer.name, other)["resolution"] for other in others.get(answer.name, ())
-            ]
+        listed = by_name.get(answer.name)
+        if listed is not None:
+            document["alternatives"] = [resolution_to_json(other) for other in listed.resolutions[1:]]
+            document["alternatives_cut"] = listed.is_cut
         documents.append(document)
     return documents
 
@@ -116,11 +120,39 @@ def _named(answers: Sequence[ImageAnswer]) -> list[tuple[str, Answer]]:
     return [(one.name, one.answer) for one in answers]
 
 
-def _describe(names: Sequence[str], answer: Answer, others: Sequence[Resolution]) -> str:
+def _describe(names: Sequence[str], answer: Answer, every: ImageAlternatives | None) -> str:
     if isinstance(answer, Conflict):
         return describe_conflict(names, answer)
-    ranked = [describe_resolution(f"{names[0]} (choice {rank})", one) for rank, one in enumerate(others, 2)]
-    return "\n\n".join([describe_resolution(names[0], answer), *ranked])
+    parts = [describe_resolution(names[0], answer)]
+    others = () if every is None else every.resolutions[1:]
+    if len(others) < _MANY:
+        parts += [
+            describe_resolution(f"{names[0]} (choice {rank})", one) for rank, one in enumerate(others, 2)
+        ]
+    else:
+        parts.append(f"{names[0]}: {len(others)} other choices\n" + visible(_choices_table(others)))
+    if every is not None and every.is_cut:
+        parts.append(f"{names[0]} has more: the first {len(every.resolutions)} are listed")
+    return "\n\n".join(parts)
+
+
+def _choices_table(others: Sequence[Resolution]) -> str:
+    """Answers in a line each; what does not fit next to several frameworks is left out."""
+    columns = {
+        "#": [str(rank) for rank, _ in enumerate(others, 2)],
+        "framework": [", ".join(f"{it.name} {it.reported}" for it in one.frameworks) for one in others],
+        "CUDA": [str(one.cuda or "-") for one in others],
+        "cuDNN": [str(one.cudnn or "-") for one in others],
+        "Python": [one.python for one in others],
+        "OS": [one.os for one in others],
+        "driver": [str(one.numbers.driver_floor or "-") for one in others],
+    }
+    for spared in ("cuDNN", "OS", "driver", "Python", ""):
+        lines = table(tuple(columns), list(zip(*columns.values(), strict=True)))
+        if max(map(len, lines.splitlines())) <= WIDTH:
+            break
+        columns.pop(spared, None)
+    return "\n".join(f"  {line}" for line in lines.splitlines())
 
 
 def describe_resolution(name: str, answer: Resolution, driver: str | None = None) -> str:
@@ -169,31 +201,6 @@ def describe_reasons(conflict: Conflict) -> str:
     lines += [paragraph(_fix(fix), first="  try      ", indent=" " * 11) for fix in conflict.fixes]
     lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in conflict.warnings]
     return visible("\n".join(lines))
-
-
-def explain_resolution(name: str, answer: Resolution, choices: Sequence[Choice]) -> str:
-    """For every field what was chosen, why, and by which fact."""
-    lines = [f"{name}:"]
-    for choice in choices:
-        lines.append(f"  {choice.field} = {choice.value}")
-        lines.append(paragraph(choice.because + _cite(choice.source), indent="      "))
-    lines.append(explain_size(answer.size))
-    lines += [paragraph(text, first="  warning  ", indent=" " * 11) for text in answer.warnings]
-    return visible("\n".join(lines))
-
-
-def choice_json(choice: Choice) -> dict[str, object]:
-    """One choice for machines."""
-    return {
-        "field": choice.field,
-        "value": choice.value,
-        "because": choice.because,
-        "source": choice.source.text if choice.source else None,
-    }
-
-
-def _cite(source: Source | None) -> str:
-    return "" if source is None else f" {source.citation()}"
 
 
 def _fix(fix: Fix) -> str:

@@ -7,9 +7,11 @@ from cudaforge.resolver.as_json import answer_to_json, conflict_to_json
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack
 from cudaforge.resolver.main import (
+    ImageAlternatives,
     ImageAnswer,
     ImageExplanation,
     alternatives,
+    alternatives_all,
     explain_all,
     held_back,
     reasons_for,
@@ -23,10 +25,12 @@ __all__ = [
     "Conflict",
     "Earlier",
     "HeldBack",
+    "ImageAlternatives",
     "ImageAnswer",
     "ImageExplanation",
     "Resolution",
     "alternatives",
+    "alternatives_all",
     "answer_to_json",
     "conflict_to_json",
     "explain_all",

@@ -221,24 +221,31 @@ def _gate_text(gate: Gate, of_base: str | None, floor: Version | None) -> str | 
 
 def driver_floor(case: Case, rows: Picked) -> tuple[Version | None, str | None]:
     """The highest of what CUDA, the GPUs and the gate need, and which of them it is."""
+    best: tuple[Version | None, str | None] = (None, None)
+    for floor, what in driver_needs(case, rows):
+        is_higher = floor is not None and (best[0] is None or floor > best[0])
+        if is_higher or what == "forward-compat":
+            best = (floor, what)
+    return best
+
+
+def driver_needs(case: Case, rows: Picked) -> Iterator[tuple[Version | None, str]]:
+    """The oldest driver for each that needs one: CUDA, the GPUs, PTX, the gate; the package alone where one
+    brings forward compatibility."""
     if rows.cuda is None:
-        return None, None
+        return
     question, toolkit = case.question, rows.toolkit(case)
     if question.wishes.forward_compat and toolkit is not None:
         first = max((wish.first_driver for wish in question.gpus if wish.first_driver), default=None)
         passes = partial(_passes_gate, case, rows)
-        return forward_floor(toolkit, first_driver=first, passes=passes), "forward-compat"
-    needs: list[tuple[Version | None, str]] = [(cuda_floor(rows.cuda, needs_native=False), "cuda")]
+        yield forward_floor(toolkit, first_driver=first, passes=passes), "forward-compat"
+        return
+    yield cuda_floor(rows.cuda, needs_native=False), "cuda"
     for wish in question.gpus:
-        needs.append((wish.first_driver, "gpu"))
+        yield wish.first_driver, "gpu"
         if any(is_compiled_from_ptx(case.scene, build, wish) for build in rows.builds):
-            needs.append((cuda_floor(rows.cuda, needs_native=True), "ptx"))
-    needs.append((_gate_floor(case, rows), "gate"))
-    best: tuple[Version | None, str | None] = (None, None)
-    for floor, what in needs:
-        if floor is not None and (best[0] is None or floor > best[0]):
-            best = (floor, what)
-    return best
+            yield cuda_floor(rows.cuda, needs_native=True), "ptx"
+    yield _gate_floor(case, rows), "gate"
 
 
 def _gate_floor(case: Case, rows: Picked) -> Version | None:

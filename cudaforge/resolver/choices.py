@@ -2,19 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cudaforge.declaration.model import Preference
 from cudaforge.matrix.model import CudaProvider
+from cudaforge.records import replace
+from cudaforge.resolver.answer import driver_needs
+from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
-from cudaforge.resolver.model import Choice, PythonProvider, Resolution
+from cudaforge.resolver.excluded import weigh
+from cudaforge.resolver.model import Beaten, Choice, PythonProvider, Resolution
 from cudaforge.resolver.picked import Picked, is_pinned_here
 from cudaforge.resolver.policy import OWN_INDEX
 
-_ORDER = {
-    Preference.NEWEST: "the newest that fits the rest",
-    Preference.STABLE: "the newest that fits the rest, releases without patches last",
+_NEWEST = "the newest that fits the rest"
+_VERSION_ORDER = {
+    Preference.NEWEST: _NEWEST,
+    Preference.STABLE: f"{_NEWEST}, the newest release line last",
     Preference.SMALLEST: "the newest that fits the smallest image",
+}
+_SUPPORTED = "not past its end of life where possible"
+_OS_ORDER = {
+    Preference.NEWEST: f"{_SUPPORTED}, then supported longest",
+    Preference.STABLE: f"{_SUPPORTED}, then out longest",
+    Preference.SMALLEST: f"{_SUPPORTED}, then on the smallest base",
 }
 _BINDING = {
     "cuda": "CUDA needs it (minor-version compatibility where the code is compiled)",
@@ -22,6 +33,12 @@ _BINDING = {
     "ptx": "the driver compiles PTX, for which it has to be as new as CUDA",
     "forward-compat": "it is the oldest that the forward-compatibility package of the base works on",
     "gate": "NVIDIA_REQUIRE_CUDA of the base image asks for it",
+}
+_LOWER = {
+    "cuda": "enough for CUDA",
+    "gpu": "enough for the GPUs",
+    "ptx": "enough to compile PTX",
+    "gate": "enough for the gate of the base",
 }
 _PROVIDER = {
     CudaProvider.WHEELS: "the wheels bring the CUDA libraries",
@@ -36,48 +53,66 @@ _PYTHON = {
 
 
 def choices(case: Case, rows: Picked, answer: Resolution) -> tuple[Choice, ...]:
-    """One choice per field, in the order in which they are made."""
-    return (
+    """One choice per field, in the order in which they are made: what it beat, and what was excluded."""
+    made = (
         *_frameworks(case, rows, answer),
         *_libraries(case, rows, answer),
         *_environment(case, rows, answer),
-        *_driver(rows, answer),
+        *_driver(case, rows, answer),
     )
+    weighed = weigh(case, rows)
+    found = []
+    for choice in made:
+        beat, excluded = weighed.get(choice.field, (choice.beat, ()))
+        found.append(replace(choice, beat=beat, excluded=excluded))
+    return tuple(found)
 
 
 def _frameworks(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]:
-    for wish, framework, build in zip(
-        case.question.wishes.frameworks, answer.frameworks, rows.builds, strict=True
+    for position, (wish, framework, build) in enumerate(
+        zip(case.question.wishes.frameworks, answer.frameworks, rows.builds, strict=True)
     ):
+        packages = _packages(case, position)
         asked = f"{wish} is asked for; " if wish.version is not None else ""
-        asked += _with_packages(case, framework.name)
         source = build.row.source
         yield Choice(
             field=framework.name,
             value=str(framework.version),
-            because=asked + _order(case, "framework"),
+            because=asked + _with_packages(packages) + _version_order(case, "framework"),
             source=source,
+            wishes=(*((str(wish),) if wish.version is not None else ()), *packages),
+            prefer=_preference(case, "framework").value,
         )
+        key = "build"
+        if answer.cuda_provider is CudaProvider.NONE and not case.question.bit("build"):
+            key = "cuda"
         served = (
             "the site's own index serves it" if build.row.index == OWN_INDEX else f"from {build.row.index}"
         )
-        asked = _asked(case, "build")
-        if answer.cuda_provider is CudaProvider.NONE:
-            asked = asked or _asked(case, "cuda")
         yield Choice(
-            field=f"{framework.name} build", value=framework.build, because=asked + served, source=source
+            field=f"{framework.name} build",
+            value=framework.build,
+            because=_asked(case, key) + _fewest_bytes(case, "build") + served,
+            source=source,
+            wishes=_words(case, key),
+            prefer=_preference(case, "build").value,
         )
 
 
-def _with_packages(case: Case, framework: str) -> str:
-    """The packages that the release goes with."""
-    question = case.question
-    words = [
-        wish.text
-        for wish in question.packages
-        if wish.is_binding and question.frameworks[wish.position].name == framework
-    ]
+def _packages(case: Case, position: int) -> tuple[str, ...]:
+    """The packages that the release has to go with."""
+    return tuple(
+        wish.text for wish in case.question.packages if wish.is_binding and wish.position == position
+    )
+
+
+def _with_packages(words: Sequence[str]) -> str:
     return f"{' and '.join(words)} {'goes' if len(words) == 1 else 'go'} with it; " if words else ""
+
+
+def _fewest_bytes(case: Case, field: str) -> str:
+    is_smallest = _preference(case, field) is Preference.SMALLEST
+    return "the fewest bytes of those that are known; " if is_smallest else ""
 
 
 def _libraries(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]:
@@ -87,47 +122,87 @@ def _libraries(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]
         value=provider.value,
         because=_asked(case, "cuda_provider") + _PROVIDER[provider],
         source=rows.builds[0].row.source,
+        wishes=_words(case, "cuda_provider"),
     )
+    if provider is not CudaProvider.NONE:
+        yield _toolkit(case, rows.environment)
     is_of_wheel = provider is CudaProvider.WHEELS and not is_pinned_here(rows)
-    if rows.cuda is not None:
-        how = "the one that the build is made for" if is_of_wheel else _order(case, "cuda")
-        yield Choice(
-            field="cuda", value=str(answer.cuda), because=_asked(case, "cuda") + how, source=rows.cuda.source
-        )
-    if rows.cudnn is not None:
-        how = "what the base image has" if provider is CudaProvider.SYSTEM else _order(case, "cudnn")
+    for field, row, value in (("cuda", rows.cuda, answer.cuda), ("cudnn", rows.cudnn, answer.cudnn)):
+        if row is None:
+            continue
+        how = _version_order(case, field)
         if is_of_wheel:
             how = "the one that the build is made for"
+        elif field == "cudnn" and provider is CudaProvider.SYSTEM:
+            how = "what the base image has"
         yield Choice(
-            field="cudnn",
-            value=str(answer.cudnn),
-            because=_asked(case, "cudnn") + how,
-            source=rows.cudnn.source,
+            field=field,
+            value=str(value),
+            because=_asked(case, field) + how,
+            source=row.source,
+            wishes=_words(case, field),
+            prefer=None if is_of_wheel else _preference(case, field).value,
         )
+
+
+def _toolkit(case: Case, one: Environment) -> Choice:
+    words = (*_words(case, "toolkit"), *_words(case, "flavor"))
+    how = "as little of CUDA as the rest allows"
+    if one.toolkit is not None and one.provider is not CudaProvider.SYSTEM:
+        how = "the newest that goes with what the wheels bring"
+        if case.question.wishes.forward_compat:
+            how = "the nearest that runs the CUDA that is loaded"
+    return Choice(
+        field="toolkit",
+        value="none" if one.toolkit is None else str(one.toolkit),
+        because=_are_asked(words) + how,
+        source=one.source,
+        wishes=words,
+        prefer=_preference(case, "base").value,
+    )
 
 
 def _environment(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]:
     one = rows.environment
     settled = _settled_by_base(case)
-    how = _asked(case, "python").rstrip("; ") or settled or "the newest that every framework has wheels for"
-    python = f"{how}; {_PYTHON[one.python_provider]}"
-    yield Choice(field="python", value=answer.python, because=python, source=one.source)
-    policy = settled or "not past its end of life where possible, then supported longest"
-    asked = _asked(case, "os").rstrip("; ") or policy
-    yield Choice(field="os", value=answer.os, because=asked, source=one.os.source)
+    how = _asked(case, "python").rstrip("; ") or settled or _python_order(case)
     yield Choice(
-        field="base_image", value=answer.base_image, because=_base_reason(case, rows), source=one.source
+        field="python",
+        value=answer.python,
+        because=f"{how}; {_PYTHON[one.python_provider]}",
+        source=one.source,
+        wishes=(*_words(case, "python"), *_words(case, "python_provider")),
+        prefer=_preference(case, "python").value,
     )
     yield Choice(
-        field="flavor",
-        value=answer.flavor.value,
-        because=_asked(case, "flavor").rstrip("; ") or "the default",
+        field="os",
+        value=answer.os,
+        because=_asked(case, "os").rstrip("; ") or settled or _OS_ORDER[_preference(case, "os")],
+        source=one.os.source,
+        wishes=_words(case, "os"),
+        prefer=_preference(case, "os").value,
     )
     yield Choice(
-        field="platforms",
-        value=", ".join(answer.platforms),
-        because=_asked(case, "platforms").rstrip("; ") or "the default",
+        field="base_image",
+        value=answer.base_image,
+        because=_fewest_bytes(case, "base") + _base_reason(case, rows),
+        source=one.source,
+        wishes=_words(case, "base"),
+        prefer=_preference(case, "base").value,
     )
+    for field, value in (("flavor", answer.flavor.value), ("platforms", ", ".join(answer.platforms))):
+        yield Choice(
+            field=field,
+            value=value,
+            because=_asked(case, field).rstrip("; ") or "the default",
+            wishes=_words(case, field),
+        )
+
+
+def _python_order(case: Case) -> str:
+    newest = "the newest that every framework has wheels for"
+    is_stable = _preference(case, "python") is Preference.STABLE
+    return f"{newest}, the newest release line last" if is_stable else newest
 
 
 def _settled_by_base(case: Case) -> str:
@@ -140,6 +215,8 @@ def _base_reason(case: Case, rows: Picked) -> str:
     one = rows.environment
     if case.question.bit("base"):
         return _asked(case, "base").rstrip("; ")
+    if one.provider is CudaProvider.NONE:
+        return "it brings the Python"
     if one.toolkit is None:
         return "it carries no second copy of CUDA"
     if case.question.wishes.forward_compat and one.compat_platforms:
@@ -149,28 +226,45 @@ def _base_reason(case: Case, rows: Picked) -> str:
     return "it has the compiler of the CUDA that the wheels bring"
 
 
-def _driver(rows: Picked, answer: Resolution) -> Iterator[Choice]:
+def _driver(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice]:
     numbers = answer.numbers
     if numbers.driver_floor is not None and numbers.binding is not None and rows.cuda is not None:
+        lower = {what: floor for floor, what in driver_needs(case, rows) if what != numbers.binding and floor}
         yield Choice(
             field="driver_floor",
             value=str(numbers.driver_floor),
             because=_BINDING[numbers.binding],
             source=rows.cuda.source,
+            wishes=_words(case, "driver"),
+            beat=tuple(
+                Beaten(value=str(floor), because=_LOWER[what])
+                for what, floor in sorted(lower.items(), key=lambda pair: pair[1], reverse=True)
+            ),
         )
 
 
+def _words(case: Case, key: str) -> tuple[str, ...]:
+    return tuple(item.word for item in case.question.items if item.key == key and not item.is_presence)
+
+
 def _asked(case: Case, key: str) -> str:
-    words = [item.word for item in case.question.items if item.key == key and not item.is_presence]
-    return (
-        " and ".join(words) + (" is asked for; " if len(words) == 1 else " are asked for; ") if words else ""
-    )
+    return _are_asked(_words(case, key))
 
 
-def _order(case: Case, field: str) -> str:
-    """Releases of frameworks have no size of their own, nor has anything where bytes decide fields alone."""
+def _are_asked(words: Sequence[str]) -> str:
+    verb = "is" if len(words) == 1 else "are"
+    return f"{' and '.join(words)} {verb} asked for; " if words else ""
+
+
+def _preference(case: Case, field: str) -> Preference:
     wishes = case.question.wishes
-    preference = wishes.prefer_per_field.get(field, wishes.prefer)
-    if preference is Preference.SMALLEST and (field == "framework" or wishes.prefer is not preference):
+    return wishes.prefer_per_field.get(field, wishes.prefer)
+
+
+def _version_order(case: Case, field: str) -> str:
+    """Releases of frameworks have no size of their own, nor has anything where bytes decide fields alone."""
+    preference = _preference(case, field)
+    is_for_all = case.question.wishes.prefer is Preference.SMALLEST
+    if preference is Preference.SMALLEST and (field == "framework" or not is_for_all):
         preference = Preference.NEWEST
-    return _ORDER[preference]
+    return _VERSION_ORDER[preference]

@@ -15,7 +15,7 @@ from cudaforge.resolver.rules.scene import Bound
 from cudaforge.resolver.solver import Network, Restriction
 
 # A core keeps what is tried last: the wishes that people think of first.
-_EXPENDABLE = (
+EXPENDABLE = (
     "flavor",
     "python_provider",
     "platforms",
@@ -89,7 +89,7 @@ def minimal_core(case: Case) -> int:
     core = _smallest_contradiction(case)
     order = sorted(
         case.question.items,
-        key=lambda item: (item.is_presence, _EXPENDABLE.index(item.key)),
+        key=lambda item: (item.is_presence, EXPENDABLE.index(item.key)),
     )
     # Dropping a wish can bring a default back, so one pass may leave a wish that later proves needless.
     while True:
@@ -114,12 +114,25 @@ def _smallest_contradiction(case: Case) -> int:
 def minimal_bounds(case: Case, core: int) -> tuple[Bound, ...]:
     """The bounds without any one of which the core would have an answer; rather those that say
     something of the wishes than those that every image has to meet."""
-    kept = list(case.active(core))
-    for bound in sorted(kept, key=_tried_late):
-        without = [one for one in kept if one is not bound]
-        network = Network(case.everything, [one.constraint for one in without])
-        if network.best(()) is None:
+    return smallest_bounds(case, case.active(core))
+
+
+def smallest_bounds(case: Case, bounds: Sequence[Bound], fixed: Sequence[Bound] = ()) -> tuple[Bound, ...]:
+    """Of the bounds that leave no answer next to the fixed ones, those that cannot be spared."""
+    kept = list(bounds)
+
+    def spare(part: list[Bound]) -> None:
+        """Leave out what can be, in the order of the part: half of it at once where that can."""
+        nonlocal kept
+        gone = {id(one) for one in part}
+        without = [one for one in kept if id(one) not in gone]
+        if Network(case.everything, [one.constraint for one in (*without, *fixed)]).best(()) is None:
             kept = without
+        elif len(part) > 1:
+            spare(part[: len(part) // 2])
+            spare(part[len(part) // 2 :])
+
+    spare(sorted(kept, key=_tried_late))
     return tuple(kept)
 
 

@@ -291,9 +291,15 @@ def _flavors(case: Case, item: Item, domains: Domains) -> list[str]:
 
 
 def _bases(case: Case, item: Item, domains: Domains) -> list[str]:  # noqa: ARG001 -- one shape for all keys
-    """What replaces a tag that is gone."""
-    named = (one for one in case.scene.tables.environments if one.reference == case.question.base)
-    return [one for one in dict.fromkeys(it.replaced_by for it in named) if one is not None]
+    """What replaces a tag that is gone; for one that nothing brings Python to, those with the same CUDA."""
+    tables, base = case.scene.tables, case.question.base
+    named = [row for row in tables.matrix.base_images if row.reference == base]
+    if not any(one.reference == base for one in tables.environments):
+        for row in named[:1]:
+            same = (one for one in tables.environments if (one.toolkit, one.cudnn) == (row.cuda, row.cudnn))
+            alike = [one.reference for one in same if row.flavor in {flavor.value for flavor in one.flavors}]
+            named += [replace(row, replaced_by=one) for one in dict.fromkeys(alike[::-1])]
+    return list(dict.fromkeys(row.replaced_by for row in named if row.replaced_by is not None))[:NEAREST]
 
 
 def _drivers(case: Case, item: Item, domains: Domains) -> list[str]:  # noqa: ARG001 -- one shape for all keys

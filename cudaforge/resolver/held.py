@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from cudaforge.declaration.model import Wishes
 from cudaforge.records import record
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.picked import Picked, picked
 from cudaforge.resolver.question import Item
+from cudaforge.resolver.relaxed import Relaxed, in_the_way
 from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK
 from cudaforge.resolver.solver import Domains, Network, Restriction
 from cudaforge.versions import Version
@@ -101,14 +102,13 @@ def _newest(case: Case, fixed: tuple[Restriction, ...], position: int | None = N
 def _held(case: Case, target: tuple[Restriction, ...]) -> tuple[Item, ...]:
     """Wishes without which the target has an answer, and with any more of which it has none; empty where
     they all allow it, and it was the policy that chose otherwise."""
-    items = sorted(case.question.items, key=_rank)
-    kept = case.scene.cpu
-    held = []
-    for item in items:
-        if _network(case, kept | item.bit, target).best(()) is None:
-            held.append(item)
-        else:
-            kept |= item.bit
+    relaxed = Relaxed(case)
+
+    def allows(items: Sequence[Item]) -> bool:
+        return relaxed.has_answer(sum((item.bit for item in items), case.scene.cpu), target)
+
+    items = [item for item in sorted(case.question.items, key=_rank) if item.bit != case.scene.cpu]
+    held = in_the_way(items, allows)
     return tuple(item for item in case.question.items if item in held)
 
 

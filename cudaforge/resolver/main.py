@@ -12,7 +12,6 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record, replace
 from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case
-from cudaforge.resolver.choices import choices
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack, held_by
 from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
@@ -39,6 +38,21 @@ class ImageExplanation:
     answer: Answer
     choices: tuple[Choice, ...]
     """Empty for a conflict."""
+
+
+@record()
+class ImageAlternatives:
+    """The answers of one image."""
+
+    name: str
+    resolutions: tuple[Resolution, ...]
+    """Best first; none where its wishes collide."""
+    is_cut: bool
+    """Whether there are more than are listed, and more were asked for."""
+
+
+MOST_ALTERNATIVES = 1000
+"""Answers that are listed of all images together."""
 
 
 def resolve(wishes: Wishes, matrix: Matrix, *, name: str = "image", host_os: str | None = None) -> Answer:
@@ -131,6 +145,9 @@ def reasons_for(
     """Why each value of the answer that these wishes got was chosen; nothing for a conflict."""
     if isinstance(answer, Conflict):
         return ()
+
+    from cudaforge.resolver.choices import choices  # what only explanations need
+
     case = open_case(wishes, matrix, host_os=host_os)
     domains = case.best(case.question.all_bits)
     return () if domains is None else choices(case, picked(case, domains), answer)
@@ -146,6 +163,26 @@ def alternatives(
     case = open_case(wishes, matrix, host_os=host_os)
     for domains in islice(case.answers(), limit):
         yield resolution(case, domains)
+
+
+def alternatives_all(
+    declaration: Declaration, matrix: Matrix, *, limit: int | None = None, host_os: str | None = None
+) -> tuple[ImageAlternatives, ...]:
+    """The answers of every image, best first: up to `limit` of each, or all of them.
+
+    All images together get at most MOST_ALTERNATIVES, shared evenly. Raises InputError as `resolve_all` does.
+    """
+    found = []
+    left = MOST_ALTERNATIVES
+    for place, image in enumerate(declaration.images):
+        share = max(1, left // (len(declaration.images) - place))
+        wanted = share if limit is None else min(limit, share)
+        # One more tells whether there are more.
+        every = tuple(alternatives(image.wishes, matrix, limit=wanted + 1, host_os=host_os))
+        is_cut = len(every) > wanted and wanted != limit
+        found.append(ImageAlternatives(name=image.name, resolutions=every[:wanted], is_cut=is_cut))
+        left -= min(len(every), wanted)
+    return tuple(found)
 
 
 @record(kw_only=False, eq=False)

@@ -95,6 +95,36 @@ class Size:
 
 
 @record()
+class Beaten:
+    """A value that had an answer, too, with all choices made before; and why it came after the chosen one."""
+
+    value: str
+    because: str
+
+
+class ExcludedBy(str, Enum):
+    """What excludes a better value: wishes, facts alone, or choices that the policy makes before."""
+
+    WISH = "wish"
+    FACT = "fact"
+    CHOICE = "choice"
+
+
+@record()
+class Excluded:
+    """Values that are better by the policy and have no answer."""
+
+    values: tuple[str, ...]
+    """Best first."""
+    kind: ExcludedBy
+    by: tuple[str, ...]
+    """The wishes and the choices that exclude them together; without any one of them there is an answer.
+    Empty where facts do."""
+    text: str
+    source: Source | None
+
+
+@record()
 class Choice:
     """Why one field has its value."""
 
@@ -102,6 +132,14 @@ class Choice:
     value: str
     because: str
     source: Source | None = None
+    wishes: tuple[str, ...] = ()
+    """The wishes for this field."""
+    prefer: str | None = None
+    """The preference that settled it among what was left; None where none has a say."""
+    beat: tuple[Beaten, ...] = ()
+    """Best first."""
+    excluded: tuple[Excluded, ...] = ()
+    """Wishes first, then choices, then facts."""
 
 
 @record()

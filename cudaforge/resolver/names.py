@@ -41,6 +41,18 @@ def near_names(name: str, names: Iterable[str]) -> list[str]:
     return [by_lower[one] for one in near]
 
 
+def like_base(reference: str, matrix: Matrix, remedy: str) -> str:
+    """What to do about a base that is not known: before the remedy, the known tags that are most like it."""
+    repository, _, tag = reference.partition(":")
+    tags = {}
+    for image in matrix.base_images:
+        name, _, known = image.reference.partition(":")
+        if name == repository and image.removed is None:
+            tags[known] = image.reference
+    near = [tags[one] for one in near_names(tag, tags)]
+    return f"did you mean {' or '.join(near)}? If not, {remedy}" if near else remedy
+
+
 def gpu_names(matrix: Matrix) -> list[str]:
     """All names that GPUs have."""
     return [name for gpu in matrix.gpus for name in (gpu.name, *gpu.aliases)]

@@ -40,6 +40,7 @@ from cudaforge.versions import Version
 
 OWN_INDEX = "default"
 _LARGEST = 1 << 62
+BuildRank = tuple[int, bool, bool, int]
 
 
 def criteria(scene: Scene) -> tuple[Criterion | Total, ...]:
@@ -143,19 +144,8 @@ def _framework(
     build = preference("build")
     yield _release(table, variable, preference("framework"))
 
-    def newest_cuda(candidate: BuildCandidate) -> int:
-        cuda = candidate.row.cuda
-        mask = NONE_BIT if cuda is None else tables.cuda_wished(cuda)
-        return (mask & -mask).bit_length()
-
-    def rank(candidate: BuildCandidate) -> tuple[int, bool, bool, int]:
-        size = candidate.row.installed if candidate.row.installed is not None else _LARGEST
-        return (
-            size if build is Preference.SMALLEST else 0,
-            candidate.row.index != OWN_INDEX,
-            candidate.row.provider is not CudaProvider.WHEELS,
-            newest_cuda(candidate),
-        )
+    def rank(candidate: BuildCandidate) -> BuildRank:
+        return build_rank(tables, candidate, build)
 
     builds = table.keep(("policy", "build", build), lambda: _ranked(table.by(f"rank {build}", rank)))
     yield Criterion("build", variable, builds)
@@ -165,7 +155,21 @@ def _framework(
     yield Criterion("platforms", variable, fewest)
 
 
-def _ranked(masks: Mapping[tuple[int, bool, bool, int], int] | Mapping[int, int]) -> tuple[int, ...]:
+def build_rank(tables: Tables, candidate: BuildCandidate, preference: Preference) -> BuildRank:
+    """What builds of a release are ordered by: bytes, a named index, CUDA of the base, how old the newest
+    CUDA is that it loads. Bytes count where the smallest is preferred, and are 0 elsewhere."""
+    row = candidate.row
+    size = row.installed if row.installed is not None else _LARGEST
+    newest = NONE_BIT if row.cuda is None else tables.cuda_wished(row.cuda)
+    return (
+        size if preference is Preference.SMALLEST else 0,
+        row.index != OWN_INDEX,
+        row.provider is not CudaProvider.WHEELS,
+        (newest & -newest).bit_length(),
+    )
+
+
+def _ranked(masks: Mapping[BuildRank, int] | Mapping[int, int]) -> tuple[int, ...]:
     return tuple(mask for _, mask in sorted(masks.items()))
 
 

@@ -13,7 +13,7 @@ from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
-from cudaforge.resolver.names import unknown_gpu, unknown_name, wish_problem
+from cudaforge.resolver.names import like_base, unknown_gpu, unknown_name, wish_problem
 from cudaforge.resolver.packages import PackageWish, package_wishes
 from cudaforge.versions import InvalidVersion, Version
 
@@ -300,7 +300,7 @@ def _base(
     for name in _names_of(written):
         if name in known:
             return name, None
-    return written, _own_base(wishes, written, problems)
+    return written, _own_base(wishes, written, matrix, problems)
 
 
 def _bootstrap(
@@ -340,7 +340,7 @@ def _names_of(written: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys((bare, without_registry, without_registry.removeprefix(_LIBRARY))))
 
 
-def _own_base(wishes: Wishes, written: str, problems: list[Problem]) -> OwnBase | None:
+def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Problem]) -> OwnBase | None:
     missing = [key for key, value in (("os", wishes.os), ("python", wishes.python)) if value is None]
     if wishes.cuda_provider == CudaProvider.SYSTEM.value:
         missing += [key for key, value in (("cuda", wishes.cuda), ("cudnn", wishes.cudnn)) if value is None]
@@ -348,7 +348,8 @@ def _own_base(wishes: Wishes, written: str, problems: list[Problem]) -> OwnBase 
     if missing or python is None:
         what = f"base image {written!r} is not known to the matrix"
         keys = ", ".join(missing) if missing else "python as a plain minor version"
-        problems.append(wish_problem("base", what, remedy=f"say what it has: {keys}"))
+        remedy = like_base(_names_of(written)[-1], matrix, f"say what it has: {keys}")
+        problems.append(wish_problem("base", what, remedy=remedy))
         return None
     return OwnBase(
         reference=written,

@@ -171,6 +171,25 @@ def test_resolve_prints_what_a_page_shows(page, line, output, declaration, capsy
     assert printed.out.rstrip() == output.rstrip()
 
 
+@pytest.mark.parametrize(
+    ("line", "output"),
+    [
+        (line, output)
+        for _, line, output, _ in printed_commands()
+        if line.startswith("cudaforge explain ") and output.strip()
+    ],
+)
+def test_explain_prints_what_a_page_shows_of_it(line, output, capsys, tmp_path, monkeypatch):
+    """A line of three dots stands for any number of lines."""
+    monkeypatch.chdir(tmp_path)
+    run_command_line(shlex.split(line)[1:])
+    printed = capsys.readouterr().out
+    for part in re.split(r"^ *\.\.\.\n", output, flags=re.MULTILINE):
+        before, found, printed = printed.partition(part.rstrip("\n"))
+        assert found or not part.strip(), part
+        assert before == "" or part != output, "an example starts where the answer does"
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page):
     for match in LINK.finditer(BLOCK.sub("", page.read_text("utf-8"))):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
-from cudaforge.matrix.model import Broken, CudaProvider
-from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.matrix.model import BaseImage, Broken, CudaProvider
+from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.reasons.unknown import is_loadable
@@ -47,6 +48,15 @@ def _package_python(view: View) -> Said | None:
 
 
 def _without_cuda(view: View) -> Said | None:
+    builds = view.builds()
+    releases = {one.version for one in builds}
+    table = view.case.scene.frameworks[view.bound.position]
+    known = [one for one in table.candidates if one.version in releases]
+    if known and all(one.row.provider is CudaProvider.NONE for one in known):
+        what = f"no build of {table.framework.name} {span(sorted(releases))} with CUDA is known"
+        return f'{what}, and an image uses CUDA unless cuda = "none" asks for its CPU twin', builds[
+            0
+        ].row.source
     return by_text(view, lambda one: f"for {as_list(sorted(one.platforms))} is a build without CUDA")
 
 
@@ -119,19 +129,21 @@ def _base_platforms(view: View) -> Said | None:
 
 def _removed(view: View) -> Said | None:
     gone = [one for one in view.environments() if one.removed is not None]
-    if not gone:
-        return None
-    first = gone[0]
-    since = "" if first.removed == "unknown" else f" ({first.removed})"
-    instead = f"; {first.replaced_by} replaces it" if first.replaced_by else ""
-    return f"{first.reference} was removed{since}{instead}", first.source
+    return _is_gone(gone[0]) if gone else None
+
+
+def _is_gone(one: Environment | BaseImage) -> Said:
+    since = "" if one.removed == "unknown" else f" ({one.removed})"
+    instead = f"; {one.replaced_by} replaces it" if one.replaced_by else ""
+    return f"{one.reference} was removed{since}{instead}", one.source
 
 
 def _named_base(view: View) -> Said | None:
     tables, question = view.case.scene.tables, view.case.question
     found = [one for one in tables.environments if one.reference == question.base]
     if not found:
-        return None
+        rows = [one for one in tables.matrix.base_images if one.reference == question.base]
+        return _is_gone(rows[0]) if rows and rows[0].removed is not None else None
     one = found[0]
     cuda = f", CUDA {one.toolkit}" if one.toolkit is not None else ", no CUDA"
     return f"{one.reference} has {one.os.id}, Python {one.python}{cuda}", one.source
@@ -144,6 +156,51 @@ def _named_os(view: View) -> Said | None:
     if not pythons:
         return f"nothing is known that brings Python to {system.id}", system.source
     return f"on {system.id} there is Python {as_list(sorted(pythons, key=Version))}", system.source
+
+
+def _builds(view: View) -> Said | None:
+    builds = [one for one in view.builds() if one.is_confirmed]
+    if not builds:
+        return None
+    name = view.case.scene.frameworks[view.bound.position].framework.name
+    releases = span(one.version for one in builds)
+    labels = as_list(sorted({one.row.build for one in builds}))
+    return f"{name} {releases} has builds {labels}", builds[-1].row.source
+
+
+def _bases_left(view: View, what: str, values: Callable[[Environment], Iterable[str]]) -> Said | None:
+    """What the bases that the rest leaves are like."""
+    left = view.environments()
+    if not left:
+        return None
+    has = (
+        f"{left[0].reference} has"
+        if len({one.reference for one in left}) == 1
+        else "bases that are left have"
+    )
+    known = [value for one in left for value in values(one)]
+    return f"{has} {what} {as_some(known)}" if known else f"{has} no {what}", left[0].source
+
+
+def _python_left(view: View) -> Said | None:
+    return _bases_left(view, "Python", lambda one: (one.python,))
+
+
+def _provider_left(view: View) -> Said | None:
+    words = {
+        PythonProvider.DISTRO: "of the OS archive",
+        PythonProvider.IMAGE: "of their own",
+        PythonProvider.STANDALONE: "that uv brings",
+    }
+    return _bases_left(view, "Python", lambda one: (words[one.python_provider],))
+
+
+def _toolkit_left(view: View) -> Said | None:
+    return _bases_left(view, "CUDA toolkit", lambda one: () if one.toolkit is None else (str(one.toolkit),))
+
+
+def _flavor_left(view: View) -> Said | None:
+    return _bases_left(view, "flavor", lambda one: sorted(it.value for it in one.flavors))
 
 
 def _gpu_code(view: View) -> Said | None:
@@ -321,3 +378,11 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "gpu-gate": _gate,
     "broken": _broken,
 }
+PLAIN: dict[str, Callable[[View], Said | None]] = {
+    "framework-build": _builds,
+    "python-version": _python_left,
+    "python-provider": _provider_left,
+    "toolkit-version": _toolkit_left,
+    "flavor": _flavor_left,
+}
+"""What the wishes themselves leave, told where nothing says more."""

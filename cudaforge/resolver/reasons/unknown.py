@@ -111,6 +111,16 @@ def _unseen_code(view: View) -> Said | None:
     return f"{what} is not known, so that none is claimed; {view.gpu} is asked for", builds[0].row.source
 
 
+def _without_python(view: View) -> Said | None:
+    tables, base = view.case.scene.tables, view.case.question.base
+    if any(one.reference == base for one in tables.environments):
+        return None
+    rows = [one for one in tables.matrix.base_images if one.reference == base and one.removed is None]
+    if not rows:
+        return None
+    return f"nothing is known that brings Python to {rows[0].os}, the OS of {base}", rows[0].source
+
+
 def is_loadable(view: View, build: BuildCandidate) -> bool:
     """Whether the matrix knows a CUDA and a cuDNN that the build loads."""
     tables = view.case.scene.tables
@@ -123,7 +133,7 @@ def is_loadable(view: View, build: BuildCandidate) -> bool:
 
 def _unseen_libraries(view: View) -> Said | None:
     builds = [one for one in view.builds() if not is_loadable(view, one)]
-    if not builds:
+    if not builds or builds[-1] is not view.builds()[-1]:  # the old ones are not what is asked for
         return None
     name = view.case.scene.frameworks[view.bound.position].framework.name
     wanted = [
@@ -149,6 +159,7 @@ UNCONFIRMED: dict[str, Callable[[View], Said | None]] = {
 }
 UNSEEN: dict[str, Callable[[View], Said | None]] = {
     "gpu-code": _unseen_code,
+    "base": _without_python,
     "cuda-libraries": _unseen_libraries,
     "cudnn-libraries": _unseen_libraries,
 }

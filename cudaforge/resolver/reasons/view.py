@@ -157,4 +157,5 @@ def nearest(known: Iterable[Version], text: str) -> str:
 def not_known(view: View, what: str, nearest: str) -> Said:
     """That something is not in the matrix, what is, and what refreshes it."""
     as_of = view.case.scene.tables.matrix.as_of
-    return f"{what} is not in the matrix of {as_of}; nearest known: {nearest}; {REFRESH}", None
+    known = f"nearest known: {nearest}" if nearest else "none is known"
+    return f"{what} is not in the matrix of {as_of}; {known}; {REFRESH}", None

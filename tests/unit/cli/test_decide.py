@@ -115,3 +115,82 @@ def test_what_a_base_settles_is_not_said_to_be_chosen(capsys: pytest.CaptureFixt
     assert reasons["os"] == "base=bootstrap:debian12 has it"
     assert reasons["python"] == "base=bootstrap:debian12 has it; it is the Python of the OS archive"
     assert reasons["jax build"].startswith("cuda=none is asked for; ")
+
+
+def listed(capsys: pytest.CaptureFixture[str], *words: str) -> list[dict[str, object]]:
+    assert run_command_line(["resolve", *words, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)["images"]
+
+
+def test_all_lists_every_choice_of_builds_once_and_best_first(capsys: pytest.CaptureFixture[str]) -> None:
+    (image,) = listed(capsys, "pytorch>=2.6,<2.9", "gpu=H100", "--all")
+    every = [image["resolution"], *image["alternatives"]]
+    builds = [(one["frameworks"][0]["version"], one["frameworks"][0]["build"]) for one in every]
+    assert len(set(builds)) == len(builds) > 8
+    assert [version for version, _ in builds] == sorted((version for version, _ in builds), reverse=True)
+    assert image["alternatives_cut"] is False
+    (best,) = listed(capsys, "pytorch>=2.6,<2.9", "gpu=H100", "--top", "3")
+    assert best["alternatives"] == image["alternatives"][:2]
+    assert best["alternatives_cut"] is False, "three were asked for"
+
+
+def test_many_choices_are_told_in_a_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch>=2.6,<2.9", "--all"]) == 0
+    text = capsys.readouterr().out
+    assert max(map(len, text.splitlines())) <= 80
+    (heading,) = [line for line in text.splitlines() if "other choices" in line]
+    count = int(heading.split()[1])
+    rows = text.partition(heading)[2].strip().splitlines()[2:]
+    assert [int(row.split()[0]) for row in rows] == list(range(2, count + 2))
+    assert "pytorch 2.6.0" in rows[-1]
+
+
+def test_a_list_that_is_cut_says_so(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cudaforge.resolver.main.MOST_ALTERNATIVES", 5)
+    Path("cudaforge.toml").write_text(
+        'schema = 1\n[images.a]\nframework = "jax"\n[images.a.matrix]\npython = ["3.11", "3.12"]\n'
+    )
+    assert run_command_line(["resolve", "--all"]) == 0
+    text = capsys.readouterr().out
+    assert "a-py311 has more: the first 2 are listed" in text
+    assert "a-py312 has more: the first 3 are listed" in text
+    images = listed(capsys, "--all")
+    assert [len(one["alternatives"]) for one in images] == [1, 2]
+    assert all(one["alternatives_cut"] for one in images)
+
+
+@pytest.mark.parametrize("options", [["--all", "--top", "3"], ["--all", "--fleet"]])
+def test_what_all_does_not_go_with_is_refused(options: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cudaforge.toml").write_text(JAX)
+    assert run_command_line(["resolve", *options]) == 2
+    assert "--all" in capsys.readouterr().err
+
+
+def test_an_explanation_has_all_of_it_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["explain", "pytorch<2.13", "gpu=V100", "--json"]) == 0
+    (image,) = json.loads(capsys.readouterr().out)["images"]
+    choices = {one["field"]: one for one in image["choices"]}
+    release = choices["pytorch"]
+    assert release["wishes"] == ["pytorch<2.13"]
+    assert release["prefer"] == "newest"
+    assert release["beat"][0] == {"value": "2.12.0", "because": "older"}
+    assert len(release["beat"]) > 20, "all of them"
+    assert release["excluded"][0]["by"] == ["pytorch<2.13"]
+    assert "2.15.0" in release["excluded"][0]["values"]
+    (build,) = choices["pytorch build"]["excluded"]
+    assert (build["values"], build["kind"], build["by"]) == (["cu130", "cu132"], "wish", ["gpu=V100"])
+    assert "none of it runs on V100 (sm_70)" in build["text"]
+    assert build["source"]
+    kinds = {one["kind"]: one["by"] for one in choices["cuda"]["excluded"]}
+    assert kinds == {"wish": ["gpu=V100"], "choice": ["pytorch 2.12.1"], "fact": []}
+    assert choices["flavor"]["prefer"] is None
+    assert choices["driver_floor"]["beat"] == [{"value": "384.81", "because": "enough for the GPUs"}]
+
+
+def test_more_images_than_anyone_reads_are_not_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    drivers = [f"580.{patch}" for patch in range(257)]
+    Path("cudaforge.toml").write_text(JAX + f"[images.train.matrix]\ndriver = {json.dumps(drivers)}\n")
+    assert run_command_line(["explain"]) == 2
+    assert "257 images; at most 256 are explained at once" in capsys.readouterr().err

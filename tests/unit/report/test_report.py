@@ -15,6 +15,7 @@ from cudaforge.pipeline import decide
 from cudaforge.records import replace
 from cudaforge.report.answers import describe_answers, explain_answers
 from cudaforge.report.differences import describe_changes as describe_differences
+from cudaforge.report.explanations import runs
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
 from cudaforge.report.progress import PlainProgress, step_text
@@ -77,6 +78,9 @@ def test_answers_fit_eighty_columns() -> None:
         ["pytorch==2.6.*", "gpu=RTX 5090"],
         ["tensorflow>=2.12", "cuda==11.4"],
         ["pytorch==2.8.*"],
+        ["pytorch", "tensorflow", "jax"],
+        ["tensorflow<2.15", "flavor=devel"],
+        ["pytorch", "base=nvidia/cuda:12.6.3-cudnn-devel-rockylinux9"],
     ):
         for text in (describe_answers(resolve(*words)), explain_answers(explain(*words))):
             assert max(map(len, text.splitlines())) <= 80
@@ -89,6 +93,29 @@ def test_a_conflict_names_wishes_facts_and_repairs() -> None:
     assert "sm_120" in text
     assert 'try      framework = "pytorch>=2.7"  gives pytorch' in text
     assert "frameworks/pytorch.toml" in text
+
+
+def test_an_explanation_names_what_was_beaten_and_what_was_excluded_in_ranges() -> None:
+    text = " ".join(explain_answers(explain("pytorch==2.8.*", "cuda==12.8", "gpu=H100")).split())
+    assert "excluded 2.9.0 to 2.15.0 (10): pytorch==2.8.* is asked for" in text
+    assert "3.12, 3.11, 3.10 and 1 more: older" in text
+    assert "3.14: pytorch==2.8.* is asked for; pytorch 2.8.0 has wheels for Python 3.9," in text
+    assert "debian12: past its end of life" in text
+
+
+@pytest.mark.parametrize(
+    ("values", "others", "text"),
+    [
+        (["2.10", "2.9", "2.8"], [], ["2.8 to 2.10 (3)"]),
+        (["2.10", "2.9", "2.8"], ["2.9.1"], ["2.8, 2.9", "2.10"]),
+        (["3.14"], ["3.13", "3.15"], ["3.14"]),
+        (["debian13", "ubuntu24.04"], ["debian12"], ["debian13", "ubuntu24.04"]),
+    ],
+)
+def test_values_between_which_nothing_lies_are_one_range(
+    values: list[str], others: list[str], text: list[str]
+) -> None:
+    assert runs(values, others) == text
 
 
 def test_problems_hang_below_their_label() -> None:

@@ -183,6 +183,60 @@ def test_preferences_per_field() -> None:
     assert resolved(smallest).base_image == "python:3.11-slim"
 
 
+PREFERRED = {
+    # What the preference takes where it is given for everything, and where for the field alone.
+    Preference.NEWEST: ("2.2.0", "cu13", "13.0.0", "9.11.0.98", "3.12", "debian13", "python:3.12-debian13"),
+    Preference.STABLE: ("2.1.5", "cu13", "12.8.1", "9.7.1.26", "3.11", "debian12", "python:3.12-debian13"),
+    Preference.SMALLEST: ("2.2.0", "cu12", "13.0.0", "9.11.0.98", "3.12", "debian12", "python:3.12-debian12"),
+}
+PREFERENCE_FIELDS = ("framework", "build", "cuda", "cudnn", "python", "os", "base")
+
+
+def _preferring_world() -> Matrix:
+    """In every field there are at least two values, and all go together."""
+    libraries = {"cudnn": ">=9,<10", "extras": ("cudart",), "cubins": None, "pythons": ("3.11", "3.12")}
+    return Matrix.from_rows(
+        frameworks=(rows.framework("any"),),
+        builds=tuple(
+            rows.build("any", version, label, cuda=f">=12.8,<{label[2:]}.9", installed=size, **libraries)
+            for version in ("2.1.0", "2.1.5", "2.2.0")
+            for label, size in (("cu12", 100), ("cu13", 900))
+        ),
+        cuda_releases=(
+            rows.cuda("12.8.0", "570.26", "525.60.13"),
+            rows.cuda("12.8.1", "570.124.06", "525.60.13"),
+            rows.cuda("13.0.0", "580.65.06", "580.65.06"),
+        ),
+        cudnn_releases=(rows.cudnn("9.7.1.26", packages={}), rows.cudnn("9.11.0.98", packages={})),
+        systems=(
+            rows.system("debian12", "2.36", None, eol="2028-06-30", library_installed=5),
+            rows.system("debian13", "2.41", None, eol="2030-06-30", library_installed=5),
+        ),
+        base_images=tuple(
+            rows.image(f"python:{python}-{os}", os, python=python, installed=size)
+            for python in ("3.11", "3.12")
+            for os, size in (("debian12", 40), ("debian13", 50))
+        ),
+        as_of="2026-11-22",
+    )
+
+
+@pytest.mark.parametrize("preference", Preference)
+@pytest.mark.parametrize("field", PREFERENCE_FIELDS)
+def test_each_preference_settles_each_field(field: str, preference: Preference) -> None:
+    matrix = _preferring_world()
+    asked = replace(wishes(frameworks=(framework("any"),)), prefer_per_field={field: preference})
+    answer = resolve(asked, matrix)
+    assert isinstance(answer, Resolution)
+    choices = {choice.field: choice for choice in reasons_for(answer, asked, matrix)}
+    names = {"framework": "any", "build": "any build", "base": "base_image"}
+    choice = choices[names.get(field, field)]
+    assert choice.value == PREFERRED[preference][PREFERENCE_FIELDS.index(field)]
+    assert choice.prefer == preference.value
+    others = [one for one in PREFERENCE_FIELDS if one != field]
+    assert {choices[names.get(one, one)].prefer for one in others} == {"newest"}
+
+
 def test_alternatives_come_best_first() -> None:
     given = wishes(frameworks=(framework("torchy"),))
     found = list(alternatives(given, MATRIX, limit=10))
@@ -289,6 +343,14 @@ def test_every_rule_that_can_collide_has_words() -> None:
     told = {*WORDS, *UNKNOWN, *UNCONFIRMED, *UNSEEN}
     assert told <= {*RULES}
     assert {*RULES} - told == {"cuda-provider", "flavor", "offered-bases"}
+
+
+def test_where_nothing_is_known_no_nearest_is_named() -> None:
+    asked = wishes(frameworks=(framework("any"),), toolkit=VersionWish("12.3"))
+    answer = resolve(asked, _preferring_world())
+    assert isinstance(answer, Conflict)
+    (reason,) = answer.reasons
+    assert "a base with CUDA toolkit 12.3 is not in the matrix of 2026-11-22; none is known; " in reason.text
 
 
 def test_an_empty_matrix_has_no_answer_and_says_so() -> None:
