@@ -273,6 +273,15 @@ _SUBJECTS: tuple[Subject, ...] = (
         is_versioned=True,
     ),
     Subject(
+        name="standalone_pythons",
+        title="Pythons for any OS",
+        word="standalone",
+        rows=lambda matrix: matrix.standalone_pythons,
+        columns=("version", "release", "glibc", "feed", "files"),
+        find=lambda matrix, text: _versions(matrix.standalone_pythons, text),
+        is_versioned=True,
+    ),
+    Subject(
         name="base_images",
         title="images to start from",
         word="base",

@@ -91,6 +91,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         nccl=max((build.row.nccl for build in rows.builds if build.row.nccl), default=None),
         python=environment.python,
         python_provider=environment.python_provider,
+        standalone=environment.standalone,
         python_packages=_os_packages(environment),
         os=system.id,
         os_family=system.family,
@@ -260,6 +261,7 @@ def _passes_gate(case: Case, rows: Picked, driver: Version) -> bool:
 
 def _size(rows: Picked) -> Size:
     parts = [build.row.size for build in rows.builds] + [rows.environment.size]
+    parts += [None] if rows.environment.standalone is not None else []  # nobody says how large it is
     known = [part for part in parts if part is not None]
     return Size(
         compressed=sum(known) if known else None,

@@ -31,7 +31,7 @@ _PROVIDER = {
 _PYTHON = {
     PythonProvider.IMAGE: "the base image brings it",
     PythonProvider.DISTRO: "it is the Python of the OS archive",
-    PythonProvider.STANDALONE: "uv brings it",
+    PythonProvider.STANDALONE: "an archive of its own brings {release}",
 }
 
 
@@ -111,7 +111,10 @@ def _environment(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choic
     settled = _settled_by_base(case)
     how = _asked(case, "python").rstrip("; ") or settled or "the newest that every framework has wheels for"
     python = f"{how}; {_PYTHON[one.python_provider]}"
-    yield Choice(field="python", value=answer.python, because=python, source=one.source)
+    source = one.source
+    if one.standalone is not None:
+        python, source = python.format(release=one.standalone.version), one.standalone.source
+    yield Choice(field="python", value=answer.python, because=python, source=source)
     policy = settled or "not past its end of life where possible, then supported longest"
     asked = _asked(case, "os").rstrip("; ") or policy
     yield Choice(field="os", value=answer.os, because=asked, source=one.os.source)
