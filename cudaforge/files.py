@@ -37,7 +37,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """Put `content` at `path`, whole or not at all. Raises SurroundingsError when the disk does not take it."""
+    """The same for bytes. Raises SurroundingsError when the disk does not take them."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")

@@ -147,7 +147,8 @@ def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
 
     Raises InputError as `resolve` does.
     """
-    case, domains = settled(open_case(wishes, matrix, host_os=host_os))
+    case = open_case(wishes, matrix, host_os=host_os, is_wide=True)
+    domains = case.best(case.question.all_bits)
     return () if domains is None else tuple(held_by(case, domains))
 
 

@@ -74,8 +74,8 @@ def bases(matrix: Matrix) -> list[Base]:
 
 
 def standalone_bases(wishes: Wishes, matrix: Matrix) -> list[Base]:
-    """Every base without a Python of its own, with each standalone one: the newest of its minor, or of those of
-    its minor that the wish for a patch allows."""
+    """Every base without a Python of its own, with each standalone one that is the newest of its minor, or of
+    those of its minor that the wish for a patch allows."""
     bare = [Base(one.image, one, None, "") for one in matrix.systems.values()]
     described = {one.reference for one in matrix.base_images if one.python is None and one.cuda is None}
     bare = [one for one in bare if one.reference not in described]
@@ -92,18 +92,17 @@ def standalone_bases(wishes: Wishes, matrix: Matrix) -> list[Base]:
     known = [row for row in matrix.standalone_pythons if confirmed(row)]
     is_patch = names_patch(wishes)
     allowed = [row for row in known if is_patch and wishes.python.allows(row.version)]
-    chosen = {
-        max(row.version for row in rows if row.minor == one.minor)
-        for rows in (known, allowed)
-        for one in rows
-    }
+    chosen = [
+        one
+        for group in (known, allowed)
+        for one in group
+        if not any(other.minor == one.minor and other.version > one.version for other in group)
+    ]
     return [
         replace(one, python=row.minor, standalone=row)
         for one in bare
-        for row in known
-        if row.version in chosen
-        and one.system.glibc >= row.glibc
-        and one.system.family in ("debian", "ubuntu")
+        for row in chosen
+        if one.system.glibc >= row.glibc and one.system.family in ("debian", "ubuntu")
     ]
 
 
@@ -188,7 +187,7 @@ def build_fits(row: FrameworkBuild, wish: VersionWish | None, wishes: Wishes, ma
     return True
 
 
-def base_fits(
+def base_fits(  # noqa: PLR0911 -- rules one after the other, on purpose
     base: Base, builds: tuple[tuple[FrameworkBuild, ...], ...], wishes: Wishes, platforms: tuple[str, ...]
 ) -> bool:
     image = base.image

@@ -19,7 +19,8 @@ from tests.unit.resolver import naive, rows
 CUDAS = ("11.4.3", "11.8.0", "12.1.1", "12.8.0", "12.8.1", "13.0.0")
 CUDNNS = ("8.2.4.15", "8.7.0.84", "9.1.0.70", "9.10.2.21")
 GPUS = ("Old", "Mid", "New", "Chip", "Guess")
-SYSTEMS = ("ubuntu18.04", "ubuntu22.04", "debian12")
+SYSTEMS = ("ubuntu18.04", "ubuntu22.04", "debian12", "rocky9")
+STANDALONE = ("3.8.20", "3.10.4", "3.11.2", "3.11.9", "3.12.1")
 PYTHONS = ("3.8", "3.10", "3.11", "3.12")
 CAPABILITIES = ("7.0", "7.5", "8.0", "8.6", "8.7", "9.0", "12.0")
 DRIVERS = ("450.80.02", "470.82.01", "525.60.13", "535.104.05", "570.26", "580.65.06", "595.1")
@@ -150,6 +151,18 @@ def images(draw: st.DrawFn) -> list[object]:
     return found
 
 
+def standalone_rows(draw: st.DrawFn) -> list[object]:
+    return [
+        rows.standalone(
+            version,
+            platforms=draw(st.sampled_from((BOTH, BOTH, BOTH[:1]))),
+            glibc=draw(st.sampled_from(("2.17", "2.17", "2.31"))),
+            source=draw(sources),
+        )
+        for version in draw(st.just(()) | some(STANDALONE))
+    ]
+
+
 def broken_rows(draw: st.DrawFn) -> list[object]:
     conditions = {
         "framework": st.sampled_from(("one", "two")),
@@ -205,7 +218,9 @@ def matrices(draw: st.DrawFn) -> Matrix:
             rows.system("ubuntu18.04", "2.27", draw(st.none() | st.just("3.8"))),
             rows.system("ubuntu22.04", "2.35", "3.10"),
             rows.system("debian12", "2.36", "3.11", can_bootstrap=True),
+            rows.system("rocky9", "2.34", None),
         ),
+        standalone_pythons=standalone_rows(draw),
         base_images=images(draw),
         driver_branches=(
             rows.branch(450, "11.0"), rows.branch(470, "11.4"), rows.branch(520, "11.8"),
@@ -242,14 +257,14 @@ def questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
         is_cpu=is_cpu,
         cuda=None if is_cpu else wished(("12.8", "11", ">=12", "12.7")),
         cudnn=wished(("9", ">=8.5", "8.7")),
-        python=wished(("3.11", ">=3.10", "3.8", "3.99")),
+        python=wished(("3.11", ">=3.10", "3.8", "3.99", "3.11.2", ">=3.10.1,<3.11.9")),
         os=rarely(SYSTEMS),
         gpus=draw(st.one_of(st.just(()), some(GPUS))),
         driver=rarely(DRIVERS),
         flavor=rarely(tuple(Flavor)),
         platforms=draw(st.sampled_from(((), (), (), BOTH[:1], BOTH[1:], BOTH))),
         base=rarely(bases),
-        python_provider=rarely(("image", "distro")),
+        python_provider=rarely(("image", "distro", "standalone")),
         cuda_provider=rarely(("wheels", "system")),
         toolkit=wished(("12", "11.8", "12.8.1")),
         forward_compat=draw(st.integers(0, 4)) == 0,
@@ -349,7 +364,9 @@ def test_an_answer_exists_exactly_where_a_full_search_finds_one(question: tuple[
     assert answer == resolve(wishes, matrix)
     if isinstance(answer, Resolution):
         assert any(_is(answer, one) for one in found)
-        newest = max(one.builds[0][0].version for one in found)
+        preferred = [one for one in found if one.base.standalone is None] or found
+        assert (answer.standalone is None) == (preferred[0].base.standalone is None)
+        newest = max(one.builds[0][0].version for one in preferred)
         assert answer.frameworks[0].version == newest
         assert set(wishes.platforms or BOTH[:1]) <= set(answer.platforms)
 
