@@ -265,7 +265,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="pythons",
-        title="minor versions of Python",
+        title="Python minor versions",
         word="python",
         rows=lambda matrix: tuple(matrix.pythons.values()),
         columns=("version", "released", "eol"),
@@ -316,7 +316,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="feeds",
-        title="release lists of vendors",
+        title="releases of vendors",
         word="feed",
         rows=lambda matrix: matrix.feeds,
         columns=("name", "subject", "url"),
