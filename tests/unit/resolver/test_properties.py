@@ -12,7 +12,7 @@ from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Wishes
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild
 from cudaforge.records import replace
-from cudaforge.resolver import Conflict, Resolution, resolve
+from cudaforge.resolver import Conflict, Resolution, alternatives, resolve
 from cudaforge.versions import Version, VersionWish
 from tests.unit.resolver import naive, rows
 
@@ -369,6 +369,16 @@ def test_an_answer_exists_exactly_where_a_full_search_finds_one(question: tuple[
         newest = max(one.builds[0][0].version for one in preferred)
         assert answer.frameworks[0].version == newest
         assert set(wishes.platforms or BOTH[:1]) <= set(answer.platforms)
+
+
+@relaxed
+@given(questions())
+def test_the_first_of_all_answers_is_the_answer(question: tuple[Matrix, Wishes]) -> None:
+    """Standalone Pythons are looked at only where nothing else is left: the policy alone says the same."""
+    matrix, wishes = question
+    answer = resolve(wishes, matrix)
+    first = next(alternatives(wishes, matrix, limit=1), None)
+    assert first == (answer if isinstance(answer, Resolution) else None)
 
 
 def _is(answer: Resolution, one: naive.Set) -> bool:
