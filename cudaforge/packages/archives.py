@@ -85,10 +85,13 @@ def _address(python: LockedPython, archive: PythonArchive, site: Site, feeds: Ma
 def _read(address: str, site: Site, archive: PythonArchive, *, deadline: float, largest: int) -> bytes:
     if address.startswith("file:"):
         return _read_file(Path(unquote(urlsplit(address).path)), archive, site, largest=largest)
-    from cudaforge.web import Client
+    from cudaforge.web import Client, Unreachable
 
     client = Client(timeout=deadline, run_timeout=deadline, ca_bundle=site.ca_bundle, proxies=site.proxies)
-    answer = client.get(address, max_body=largest)
+    try:
+        answer = client.get(address, max_body=largest)
+    except Unreachable as error:
+        raise _not_given(archive, site, *(problem.what for problem in error.problems)) from None
     if answer.status == _FOUND:
         return answer.body
     what = "does not have" if answer.status in _ABSENT else f"answered with status {answer.status} for"
@@ -106,16 +109,14 @@ def _read_file(path: Path, archive: PythonArchive, site: Site, *, largest: int) 
     return content
 
 
-def _not_given(archive: PythonArchive, site: Site, because: str) -> SurroundingsError:
+def _not_given(archive: PythonArchive, site: Site, *because: str) -> SurroundingsError:
     mirror = site.origins.get("python_mirror")
     remedy = (
-        f"see that the mirror of {mirror} has it"
+        f"see that the mirror that {mirror} names has it"
         if mirror is not None
         else "name a mirror that has it: [network] python_mirror, or UV_PYTHON_INSTALL_MIRROR"
     )
-    return SurroundingsError(
-        Problem(what=f"{_name(archive)} cannot be had", because=(because,), remedy=remedy)
-    )
+    return SurroundingsError(Problem(what=f"{_name(archive)} cannot be had", because=because, remedy=remedy))
 
 
 def _check(content: bytes, archive: PythonArchive, address: str) -> None:

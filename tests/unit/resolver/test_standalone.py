@@ -85,3 +85,10 @@ def test_an_own_base_takes_a_standalone_python_where_it_is_asked_to() -> None:
     answer = resolve(asked, with_standalone("ubuntu22.04"))
     assert isinstance(answer, Resolution)
     assert (answer.base_image, answer.python) == ("registry.example/own:1", "3.12")
+
+
+def test_of_a_patch_that_is_not_known_the_nearest_are_told() -> None:
+    asked = rows.wishes(frameworks=(TORCHY,), is_cpu=True, python=VersionWish("3.11.7"))
+    answer = resolve(asked, with_standalone("ubuntu22.04"))
+    assert isinstance(answer, Conflict)
+    assert "nearest known: 3.10.2, 3.11.4, 3.11.9, 3.12.1;" in answer.reasons[0].text
