@@ -33,12 +33,17 @@ def write_atomically(path: Path, text: str) -> None:
                 remedy="remove the link; cudaforge writes only plain files",
             )
         )
+    write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def write_bytes_atomically(path: Path, content: bytes) -> None:
+    """The same for bytes. Raises SurroundingsError when the disk does not take them."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
+            with os.fdopen(descriptor, "wb") as stream:
+                stream.write(content)
                 stream.flush()
                 os.fchmod(stream.fileno(), _MODE)
                 os.fsync(stream.fileno())

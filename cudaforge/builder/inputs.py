@@ -26,11 +26,16 @@ from cudaforge.renderer.model import (
     BASE_CONTEXT,
     CA_SECRET,
     CLOSURE_SECRET,
+    PYTHON_ARCHIVE,
+    PYTHON_CONTEXT,
     SITE_SECRET,
     UV_CONTEXT,
     WHEELS_CONTEXT,
     RenderedImage,
 )
+
+PythonProvider = Callable[[LockedImage], Path]
+"""Finds the archive of an image's standalone Python on this machine."""
 
 _ADDRESS = re.compile(r"https?://[^\s\"';]+")
 _HIDDEN = "***"
@@ -47,6 +52,7 @@ class Sources:
     indexes: Mapping[str, str]
     """Public addresses of the package indexes that locks name."""
     bases: BaseContexts
+    find_python: PythonProvider
     environment: Mapping[str, str]
     """Has the values of the declaration's secrets."""
 
@@ -67,6 +73,7 @@ def prepare_inputs(
     contexts = {
         UV_CONTEXT: str(_uv_context(image, private)),
         WHEELS_CONTEXT: str(staging),
+        **_python_context(image, sources, private),
         **_base_context(image, sources, private),
     }
     unknown = [name for name in rendered.contexts if name not in contexts]
@@ -178,14 +185,25 @@ def _write_secrets(image: LockedImage, environment: Mapping[str, str], private: 
 
 def _uv_context(image: LockedImage, private: Path) -> Path:
     """A directory with nothing but uv: BuildKit takes in the whole of a named context."""
-    source = uv_binary(image.platforms[0])
-    directory = private / "uv"
+    return _alone(uv_binary(image.platforms[0]), private / "uv" / "uv")
+
+
+def _python_context(image: LockedImage, sources: Sources, private: Path) -> Mapping[str, str]:
+    if image.standalone is None:
+        return {}
+    archive = sources.find_python(image)
+    return {PYTHON_CONTEXT: str(_alone(archive, private / "python" / PYTHON_ARCHIVE))}
+
+
+def _alone(source: Path, target: Path) -> Path:
+    """A new directory with the file as `target`, and nothing else in it."""
+    directory = target.parent
     try:
         directory.mkdir()
         try:
-            os.link(source.resolve(), directory / "uv")
+            os.link(source.resolve(), target)
         except OSError:
-            shutil.copy2(source, directory / "uv")
+            shutil.copy2(source, target)
     except OSError as error:
         raise disk_error(error, directory) from None
     return directory

@@ -10,7 +10,7 @@ from pathlib import Path
 from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.images import BuildSettings, ImageBuilds, ImageJob, count_workers
-from cudaforge.builder.inputs import Sources, prepare_inputs, secret_cleaner
+from cudaforge.builder.inputs import PythonProvider, Sources, prepare_inputs, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import Engine
@@ -30,6 +30,10 @@ def _ignore(_: BuildEvent) -> None:
     """Nobody listens."""
 
 
+def _no_python(image: LockedImage) -> Path:
+    raise ValueError(f"{image.name} needs a standalone Python, and nobody said how to find one")
+
+
 def build_images(  # noqa: PLR0913 -- what a build needs comes from as many places
     images: Sequence[LockedImage],
     *,
@@ -38,6 +42,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     root: Path,
     state: Path,
     base_provider: BaseProvider,
+    python_provider: PythonProvider = _no_python,
     indexes: Mapping[str, str] | None = None,
     jobs: int | None = None,
     no_cache: bool = False,
@@ -63,6 +68,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         site=site,
         indexes=indexes or {},
         bases=BaseContexts(engine, base_provider),
+        find_python=python_provider,
         environment=chosen,
     )
     settings = BuildSettings(

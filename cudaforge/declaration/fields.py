@@ -135,8 +135,8 @@ BASE = Field(
 )
 PYTHON_PROVIDER = Field(
     name="python_provider",
-    kind=choice_kind("distro", "image", later=("standalone",)),
-    doc="Who brings Python: the OS archive or the base image.",
+    kind=choice_kind("distro", "image", "standalone"),
+    doc="Who brings Python: the OS archive, the base image, or an archive of its own.",
 )
 CUDA_PROVIDER = Field(
     name="cuda_provider",
@@ -295,6 +295,11 @@ INDEXES = Field(
     kind=map_kind(INDEX_NAME, INDEX, example='{ pytorch-cu128 = "https://..." }'),
     doc="Addresses for the indexes that the matrix names, such as a mirror.",
 )
+PYTHON_MIRROR = Field(
+    name="python_mirror",
+    kind=INDEX,
+    doc="Where standalone Pythons come from, instead of the releases of python-build-standalone.",
+)
 NETWORK_FIELDS = (
     any_field(CA_BUNDLE),
     any_field(HTTP_PROXY),
@@ -304,6 +309,7 @@ NETWORK_FIELDS = (
     any_field(EXTRA_INDEXES),
     any_field(FIND_LINKS_PLACES),
     any_field(INDEXES),
+    any_field(PYTHON_MIRROR),
 )
 
 OVERLAYS = Field(

@@ -174,13 +174,11 @@ def enum_kind(members: type[E]) -> Kind[E]:
     return Kind(read=lambda value: members(words.read(value)), schema=words.schema)
 
 
-def choice_kind(*words: str, later: tuple[str, ...] = ()) -> Kind[str]:
-    """One of some words; those of `later` are known and refused as not supported yet."""
+def choice_kind(*words: str) -> Kind[str]:
+    """One of some words."""
 
     def read(value: object) -> str:
         text = read_string(value)
-        if text in later:
-            bad(f"{show(text)} is not supported yet", f"allowed: {', '.join(words)}")
         if text not in words:
             close = nearest(text, words)
             hint = f"did you mean '{close}'? " if close else ""

@@ -153,6 +153,7 @@ class _Loader:
             extra_indexes=values.get(fields.EXTRA_INDEXES) or (),
             find_links=values.get(fields.FIND_LINKS_PLACES) or (),
             indexes=values.get(fields.INDEXES) or {},
+            python_mirror=values.get(fields.PYTHON_MIRROR),
         )
 
     def _fleet(self) -> Fleet | None:

@@ -171,6 +171,8 @@ class Network:
     find_links: tuple[str, ...] = ()
     indexes: Mapping[str, str]
     """Addresses for the indexes that the matrix names, such as a mirror of `pytorch-cu128`."""
+    python_mirror: str | None = None
+    """Where standalone Pythons come from, instead of their public address."""
 
 
 @record()

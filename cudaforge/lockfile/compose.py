@@ -13,7 +13,9 @@ from cudaforge.lockfile.model import (
     LockedCopy,
     LockedFramework,
     LockedImage,
+    LockedPython,
     LockedVerify,
+    PythonArchive,
 )
 from cudaforge.lockfile.plain import to_plain
 from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
@@ -142,6 +144,7 @@ def _compose(
         ptx=resolution.ptx,
         python=resolution.python,
         python_provider=resolution.python_provider.value,
+        standalone=_standalone(resolution),
         os=resolution.os,
         os_family=resolution.os_family,
         flavor=resolution.flavor.value,
@@ -183,6 +186,20 @@ def _frameworks(resolution: Resolution) -> tuple[LockedFramework, ...]:
             template=framework.template,
         )
         for framework in resolution.frameworks
+    )
+
+
+def _standalone(resolution: Resolution) -> LockedPython | None:
+    row = resolution.standalone
+    if row is None:
+        return None
+    return LockedPython(
+        version=str(row.version),
+        feed=row.feed,
+        archives=tuple(
+            PythonArchive(platform=platform, path=row.files[platform], sha256=row.sha256[platform])
+            for platform in resolution.platforms
+        ),
     )
 
 

@@ -12,6 +12,7 @@ from cudaforge.lockfile.model import (
     LockedBase,
     LockedFramework,
     LockedImage,
+    LockedPython,
     LockedWheel,
     OsPackage,
 )
@@ -25,7 +26,7 @@ _SETS = frozenset(("architectures", "ptx", "platforms", "os_packages", "secrets"
 """Lists of which each element stands for itself."""
 _FIRST = ("architectures", "ptx", "driver_floor")
 """Where an image runs is told before what is in it."""
-_IN_THEIR_OWN_WAY = frozenset((*_FIRST, "name", "digest", "base", "frameworks", "closure"))
+_IN_THEIR_OWN_WAY = frozenset((*_FIRST, "name", "digest", "base", "frameworks", "closure", "standalone"))
 """The digest only sums up the others."""
 
 
@@ -35,6 +36,7 @@ def image_differences(old: LockedImage, new: LockedImage) -> Iterator[Difference
         yield from _values(field, getattr(old, field), getattr(new, field))
     yield from _frameworks(old.frameworks, new.frameworks)
     yield from _base(old.base, new.base)
+    yield from _standalone(old.standalone, new.standalone)
     for field in field_names(LockedImage):
         if field not in _IN_THEIR_OWN_WAY:
             yield from _values(field, getattr(old, field), getattr(new, field))
@@ -117,6 +119,18 @@ def _base(was: LockedBase, now: LockedBase) -> Iterator[Difference]:
     yield from _packages("base.packages", before, after)
     if was.packages == now.packages:
         yield from _values("base.digest", was.digest, now.digest)
+
+
+def _standalone(was: LockedPython | None, now: LockedPython | None) -> Iterator[Difference]:
+    if was == now:
+        return
+    texts = [one.version if one else None for one in (was, now)]
+    if was is not None and now is not None and texts[0] == texts[1]:
+        # The same version, and yet another archive.
+        texts = [
+            ", ".join(f"{archive.path} ({archive.sha256})" for archive in one.archives) for one in (was, now)
+        ]
+    yield "standalone", texts[0], texts[1]
 
 
 def _closure(was: Closure, now: Closure, *, is_same_python: bool) -> Iterator[Difference]:

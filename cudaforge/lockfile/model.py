@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.model import LockedPython, LockedWheel, PythonArchive
 from cudaforge.records import record
 
 __all__ = [
@@ -16,9 +16,11 @@ __all__ = [
     "LockedCopy",
     "LockedFramework",
     "LockedImage",
+    "LockedPython",
     "LockedVerify",
     "LockedWheel",
     "OsPackage",
+    "PythonArchive",
 ]
 
 LOCK_SCHEMA = 1
@@ -124,6 +126,8 @@ class LockedImage:
     ptx: tuple[str, ...]
     python: str
     python_provider: str
+    standalone: LockedPython | None = None
+    """The archives that Python comes from, where no base and no OS archive brings it."""
     os: str
     os_family: str
     flavor: str

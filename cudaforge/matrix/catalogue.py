@@ -265,11 +265,20 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="pythons",
-        title="minor versions of Python",
+        title="Python minor versions",
         word="python",
         rows=lambda matrix: tuple(matrix.pythons.values()),
         columns=("version", "released", "eol"),
         find=_starting(lambda matrix: matrix.pythons.values(), "version"),
+        is_versioned=True,
+    ),
+    Subject(
+        name="standalone_pythons",
+        title="Pythons for any OS",
+        word="standalone",
+        rows=lambda matrix: matrix.standalone_pythons,
+        columns=("version", "release", "glibc", "feed", "files"),
+        find=lambda matrix, text: _versions(matrix.standalone_pythons, text),
         is_versioned=True,
     ),
     Subject(
@@ -307,7 +316,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="feeds",
-        title="release lists of vendors",
+        title="releases of vendors",
         word="feed",
         rows=lambda matrix: matrix.feeds,
         columns=("name", "subject", "url"),

@@ -23,6 +23,7 @@ _SORTED = {
     "cudnn": ("version", ()),
     "drivers": ("branch", ()),
     "pythons": ("version", ()),
+    "standalone_pythons": ("version", ()),
     "companions": ("version", ("framework", "package")),
 }
 """Subject to the field that its rows are sorted by, and those within whose values they are."""

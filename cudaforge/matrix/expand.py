@@ -42,6 +42,7 @@ _TABLES = (
     "gpus",
     "systems",
     "pythons",
+    "standalone_pythons",
     "base_images",
     "framework_images",
     "drivers",

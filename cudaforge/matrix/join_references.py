@@ -28,6 +28,7 @@ from cudaforge.matrix.model import (
     FrameworkImage,
     Gpu,
     OperatingSystem,
+    StandalonePython,
 )
 from cudaforge.matrix.tables import Matrix
 from cudaforge.versions import InvalidVersion, Version, VersionWish
@@ -125,10 +126,14 @@ def _contents(matrix: Matrix, row: FrameworkImage) -> Iterator[str]:
 
 
 def _pythons(
-    matrix: Matrix, row: FrameworkBuild | Companion | BaseImage | FrameworkImage | OperatingSystem
+    matrix: Matrix,
+    row: FrameworkBuild | Companion | BaseImage | FrameworkImage | OperatingSystem | StandalonePython,
 ) -> Iterator[str]:
     """Pythons from before the first row are not told."""
-    named = row.pythons if isinstance(row, (FrameworkBuild, Companion)) else (row.python,)
+    if isinstance(row, (FrameworkBuild, Companion)):
+        named: Iterable[str | None] = row.pythons
+    else:
+        named = (row.minor if isinstance(row, StandalonePython) else row.python,)
     known = {Version(one) for one in matrix.pythons}
     for text in dict.fromkeys(one.removesuffix("t") for one in named if one is not None):
         try:
@@ -203,6 +208,12 @@ def _contradiction(_: Matrix, row: FrameworkBuild) -> Iterator[str]:
         yield f"own_base = true, and provider = {row.provider.value!r}: it loads no CUDA of the base"
 
 
+def _feed(matrix: Matrix, row: StandalonePython) -> Iterator[str]:
+    known = {feed.name for feed in matrix.feeds if feed.subject == "python"}
+    if row.feed not in known:
+        yield f"feed = {row.feed!r}: no such feed of Pythons{_near(row.feed, known)}"
+
+
 def _near(word: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(word, sorted(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
@@ -255,9 +266,21 @@ REFERENCE_RULES: dict[str, Join] = {
         find=_contents,
     ),
     "unknown-python": Join(
-        subjects=("builds", "companions", "base_images", "framework_images", "systems"),
+        subjects=(
+            "builds",
+            "companions",
+            "base_images",
+            "framework_images",
+            "systems",
+            "standalone_pythons",
+        ),
         statement="each Python is one of the table",
         find=_pythons,
+    ),
+    "unknown-feed": Join(
+        subjects=("standalone_pythons",),
+        statement="standalone Pythons come from a feed of the table",
+        find=_feed,
     ),
     "driver-branch": Join(
         subjects=("cuda", "gpus", "base_images"),

@@ -73,5 +73,6 @@ _TABLES: Mapping[str, Callable[[Matrix], Iterable[_Row]]] = {
     "indexes": lambda matrix: matrix.indexes.values(),
     "companions": _of_frameworks(lambda matrix, name: matrix.companions(name)),
     "pythons": lambda matrix: matrix.pythons.values(),
+    "standalone_pythons": lambda matrix: matrix.standalone_pythons,
     "broken": lambda matrix: matrix.broken,
 }

@@ -27,6 +27,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    StandalonePython,
 )
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import read_rows
@@ -169,6 +170,10 @@ class CompiledRows:
     def pythons(self) -> Sequence[PythonRelease]:
         """All minor versions of Python."""
         return self._read("pythons", "pythons", PythonRelease)
+
+    def standalone_pythons(self) -> Sequence[StandalonePython]:
+        """All releases of standalone Pythons."""
+        return self._read("standalone_pythons", "standalone_pythons", StandalonePython)
 
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""

@@ -26,6 +26,7 @@ _WORDS = {
     "cudnn": "cuDNN ",
     "drivers": "driver branch ",
     "pythons": "Python ",
+    "standalone_pythons": "standalone Python ",
     "indexes": "index ",
     "broken": "what is broken with ",
 }

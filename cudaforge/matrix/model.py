@@ -315,11 +315,12 @@ class PackageIndex:
 
 @record()
 class Feed:
-    """A directory on the web that a vendor lists its releases in: asked when facts are refreshed."""
+    """A directory on the web that a vendor has its releases in: asked when facts are refreshed, and for the
+    archives of standalone Pythons."""
 
     name: str
     subject: str
-    """What it lists releases of: `cuda`, `cudnn`."""
+    """What it has releases of: `cuda`, `cudnn`, `python`."""
     url: str
     source: Source
 
@@ -382,6 +383,31 @@ class PythonRelease:
     released: str | None
     eol: str | None
     source: Source
+
+
+@record()
+class StandalonePython:
+    """One release of a Python that runs on any OS that has its glibc: an archive for each platform."""
+
+    version: Version
+    """`3.11.17`."""
+    release: str
+    """The tag that it is published under, `20261021`."""
+    released: str | None
+    glibc: Version
+    """The oldest that it runs on."""
+    feed: str
+    """The directory on the web that has it, as `[[feeds]]` names it."""
+    files: Mapping[str, str]
+    """Platform to the archive's path below that directory."""
+    sha256: Mapping[str, str]
+    """Platform to the SHA-256 of the archive, in hexadecimal."""
+    source: Source
+
+    @property
+    def minor(self) -> str:
+        """`3.11`."""
+        return str(self.version.minor())
 
 
 @record()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -24,6 +25,7 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     Source,
+    StandalonePython,
 )
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
 from cudaforge.records import field_names, record
@@ -313,6 +315,28 @@ def _python(read: Reader) -> PythonRelease:
     )
 
 
+def _standalone(read: Reader) -> StandalonePython:
+    files, sha256 = read.mapping("files"), read.mapping("sha256")
+    for platform, file in files.items():
+        if not _ARCHIVE.fullmatch(file):
+            raise ValueError(f"files.{platform} is {file!r}: a path of plain names that ends in .tar.gz")
+    for platform, digest in sha256.items():
+        if not _SHA256.fullmatch(digest):
+            raise ValueError(f"sha256.{platform} is {digest!r}: 64 hexadecimal digits")
+    if not files or set(files) != set(sha256):
+        raise ValueError("files and sha256 must be there for the same platforms, at least for one")
+    return StandalonePython(
+        version=read.version("version"),
+        release=read.text("release"),
+        released=read.optional("released"),
+        glibc=read.version("glibc"),
+        feed=read.text("feed"),
+        files=files,
+        sha256=sha256,
+        source=read.source(),
+    )
+
+
 def _broken(read: Reader) -> Broken:
     when = read.mapping("when")
     for key, wish in when.items():
@@ -335,7 +359,9 @@ _FLAVORS = ("base", "runtime", "devel")
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
 _DRIVER_KINDS = ("production", "long-term", "new-feature")
 _ROLES = tuple(role.value for role in CompanionRole)
-_FEED_SUBJECTS = ("cuda", "cudnn")
+_FEED_SUBJECTS = ("cuda", "cudnn", "python")
+_ARCHIVE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._+-]*/)*[A-Za-z0-9][A-Za-z0-9._+-]*\.tar\.gz")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
 _BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
 
@@ -353,6 +379,7 @@ _TYPES: Mapping[str, type] = {
     "companions": Companion,
     "framework_images": FrameworkImage,
     "pythons": PythonRelease,
+    "standalone_pythons": StandalonePython,
     "broken": Broken,
 }
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -369,6 +396,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "companions": ("framework", "package", "version"),
     "framework_images": ("reference",),
     "pythons": ("version",),
+    "standalone_pythons": ("version",),
     "broken": ("when",),
 }
 """Subject to the fields that make a row of it unique."""
@@ -386,5 +414,6 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "companions": _companion,
     "framework_images": _framework_image,
     "pythons": _python,
+    "standalone_pythons": _standalone,
     "broken": _broken,
 }

@@ -25,6 +25,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    StandalonePython,
 )
 from cudaforge.records import record
 
@@ -82,6 +83,9 @@ class RowSource(Protocol):
     def pythons(self) -> Sequence[PythonRelease]:
         """All minor versions of Python."""
 
+    def standalone_pythons(self) -> Sequence[StandalonePython]:
+        """All releases of standalone Pythons."""
+
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""
 
@@ -105,6 +109,7 @@ class Rows:
     all_companions: tuple[Companion, ...] = ()
     all_framework_images: tuple[FrameworkImage, ...] = ()
     all_pythons: tuple[PythonRelease, ...] = ()
+    all_standalone_pythons: tuple[StandalonePython, ...] = ()
     all_broken: tuple[Broken, ...] = ()
 
     def frameworks(self) -> Sequence[Framework]:
@@ -163,6 +168,10 @@ class Rows:
         """See RowSource."""
         return self.all_pythons
 
+    def standalone_pythons(self) -> Sequence[StandalonePython]:
+        """See RowSource."""
+        return self.all_standalone_pythons
+
     def broken(self) -> Sequence[Broken]:
         """See RowSource."""
         return self.all_broken
@@ -193,6 +202,7 @@ class Matrix:
         companions: Iterable[Companion] = (),
         framework_images: Iterable[FrameworkImage] = (),
         pythons: Iterable[PythonRelease] = (),
+        standalone_pythons: Iterable[StandalonePython] = (),
         broken: Iterable[Broken] = (),
         revision: str = "rows",
         as_of: str = "1970-01-01",
@@ -215,6 +225,7 @@ class Matrix:
                 all_companions=tuple(companions),
                 all_framework_images=tuple(framework_images),
                 all_pythons=tuple(pythons),
+                all_standalone_pythons=tuple(standalone_pythons),
                 all_broken=tuple(broken),
             )
         )
@@ -327,6 +338,11 @@ class Matrix:
     def pythons(self) -> Mapping[str, PythonRelease]:
         """Minor versions of Python, by `3.12`."""
         return MappingProxyType({row.version: row for row in self._rows.pythons()})
+
+    @cached_property
+    def standalone_pythons(self) -> tuple[StandalonePython, ...]:
+        """Releases of Pythons that no OS and no image has to bring, oldest first."""
+        return tuple(sorted(self._rows.standalone_pythons(), key=lambda row: row.version))
 
     @cached_property
     def broken(self) -> tuple[Broken, ...]:

@@ -77,6 +77,18 @@ def read_uv_keys(environ: Mapping[str, str]) -> frozenset[str]:
     return frozenset(keys)
 
 
+def find_uv_setting(environ: Mapping[str, str], key: str) -> Setting | None:
+    """A text that uv's files set at their top; the user's file goes before the system's."""
+    for file in _uv_files(environ):
+        try:
+            value = tomllib.loads(file.read_text(encoding="utf-8")).get(key)
+        except (OSError, ValueError):
+            continue
+        if isinstance(value, str) and value:
+            return Setting(value=value, origin=str(file))
+    return None
+
+
 def home_directory(environ: Mapping[str, str]) -> Path:
     """The user's home, from `HOME` or else the system's accounts."""
     home = environ.get("HOME")

@@ -1,4 +1,4 @@
-"""Wheels, as values: the one type that locking and building share."""
+"""Wheels and Pythons, as values: the types that locking and building share."""
 
 from __future__ import annotations
 
@@ -19,6 +19,31 @@ class LockedWheel:
     """Name of the index that serves it: `default`, or one that the matrix names."""
     sha256: str
     size: int | None
+
+
+@record()
+class PythonArchive:
+    """The archive of a standalone Python for one platform."""
+
+    platform: str
+    path: str
+    """Below the address of its feed; no site is in it."""
+    sha256: str
+
+
+@record()
+class LockedPython:
+    """A Python that comes as an archive of its own."""
+
+    version: str
+    """`3.11.17`."""
+    feed: str
+    """What the matrix calls the place that publishes it."""
+    archives: tuple[PythonArchive, ...]
+
+    def find_archive(self, platform: str) -> PythonArchive | None:
+        """The archive for a platform."""
+        return next((one for one in self.archives if one.platform == platform), None)
 
 
 @record()

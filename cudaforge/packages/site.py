@@ -13,7 +13,7 @@ from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.packages.addresses import is_loopback, is_proxy, is_remote, redact, without_name
-from cudaforge.packages.configured import Setting, read_pip_settings, read_uv_keys
+from cudaforge.packages.configured import Setting, find_uv_setting, read_pip_settings, read_uv_keys
 from cudaforge.quoting import UnsafeText, quote_shell
 from cudaforge.records import record
 
@@ -30,6 +30,7 @@ _SYSTEM_BUNDLES = (
 _CA_VARIABLES = ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "PIP_CERT", "CURL_CA_BUNDLE")
 _CA_READERS = (*_CA_VARIABLES, "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "AWS_CA_BUNDLE")
 _PROXY_VARIABLES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY")
+_MIRROR_VARIABLE = "UV_PYTHON_INSTALL_MIRROR"
 _NOWHERE = "http://cudaforge-offline.invalid:9"
 """`.invalid` is never a host's name (RFC 2606)."""
 _LARGEST_BUNDLE = 16 * 1024 * 1024
@@ -51,6 +52,8 @@ class Site:
     """Whether `find_links` are all there is."""
     named_indexes: Mapping[str, str]
     """Addresses that stand in for those of the indexes that the matrix names."""
+    python_mirror: str | None = None
+    """The address that stands in for that of standalone Pythons."""
     ca_bundle: Path | None = None
     proxies: Mapping[str, str]
     """By variable: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`."""
@@ -142,6 +145,7 @@ class DeclaredNetwork:
     extra_indexes: tuple[str, ...] = ()
     find_links: tuple[str, ...] = ()
     indexes: Mapping[str, str]
+    python_mirror: str | None = None
     registries: Mapping[str, str]
     file: str | None = None
     """The declaration, for messages."""
@@ -166,7 +170,10 @@ def read_site(
     settings = sources.settings(declared)
     certificates = _find_bundle(declared, environ, pip)
     proxies = dict(_find_proxies(declared, environ, pip))
+    mirror = _find_python_mirror(declared, environ)
     origins = {field: setting.origin for field, setting in {**settings, **proxies}.items()}
+    if mirror is not None:
+        origins["python_mirror"] = mirror.origin
     if certificates is not None:
         origins["ca_bundle"] = certificates.origin
     return Site(
@@ -176,6 +183,7 @@ def read_site(
         index_strategy=sources.strategy(settings),
         no_index="no_index" in settings and settings["no_index"].is_on,
         named_indexes=declared.indexes,
+        python_mirror=mirror.value if mirror is not None else None,
         ca_bundle=Path(certificates.value) if certificates is not None else None,
         proxies={name: setting.value for name, setting in proxies.items()},
         registries=declared.registries,
@@ -241,6 +249,14 @@ def _declared_settings(declared: DeclaredNetwork) -> Iterator[tuple[str, Setting
             one if "://" in one else (declared.root / one).absolute().as_uri() for one in declared.find_links
         )
         yield "find_links", Setting(value=" ".join(links), origin="network.find_links")
+
+
+def _find_python_mirror(declared: DeclaredNetwork, environ: Mapping[str, str]) -> Setting | None:
+    if declared.python_mirror is not None:
+        return Setting(value=declared.python_mirror, origin="network.python_mirror")
+    if environ.get(_MIRROR_VARIABLE):
+        return Setting(value=environ[_MIRROR_VARIABLE], origin=_MIRROR_VARIABLE)
+    return find_uv_setting(environ, "python-install-mirror")
 
 
 def _absolute_links(setting: Setting | None) -> tuple[str, ...]:

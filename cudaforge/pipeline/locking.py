@@ -145,6 +145,7 @@ def _earlier(image: LockedImage) -> Earlier:
         python=image.python,
         os=image.os,
         base=image.base.reference,
+        standalone=image.standalone.version if image.standalone is not None else None,
     )
 
 

@@ -14,7 +14,7 @@ from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock
-from cudaforge.pipeline.host import ignore, state_directory
+from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record
 from cudaforge.verifier.model import Verdict
@@ -171,15 +171,18 @@ def _build(
     on_note: Note,
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
+    from cudaforge.packages.archives import fetch_python
     from cudaforge.pipeline.bases import assemble_locked_base
-    from cudaforge.pipeline.outside import find_indexes, find_site
+    from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
 
     state = state_directory(declaration)
+    site = find_site(declaration, offline=offline)
+    feeds = find_feeds(declaration, lock)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
             lock.images,
             engine=engine,
-            site=find_site(declaration, offline=offline),
+            site=site,
             indexes=find_indexes(declaration, lock),
             root=declaration.root,
             state=state,
@@ -188,6 +191,9 @@ def _build(
             on_event=on_event,
             base_provider=lambda image: assemble_locked_base(
                 image.base, platform=image.platforms[0], offline=offline
+            ),
+            python_provider=lambda image: fetch_python(
+                image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
             ),
         )
 

@@ -33,6 +33,7 @@ def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
             extra_indexes=network.extra_indexes,
             find_links=network.find_links,
             indexes=network.indexes,
+            python_mirror=network.python_mirror,
             registries=declaration.registries,
             file=str(declaration.path),
             root=declaration.root,
@@ -55,6 +56,14 @@ def find_indexes(declaration: Declaration, lock: Lock) -> Mapping[str, str]:
     known = matrix_of(declaration).indexes
     named = {wheel.index for image in lock.images for wheel in image.closure.wheels}
     return {name: known[name].url for name in sorted(named & known.keys())}
+
+
+def find_feeds(declaration: Declaration, lock: Lock) -> Mapping[str, str]:
+    """The public addresses of the feeds that the lock's standalone Pythons come from, as far as the matrix
+    knows them."""
+    named = {image.standalone.feed for image in lock.images if image.standalone is not None}
+    known = matrix_of(declaration).feeds if named else ()
+    return {feed.name: feed.url for feed in known if feed.name in named}
 
 
 def registry_access(site: Site, *, timeout: float) -> Access:

@@ -8,13 +8,14 @@ from collections.abc import Mapping
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.renderer.image import dockerfile_path
 from cudaforge.renderer.mark import describe_mark, seal
-from cudaforge.renderer.model import BASE_CONTEXT, CLOSURE_SECRET, UV_CONTEXT, WHEELS_CONTEXT
+from cudaforge.renderer.model import BASE_CONTEXT, CLOSURE_SECRET, PYTHON_CONTEXT, UV_CONTEXT, WHEELS_CONTEXT
 
 BAKE_PATH = "docker-bake.json"
 PROJECT_VARIABLE = "CUDAFORGE_PROJECT"
 """Directory of the declaration."""
 INPUTS_VARIABLE = "CUDAFORGE_INPUTS"
-"""Directory with `uv/uv` and, per image, `NAME/pylock.toml`, `NAME/wheels/`, `NAME/base/` if bootstrapped."""
+"""Directory with `uv/uv` and, per image, `NAME/pylock.toml`, `NAME/wheels/`, `NAME/base/` if bootstrapped,
+`NAME/python/python.tar.gz` if Python is a standalone one."""
 _MARK_VARIABLE = "CUDAFORGE_MADE"
 
 
@@ -44,6 +45,8 @@ def _target(image: LockedImage) -> Mapping[str, object]:
     if image.base.is_bootstrap:
         digest = f"@{image.base.digest}" if image.base.digest else ""
         contexts[BASE_CONTEXT] = f"oci-layout://{inputs}/{image.name}/base{digest}"
+    if image.standalone is not None:
+        contexts[PYTHON_CONTEXT] = f"{inputs}/{image.name}/python"
     target: dict[str, object] = {
         "context": f"${{{PROJECT_VARIABLE}}}",
         # A plain path would be taken relative to the context.

@@ -26,6 +26,7 @@ MAXIMUM_BYTES = 32_000
 
 _NAME = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9]+)?")
 _ENTRY_DIGEST = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 _OS = re.compile(r"[a-z0-9][a-z0-9._-]*")
@@ -35,7 +36,7 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _SECRET = re.compile(r"(?!cudaforge-)[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PYTHON = re.compile(r"\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc)\d+)?t?")
 _TEMPLATE = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_PROVIDERS = ("distro", "image")
+_PROVIDERS = ("distro", "image", "standalone")
 
 
 def check_image(image: LockedImage) -> tuple[Problem, ...]:
@@ -73,6 +74,10 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
     if image.base.digest is not None:
         yield from _matching("base.digest", [image.base.digest], _DIGEST.fullmatch, "a sha256 digest")
     yield from _matching("python", [image.python], _PYTHON.fullmatch, "a Python version")
+    if image.standalone is not None:
+        yield from _matching("standalone", [image.standalone.version], _PYTHON.fullmatch, "a Python version")
+        hashes = [archive.sha256 for archive in image.standalone.archives]
+        yield from _matching("standalone", hashes, _SHA256.fullmatch, "a SHA-256")
     yield from _matching("tags", image.tags, _is_reference, "an image reference")
     yield from _matching("platforms", image.platforms, _PLATFORM.fullmatch, "a platform")
     templates = [framework.template for framework in image.frameworks]
@@ -95,6 +100,10 @@ def _check_support(image: LockedImage) -> Iterator[_Finding]:
     if image.python_provider not in _PROVIDERS:
         known = " or ".join(_PROVIDERS)
         yield "python_provider", f"'{escape_for_display(image.python_provider)}' is not supported yet", known
+    if (image.python_provider == "standalone") != (image.standalone is not None):
+        yield "standalone", "an archive is there where Python is a standalone one, and only there", None
+    elif image.standalone is not None and not all(map(image.standalone.find_archive, image.platforms)):
+        yield "standalone", f"no archive of Python is there for {', '.join(image.platforms)}", None
     if image.os_packages and not has_apt(image):
         family = escape_for_display(image.os_family)
         yield (

@@ -10,11 +10,13 @@ from cudaforge.lockfile.model import LockedImage
 from cudaforge.quoting import dump_copy, quote_ignore
 from cudaforge.renderer.account import find_account
 from cudaforge.renderer.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX
+from cudaforge.systems import APT_FAMILIES
 
 _NEVER_SENT = (".git", ".hg", ".svn", "__pycache__", ".venv", ".env", ".ipynb_checkpoints")
 _NEVER_SENT_ENDINGS = ("_cache",)  # .mypy_cache, .pytest_cache, .ruff_cache
 _OWN_NAMES = (".cudaforge", "cudaforge.lock.d")
-_APT_FAMILIES = ("debian", "ubuntu")
+_INTERPRETERS = {"image": "/usr/local/bin", "distro": "/usr/bin", "standalone": "/opt/python/bin"}
+"""By who brings Python."""
 _OCI = "org.opencontainers.image."
 
 
@@ -26,6 +28,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "os": image.os,
         "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
+        "standalone": _standalone(image),
         "closure_sha256": image.closure.sha256,
         "interpreter": _interpreter(image),
         "framework_templates": _framework_templates(image),
@@ -63,7 +66,7 @@ def make_ignore_context(image: LockedImage) -> Mapping[str, object]:
 
 def has_apt(image: LockedImage) -> bool:
     """Whether OS packages of the image come by apt."""
-    return image.os_family in _APT_FAMILIES
+    return image.os_family in APT_FAMILIES
 
 
 def find_missing_packages(image: LockedImage) -> tuple[str, ...]:
@@ -98,6 +101,7 @@ def make_labels(image: LockedImage) -> Mapping[str, str]:
         "os": image.os,
         "python": image.python,
         "python.provider": image.python_provider,
+        "python.release": image.standalone.version if image.standalone is not None else None,
         **{f"package.{name}": version for name, version in image.companions.items()},
         **{f"framework.{framework.name}": framework.version for framework in image.frameworks},
         **{f"framework.{framework.name}.build": framework.build for framework in image.frameworks},
@@ -137,8 +141,17 @@ def _base(image: LockedImage) -> str:
 
 def _interpreter(image: LockedImage) -> str:
     minor = re.sub(r"^(\d+\.\d+)[^t]*(t?)$", r"\1\2", image.python)
-    directory = "/usr/local/bin" if image.python_provider == "image" else "/usr/bin"
-    return f"{directory}/python{minor}"
+    return f"{_INTERPRETERS[image.python_provider]}/python{minor}"
+
+
+def _standalone(image: LockedImage) -> Mapping[str, str] | None:
+    """The archive that Python is unpacked from."""
+    if image.standalone is None:
+        return None
+    archive = image.standalone.find_archive(image.platforms[0])
+    if archive is None:
+        raise AssertionError("the entry has passed check_image")
+    return {"version": image.standalone.version, "sha256": archive.sha256}
 
 
 def _framework_templates(image: LockedImage) -> tuple[str, ...]:

@@ -19,6 +19,7 @@ from cudaforge.renderer.model import (
     BASE_CONTEXT,
     CA_SECRET,
     CLOSURE_SECRET,
+    PYTHON_CONTEXT,
     SITE_SECRET,
     UV_CONTEXT,
     WHEELS_CONTEXT,
@@ -39,11 +40,12 @@ def render_image(image: LockedImage) -> RenderedImage:
     if problems:
         raise InputError(problems)
     base = (BASE_CONTEXT,) if image.base.is_bootstrap else ()
+    python = (PYTHON_CONTEXT,) if image.standalone is not None else ()
     return RenderedImage(
         name=image.name,
         dockerfile=_render("Dockerfile.j2", image, make_context(image), dockerfile_path(image.name)),
         ignore=_render("dockerignore.j2", image, make_ignore_context(image), ignore_path(image.name)),
-        contexts=(*base, UV_CONTEXT, WHEELS_CONTEXT),
+        contexts=(*base, *python, UV_CONTEXT, WHEELS_CONTEXT),
         secrets=(
             CLOSURE_SECRET,
             SITE_SECRET,

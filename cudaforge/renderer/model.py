@@ -10,6 +10,9 @@ UV_CONTEXT = "cudaforge-uv"
 """Named context whose file `uv` installs the closure."""
 WHEELS_CONTEXT = "cudaforge-wheels"
 """Named context with the wheels that a site has as files alone; always mounted, often empty."""
+PYTHON_CONTEXT = "cudaforge-python"
+"""Named context whose file PYTHON_ARCHIVE is the standalone Python of an image that has one."""
+PYTHON_ARCHIVE = "python.tar.gz"
 
 CLOSURE_SECRET = "cudaforge-closure"  # noqa: S105 -- an id, not a password
 """Required: the closure with its addresses filled in."""

@@ -23,6 +23,7 @@ _NAMES = {
     "gate": "driver gate",
     "cuda_provider": "CUDA provider",
     "python_provider": "Python provider",
+    "standalone": "standalone Python",
     "base": "base",
     "ptx": "PTX",
     "os_packages": "OS package",

@@ -8,6 +8,7 @@ from cudaforge.units import bytes_text
 
 _KINDS = {
     "base": "base",
+    "python": "standalone",
     "os-packages": "OS packages",
     "wheels": "wheels",
     "cuda-wheels": "CUDA wheels",

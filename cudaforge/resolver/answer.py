@@ -93,6 +93,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         nccl=max((build.row.nccl for build in rows.builds if build.row.nccl), default=None),
         python=environment.python,
         python_provider=environment.python_provider,
+        standalone=environment.standalone,
         python_packages=_os_packages(environment),
         os=system.id,
         os_family=system.family,

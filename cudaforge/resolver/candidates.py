@@ -13,11 +13,13 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     OperatingSystem,
     Source,
+    StandalonePython,
     Strength,
 )
-from cudaforge.records import record
+from cudaforge.records import record, replace
 from cudaforge.resolver.model import Bytes, PythonProvider
-from cudaforge.versions import Version
+from cudaforge.systems import APT_FAMILIES
+from cudaforge.versions import Version, VersionWish
 
 BOOTSTRAP = "bootstrap:"
 HOST = "host"
@@ -72,6 +74,8 @@ class Environment:
     os: OperatingSystem
     python: str
     python_provider: PythonProvider
+    standalone: StandalonePython | None = None
+    """The archive that Python comes from, where neither the base nor its archive brings it."""
     provider: CudaProvider
     """Whose CUDA libraries an image on it loads."""
     flavors: frozenset[Flavor]
@@ -129,34 +133,73 @@ def _on_platforms(family: list[FrameworkBuild]) -> Iterator[BuildCandidate]:
 def plain_environments(systems: Iterable[OperatingSystem]) -> Iterator[Environment]:
     """Each OS with the Python of its archive, on its public image and bootstrapped."""
     for system in systems:
-        if system.python is None:
-            continue
-        for provider, flavors in _plain_roles():
-            yield Environment(
-                reference=system.image,
-                os=system,
-                python=system.python,
-                python_provider=PythonProvider.DISTRO,
-                provider=provider,
-                flavors=flavors,
-                size=_bytes(system.size, system.installed),
-                packages_size=_with_python(system),
-                source=system.source,
+        if system.python is not None:
+            yield from _plain(system, system.python)
+
+
+def _plain(system: OperatingSystem, python: str) -> Iterator[Environment]:
+    for provider, flavors in _plain_roles():
+        plain = Environment(
+            reference=system.image,
+            os=system,
+            python=python,
+            python_provider=PythonProvider.DISTRO,
+            provider=provider,
+            flavors=flavors,
+            size=_bytes(system.size, system.installed),
+            packages_size=_with_python(system),
+            source=system.source,
+        )
+        yield plain
+        if system.bootstrap_packages:
+            yield replace(
+                plain,
+                reference=f"{BOOTSTRAP}{system.id}",
+                is_offered=False,
+                bootstrap_packages=system.bootstrap_packages,
+                size=_bytes(system.bootstrap_size, system.bootstrap_installed),
+                packages_size=NOTHING,
             )
-            if system.bootstrap_packages:
-                yield Environment(
-                    reference=f"{BOOTSTRAP}{system.id}",
-                    os=system,
-                    python=system.python,
-                    python_provider=PythonProvider.DISTRO,
-                    provider=provider,
-                    flavors=flavors,
-                    is_offered=False,
-                    bootstrap_packages=system.bootstrap_packages,
-                    size=_bytes(system.bootstrap_size, system.bootstrap_installed),
-                    packages_size=NOTHING,
-                    source=system.source,
-                )
+
+
+def plain_bases(systems: Iterable[OperatingSystem]) -> Iterator[Environment]:
+    """Each OS on its public image and bootstrapped, whatever Python its archive has: what a standalone one is
+    put on."""
+    return (one for system in systems for one in _plain(system, ""))
+
+
+def with_standalone(base: Environment, pythons: Iterable[StandalonePython]) -> Iterator[Environment]:
+    """The base with each of the Pythons that it can run, in place of the one that it has."""
+    packages = NOTHING if base.bootstrap_packages else _libraries(base.os)
+    for python in pythons:
+        if base.os.glibc < python.glibc:
+            continue
+        able = frozenset(python.files)
+        yield replace(
+            base,
+            python=python.minor,
+            python_provider=PythonProvider.STANDALONE,
+            standalone=python,
+            platforms=able if base.platforms is None else base.platforms & able,
+            packages_size=packages,
+        )
+
+
+def newest_of_each(
+    pythons: Iterable[StandalonePython], patches: Iterable[VersionWish]
+) -> tuple[StandalonePython, ...]:
+    """Of releases, oldest first, the newest of each minor, and the newest of each that a wish for a patch
+    allows, the newest first. No pre-release, and nothing that is only inferred."""
+    known = [one for one in pythons if is_confirmed(one.source) and not one.version.is_prerelease]
+    newest = {one.minor: one for one in known}.values()
+    wished = [{one.minor: one for one in known if wish.allows(one.version)}.values() for wish in patches]
+    chosen = {one.version: one for group in (newest, *wished) for one in group}
+    return tuple(chosen[version] for version in sorted(chosen, reverse=True))
+
+
+def has_installer(system: OperatingSystem) -> bool:
+    """Whether the OS packages that every image needs can be installed on it."""
+    return system.family in APT_FAMILIES
 
 
 def _plain_roles() -> tuple[tuple[CudaProvider, frozenset[Flavor]], ...]:
@@ -170,9 +213,18 @@ def _plain_roles() -> tuple[tuple[CudaProvider, frozenset[Flavor]], ...]:
 def image_environments(image: BaseImage, system: OperatingSystem) -> Iterator[Environment]:
     """The ways in which an image tag can be used; none if no Python is known for it."""
     python = image.python or system.python
-    if python is None:
-        return
-    packages = _bytes(system.library_size, system.library_installed) if image.python else _with_python(system)
+    if python is not None:
+        yield from _image(image, system, python)
+
+
+def image_bases(image: BaseImage, system: OperatingSystem) -> Iterator[Environment]:
+    """The ways in which an image tag that brings no Python can be used, whatever the OS archive has."""
+    if image.python is None:
+        yield from _image(image, system, "")
+
+
+def _image(image: BaseImage, system: OperatingSystem, python: str) -> Iterator[Environment]:
+    packages = _libraries(system) if image.python else _with_python(system)
     flavor = Flavor(image.flavor) if image.flavor else None
     roles: list[tuple[CudaProvider, frozenset[Flavor], bool]] = []
     if image.cuda is None:
@@ -214,6 +266,10 @@ def brings_compat(one: Environment) -> bool:
     return is_for_wheels and bool(one.compat_platforms)
 
 
+def _libraries(system: OperatingSystem) -> Bytes:
+    return _bytes(system.library_size, system.library_installed)
+
+
 def _with_python(system: OperatingSystem) -> Bytes:
     return _bytes(system.python_size, system.python_installed)
 
@@ -235,6 +291,7 @@ class OwnBase:
     reference: str
     os: str
     python: str
+    """The minor; empty where a standalone one goes on it."""
     python_provider: PythonProvider
     cuda: Version | None
     cudnn: Version | None
@@ -242,7 +299,7 @@ class OwnBase:
 
 def own_environments(own: OwnBase, system: OperatingSystem) -> Iterator[Environment]:
     """The ways in which a base of the user's own can be used: with CUDA in the image only if the
-    declaration says which."""
+    declaration says which. `with_standalone` gives them their Python where they have none."""
     roles = [CudaProvider.WHEELS, CudaProvider.NONE]
     if own.cuda is not None and own.cudnn is not None:
         roles.append(CudaProvider.SYSTEM)

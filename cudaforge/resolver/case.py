@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import cached_property, lru_cache
 
 from cudaforge.declaration.model import Flavor, Wishes
@@ -10,10 +10,11 @@ from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.earlier import Earlier, kept_first
+from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
-from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene
+from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene, wished_patches
 from cudaforge.resolver.solver import Criterion, Domains, Exclusion, Network, Total
 from cudaforge.resolver.tables import Tables, tables_of
 
@@ -27,8 +28,16 @@ class Case:
         tables: Tables,
         host_os: str | None = None,
         earlier: Earlier | None = None,
+        *,
+        identity: Hashable = None,
+        is_wide: bool = True,
     ) -> None:
         self.question = question
+        self.identity = identity
+        """What stands for the values that there are, of whatever width."""
+        self.is_wide = is_wide
+        """Whether standalone Pythons are among them. They are many, and seldom wanted."""
+        self._earlier = earlier
         self.host_os = host_os
         cpu = next((item.bit for item in question.items if item.word == "cuda=none"), 0)
         self.scene = Scene(
@@ -37,6 +46,10 @@ class Case:
         kept = () if earlier is None else kept_first(self.scene, earlier)
         self.criteria: tuple[Criterion | Total, ...] = (*kept, *criteria(self.scene))
         self._presences = (1 << len(self.scene.frameworks)) - 1
+
+    def widened(self) -> Case:
+        """The same case with the answers that have a standalone Python."""
+        return _case(self.question, self.scene.tables.matrix, self.host_os, self._earlier, is_wide=True)
 
     @cached_property
     def everything(self) -> Domains:
@@ -117,19 +130,53 @@ def _holds(bound: Bound, wished: int) -> bool:
 
 
 def open_case(
-    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, earlier: Earlier | None = None
+    wishes: Wishes,
+    matrix: Matrix,
+    *,
+    host_os: str | None = None,
+    earlier: Earlier | None = None,
+    is_wide: bool = False,
 ) -> Case:
     """The case of one image; what an earlier answer chose goes before the policy. Raises InputError as
-    `ask` does."""
+    `ask` does.
+
+    Its answers are those without a standalone Python, as long as none is asked for, was chosen earlier, or
+    `is_wide`: by the policy these go before all others. Where there is none, `settled` looks on.
+    """
     question = ask(wishes, matrix, host_os=host_os)
+    is_standalone = wishes.python_provider == PythonProvider.STANDALONE.value
+    is_wide = is_wide or is_standalone or (earlier is not None and earlier.standalone is not None)
+    return _case(question, matrix, host_os, earlier, is_wide=is_wide)
+
+
+def _case(
+    question: Question, matrix: Matrix, host_os: str | None, earlier: Earlier | None, *, is_wide: bool
+) -> Case:
+    kept = earlier.standalone if earlier is not None else None
+    patches = tuple(
+        dict.fromkeys((*wished_patches(question.wishes.python), *([f"=={kept}"] if kept else ())))
+    )
+    has_cuda_images = _may_use_cuda_images(question, matrix)
+    is_forward = question.wishes.forward_compat
     tables = tables_of(
         matrix,
         question.base,
         question.own,
-        has_cuda_images=_may_use_cuda_images(question, matrix),
-        is_forward=wishes.forward_compat,
+        has_cuda_images=has_cuda_images,
+        is_forward=is_forward,
+        standalone=patches if is_wide else None,
     )
-    return Case(question, tables, host_os, earlier)
+    identity = (question.base, question.own, has_cuda_images, is_forward, patches)
+    return Case(question, tables, host_os, earlier, identity=identity, is_wide=is_wide)
+
+
+def settled(case: Case) -> tuple[Case, Domains | None]:
+    """The best answer of all, and the case that it is one of; None where there is none at all."""
+    domains = case.best(case.question.all_bits)
+    if domains is not None or case.is_wide:
+        return case, domains
+    wide = case.widened()
+    return wide, wide.best(wide.question.all_bits)
 
 
 def _may_use_cuda_images(question: Question, matrix: Matrix) -> bool:
@@ -157,4 +204,4 @@ def _is_plain(base: str, matrix: Matrix) -> bool:
 
 def reopened(case: Case, wishes: Wishes) -> Case:
     """The case of other wishes on the same matrix."""
-    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os)
+    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os, is_wide=case.is_wide)

@@ -49,6 +49,8 @@ def _sources(case: Case, rows: Picked) -> Iterator[Source]:
             yield release.source
     yield rows.environment.source
     yield rows.environment.os.source
+    if rows.environment.standalone is not None:
+        yield rows.environment.standalone.source
     yield from (gpu.source for wish in question.gpus for gpu in wish.gpus)
     yield from (row.source for wish in question.packages for row in wish.rows)
     if rows.environment.gate is not None:

@@ -48,7 +48,7 @@ _PROVIDER = {
 _PYTHON = {
     PythonProvider.IMAGE: "the base image brings it",
     PythonProvider.DISTRO: "it is the Python of the OS archive",
-    PythonProvider.STANDALONE: "uv brings it",
+    PythonProvider.STANDALONE: "an archive of its own brings {release}",
 }
 
 
@@ -166,11 +166,14 @@ def _environment(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choic
     one = rows.environment
     settled = _settled_by_base(case)
     how = _asked(case, "python").rstrip("; ") or settled or _python_order(case)
+    brought, source = _PYTHON[one.python_provider], one.source
+    if one.standalone is not None:
+        brought, source = brought.format(release=one.standalone.version), one.standalone.source
     yield Choice(
         field="python",
         value=answer.python,
-        because=f"{how}; {_PYTHON[one.python_provider]}",
-        source=one.source,
+        because=f"{how}; {brought}",
+        source=source,
         wishes=(*_words(case, "python"), *_words(case, "python_provider")),
         prefer=_preference(case, "python").value,
     )

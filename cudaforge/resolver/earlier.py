@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from cudaforge.records import record
 from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK, Scene
 from cudaforge.resolver.solver import Criterion
+from cudaforge.versions import Version
 
 
 @record()
@@ -20,6 +21,8 @@ class Earlier:
     python: str
     os: str
     base: str
+    standalone: str | None = None
+    """The exact version, where Python came as an archive of its own."""
 
 
 def kept_first(scene: Scene, earlier: Earlier) -> Iterator[Criterion]:
@@ -48,6 +51,9 @@ def kept_first(scene: Scene, earlier: Earlier) -> Iterator[Criterion]:
         ("base", base.get(earlier.base, 0)),
     ):
         yield Criterion(field, ENVIRONMENT, _kept(everywhere, mask))
+    if earlier.standalone is not None:
+        mask = tables.by_standalone.get(Version(earlier.standalone), 0)
+        yield Criterion("standalone", ENVIRONMENT, _kept(everywhere, mask))
 
 
 def _kept(everything: int, *preferred: int) -> tuple[int, ...]:

@@ -9,7 +9,7 @@ from typing import TypeVar
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
 from cudaforge.records import record, replace
 from cudaforge.resolver.answer import driver_floor
-from cudaforge.resolver.candidates import BuildCandidate, Environment, is_confirmed
+from cudaforge.resolver.candidates import BuildCandidate, Environment, has_installer, is_confirmed
 from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.packages import pinned
@@ -291,12 +291,13 @@ def _flavors(case: Case, item: Item, domains: Domains) -> list[str]:
 
 
 def _bases(case: Case, item: Item, domains: Domains) -> list[str]:  # noqa: ARG001 -- one shape for all keys
-    """What replaces a tag that is gone; for one that nothing brings Python to, those with the same CUDA."""
+    """What replaces a tag that is gone; for one that no Python can be put on, those with the same CUDA."""
     tables, base = case.scene.tables, case.question.base
     named = [row for row in tables.matrix.base_images if row.reference == base]
-    if not any(one.reference == base for one in tables.environments):
+    able = [one for one in tables.environments if one.standalone is None or has_installer(one.os)]
+    if not any(one.reference == base for one in able):
         for row in named[:1]:
-            same = (one for one in tables.environments if (one.toolkit, one.cudnn) == (row.cuda, row.cudnn))
+            same = (one for one in able if (one.toolkit, one.cudnn) == (row.cuda, row.cudnn))
             alike = [one.reference for one in same if row.flavor in {flavor.value for flavor in one.flavors}]
             named += [replace(row, replaced_by=one) for one in dict.fromkeys(alike[::-1])]
     return list(dict.fromkeys(row.replaced_by for row in named if row.replaced_by is not None))[:NEAREST]

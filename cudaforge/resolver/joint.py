@@ -8,7 +8,7 @@ from cudaforge.declaration.model import Gate, Wishes
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import replace
 from cudaforge.resolver.answer import resolution
-from cudaforge.resolver.case import open_case
+from cudaforge.resolver.case import open_case, reopened
 from cudaforge.resolver.conflict import explain
 from cudaforge.resolver.edits import Change
 from cudaforge.resolver.model import Conflict, CudaNumbers, Resolution
@@ -28,7 +28,7 @@ class Joint:
 
     def __init__(self, wishes: Sequence[Wishes], matrix: Matrix, *, host_os: str | None = None) -> None:
         """Raises InputError as `resolve` does."""
-        self._cases = [open_case(one, matrix, host_os=host_os) for one in wishes]
+        self._cases = [open_case(one, matrix, host_os=host_os, is_wide=True) for one in wishes]
         all_constraints = [
             dict.fromkeys(bound.constraint for bound in case.active(case.question.all_bits))
             for case in self._cases
@@ -77,7 +77,7 @@ class Joint:
             gpus=tuple(dict.fromkeys(gpu for one in wishes for gpu in one.gpus)),
             driver=min(drivers).text if len(drivers) == len(wishes) else None,
         )
-        case = open_case(together, self._cases[0].scene.tables.matrix, host_os=self._cases[0].host_os)
+        case = reopened(self._cases[0], together)
         found = resolution(case, answer)
         if found.gate is not Gate.RELAX or found.numbers.gate is None:
             return found

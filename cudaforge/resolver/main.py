@@ -11,7 +11,7 @@ from cudaforge.errors import InputError, Problem
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record, replace
 from cudaforge.resolver.answer import resolution
-from cudaforge.resolver.case import Case, open_case
+from cudaforge.resolver.case import Case, open_case, settled
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack, held_by
 from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
@@ -145,10 +145,9 @@ def reasons_for(
     """Why each value of the answer that these wishes got was chosen; nothing for a conflict."""
     if isinstance(answer, Conflict):
         return ()
-
     from cudaforge.resolver.choices import choices  # what only explanations need
 
-    case = open_case(wishes, matrix, host_os=host_os)
+    case = open_case(wishes, matrix, host_os=host_os, is_wide=True)
     domains = case.best(case.question.all_bits)
     return () if domains is None else choices(case, picked(case, domains), answer)
 
@@ -160,7 +159,7 @@ def alternatives(
 
     Raises InputError as `resolve` does.
     """
-    case = open_case(wishes, matrix, host_os=host_os)
+    case = open_case(wishes, matrix, host_os=host_os, is_wide=True)
     for domains in islice(case.answers(), limit):
         yield resolution(case, domains)
 
@@ -198,13 +197,13 @@ def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> 
 
     Raises InputError as `resolve` does.
     """
-    case = open_case(wishes, matrix, host_os=host_os)
+    case = open_case(wishes, matrix, host_os=host_os, is_wide=True)
     domains = case.best(case.question.all_bits)
     return () if domains is None else tuple(held_by(case, domains))
 
 
 def _answer(case: Case) -> Answer:
-    domains = case.best(case.question.all_bits)
+    case, domains = settled(case)
     if domains is not None:
         return resolution(case, domains)
     from cudaforge.resolver.conflict import explain  # most answers need none of its words
@@ -222,7 +221,7 @@ def _answer_point(case: Case, impossible: Impossible) -> Answer | _Shared:
     known = impossible.find(case)
     if known is not None:
         return _Shared(impossible, known)
-    domains = case.best(case.question.all_bits)
+    case, domains = settled(case)
     return _Shared(impossible, impossible.add(case)) if domains is None else resolution(case, domains)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 
 from cudaforge.declaration.model import Flavor, Gate
-from cudaforge.matrix.model import CudaProvider, Source
+from cudaforge.matrix.model import CudaProvider, Source, StandalonePython
 from cudaforge.records import made, record
 from cudaforge.versions import Version
 
@@ -62,7 +62,7 @@ class SizePart:
     """One part of an image."""
 
     kind: str
-    """`base`, `os-packages`, `wheels`, `cuda-wheels`, `packages`."""
+    """`base`, `python` (a standalone one), `os-packages`, `wheels`, `cuda-wheels`, `packages`."""
     name: str
     bytes: Bytes
 
@@ -154,6 +154,8 @@ class Resolution:
     nccl: Version | None
     python: str
     python_provider: PythonProvider
+    standalone: StandalonePython | None = None
+    """The archives that Python comes from, where no base and no OS archive brings it."""
     python_packages: tuple[str, ...]
     """OS packages that bring Python and what the wheels need."""
     os: str

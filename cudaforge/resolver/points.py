@@ -107,7 +107,7 @@ def _settings(case: Case) -> Hashable:
     places, and every wish that lifts a default."""
     wishes = case.question.wishes
     return (
-        id(case.scene.tables),
+        case.identity,
         tuple(one.name for one in case.question.frameworks),
         tuple(one.version is not None and one.version.names_prerelease for one in wishes.frameworks),
         bool(wishes.gpus),

@@ -2,6 +2,7 @@
 
 Fields are settled in this order, each as well as the ones before it allow:
 
+0. who brings Python: a standalone one only where no base and no OS archive has one that will do;
 1. frameworks in the order of the declaration: the newest release, then, among its builds, one of the
    site's own package index (what a plain `pip install` gives) before those of a named index, CUDA in
    wheels before CUDA of the base, then the newest CUDA; then the build for the fewest platforms beyond
@@ -41,6 +42,7 @@ from cudaforge.versions import Version
 OWN_INDEX = "default"
 _LARGEST = 1 << 62
 BuildRank = tuple[int, bool, bool, int]
+_PROVIDERS = (PythonProvider.IMAGE, PythonProvider.DISTRO, PythonProvider.STANDALONE)
 
 
 def criteria(scene: Scene) -> tuple[Criterion | Total, ...]:
@@ -59,6 +61,9 @@ def _criteria(scene: Scene) -> tuple[Criterion | Total, ...]:
         return wishes.prefer_per_field.get(field, wishes.prefer)
 
     found: list[Criterion | Total] = []
+    has_own = scene.tables.by_standalone.get(None, 0)
+    if has_own != (everywhere := (1 << len(scene.tables.environments)) - 1):
+        found.append(Criterion("standalone", ENVIRONMENT, (has_own, everywhere & ~has_own)))
     if wishes.prefer is Preference.SMALLEST:
         for position, table in enumerate(scene.frameworks):
             found.append(_release(table, FIRST_FRAMEWORK + position, preference("framework")))
@@ -221,7 +226,7 @@ def _flavor_rank(one: Environment) -> int:
 
 
 def _provider_rank(one: Environment) -> int:
-    return 0 if one.python_provider is PythonProvider.IMAGE else 1
+    return _PROVIDERS.index(one.python_provider)
 
 
 def _size(one: Environment) -> int:

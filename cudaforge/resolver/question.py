@@ -341,11 +341,13 @@ def _names_of(written: str) -> tuple[str, ...]:
 
 
 def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Problem]) -> OwnBase | None:
-    missing = [key for key, value in (("os", wishes.os), ("python", wishes.python)) if value is None]
+    is_bare = wishes.python_provider == PythonProvider.STANDALONE.value
+    said = (("os", wishes.os), *(() if is_bare else (("python", wishes.python),)))
+    missing = [key for key, value in said if value is None]
     if wishes.cuda_provider == CudaProvider.SYSTEM.value:
         missing += [key for key, value in (("cuda", wishes.cuda), ("cudnn", wishes.cudnn)) if value is None]
-    python = _exact(wishes.python)
-    if missing or python is None:
+    python = None if is_bare else _exact(wishes.python)
+    if missing or (python is None and not is_bare):
         what = f"base image {written!r} is not known to the matrix"
         keys = ", ".join(missing) if missing else "python as a plain minor version"
         remedy = like_base(_names_of(written)[-1], matrix, f"say what it has: {keys}")
@@ -354,7 +356,7 @@ def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Probl
     return OwnBase(
         reference=written,
         os=wishes.os or "",
-        python=str(python.minor()),
+        python="" if python is None else str(python.minor()),
         python_provider=_own_python_provider(wishes),
         cuda=_exact(wishes.cuda),
         cudnn=_exact(wishes.cudnn),
@@ -362,10 +364,9 @@ def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Probl
 
 
 def _own_python_provider(wishes: Wishes) -> PythonProvider:
-    """A base that says which Python it has brings it, unless the OS archive is to."""
-    if wishes.python_provider == PythonProvider.DISTRO.value:
-        return PythonProvider.DISTRO
-    return PythonProvider.IMAGE
+    """A base that says which Python it has brings it, unless another provider is asked for."""
+    asked = wishes.python_provider
+    return PythonProvider.IMAGE if asked is None else PythonProvider(asked)
 
 
 def _exact(wish: object) -> Version | None:

@@ -38,6 +38,8 @@ def _sum(parts: Iterable[int | None]) -> int | None:
 
 def _base(environment: Environment) -> Iterator[SizePart]:
     yield SizePart(kind="base", name=environment.reference, bytes=environment.size)
+    if environment.standalone is not None:  # nobody says how large it is
+        yield SizePart(kind="python", name=f"Python {environment.standalone.version}", bytes=Bytes())
     added = environment.packages_size
     if added != NOTHING:
         own = environment.os.python_packages if environment.python_provider is PythonProvider.DISTRO else ()
@@ -136,7 +138,9 @@ def weight_of_build(build: BuildCandidate) -> tuple[int | None, int | None]:
 def weight_of_environment(one: Environment) -> int | None:
     """What `total_rank` takes of a base."""
     base, added = one.size.installed, one.packages_size.installed
-    return None if base is None or added is None else base + added
+    if base is None or added is None or one.standalone is not None:
+        return None
+    return base + added
 
 
 def total_rank(weights: Sequence[object]) -> tuple[int, int]:

@@ -69,7 +69,29 @@ class Step:
 
 def steps(case: Case, rows: Picked) -> tuple[Step, ...]:
     """The steps to this answer."""
-    return (*_framework_steps(case, rows), *_library_steps(case, rows), *_environment_steps(case, rows))
+    return (
+        *_provider_steps(case, rows),
+        *_framework_steps(case, rows),
+        *_library_steps(case, rows),
+        *_environment_steps(case, rows),
+    )
+
+
+def _provider_steps(case: Case, rows: Picked) -> Iterator[Step]:
+    """A standalone Python is taken where no other will do, before everything else."""
+    for criterion in _criteria(case, ENVIRONMENT, "standalone"):
+        own, standalone = criterion.classes
+        is_own = rows.environment.standalone is None
+        yield Step(
+            field="python_provider",
+            key="python_provider",
+            variable=ENVIRONMENT,
+            criteria=(criterion,),
+            values={"own": own, "standalone": standalone},
+            chosen="own" if is_own else "standalone",
+            word="a Python of the base or the OS archive" if is_own else "a standalone Python",
+            behind=lambda *_: "taken only where no other Python will do",
+        )
 
 
 def _framework_steps(case: Case, rows: Picked) -> Iterator[Step]:

@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
 from cudaforge.matrix.model import (
+    BaseImage,
     CompanionRole,
     CudaProvider,
     CudaRelease,
@@ -17,6 +18,7 @@ from cudaforge.matrix.model import (
     Framework,
     FrameworkBuild,
     Gpu,
+    OperatingSystem,
 )
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import (
@@ -25,10 +27,15 @@ from cudaforge.resolver.candidates import (
     OwnBase,
     brings_compat,
     build_candidates,
+    has_installer,
+    image_bases,
     image_environments,
     is_confirmed,
+    newest_of_each,
     own_environments,
+    plain_bases,
     plain_environments,
+    with_standalone,
 )
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.versions import Version, VersionWish
@@ -134,20 +141,19 @@ class Tables(Kept):
         *,
         has_cuda_images: bool = True,
         is_forward: bool = False,
+        standalone: tuple[str, ...] | None = None,
     ) -> None:
         super().__init__()
         self.matrix = matrix
+        self._standalone = standalone
         self._is_forward = is_forward
         self._has_cuda_images = has_cuda_images
         self._named = named
         self._own = own
-        self._frameworks: dict[str, FrameworkTable] = {}
 
     def framework(self, name: str) -> FrameworkTable:
         """The candidates of a framework by canonical name."""
-        if name not in self._frameworks:
-            self._frameworks[name] = FrameworkTable(self.matrix.frameworks[name], self.matrix.builds(name))
-        return self._frameworks[name]
+        return _framework_table(self.matrix, name)
 
     def companions(self, framework: str, version: Version) -> Mapping[str, str]:
         """What goes with a framework release: package to the newest version made for it."""
@@ -180,9 +186,27 @@ class Tables(Kept):
     @cached_property
     def environments(self) -> tuple[Environment, ...]:
         """Everything that an image can start from, in the order of the matrix: what is chosen unasked,
-        bootstrapped bases, and every use of the base that is asked for by name."""
+        bootstrapped bases, and every use of the base that is asked for by name. Standalone Pythons on these
+        come last."""
+        found = self._bases(plain_environments, image_environments)
+        own: list[Environment] = []
+        if self._own is not None:
+            own += own_environments(self._own, self.matrix.systems[self._own.os])
+        has_python = self._own is not None and self._own.python_provider is not PythonProvider.STANDALONE
+        if self._standalone is None:
+            return (*found, *(own if has_python else ()))
+        pythons = newest_of_each(self.matrix.standalone_pythons, map(VersionWish, self._standalone))
+        bare = [*self._bases(plain_bases, image_bases), *(() if has_python else own)]
+        more = (one for base in bare for one in with_standalone(base, pythons))
+        return (*found, *(own if has_python else ()), *more)
+
+    def _bases(
+        self,
+        plain: Callable[[Iterable[OperatingSystem]], Iterable[Environment]],
+        of_image: Callable[[BaseImage, OperatingSystem], Iterable[Environment]],
+    ) -> list[Environment]:
         systems = self.matrix.systems
-        found = list(plain_environments(systems.values()))
+        found = list(plain(systems.values()))
         known = {(one.reference, one.provider): position for position, one in enumerate(found)}
         images = self.matrix.base_images if self._has_cuda_images else self.matrix.plain_images
         for image in images:
@@ -190,15 +214,15 @@ class Tables(Kept):
             is_named = image.reference == self._named
             if system is None or (image.removed is not None and not is_named):
                 continue
-            for environment in image_environments(image, system):
+            if image.cuda is not None and not has_installer(system) and not is_named:
+                continue  # there are hundreds, and no answer among them
+            for environment in of_image(image, system):
                 same = (environment.reference, environment.provider)
                 if image.python is None and image.cuda is None and same in known:
                     found[known[same]] = environment  # the plain image of an OS, with its platforms and size
                 elif environment.is_offered or is_named or (self._is_forward and brings_compat(environment)):
                     found.append(environment)
-        if self._own is not None:
-            found += own_environments(self._own, systems[self._own.os])
-        return tuple(found)
+        return found
 
     @cached_property
     def embedded_capabilities(self) -> frozenset[Version]:
@@ -306,6 +330,13 @@ class Tables(Kept):
         return self.environments_by("python provider", lambda one: one.python_provider)
 
     @property
+    def by_standalone(self) -> dict[Version | None, int]:
+        """Environments by the exact version of a standalone Python; None for those that have none."""
+        return self.environments_by(
+            "standalone", lambda one: None if one.standalone is None else one.standalone.version
+        )
+
+    @property
     def by_glibc(self) -> dict[Version, int]:
         """Environments by glibc."""
         return self.environments_by("glibc", lambda one: one.os.glibc)
@@ -316,7 +347,13 @@ def is_embedded(gpu: Gpu) -> bool:
     return gpu.kind == "embedded"
 
 
-@lru_cache(maxsize=8)
+@lru_cache(maxsize=64)
+def _framework_table(matrix: Matrix, name: str) -> FrameworkTable:
+    """Nothing in it depends on what images start from."""
+    return FrameworkTable(matrix.frameworks[name], matrix.builds(name))
+
+
+@lru_cache(maxsize=16)
 def tables_of(
     matrix: Matrix,
     named: str | None = None,
@@ -324,11 +361,20 @@ def tables_of(
     *,
     has_cuda_images: bool = True,
     is_forward: bool = False,
+    standalone: tuple[str, ...] | None = None,
 ) -> Tables:
     """The tables of a matrix, shared by everything that is resolved on it.
 
     `named` is a base image that is asked for by name, `own` one that the declaration describes. Without
     `has_cuda_images` bases that bring CUDA, nine of ten, are not even read. With `is_forward` those that
-    bring forward compatibility to wheels are there to be chosen.
+    bring forward compatibility to wheels are there to be chosen. With `standalone` there are standalone
+    Pythons, too; it has the wishes for a patch, for which older ones are.
     """
-    return Tables(matrix, named, own, has_cuda_images=has_cuda_images, is_forward=is_forward)
+    return Tables(
+        matrix,
+        named,
+        own,
+        has_cuda_images=has_cuda_images,
+        is_forward=is_forward,
+        standalone=standalone,
+    )

@@ -77,7 +77,9 @@ def _judge_python(situation: Situation) -> Finding:
     if is_free_threaded != declared.endswith("t"):
         kind = "a free-threaded" if is_free_threaded else "a GIL"
         return failed(f"declared {declared}, found {kind} build of {actual}", REBUILD)
-    return compare(declared.removesuffix("t"), actual, remedy=REBUILD)
+    locked = situation.image.standalone
+    wanted = locked.version if locked is not None else declared.removesuffix("t")
+    return compare(wanted, actual, remedy=REBUILD)
 
 
 def _judge_os(situation: Situation) -> Finding:

@@ -7,9 +7,11 @@ from cudaforge.lockfile.model import (
     LockedCopy,
     LockedFramework,
     LockedImage,
+    LockedPython,
     LockedVerify,
     LockedWheel,
     OsPackage,
+    PythonArchive,
 )
 from cudaforge.records import replace
 
@@ -112,6 +114,30 @@ CPU_IMAGE = replace(
     os_packages=("python3.11",),
     copy=(),
     command=None,
+)
+
+
+STANDALONE = LockedPython(
+    version="3.11.17",
+    feed="python-build-standalone",
+    archives=(
+        PythonArchive(
+            platform="linux/amd64",
+            path="20261021/cpython-3.11.17+20261021-x86_64-unknown-linux-gnu-install_only_stripped.tar.gz",
+            sha256="8" * 64,
+        ),
+    ),
+)
+STANDALONE_IMAGE = replace(
+    GPU_IMAGE,
+    name="alone",
+    image="alone",
+    tags=("alone:latest",),
+    base=LockedBase(reference="ubuntu:22.04", digest=BASE_DIGEST, codename="jammy"),
+    python_provider="standalone",
+    standalone=STANDALONE,
+    os="ubuntu22.04",
+    os_family="ubuntu",
 )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from cudaforge.matrix.model import BaseImage, Broken, CudaProvider
-from cudaforge.resolver.candidates import BuildCandidate, Environment
+from cudaforge.resolver.candidates import BuildCandidate, Environment, has_installer
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.model import PythonProvider
@@ -146,16 +146,32 @@ def _named_base(view: View) -> Said | None:
         return _is_gone(rows[0]) if rows and rows[0].removed is not None else None
     one = found[0]
     cuda = f", CUDA {one.toolkit}" if one.toolkit is not None else ", no CUDA"
-    return f"{one.reference} has {one.os.id}, Python {one.python}{cuda}", one.source
+    python = f", Python {one.python}" if one.standalone is None else ""
+    return f"{one.reference} has {one.os.id}{python}{cuda}", one.source
 
 
 def _named_os(view: View) -> Said | None:
     system = view.case.scene.tables.matrix.systems[view.case.question.wishes.os or ""]
-    mask = view.case.scene.tables.by_os.get(system.id, 0)
-    pythons = {view.case.scene.tables.environments[index].python for index in indexes(mask)}
-    if not pythons:
-        return f"nothing is known that brings Python to {system.id}", system.source
-    return f"on {system.id} there is Python {as_list(sorted(pythons, key=Version))}", system.source
+    tables, asked = view.case.scene.tables, view.case.question.wishes.python_provider
+    there = [tables.environments[index] for index in indexes(tables.by_os.get(system.id, 0))]
+    meant = [one for one in there if asked in (None, one.python_provider.value)]
+    pythons = {one.python for one in meant if one.standalone is None}
+    standalone = {one.python for one in meant if one.standalone is not None and has_installer(one.os)}
+    if not pythons | standalone:
+        if any(one.standalone is not None for one in meant):
+            return None  # that its packages cannot be installed is told by the rule on that
+        whose = f" of provider {asked}" if asked is not None else ""
+        return f"nothing is known that brings a Python{whose} to {system.id}", system.source
+    parts = [as_list(sorted(one, key=Version)) for one in (pythons, standalone - pythons) if one]
+    own = parts[0] if pythons else f"a standalone {parts[0]}"
+    more = f" and a standalone {parts[1]}" if len(parts) > 1 else ""
+    return f"on {system.id} there is Python {own}{more}", system.source
+
+
+def _os_packages(view: View) -> Said | None:
+    able = [one for one in view.environments() if one.standalone is not None and not has_installer(one.os)]
+    names = as_some(dict.fromkeys(one.os.id for one in able))
+    return (f"OS packages of {names} cannot be installed yet", able[0].os.source) if able else None
 
 
 def _builds(view: View) -> Said | None:
@@ -190,7 +206,7 @@ def _provider_left(view: View) -> Said | None:
     words = {
         PythonProvider.DISTRO: "of the OS archive",
         PythonProvider.IMAGE: "of their own",
-        PythonProvider.STANDALONE: "that uv brings",
+        PythonProvider.STANDALONE: "of an archive of its own",
     }
     return _bases_left(view, "Python", lambda one: (words[one.python_provider],))
 
@@ -362,6 +378,7 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "removed-tags": _removed,
     "base": _named_base,
     "os": _named_os,
+    "os-packages": _os_packages,
     "gpu-code": _gpu_code,
     "gpu-cuda": _gpu_cuda,
     "gpu-cudnn": _gpu_cudnn,

@@ -18,7 +18,7 @@ from cudaforge.resolver.reasons.view import (
     not_known,
     span,
 )
-from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT
+from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, wished_patches
 from cudaforge.resolver.solver import Restriction
 from cudaforge.versions import Version
 
@@ -55,8 +55,10 @@ def _unknown_cudnn(view: View) -> Said:
 
 
 def _unknown_python(view: View) -> Said:
-    wish = str(view.case.question.wishes.python)
-    known = map(Version, view.case.scene.tables.by_python)
+    wish, tables = str(view.case.question.wishes.python), view.case.scene.tables
+    known = [Version(minor) for minor in tables.by_python]
+    if wished_patches(view.case.question.wishes.python):
+        known = [row.version for row in tables.matrix.standalone_pythons] or known
     return not_known(view, f"a base with Python {wish}", nearest(known, wish))
 
 

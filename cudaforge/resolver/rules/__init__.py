@@ -60,6 +60,9 @@ RULES: dict[str, Rule] = {
     "base-platforms": Rule("the base image exists for all platforms of the image", "the image's index"),
     "offered-bases": Rule("wheels with CUDA go on bases without, unless a toolkit is asked for", _WISH),
     "removed-tags": Rule("a tag that was removed is never chosen", "NVIDIA, container support policy"),
+    "os-packages": Rule(
+        "what every image needs of the OS archive can be installed", "cudaforge, the templates"
+    ),
     "base": Rule("the base is the one asked for", _WISH),
     "os": Rule("the OS is the one asked for", _WISH),
     "python-version": Rule("the Python is one that the wish allows, and has a provider", _WISH),
@@ -134,6 +137,7 @@ _MAKERS: tuple[_Maker, ...] = (
     environment.devel_toolkit,
     environment.python_wheels,
     environment.glibc,
+    environment.installable,
     gpus.gpu_code,
     gpus.gpu_libraries,
     gpus.driver,
@@ -156,6 +160,7 @@ _FACTS: frozenset[_Maker] = frozenset(
         environment.loaded_from_base,
         environment.python_wheels,
         environment.glibc,
+        environment.installable,
         broken.broken,
     )
 )

@@ -7,7 +7,7 @@ from functools import partial
 
 from cudaforge.declaration.model import Flavor
 from cudaforge.matrix.model import CudaProvider
-from cudaforge.resolver.candidates import Environment, brings_compat
+from cudaforge.resolver.candidates import Environment, brings_compat, has_installer
 from cudaforge.resolver.rules.scene import (
     CUDA,
     CUDNN,
@@ -20,10 +20,11 @@ from cudaforge.resolver.rules.scene import (
     each_platform,
     union,
     wished_minors,
+    wished_patches,
 )
 from cudaforge.resolver.solver import Blocks, Relation, Restriction
 from cudaforge.resolver.tables import Tables
-from cudaforge.versions import Version
+from cudaforge.versions import Version, VersionWish
 
 
 def same_provider(scene: Scene) -> Iterator[Bound]:
@@ -171,8 +172,7 @@ def wished_environment(scene: Scene) -> Iterator[Bound]:
     if wishes.os is not None:
         yield _environment("os", tables.by_os.get(wishes.os, 0), question.bit("os"))
     if wishes.python is not None:
-        wish = wishes.python
-        wished = tables.keep(("python", wish.text), lambda: wished_minors(tables.by_python, wish))
+        wished = tables.keep(("python", wishes.python.text), partial(_wished_pythons, tables, wishes.python))
         yield _environment("python-version", wished, question.bit("python"))
     if wishes.python_provider is not None:
         by_name = {key.value: mask for key, mask in tables.by_python_provider.items()}
@@ -192,6 +192,26 @@ def wished_environment(scene: Scene) -> Iterator[Bound]:
             ("toolkit", toolkit.text), lambda one: one.toolkit is not None and toolkit.allows(one.toolkit)
         )
         yield _environment("toolkit-version", mask, question.bit("toolkit"), scene.cpu)
+
+
+def _wished_pythons(tables: Tables, wish: VersionWish) -> int:
+    """By the minor, where that is all that is known, and by the patch, where that is known and wished for."""
+    allowed = wished_minors(tables.by_python, wish)
+    if not wished_patches(wish):
+        return allowed
+    for version, mask in tables.by_standalone.items():
+        if version is not None:
+            allowed = allowed | mask if wish.allows(version) else allowed & ~mask
+    return allowed
+
+
+def installable(scene: Scene) -> Iterator[Bound]:
+    """A standalone Python goes where the OS packages that images need can be installed."""
+    if scene.tables.by_standalone.keys() != {None}:
+        able = scene.tables.environments_where(
+            "installable", lambda one: one.standalone is None or one.is_own or has_installer(one.os)
+        )
+        yield Bound("os-packages", Restriction(ENVIRONMENT, able))
 
 
 def _environment(rule: str, mask: int, needs: int, unless: int = 0) -> Bound:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from cudaforge.matrix.model import Broken
@@ -17,6 +18,7 @@ CUDA, CUDNN, ENVIRONMENT, FIRST_FRAMEWORK = range(4)
 NONE_BIT = 1
 """Value 0 of CUDA and cuDNN: the image loads none."""
 DEFAULT_PLATFORM = "linux/amd64"
+_PATCH = re.compile(r"\d\.\d+\.\d")
 
 
 @record(kw_only=False, eq=False)
@@ -88,5 +90,10 @@ def blocks_of(table: FrameworkTable, allowed: Callable[[BuildCandidate], int]) -
 
 
 def wished_minors(by_python: Mapping[str, int], wish: VersionWish) -> int:
-    """The environments whose Python the wish allows."""
+    """The environments whose Python the wish allows, as far as the minor says."""
     return union(mask for python, mask in by_python.items() if wish.allows(Version(python)))
+
+
+def wished_patches(wish: VersionWish | None) -> tuple[str, ...]:
+    """The wish for Python in words, where it tells patches of one minor apart: `3.11.9`."""
+    return (wish.text,) if wish is not None and _PATCH.search(wish.text) else ()

@@ -124,7 +124,7 @@ VALUES = [
     ('platforms = ["linux/amd64", "linux/arm64"]', "platforms", "not supported yet", "matrix"),
     ('platforms = ["windows/amd64"]', "platforms[0]", "not supported yet", "linux/amd64"),
     ("platforms = []", "platforms", "the list is empty", "linux/amd64"),
-    ('python_provider = "standalone"', "python_provider", "not supported yet", "distro"),
+    ('python_provider = "conda"', "python_provider", "not known here", "standalone"),
     ('template = "x.j2"', "template", "not supported yet", "leave"),
     ("ssh = true", "ssh", "not supported yet", "leave"),
     ('prefer = { cudaa = "stable" }', "prefer.cudaa", "'cudaa' is not known here", "did you mean 'cuda'"),

@@ -81,6 +81,7 @@ ca_bundle = "ca.pem"
 index = "https://pypi.example/simple"
 find_links = ["wheels"]
 indexes = { pytorch-cu128 = "https://mirror.example/cu128" }
+python_mirror = "https://mirror.example/pythons"
 
 [matrices]
 overlays = ["own.toml"]
@@ -144,6 +145,7 @@ def test_every_key_is_read(project: Path) -> None:
     assert loaded.network.index == "https://pypi.example/simple"
     assert loaded.network.find_links == ("wheels",)
     assert loaded.network.indexes == {"pytorch-cu128": "https://mirror.example/cu128"}
+    assert loaded.network.python_mirror == "https://mirror.example/pythons"
     assert loaded.overlays == (project / "own.toml",)
 
 

@@ -20,7 +20,7 @@ from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.matrix import load_matrix
 from cudaforge.records import field_names, replace
 from cudaforge.versions import Version
-from tests.support.locks import BASE_DIGEST, CPU_IMAGE, GPU_IMAGE, make_lock
+from tests.support.locks import BASE_DIGEST, CPU_IMAGE, GPU_IMAGE, STANDALONE, STANDALONE_IMAGE, make_lock
 from tests.unit.lockfile.test_lock_properties import images, locks
 
 NOBODY = KnownGpus(names={}, embedded=frozenset((Version("8.7"),)))
@@ -41,6 +41,7 @@ OTHER = {
     "ptx": (),
     "python": "3.12",
     "python_provider": "distro",
+    "standalone": STANDALONE,
     "os": "debian13",
     "os_family": "other",
     "flavor": "devel",
@@ -257,3 +258,14 @@ def test_one_reference_may_stand_for_two_bases() -> None:
     again = load_lock(dump_lock(lock), file="cudaforge.lock", read_closure=lambda file: text)
     assert again == lock
     assert dump_lock(again) == dump_lock(lock)
+
+
+def test_of_a_standalone_python_the_release_is_told_and_else_the_archive():
+    newer = replace(STANDALONE_IMAGE, standalone=replace(STANDALONE, version="3.11.18"))
+    (change,) = compare_images(STANDALONE_IMAGE, newer, gpus=NOBODY).changes
+    assert (change.field, change.old, change.new) == ("standalone", "3.11.17", "3.11.18")
+    other = (replace(STANDALONE.archives[0], sha256="9" * 64),)
+    again = replace(STANDALONE_IMAGE, standalone=replace(STANDALONE, archives=other))
+    (change,) = compare_images(STANDALONE_IMAGE, again, gpus=NOBODY).changes
+    assert "8" * 64 in change.old
+    assert "9" * 64 in change.new

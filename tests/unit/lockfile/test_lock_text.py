@@ -14,7 +14,7 @@ from cudaforge.lockfile.store import read_lock, write_lock
 from cudaforge.lockfile.text import dump_lock
 from cudaforge.packages.model import LockedWheel
 from cudaforge.records import replace
-from tests.support.locks import CPU_IMAGE
+from tests.support.locks import CPU_IMAGE, STANDALONE, STANDALONE_IMAGE, make_lock
 
 WHEELS = (
     LockedWheel(
@@ -155,3 +155,20 @@ def test_links_are_never_followed(lock: Lock, closure_text: str, path: Path, tmp
     with pytest.raises(Exception, match="symbolic link"):
         write_lock(lock, {lock.images[0].closure.file: closure_text}, path)
     assert target.read_text() == "precious"
+
+
+def test_a_standalone_python_is_in_the_lock_by_name_and_hash_without_an_address(
+    tmp_path: Path, closure_text: str
+) -> None:
+    closure = load_closure(closure_text, file=closure_file("alone"))
+    image = replace(STANDALONE_IMAGE, closure=closure)
+    image = replace(image, digest=entry_digest(image))
+    write_lock(make_lock(image), {closure.file: closure_text}, tmp_path / "cudaforge.lock")
+    text = (tmp_path / "cudaforge.lock").read_text(encoding="utf-8")
+    assert STANDALONE.archives[0].path in text
+    assert "://" not in text
+    read = read_lock(tmp_path / "cudaforge.lock")
+    assert read.images[0].standalone == STANDALONE
+    (tmp_path / "cudaforge.lock").write_text(text.replace("8" * 64, "9" * 64), encoding="utf-8")
+    with pytest.raises(NegativeAnswer, match="the entry of 'alone' was edited"):
+        read_lock(tmp_path / "cudaforge.lock")

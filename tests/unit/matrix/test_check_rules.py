@@ -58,6 +58,28 @@ eol = "2029-10"
 source = "guess"
 """
 
+STANDALONE = f"""
+schema = 1
+{SOURCES}
+[[standalone_pythons]]
+version = "3.12.1"
+release = "1"
+glibc = "2.17"
+feed = "nowhere"
+files = {{ "linux/amd64" = "ARCHIVE" }}
+sha256 = {{ "linux/amd64" = "{"a" * 64}" }}
+source = "seen"
+
+[[standalone_pythons]]
+version = "3.12.2"
+release = "1"
+glibc = "2.17"
+feed = "nowhere"
+files = {{ "linux/amd64" = "3.12.2/python.tar.gz" }}
+sha256 = {{ "linux/amd64" = "{"b" * 64}" }}
+source = "guess"
+"""
+
 # By rule: what is replaced in which file of the sample, files that are added, and the row that it names.
 BREAKAGES = {
     "row": ({"cuda": ('minor_driver = "525.60.13"', "minor_driver = 525")}, {}, "cuda.toml", "12.6.0"),
@@ -177,6 +199,12 @@ BREAKAGES = {
         {"pythons.toml": (PYTHONS.replace("2023-10-01", "2028-10"), '"3.12"', '"3.10"')},
         "frameworks/example.toml",
         "example 1.10 cpu linux/amd64, linux/arm64",
+    ),
+    "unknown-feed": (
+        {},
+        {"standalone.toml": (STANDALONE.replace("ARCHIVE", "3.12.1/python.tar.gz"), "", "")},
+        "standalone.toml",
+        "3.12.1",
     ),
     "wheel-packages": (
         {
@@ -420,3 +448,23 @@ def test_each_way_to_break_a_rule_is_found(way, tmp_path: Path) -> None:
     stem, old, new, rule, expected = WAYS[way]
     found = check_matrix(write_matrix(tmp_path / "matrices", **{stem: (old, new)}))
     assert any(one.rule == rule and expected in one.what for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"ARCHIVE"', '"../../etc/passwd.tar.gz"', "files.linux/amd64 is"),
+        ('"ARCHIVE"', '"https://host.example/python.tar.gz"', "files.linux/amd64 is"),
+        ('"ARCHIVE"', '"python.tar.gz?x=y"', "files.linux/amd64 is"),
+        ('"ARCHIVE"', '"python.zip"', "files.linux/amd64 is"),
+        ('"ARCHIVE" }', '"p.tar.gz", "linux/arm64" = "q.tar.gz" }', "for the same platforms"),
+        ('"ARCHIVE"', '"p.tar.gz"\nsha256."linux/amd64" = "A"', ""),
+        ("a" * 64, "a" * 63, "sha256.linux/amd64 is"),
+    ],
+)
+def test_the_archives_of_a_standalone_python_are_proven(old, new, says, tmp_path: Path) -> None:
+    directory = write_matrix(tmp_path / "matrices")
+    text = STANDALONE.replace(old, new).replace("ARCHIVE", "p.tar.gz")
+    (directory / "standalone.toml").write_text(text)
+    found = check_matrix(directory)
+    assert any(one.file == "standalone.toml" and says in one.what for one in found), found

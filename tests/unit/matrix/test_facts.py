@@ -59,7 +59,10 @@ def test_the_compiled_form_is_that_of_the_files(directory, matrix):
     assert resources.compiled_matrix().read_bytes() == compile_matrix(directory)
 
 
-VENDORS = r"download\.pytorch\.org/|developer\.download\.nvidia\.com/"
+VENDORS = (
+    r"download\.pytorch\.org/|developer\.download\.nvidia\.com/"
+    r"|github\.com/astral-sh/python-build-standalone/releases/"
+)
 
 
 def test_no_file_names_an_address_of_a_package_registry(directory):

@@ -239,3 +239,21 @@ def test_offline_no_build_step_finds_an_index_or_a_proxy(read):
     assert "UV_OFFLINE=1\n" in lines
     assert "cudaforge-offline.invalid" in lines
     assert "example" not in lines
+
+
+def test_the_mirror_of_standalone_pythons_is_uv_s_own_setting(read, tmp_path):
+    assert read().python_mirror is None
+    for directory, address in (("xdg", "https://system.example"), ("home/.config", "https://user.example")):
+        (tmp_path / directory / "uv").mkdir(parents=True)
+        (tmp_path / directory / "uv" / "uv.toml").write_text(f'python-install-mirror = "{address}"\n')
+        assert read().python_mirror == address
+    site = read(UV_PYTHON_INSTALL_MIRROR="file:///srv/pythons")
+    assert (site.python_mirror, site.origin("python_mirror")) == (
+        "file:///srv/pythons",
+        "UV_PYTHON_INSTALL_MIRROR",
+    )
+    declared = read(
+        {"python_mirror": "https://declared.example"}, UV_PYTHON_INSTALL_MIRROR="https://uv.example"
+    )
+    assert declared.python_mirror == "https://declared.example"
+    assert "https://declared.example" not in str(declared.build_secrets())

@@ -14,7 +14,15 @@ from cudaforge.records import replace
 from cudaforge.renderer import extend_ignore, render_image, render_lock
 from cudaforge.renderer.mark import is_ours
 from tests.support.dockerlex import read_word
-from tests.support.locks import BASE_DIGEST, CPU_IMAGE, ENTRY, GPU_IMAGE, make_lock
+from tests.support.locks import (
+    BASE_DIGEST,
+    CPU_IMAGE,
+    ENTRY,
+    GPU_IMAGE,
+    STANDALONE,
+    STANDALONE_IMAGE,
+    make_lock,
+)
 
 dockerfile = pytest.importorskip("dockerfile", reason="BuildKit's parser has a wheel for x86_64 alone")
 
@@ -284,7 +292,9 @@ def test_no_value_adds_or_changes_an_instruction(env, labels, words, steps):
         ("platforms", ("linux",), "platforms"),
         ("python", "3", "python"),
         ("template", "own.j2", "template"),
-        ("python_provider", "standalone", "python_provider"),
+        ("python_provider", "conda", "python_provider"),
+        ("python_provider", "standalone", "standalone"),
+        ("standalone", STANDALONE, "standalone"),
         ("os_family", "rhel", "os"),
         ("base", LockedBase(reference="a b", digest=None, codename="x"), "base"),
         ("base", LockedBase(reference="a", digest="sha256:x", codename="x"), "base.digest"),
@@ -374,3 +384,33 @@ def test_bake_file_names_every_image():
 
 def test_values_of_the_tests_are_accepted():
     assert find_unsafe_character("".join(GPU_IMAGE.env.values())) is None
+
+
+def test_a_standalone_python_is_checked_and_unpacked_before_the_wheels():
+    rendered = render_image(STANDALONE_IMAGE)
+    assert "cudaforge-python" in rendered.contexts
+    unpacked, installed = (step for step in words_of(STANDALONE_IMAGE, "RUN") if "/opt/python" in step)
+    assert f"{STANDALONE.archives[0].sha256}  /run/cudaforge/python.tar.gz" in unpacked
+    assert "sha256sum -c" in unpacked
+    assert "uv venv --python /opt/python/bin/python3.11 /opt/venv" in installed
+    assert values_of(STANDALONE_IMAGE, "LABEL")["io.cudaforge.python.release"] == "3.11.17"
+    bake = next(file.text for file in render_lock(make_lock(STANDALONE_IMAGE)) if file.path.endswith(".json"))
+    contexts = json.loads(bake)["target"]["alone"]["contexts"]
+    assert contexts["cudaforge-python"] == "${CUDAFORGE_INPUTS}/alone/python"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": "3.11; id"},
+        {"archives": ()},
+        {"archives": (replace(STANDALONE.archives[0], platform="linux/arm64"),)},
+        {"archives": (replace(STANDALONE.archives[0], sha256="A" * 64),)},
+        {"archives": (replace(STANDALONE.archives[0], sha256="../" + "a" * 61),)},
+    ],
+    ids=str,
+)
+def test_a_standalone_python_that_no_dockerfile_can_carry_is_refused(change):
+    assert "images.alone.standalone" in problems_of(
+        replace(STANDALONE_IMAGE, standalone=replace(STANDALONE, **change))
+    )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from cudaforge.declaration.model import Wishes
@@ -20,6 +20,7 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     Gpu,
     OperatingSystem,
+    StandalonePython,
 )
 from cudaforge.versions import Version, VersionWish
 
@@ -34,6 +35,13 @@ class Base:
     python: str
     brings_python: bool = False
     is_bootstrap: bool = False
+    standalone: StandalonePython | None = None
+
+    @property
+    def python_provider(self) -> str:
+        if self.standalone is not None:
+            return "standalone"
+        return "image" if self.brings_python else "distro"
 
 
 @dataclass(frozen=True)
@@ -87,6 +95,43 @@ def weight(one: Set) -> tuple[int, int]:
     return unknown, total + shared + sum(parts)
 
 
+def standalone_bases(wishes: Wishes, matrix: Matrix) -> list[Base]:
+    """Every base without a Python of its own, with each standalone one that is the newest of its minor, or of
+    those of its minor that the wish for a patch allows."""
+    bare = [Base(one.image, one, None, "") for one in matrix.systems.values()]
+    described = {one.reference for one in matrix.base_images if one.python is None and one.cuda is None}
+    bare = [one for one in bare if one.reference not in described]
+    bare += [
+        Base(f"bootstrap:{one.id}", one, None, "", is_bootstrap=True)
+        for one in matrix.systems.values()
+        if one.bootstrap_packages
+    ]
+    bare += [
+        Base(one.reference, matrix.systems[one.os], one, "")
+        for one in matrix.base_images
+        if one.python is None and one.os in matrix.systems
+    ]
+    known = [row for row in matrix.standalone_pythons if confirmed(row)]
+    is_patch = names_patch(wishes)
+    allowed = [row for row in known if is_patch and wishes.python.allows(row.version)]
+    chosen = [
+        one
+        for group in (known, allowed)
+        for one in group
+        if not any(other.minor == one.minor and other.version > one.version for other in group)
+    ]
+    return [
+        replace(one, python=row.minor, standalone=row)
+        for one in bare
+        for row in chosen
+        if one.system.glibc >= row.glibc and one.system.family in ("debian", "ubuntu")
+    ]
+
+
+def names_patch(wishes: Wishes) -> bool:
+    return wishes.python is not None and wishes.python.text.count(".") > wishes.python.text.count(",") + 1
+
+
 def tied(text: str, framework: str, matrix: Matrix) -> list[Companion]:
     """The releases that a requirement means, where they are known to be all. Requirements of the tests are
     `NAME==X`, `NAME<X` and `NAME>=X`."""
@@ -128,7 +173,7 @@ def solutions(wishes: Wishes, matrix: Matrix) -> Iterator[Set]:
         ]
         per_framework.append(choices)
     for builds in product(*per_framework):
-        for base in bases(matrix):
+        for base in (*bases(matrix), *standalone_bases(wishes, matrix)):
             if not base_fits(base, builds, wishes, platforms):
                 continue
             if not packages_fit(builds, base.python, wishes, matrix):
@@ -164,7 +209,7 @@ def build_fits(row: FrameworkBuild, wish: VersionWish | None, wishes: Wishes, ma
     return True
 
 
-def base_fits(
+def base_fits(  # noqa: PLR0911 -- rules one after the other, on purpose
     base: Base, builds: tuple[tuple[FrameworkBuild, ...], ...], wishes: Wishes, platforms: tuple[str, ...]
 ) -> bool:
     image = base.image
@@ -178,9 +223,13 @@ def base_fits(
         return False
     if wishes.os is not None and base.system.id != wishes.os:
         return False
-    if wishes.python is not None and not wishes.python.allows(Version(base.python)):
+    if base.standalone is not None and not set(platforms) <= set(base.standalone.files):
         return False
-    if wishes.python_provider not in (None, "image" if base.brings_python else "distro"):
+    if wishes.python is not None:
+        exact = base.standalone.version if base.standalone and names_patch(wishes) else Version(base.python)
+        if not wishes.python.allows(exact):
+            return False
+    if wishes.python_provider not in (None, base.python_provider):
         return False
     rows = [row for one in builds for row in one]
     return all(base.python in row.pythons and base.system.glibc >= row.glibc for row in rows)

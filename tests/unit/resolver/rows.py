@@ -20,6 +20,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     Source,
+    StandalonePython,
     Strength,
 )
 from cudaforge.matrix.tables import Matrix
@@ -162,6 +163,9 @@ def gpu(
     )
 
 
+_FAMILIES = {"ubuntu": "ubuntu", "debian": "debian", "rocky": "rhel"}
+
+
 def system(
     name: str,
     glibc: str,
@@ -173,7 +177,7 @@ def system(
 ) -> OperatingSystem:
     return OperatingSystem(
         id=name,
-        family="ubuntu" if name.startswith("ubuntu") else "debian",
+        family=next(family for start, family in _FAMILIES.items() if name.startswith(start)),
         codename=name,
         glibc=Version(glibc),
         image=f"{name}:plain",
@@ -222,6 +226,25 @@ def image(  # noqa: PLR0913 -- one argument per fact
         compat_platforms=compat,
         gate_branches=gate_branches,
         gate_brands=gate_brands,
+        source=source,
+    )
+
+
+def standalone(
+    version: str,
+    *,
+    platforms: tuple[str, ...] = ("linux/amd64", "linux/arm64"),
+    glibc: str = "2.17",
+    source: Source = SOURCE,
+) -> StandalonePython:
+    return StandalonePython(
+        version=Version(version),
+        release="20260101",
+        released=None,
+        glibc=Version(glibc),
+        feed="pythons",
+        files={one: f"20260101/{version}-{one.rpartition('/')[2]}.tar.gz" for one in platforms},
+        sha256=dict.fromkeys(platforms, "a" * 64),
         source=source,
     )
 

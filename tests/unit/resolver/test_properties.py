@@ -12,14 +12,15 @@ from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference,
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild, PackageIndex
 from cudaforge.records import replace
-from cudaforge.resolver import Conflict, Resolution, resolve
+from cudaforge.resolver import Conflict, Resolution, alternatives, resolve
 from cudaforge.versions import Version, VersionWish
 from tests.unit.resolver import naive, rows
 
 CUDAS = ("11.4.3", "11.8.0", "12.1.1", "12.8.0", "12.8.1", "13.0.0")
 CUDNNS = ("8.2.4.15", "8.7.0.84", "9.1.0.70", "9.10.2.21")
 GPUS = ("Old", "Mid", "New", "Chip", "Guess")
-SYSTEMS = ("ubuntu18.04", "ubuntu22.04", "debian12")
+SYSTEMS = ("ubuntu18.04", "ubuntu22.04", "debian12", "rocky9")
+STANDALONE = ("3.8.20", "3.10.4", "3.11.2", "3.11.9", "3.12.1")
 PYTHONS = ("3.8", "3.10", "3.11", "3.12")
 CAPABILITIES = ("7.0", "7.5", "8.0", "8.6", "8.7", "9.0", "12.0")
 DRIVERS = ("450.80.02", "470.82.01", "525.60.13", "535.104.05", "570.26", "580.65.06", "595.1")
@@ -159,6 +160,18 @@ def images(draw: st.DrawFn) -> list[object]:
     return found
 
 
+def standalone_rows(draw: st.DrawFn) -> list[object]:
+    return [
+        rows.standalone(
+            version,
+            platforms=draw(st.sampled_from((BOTH, BOTH, BOTH[:1]))),
+            glibc=draw(st.sampled_from(("2.17", "2.17", "2.31"))),
+            source=draw(sources),
+        )
+        for version in draw(st.just(()) | some(STANDALONE))
+    ]
+
+
 def broken_rows(draw: st.DrawFn) -> list[object]:
     conditions = {
         "framework": st.sampled_from(("one", "two")),
@@ -222,7 +235,9 @@ def matrices(draw: st.DrawFn) -> Matrix:
                 python_installed=draw(st.sampled_from((None, 2))),
                 library_installed=draw(st.sampled_from((None, 0, 1))),
             ),
+            rows.system("rocky9", "2.34", None),
         ),
+        standalone_pythons=standalone_rows(draw),
         base_images=images(draw),
         driver_branches=(
             rows.branch(450, "11.0"), rows.branch(470, "11.4"), rows.branch(520, "11.8"),
@@ -259,14 +274,14 @@ def questions(draw: st.DrawFn) -> tuple[Matrix, Wishes]:
         is_cpu=is_cpu,
         cuda=None if is_cpu else wished(("12.8", "11", ">=12", "12.7")),
         cudnn=wished(("9", ">=8.5", "8.7")),
-        python=wished(("3.11", ">=3.10", "3.8", "3.99")),
+        python=wished(("3.11", ">=3.10", "3.8", "3.99", "3.11.2", ">=3.10.1,<3.11.9")),
         os=rarely(SYSTEMS),
         gpus=draw(st.one_of(st.just(()), some(GPUS))),
         driver=rarely(DRIVERS),
         flavor=rarely(tuple(Flavor)),
         platforms=draw(st.sampled_from(((), (), (), BOTH[:1], BOTH[1:], BOTH))),
         base=rarely(bases),
-        python_provider=rarely(("image", "distro")),
+        python_provider=rarely(("image", "distro", "standalone")),
         cuda_provider=rarely(("wheels", "system")),
         toolkit=wished(("12", "11.8", "12.8.1")),
         forward_compat=draw(st.integers(0, 4)) == 0,
@@ -431,9 +446,21 @@ def test_an_answer_exists_exactly_where_a_full_search_finds_one(question: tuple[
     assert answer == resolve(wishes, matrix)
     if isinstance(answer, Resolution):
         assert any(_is(answer, one) for one in found)
-        newest = max(one.builds[0][0].version for one in found)
+        preferred = [one for one in found if one.base.standalone is None] or found
+        assert (answer.standalone is None) == (preferred[0].base.standalone is None)
+        newest = max(one.builds[0][0].version for one in preferred)
         assert answer.frameworks[0].version == newest
         assert set(wishes.platforms or BOTH[:1]) <= set(answer.platforms)
+
+
+@relaxed
+@given(questions())
+def test_the_first_of_all_answers_is_the_answer(question: tuple[Matrix, Wishes]) -> None:
+    """Standalone Pythons are looked at only where nothing else is left: the policy alone says the same."""
+    matrix, wishes = question
+    answer = resolve(wishes, matrix)
+    first = next(alternatives(wishes, matrix, limit=1), None)
+    assert first == (answer if isinstance(answer, Resolution) else None)
 
 
 def _is(answer: Resolution, one: naive.Set) -> bool:

@@ -15,6 +15,7 @@ from cudaforge.verifier.judging import agrees
 from cudaforge.verifier.model import CheckState
 from cudaforge.verifier.situation import GpuWish, Situation
 from cudaforge.verifier.summary import is_good, summarise
+from tests.support.locks import STANDALONE
 from tests.unit.verifier.reports import (
     DEVICE,
     LOSSES,
@@ -216,6 +217,14 @@ def test_what_is_wrong_with_a_gpu_fails(change, check: str, state: CheckState, w
     found = results(seen)[check]
     assert (found.state, word in found.detail) == (state, True), found
     assert not verdict(seen)[0]
+
+
+@pytest.mark.parametrize(("seen", "state"), [("3.11.17", PASS), ("3.11.2", FAIL)])
+def test_of_a_standalone_python_the_patch_is_compared(seen: str, state: CheckState):
+    image = replace(TORCH, python_provider="standalone", standalone=STANDALONE)
+    found = results(situation(value("system", "system", python=seen), image=image))["python"]
+    assert found.state is state
+    assert "3.11.17" in found.detail
 
 
 def test_the_lock_label():
