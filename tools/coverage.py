@@ -14,7 +14,8 @@ from pathlib import Path
 from cudaforge.files import write_atomically
 from cudaforge.matrix.catalogue import Row, source_of, subjects
 from cudaforge.matrix.load import matrix_from_directory
-from cudaforge.matrix.model import CudaProvider, FrameworkBuild, Strength
+from cudaforge.matrix.model import CudaProvider, FrameworkBuild
+from cudaforge.matrix.sources import Strength
 from cudaforge.matrix.tables import Matrix
 
 MATRICES = Path(__file__).parent.parent / "matrices"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from cudaforge.errors import InputError, NegativeAnswer, Problem
-from cudaforge.matrix.model import Source
+from cudaforge.matrix.sources import Source
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version, VersionWish

@@ -16,9 +16,9 @@ from cudaforge.matrix.join_references import REFERENCE_RULES
 from cudaforge.matrix.join_sizes import SIZE_RULES
 from cudaforge.matrix.join_windows import WINDOW_RULES
 from cudaforge.matrix.judged import Join
-from cudaforge.matrix.model import Source
 from cudaforge.matrix.overlay import mistakes_of_overlays
 from cudaforge.matrix.rows import label
+from cudaforge.matrix.sources import Source
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import values_of
 

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
-from cudaforge.matrix.model import Broken, CudaProvider, CudaRelease, FrameworkBuild, Source, Strength
+from cudaforge.matrix.model import Broken, CudaProvider, CudaRelease, FrameworkBuild
+from cudaforge.matrix.sources import Source, Strength
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.versions import Version, VersionWish

@@ -13,11 +13,11 @@ from typing import Protocol
 
 from cudaforge.matrix.expand import OVERRIDES
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.model import Dispute, Part, Source, Strength
 from cudaforge.matrix.overlay import Overlay, mistakes_of_overlays
 from cudaforge.matrix.proof import identity_of, proven_row, text_of, words_of
 from cudaforge.matrix.reader import Raw, read_source
 from cudaforge.matrix.rows import KEYS, label, section_name
+from cudaforge.matrix.sources import Dispute, Part, Source, Strength
 from cudaforge.records import record, replace
 
 _STRENGTHS = tuple(reversed(Strength))

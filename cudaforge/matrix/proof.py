@@ -8,9 +8,9 @@ from contextlib import suppress
 from enum import Enum
 
 from cudaforge.matrix.findings import Finding
-from cudaforge.matrix.model import Source
 from cudaforge.matrix.reader import Raw, Sources, read_version
 from cudaforge.matrix.rows import KEYS, label, plain, read_row
+from cudaforge.matrix.sources import Source
 
 _DATE = re.compile(r"(?P<year>\d{4})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?", re.ASCII)
 _DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)

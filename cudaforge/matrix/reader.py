@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from types import MappingProxyType
 
-from cudaforge.matrix.model import Source, Strength
+from cudaforge.matrix.sources import Source, Strength
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
 Raw = Mapping[str, object]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
@@ -24,10 +23,17 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
-    Source,
     StandalonePython,
 )
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
+from cudaforge.matrix.row_artefacts import (
+    read_base_image,
+    read_feed,
+    read_framework_image,
+    read_python,
+    read_standalone,
+)
+from cudaforge.matrix.sources import Source
 from cudaforge.records import field_names, record
 from cudaforge.versions import Version
 
@@ -220,30 +226,6 @@ def _system(read: Reader) -> OperatingSystem:
     )
 
 
-def _image(read: Reader) -> BaseImage:
-    flavor = read.optional("flavor")
-    if flavor not in (None, *_FLAVORS):
-        raise ValueError(f"flavor is {flavor!r}: one of {', '.join(_FLAVORS)}")
-    return BaseImage(
-        reference=read.text("reference"),
-        os=read.text("os"),
-        platforms=read.words("platforms"),
-        flavor=flavor,
-        cuda=read.optional_version("cuda"),
-        cudnn=read.optional_version("cudnn"),
-        gate=read.optional("gate"),
-        python=read.optional("python"),
-        removed=read.optional("removed"),
-        replaced_by=read.optional("replaced_by"),
-        size=read.optional_integer("size"),
-        installed=read.optional_integer("installed"),
-        compat_platforms=read.words("compat_platforms"),
-        gate_branches=read.integers("gate_branches"),
-        gate_brands=read.words("gate_brands"),
-        source=read.source(),
-    )
-
-
 def _driver(read: Reader) -> DriverBranch:
     kind = read.optional("kind")
     if kind not in (None, *_DRIVER_KINDS):
@@ -261,15 +243,6 @@ def _index(read: Reader) -> PackageIndex:
     return PackageIndex(name=read.text("name"), url=read.text("url"), source=read.source())
 
 
-def _feed(read: Reader) -> Feed:
-    subject, url = read.text("subject"), read.text("url")
-    if subject not in _FEED_SUBJECTS:
-        raise ValueError(f"subject is {subject!r}: one of {', '.join(_FEED_SUBJECTS)}")
-    if not url.startswith("https://"):
-        raise ValueError("url must begin with https://")
-    return Feed(name=read.text("name"), subject=subject, url=url, source=read.source())
-
-
 def _companion(read: Reader) -> Companion:
     role = read.text("role")
     if role not in _ROLES:
@@ -282,57 +255,6 @@ def _companion(read: Reader) -> Companion:
         role=CompanionRole(role),
         pythons=read.words("pythons"),
         released=read.optional("released"),
-        source=read.source(),
-    )
-
-
-def _framework_image(read: Reader) -> FrameworkImage:
-    contents = read.mapping("contents")
-    if not contents:
-        raise ValueError("contents is missing")
-    return FrameworkImage(
-        reference=read.text("reference"),
-        os=read.text("os"),
-        platforms=read.words("platforms"),
-        python=read.optional("python"),
-        cuda=read.optional_version("cuda"),
-        cudnn=read.optional_version("cudnn"),
-        contents=contents,
-        flavor=read.optional("flavor"),
-        driver=read.optional_version("driver"),
-        released=read.optional("released"),
-        removed=read.optional("removed"),
-        source=read.source(),
-    )
-
-
-def _python(read: Reader) -> PythonRelease:
-    return PythonRelease(
-        version=read.text("version"),
-        released=read.optional("released"),
-        eol=read.optional("eol"),
-        source=read.source(),
-    )
-
-
-def _standalone(read: Reader) -> StandalonePython:
-    files, sha256 = read.mapping("files"), read.mapping("sha256")
-    for platform, file in files.items():
-        if not _ARCHIVE.fullmatch(file):
-            raise ValueError(f"files.{platform} is {file!r}: a path of plain names that ends in .tar.gz")
-    for platform, digest in sha256.items():
-        if not _SHA256.fullmatch(digest):
-            raise ValueError(f"sha256.{platform} is {digest!r}: 64 hexadecimal digits")
-    if not files or set(files) != set(sha256):
-        raise ValueError("files and sha256 must be there for the same platforms, at least for one")
-    return StandalonePython(
-        version=read.version("version"),
-        release=read.text("release"),
-        released=read.optional("released"),
-        glibc=read.version("glibc"),
-        feed=read.text("feed"),
-        files=files,
-        sha256=sha256,
         source=read.source(),
     )
 
@@ -355,13 +277,9 @@ def _broken(read: Reader) -> Broken:
 
 
 _PROVIDERS = tuple(provider.value for provider in CudaProvider)
-_FLAVORS = ("base", "runtime", "devel")
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
 _DRIVER_KINDS = ("production", "long-term", "new-feature")
 _ROLES = tuple(role.value for role in CompanionRole)
-_FEED_SUBJECTS = ("cuda", "cudnn", "python")
-_ARCHIVE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._+-]*/)*[A-Za-z0-9][A-Za-z0-9._+-]*\.tar\.gz")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 _BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
 _BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
 
@@ -407,13 +325,13 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "cudnn": _cudnn,
     "gpus": _gpu,
     "systems": _system,
-    "base_images": _image,
+    "base_images": read_base_image,
     "drivers": _driver,
     "indexes": _index,
-    "feeds": _feed,
+    "feeds": read_feed,
     "companions": _companion,
-    "framework_images": _framework_image,
-    "pythons": _python,
-    "standalone_pythons": _standalone,
+    "framework_images": read_framework_image,
+    "pythons": read_python,
+    "standalone_pythons": read_standalone,
     "broken": _broken,
 }

@@ -13,7 +13,8 @@ from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, su
 from cudaforge.matrix.filters import filtered, read_filters
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.judged import concerns
-from cudaforge.matrix.model import Broken, CudaProvider, Dispute, FrameworkBuild, Gpu
+from cudaforge.matrix.model import Broken, CudaProvider, FrameworkBuild, Gpu
+from cudaforge.matrix.sources import Dispute
 from cudaforge.records import record, replace
 from cudaforge.resolver.coverage import Coverage, coverage, runs
 from cudaforge.resolver.drivers import cuda_floor

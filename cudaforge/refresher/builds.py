@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 from cudaforge.matrix.expand import expand_document
-from cudaforge.matrix.model import CudaRelease, Strength
+from cudaforge.matrix.model import CudaRelease
 from cudaforge.matrix.reader import Raw
+from cudaforge.matrix.sources import Strength
 from cudaforge.records import record
 from cudaforge.refresher.facts import Artefacts, Facts, Unread, read_facts
 from cudaforge.refresher.model import Proposal

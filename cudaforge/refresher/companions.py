@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from cudaforge.matrix.model import Companion, Strength
+from cudaforge.matrix.model import Companion
+from cudaforge.matrix.sources import Strength
 from cudaforge.refresher.model import FoundRelease, Proposal
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
-from cudaforge.matrix.model import BaseImage, FrameworkImage, Strength
+from cudaforge.matrix.model import BaseImage, FrameworkImage
+from cudaforge.matrix.sources import Strength
 from cudaforge.records import record, replace
 from cudaforge.refresher.model import Change, Proposal, Tombstone
 from cudaforge.registry import ImageConfig

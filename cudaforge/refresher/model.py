@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cudaforge.matrix.model import Strength
+from cudaforge.matrix.sources import Strength
 from cudaforge.records import record
 
 

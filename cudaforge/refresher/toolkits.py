@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from cudaforge.matrix.model import CudaRelease, CudnnRelease, Strength
+from cudaforge.matrix.model import CudaRelease, CudnnRelease
 from cudaforge.matrix.pins import pin_of
+from cudaforge.matrix.sources import Strength
 from cudaforge.records import replace
 from cudaforge.refresher.changes import new_releases
 from cudaforge.refresher.model import Change, FoundRelease, Proposal

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from cudaforge.matrix.model import Source
+from cudaforge.matrix.sources import Source
 from cudaforge.report.problems import visible
 from cudaforge.report.sizes import explain_size
 from cudaforge.report.tables import paragraph

@@ -7,15 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import combinations, product
 
 from cudaforge.declaration.model import Flavor
-from cudaforge.matrix.model import (
-    BaseImage,
-    CudaProvider,
-    FrameworkBuild,
-    OperatingSystem,
-    Source,
-    StandalonePython,
-    Strength,
-)
+from cudaforge.matrix.model import BaseImage, CudaProvider, FrameworkBuild, OperatingSystem, StandalonePython
+from cudaforge.matrix.sources import Source, Strength
 from cudaforge.records import record, replace
 from cudaforge.resolver.model import Bytes, PythonProvider
 from cudaforge.systems import APT_FAMILIES

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from cudaforge.matrix.model import Broken, CudaProvider, Source
+from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.matrix.sources import Source
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen

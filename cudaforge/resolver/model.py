@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from enum import Enum
 
 from cudaforge.declaration.model import Flavor, Gate
-from cudaforge.matrix.model import CudaProvider, Source, StandalonePython
+from cudaforge.matrix.model import CudaProvider, StandalonePython
+from cudaforge.matrix.sources import Source
 from cudaforge.records import made, record
 from cudaforge.versions import Version
 

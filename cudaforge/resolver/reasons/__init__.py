@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 
-from cudaforge.matrix.model import Source
+from cudaforge.matrix.sources import Source
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.model import ConflictReason, ReasonKind
 from cudaforge.resolver.reasons.incompatible import PLAIN, WORDS

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 
-from cudaforge.matrix.model import BaseImage, Broken, CudaProvider
-from cudaforge.resolver.candidates import BuildCandidate, Environment, has_installer
+from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
-from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
+from cudaforge.resolver.reasons.bases import (
+    flavor_left,
+    named_base,
+    named_os,
+    os_packages,
+    provider_left,
+    python_left,
+    removed,
+    toolkit_left,
+)
 from cudaforge.resolver.reasons.unknown import is_loadable
 from cudaforge.resolver.reasons.view import (
     Said,
@@ -22,7 +31,6 @@ from cudaforge.resolver.reasons.view import (
     sm,
     span,
 )
-from cudaforge.resolver.solver import indexes
 from cudaforge.versions import Version
 
 
@@ -127,53 +135,6 @@ def _base_platforms(view: View) -> Said | None:
     return f"{as_some(one.reference for one in some)} does not exist for {view.bound.about}", some[0].source
 
 
-def _removed(view: View) -> Said | None:
-    gone = [one for one in view.environments() if one.removed is not None]
-    return _is_gone(gone[0]) if gone else None
-
-
-def _is_gone(one: Environment | BaseImage) -> Said:
-    since = "" if one.removed == "unknown" else f" ({one.removed})"
-    instead = f"; {one.replaced_by} replaces it" if one.replaced_by else ""
-    return f"{one.reference} was removed{since}{instead}", one.source
-
-
-def _named_base(view: View) -> Said | None:
-    tables, question = view.case.scene.tables, view.case.question
-    found = [one for one in tables.environments if one.reference == question.base]
-    if not found:
-        rows = [one for one in tables.matrix.base_images if one.reference == question.base]
-        return _is_gone(rows[0]) if rows and rows[0].removed is not None else None
-    one = found[0]
-    cuda = f", CUDA {one.toolkit}" if one.toolkit is not None else ", no CUDA"
-    python = f", Python {one.python}" if one.standalone is None else ""
-    return f"{one.reference} has {one.os.id}{python}{cuda}", one.source
-
-
-def _named_os(view: View) -> Said | None:
-    system = view.case.scene.tables.matrix.systems[view.case.question.wishes.os or ""]
-    tables, asked = view.case.scene.tables, view.case.question.wishes.python_provider
-    there = [tables.environments[index] for index in indexes(tables.by_os.get(system.id, 0))]
-    meant = [one for one in there if asked in (None, one.python_provider.value)]
-    pythons = {one.python for one in meant if one.standalone is None}
-    standalone = {one.python for one in meant if one.standalone is not None and has_installer(one.os)}
-    if not pythons | standalone:
-        if any(one.standalone is not None for one in meant):
-            return None  # that its packages cannot be installed is told by the rule on that
-        whose = f" of provider {asked}" if asked is not None else ""
-        return f"nothing is known that brings a Python{whose} to {system.id}", system.source
-    parts = [as_list(sorted(one, key=Version)) for one in (pythons, standalone - pythons) if one]
-    own = parts[0] if pythons else f"a standalone {parts[0]}"
-    more = f" and a standalone {parts[1]}" if len(parts) > 1 else ""
-    return f"on {system.id} there is Python {own}{more}", system.source
-
-
-def _os_packages(view: View) -> Said | None:
-    able = [one for one in view.environments() if one.standalone is not None and not has_installer(one.os)]
-    names = as_some(dict.fromkeys(one.os.id for one in able))
-    return (f"OS packages of {names} cannot be installed yet", able[0].os.source) if able else None
-
-
 def _builds(view: View) -> Said | None:
     builds = [one for one in view.builds() if one.is_confirmed]
     if not builds:
@@ -182,41 +143,6 @@ def _builds(view: View) -> Said | None:
     releases = span(one.version for one in builds)
     labels = as_list(sorted({one.row.build for one in builds}))
     return f"{name} {releases} has builds {labels}", builds[-1].row.source
-
-
-def _bases_left(view: View, what: str, values: Callable[[Environment], Iterable[str]]) -> Said | None:
-    """What the bases that the rest leaves are like."""
-    left = view.environments()
-    if not left:
-        return None
-    has = (
-        f"{left[0].reference} has"
-        if len({one.reference for one in left}) == 1
-        else "bases that are left have"
-    )
-    known = [value for one in left for value in values(one)]
-    return f"{has} {what} {as_some(known)}" if known else f"{has} no {what}", left[0].source
-
-
-def _python_left(view: View) -> Said | None:
-    return _bases_left(view, "Python", lambda one: (one.python,))
-
-
-def _provider_left(view: View) -> Said | None:
-    words = {
-        PythonProvider.DISTRO: "of the OS archive",
-        PythonProvider.IMAGE: "of their own",
-        PythonProvider.STANDALONE: "of an archive of its own",
-    }
-    return _bases_left(view, "Python", lambda one: (words[one.python_provider],))
-
-
-def _toolkit_left(view: View) -> Said | None:
-    return _bases_left(view, "CUDA toolkit", lambda one: () if one.toolkit is None else (str(one.toolkit),))
-
-
-def _flavor_left(view: View) -> Said | None:
-    return _bases_left(view, "flavor", lambda one: sorted(it.value for it in one.flavors))
 
 
 def _gpu_code(view: View) -> Said | None:
@@ -375,10 +301,10 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "glibc": _glibc,
     "platforms": _platforms,
     "base-platforms": _base_platforms,
-    "removed-tags": _removed,
-    "base": _named_base,
-    "os": _named_os,
-    "os-packages": _os_packages,
+    "removed-tags": removed,
+    "base": named_base,
+    "os": named_os,
+    "os-packages": os_packages,
     "gpu-code": _gpu_code,
     "gpu-cuda": _gpu_cuda,
     "gpu-cudnn": _gpu_cudnn,
@@ -397,9 +323,9 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
 }
 PLAIN: dict[str, Callable[[View], Said | None]] = {
     "framework-build": _builds,
-    "python-version": _python_left,
-    "python-provider": _provider_left,
-    "toolkit-version": _toolkit_left,
-    "flavor": _flavor_left,
+    "python-version": python_left,
+    "python-provider": provider_left,
+    "toolkit-version": toolkit_left,
+    "flavor": flavor_left,
 }
 """What the wishes themselves leave, told where nothing says more."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from cudaforge.matrix.model import Broken, CudaRelease, CudnnRelease, Source
+from cudaforge.matrix.model import Broken, CudaRelease, CudnnRelease
+from cudaforge.matrix.sources import Source
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.case import Case

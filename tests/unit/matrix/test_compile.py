@@ -5,7 +5,8 @@ import pytest
 from cudaforge.matrix.compile import compile_matrix, write_compiled
 from cudaforge.matrix.findings import FactsError
 from cudaforge.matrix.load import matrix_from_directory
-from cudaforge.matrix.model import CudaProvider, Strength
+from cudaforge.matrix.model import CudaProvider
+from cudaforge.matrix.sources import Strength
 from cudaforge.versions import Version, VersionWish
 from tests.unit.matrix.samples import write_matrix
 

@@ -11,7 +11,8 @@ from cudaforge import resources
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.check import check_matrix
 from cudaforge.matrix.compile import compile_matrix, matrix_files
-from cudaforge.matrix.model import CudaProvider, Strength
+from cudaforge.matrix.model import CudaProvider
+from cudaforge.matrix.sources import Strength
 from cudaforge.versions import Version, VersionWish
 
 FRAMEWORKS = ("pytorch", "tensorflow", "jax")

@@ -1,7 +1,8 @@
 import pytest
 
 from cudaforge.matrix import Matrix, parse_capability
-from cudaforge.matrix.model import Framework, Gpu, Source, Strength
+from cudaforge.matrix.model import Framework, Gpu
+from cudaforge.matrix.sources import Source, Strength
 from cudaforge.versions import Version
 
 SOURCE = Source(id="seen", text="read", checked="2026-01-31", strength=Strength.MEASURED, file="gpus.toml")

@@ -6,7 +6,7 @@ import pytest
 
 from cudaforge.cli.main import run_command_line
 from cudaforge.matrix import load_matrix
-from cudaforge.matrix.model import Strength
+from cudaforge.matrix.sources import Strength
 
 
 def resolve(capsys, *words):

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.compile import matrix_files
 from cudaforge.matrix.load import matrix_from_directory
-from cudaforge.matrix.model import Strength
+from cudaforge.matrix.sources import Strength
 from cudaforge.records import replace, values_of
 from cudaforge.refresher import Proposal, Tombstone
 from cudaforge.refresher.writing import edit_file, write_overlay

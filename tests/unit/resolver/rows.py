@@ -19,10 +19,9 @@ from cudaforge.matrix.model import (
     Gpu,
     OperatingSystem,
     PackageIndex,
-    Source,
     StandalonePython,
-    Strength,
 )
+from cudaforge.matrix.sources import Source, Strength
 from cudaforge.matrix.tables import Matrix
 from cudaforge.versions import Version, VersionWish
 
