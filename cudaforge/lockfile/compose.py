@@ -66,7 +66,7 @@ def lock_image(
     `preferred` is an earlier closure, whose versions are kept where they still fit.
     """
     platform = resolution.platforms[0]
-    wheels = resolve_packages(_closure_request(image, resolution, platform=platform, preferred=preferred))
+    wheels = resolve_packages(closure_request(image, resolution, preferred=preferred))
     text = dump_closure(wheels, python=resolution.python)
     base = pin_base(
         BaseRequest(
@@ -89,9 +89,10 @@ def entry_digest(image: LockedImage) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _closure_request(
-    image: ImageDeclaration, resolution: Resolution, *, platform: str, preferred: tuple[LockedWheel, ...]
+def closure_request(
+    image: ImageDeclaration, resolution: Resolution, *, preferred: tuple[LockedWheel, ...] = ()
 ) -> ClosureRequest:
+    """What the closure of an image has to contain."""
     named = [framework for framework in resolution.frameworks if framework.index in resolution.indexes]
     return ClosureRequest(
         name=image.name,
@@ -99,7 +100,7 @@ def _closure_request(
         constraints=resolution.constraints,
         packages=image.contents.packages,
         python=resolution.python,
-        platform=platform,
+        platform=resolution.platforms[0],
         glibc=str(resolution.glibc),
         indexes=resolution.indexes,
         index_of={pin: framework.index for framework in named for pin in _pins(framework)},

@@ -10,7 +10,7 @@ from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
 from cudaforge.packages.tags import best_wheel
-from cudaforge.packages.uv import NoSolution, python_tag_platform, refuse
+from cudaforge.packages.uv import NoClosure, NoSolution, python_tag_platform, refuse
 from cudaforge.records import record, replace
 
 DEFAULT_INDEX = "default"
@@ -60,18 +60,30 @@ def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, .
     """One wheel for every package that the image needs, sorted by name.
 
     What a named index serves is looked for in the site's own sources first, then at its address, which is
-    asked for these packages alone. Raises NegativeAnswer where no set of wheels exists, InputError for a
+    asked for these packages alone. Raises NoClosure where no set of wheels exists, InputError for a
     requirement that is not supported, SurroundingsError where an index does not answer.
     """
     plan = _read(request)
-    found = _ask_site(plan, request, site)
-    if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
-        found = _ask_after(found, plan, request, site)
+    found = _find(plan, request, site)
     if isinstance(found, NoSolution):
         raise refuse(request.name, found, target=_target(request))
     wheels = tuple(_choose(found, plan, request))
     _check_pins(wheels, plan, request)
     return wheels
+
+
+def find_refusal(request: ClosureRequest, site: Site) -> NoClosure | None:
+    """Why there is no set of wheels; None where there is one, in whatever build of what is pinned. Raises
+    SurroundingsError where an index does not answer."""
+    found = _find(_read(request), request, site)
+    return refuse(request.name, found, target=_target(request)) if isinstance(found, NoSolution) else None
+
+
+def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
+    found = _ask_site(plan, request, site)
+    if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
+        return _ask_after(found, plan, request, site)
+    return found
 
 
 def _ask_site(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:

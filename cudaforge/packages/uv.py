@@ -243,24 +243,32 @@ def _remedy_for_sources(text: str, site: Site) -> str | None:
     return f"check {site.origin('find_links')}" if "find-links" in text else None
 
 
-def refuse(name: str, answer: NoSolution, *, target: str) -> NegativeAnswer:
+class NoClosure(NegativeAnswer):
+    """No set of wheels is what an image asks for. `explanation` is uv's, in lines."""
+
+    def __init__(self, problem: Problem, explanation: Sequence[str]) -> None:
+        super().__init__(problem)
+        self.explanation = tuple(explanation)
+
+
+def refuse(name: str, answer: NoSolution, *, target: str) -> NoClosure:
     """The error for a closure that does not exist, with uv's explanation."""
+    return NoClosure(_refusal(name, answer, target=target), answer.explanation)
+
+
+def _refusal(name: str, answer: NoSolution, *, target: str) -> Problem:
     sourceless = sorted(_without_wheels(answer.explanation))
     if sourceless:
         verb = "have" if len(sourceless) > 1 else "has"
-        return NegativeAnswer(
-            Problem(
-                what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
-                because=answer.explanation,
-                remedy="ask for another version; building from source is not supported yet",
-            )
-        )
-    return NegativeAnswer(
-        Problem(
-            what=f"{name}: no set of packages fits what is asked for",
+        return Problem(
+            what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
             because=answer.explanation,
-            remedy="loosen or drop the package that collides; the frameworks' own pins stay as they are",
+            remedy="ask for another version; building from source is not supported yet",
         )
+    return Problem(
+        what=f"{name}: no set of packages fits what is asked for",
+        because=answer.explanation,
+        remedy="loosen or drop the package that collides; the frameworks' own pins stay as they are",
     )
 
 

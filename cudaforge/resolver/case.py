@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from cudaforge.declaration.model import Flavor, Wishes
@@ -10,6 +10,7 @@ from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.earlier import Earlier, kept_first
+from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
@@ -117,11 +118,16 @@ def _holds(bound: Bound, wished: int) -> bool:
 
 
 def open_case(
-    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, earlier: Earlier | None = None
+    wishes: Wishes,
+    matrix: Matrix,
+    *,
+    host_os: str | None = None,
+    earlier: Earlier | None = None,
+    learnt: Sequence[Obstacle] = (),
 ) -> Case:
-    """The case of one image; what an earlier answer chose goes before the policy. Raises InputError as
-    `ask` does."""
-    question = ask(wishes, matrix, host_os=host_os)
+    """The case of one image; what an earlier answer chose goes before the policy, and what was `learnt` of
+    packages is a fact like others. Raises InputError as `ask` does."""
+    question = ask(wishes, matrix, host_os=host_os, learnt=learnt)
     tables = tables_of(
         matrix,
         question.base,
@@ -156,5 +162,5 @@ def _is_plain(base: str, matrix: Matrix) -> bool:
 
 
 def reopened(case: Case, wishes: Wishes) -> Case:
-    """The case of other wishes on the same matrix."""
-    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os)
+    """The case of other wishes on the same facts."""
+    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os, learnt=case.question.learnt)
