@@ -91,9 +91,7 @@ def _ask_site(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, 
         _question(
             request,
             roots=_roots(plan),
-            constraints=[
-                pin.labelled(plan.label(pin)) if plan.label(pin) else pin.text for pin in plan.constraints
-            ],
+            constraints=[pin.labelled(plan.label(pin)) for pin in plan.constraints],
             sources={},
             indexes={},
         ),
@@ -132,7 +130,7 @@ def _ask_named(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer,
                 request,
                 roots=[*_roots(plan), *(pin.labelled(plan.label(pin)) for pin in companions)],
                 constraints=[
-                    pin.labelled(plan.label(pin)) if pin.package in bound and plan.label(pin) else pin.text
+                    pin.text if pin.package in plan.tied.keys() - bound else pin.labelled(plan.label(pin))
                     for pin in plan.constraints
                 ],
                 sources={package: index for package, index in plan.tied.items() if package in bound},
@@ -280,28 +278,27 @@ def _hash_of(offer: Offer) -> str:
 
 
 def _check_pins(wheels: Iterable[LockedWheel], plan: _Plan, request: ClosureRequest) -> None:
-    """Nothing may have moved what the facts are about: not another index, not a variable of uv's."""
-    from packaging.specifiers import SpecifierSet
-
+    """Nothing may have moved what the facts are about: not another index, not a variable of uv's. The
+    frameworks and what is pinned beside them are exactly the builds that were chosen."""
     versions = {wheel.package: wheel.version for wheel in wheels}
-    moved = []
-    for pin in plan.roots:
-        exact = pin.labelled(plan.label(pin)).rpartition("===")[2]
-        if pin.version is not None and versions.get(pin.package) != exact:
-            moved.append((pin, exact))
-    for pin in plan.constraints:
-        wanted = SpecifierSet(f"=={pin.version}") if pin.version is not None else None
-        version = versions.get(pin.package)
-        if wanted is not None and version is not None and not wanted.contains(version, prereleases=True):
-            moved.append((pin, str(pin.version)))
+    exact = [
+        (pin.package, pin.labelled(plan.label(pin)).rpartition("===")[2], pin in plan.roots)
+        for pin in (*plan.roots, *plan.constraints)
+        if pin.version is not None
+    ]
+    moved = [
+        (package, wanted)
+        for package, wanted, is_root in exact
+        if versions.get(package, wanted if not is_root else None) != wanted
+    ]
     if moved:
         raise NegativeAnswer(
             Problem(
-                what=f"{request.name}: uv chose {pin.package} {versions.get(pin.package, 'not at all')} "
-                f"where {wanted_version} is pinned",
+                what=f"{request.name}: uv chose {package} {versions.get(package, 'not at all')} "
+                f"where {wanted} is pinned",
                 remedy="check uv's own variables and files for overrides",
             )
-            for pin, wanted_version in moved
+            for package, wanted in moved
         )
 
 

@@ -18,7 +18,7 @@ from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import write_error
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
-from cudaforge.packages.uv import PROJECT_NAME, NoSolution, compile_closure
+from cudaforge.packages.uv import PROJECT_NAME, NoSolution, address_problem, compile_closure
 from cudaforge.records import record
 
 if sys.version_info >= (3, 11):
@@ -151,12 +151,7 @@ def _offers(text: str, directory: Path) -> Iterator[Offer]:
 
 def _package_offers(package: dict[str, Any], directory: Path) -> Iterator[Offer]:
     if "wheels" not in package:
-        raise NegativeAnswer(
-            Problem(
-                what=f"{package['name']} comes from an address, not from a package index",
-                remedy="ask for a version of it; direct addresses are not supported yet",
-            )
-        )
+        raise NegativeAnswer(address_problem(package["name"]))
     for wheel in package["wheels"]:
         address = wheel["url"] if "url" in wheel else (directory / wheel["path"]).resolve().as_uri()
         yield Offer(

@@ -340,3 +340,37 @@ def test_requirements_that_are_addresses_are_refused(tmp_path: Path):
             request("torch==2.13.0", packages=("six @ https://example.com/six-1-py3-none-any.whl",)),
             site(tmp_path, index="http://127.0.0.1:9"),
         )
+
+
+def test_a_dependency_cannot_swap_the_framework_by_its_address(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    other = tmp_path / "other"
+    swapped = make_wheel(other, "torch", "2.13.0", body="swapped = True")
+    elsewhere = serve_index(other)
+    make_wheel(shelf, "swaps", "1.0", requires=(f"torch @ http://{elsewhere.host}/files/{swapped.name}",))
+    with pytest.raises(NegativeAnswer) as error:
+        resolve_closure(
+            request("torch==2.13.0", packages=("swaps",)), site(tmp_path, index=serve_index(shelf).url)
+        )
+    assert "a package asks for torch by an address" in only_problem(error).what
+    assert elsewhere.host not in repr(error.value.problems)
+    assert elsewhere.asked == []
+
+
+def test_a_package_cannot_ask_for_another_build(
+    tmp_path: Path, shelf: Path, cpu_shelf: Path, serve_index: Serve
+):
+    here = site(tmp_path, index=serve_index(shelf).url, find_links=(str(cpu_shelf),))
+    with pytest.raises(NegativeAnswer) as error:
+        resolve_closure(request("torch==2.13.0", packages=("torch==2.13.0+cpu",)), here)
+    assert "torch==2.13.0+cpu" in " ".join(only_problem(error).because)
+
+
+def test_another_build_of_a_companion_does_not_stand_in_for_the_one_beside_it(
+    tmp_path: Path, shelf: Path, cpu_shelf: Path, serve_index: Serve
+):
+    """A local label makes a version newer, so that uv alone would take it."""
+    here = site(tmp_path, index=serve_index(shelf).url, find_links=(str(cpu_shelf),))
+    asked = request("torch==2.13.0", constraints=("torchvision==0.28.0",), packages=("torchvision",))
+    assert pinned(resolve_closure(asked, here))["torchvision"] == "0.28.0"

@@ -19,7 +19,7 @@ RANGE = tuple(
     """\
 Because vllm==0.9.0 depends on torch==2.7.0 and vllm>=0.10.0 depends on torch==2.7.1, we can conclude that \
 vllm>=0.9.0 depends on torch>=2.7.0,<=2.7.1.
-And because the image needs torch==2.8.0 and vllm>=0.9, we can conclude that your requirements are \\
+And because the image needs torch==2.8.0 and vllm>=0.9, we can conclude that your requirements are \
 unsatisfiable.
 """.splitlines()
 )
