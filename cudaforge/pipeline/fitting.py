@@ -22,7 +22,7 @@ MAX_TRIED = 32
 """Answers of one image whose packages are asked for before the search ends."""
 _CULPRITS = 4
 """Packages of which it is worth finding out which of them collide."""
-_OF_PLATFORM = re.compile(r"\bplatform\b|\bglibc\b|\busable wheels\b")
+_NEWEST_GLIBC = "2.999"
 _CONCLUSION = re.compile(r", we can conclude| and the image needs | and only ")
 _PUBLIC = re.compile(r"={2,3}(?P<version>[^+;\s]+)(?:\+\S+)?")
 
@@ -72,6 +72,7 @@ class Fitting:
             return Fitted(answer=answer, entry=None)
         found: Resolution | Collision = answer
         learnt: _Learnt = ()
+        first: NoClosure | None = None
         for _ in range(MAX_TRIED):
             if isinstance(found, Collision):
                 more = self._weaken(image, found, learnt)
@@ -81,15 +82,15 @@ class Fitting:
                 try:
                     entry = lock(found)
                 except NoClosure as error:
-                    refusal = error
+                    refusal, first = error, first or error
                 else:
                     move = _move(answer, found, learnt)
                     return Fitted(answer=found, entry=entry, move=move, learnt=learnt)
                 more = self._learn(closure_request(image, found), found, refusal, learnt)
             learnt = (*learnt, *more)
             found = self._weigh(image, learnt)
-            if isinstance(found, Collision) and _is_about_packages_alone(found, image):
-                raise refusal
+            if first is not None and isinstance(found, Collision) and _is_about_packages_alone(found, image):
+                raise first
         raise NegativeAnswer(_too_many(image, learnt))
 
     def _weigh(self, image: ImageDeclaration, learnt: _Learnt) -> Resolution | Collision:
@@ -122,30 +123,38 @@ class Fitting:
             raise refusal  # no other version of a framework brings a package that nobody has
         pins = (*request.requirements, *request.constraints)
         needs = [one for one in _needs(refusal, request) if one.excludes(pins) and one not in known]
-        return tuple(needs) if needs else (self._tried(request, resolution, refusal),)
+        if needs:
+            return tuple(needs)
+        alone = self._refusal(replace(request, packages=()))
+        if alone is None:
+            return (self._tried(request, resolution, refusal),)
+        if not known:
+            raise refusal  # the index and the facts disagree on the best answer itself, which has to be seen
+        return (_uninstallable(request, resolution, alone),)
 
     def _tried(self, request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle:
         """The widest statement that a failure of which nothing can be read still proves."""
-        python, line = request.python, _first(refusal)
         bare = replace(request, requirements=(), constraints=(), indexes={}, index_of={})
         if not self._exists(bare):
             packages = self._culprits(bare, refusal)
-            glibc = request.glibc if _OF_PLATFORM.search(" ".join(refusal.explanation)) else None
-            text = f"with Python {python} there is no set of wheels for {' and '.join(packages)}: {line}"
-            return Obstacle(packages=packages, python=python, glibc=glibc, text=text)
+            # What fails next to the newest C library fails next to any.
+            is_of_glibc = self._exists(replace(bare, packages=packages, glibc=_NEWEST_GLIBC))
+            return Obstacle(
+                packages=packages,
+                python=request.python,
+                glibc=request.glibc if is_of_glibc else None,
+                text=f"with Python {request.python} there is no set of wheels for {' and '.join(packages)}: "
+                f"{_first(refusal)}",
+            )
         released = _released(request)
         is_release = not self._exists(released)
         packages = self._culprits(released if is_release else request, refusal)
-        verb = "do" if len(packages) > 1 else "does"
-        names = _names(resolution, with_build=not is_release)
+        verb, names = "do" if len(packages) > 1 else "does", _names(resolution, with_build=not is_release)
         return Obstacle(
             packages=packages,
-            python=python,
+            python=request.python,
             glibc=request.glibc,
-            tried={
-                one.name: one.version.text if is_release else f"{one.version.public()}+{one.build}"
-                for one in resolution.frameworks
-            },
+            tried=_tried(resolution, with_build=not is_release),
             text=f"{' and '.join(packages)} {verb} not go with {names}",
         )
 
@@ -172,6 +181,24 @@ class Fitting:
             except SurroundingsError:
                 self._asked[key] = None
         return self._asked[key]
+
+
+def _uninstallable(request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle:
+    """That an answer cannot be installed, whatever goes with it."""
+    return Obstacle(
+        packages=(),
+        python=request.python,
+        glibc=request.glibc,
+        tried=_tried(resolution, with_build=True),
+        text=f"{_names(resolution, with_build=True)} has no closure of its own: {_first(refusal)}",
+    )
+
+
+def _tried(resolution: Resolution, *, with_build: bool) -> Mapping[str, str]:
+    return {
+        one.name: f"{one.version.public()}+{one.build}" if with_build else one.version.text
+        for one in resolution.frameworks
+    }
 
 
 def _needs(refusal: NoClosure, request: ClosureRequest) -> Iterator[Obstacle]:
