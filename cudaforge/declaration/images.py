@@ -18,12 +18,12 @@ from cudaforge.declaration.model import (
     VerifySettings,
     Wishes,
 )
+from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
 from cudaforge.declaration.source import dump_key
 from cudaforge.declaration.tables import NOTHING, Values
 from cudaforge.records import record, replace
 
 _IMAGES = "images"
-_NO_PACKAGES: tuple[str, ...] = ()
 
 
 @record()
@@ -58,12 +58,10 @@ def check_image(name: str, image: Values) -> Iterator[ImageMistake]:
         yield ImageMistake(path=key, what="every point of the matrix is excluded", remedy="exclude fewer")
 
 
-def make_images(
-    name: str, image: Values, packages: tuple[str, ...] = _NO_PACKAGES
-) -> Iterator[ImageDeclaration]:
-    """The images of one table. `packages` are those of its requirements file."""
+def make_images(name: str, image: Values, needed: Needed = NOTHING_NEEDED) -> Iterator[ImageDeclaration]:
+    """The images of one table. `needed` are its packages and those of its requirements file."""
     matrix = image.get(MATRIX)
-    contents, verify = _contents(image, packages), _verify(image.get(fields.VERIFY) or NOTHING)
+    contents, verify = _contents(image, needed), _verify(image.get(fields.VERIFY) or NOTHING)
     key = dump_key((_IMAGES, name))
     points: Iterable[Point | None] = matrix.points() if isinstance(matrix, Matrix) else (None,)
     for point in points:
@@ -75,7 +73,7 @@ def make_images(
             image=name,
             key=key,
             axes=() if point is None else point.texts,
-            wishes=replace(make_wishes(values), packages=contents.packages),
+            wishes=replace(make_wishes(values), packages=contents.packages, constraints=contents.constraints),
             contents=contents,
             verify=verify,
             on_conflict=image.get(fields.ON_CONFLICT)
@@ -110,11 +108,15 @@ def make_wishes(values: Values) -> Wishes:
     )
 
 
-def _contents(values: Values, packages: tuple[str, ...]) -> Contents:
+def _contents(values: Values, needed: Needed) -> Contents:
     env: Mapping[str, Variable] = values.get(fields.ENV) or {}
+    source = values.get(fields.REQUIREMENTS)
     return Contents(
-        packages=tuple(dict.fromkeys((*(values.get(fields.PACKAGES) or ()), *packages))),
-        requirements=values.get(fields.REQUIREMENTS),
+        packages=needed.packages,
+        constraints=needed.constraints,
+        hashes=needed.hashes,
+        wheels=needed.wheels,
+        requirements=source.path if source is not None else None,
         apt=values.get(fields.APT) or (),
         copy=values.get(fields.COPY) or (),
         workdir=values.get(fields.WORKDIR),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cudaforge.declaration.model import Gate, ImageDeclaration
 from cudaforge.lockfile.model import (
@@ -59,14 +60,15 @@ def lock_image(
     registry: str | None,
     resolve_packages: PackageResolver,
     pin_base: BasePinner,
+    root: Path,
     preferred: tuple[LockedWheel, ...] = (),
 ) -> NewEntry:
     """Pin one image: its base by digest, every wheel by hash.
 
-    `preferred` is an earlier closure, whose versions are kept where they still fit.
+    `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit.
     """
     platform = resolution.platforms[0]
-    wheels = resolve_packages(closure_request(image, resolution, preferred=preferred))
+    wheels = resolve_packages(closure_request(image, resolution, root=root, preferred=preferred))
     text = dump_closure(wheels, python=resolution.python)
     base = pin_base(
         BaseRequest(
@@ -90,9 +92,13 @@ def entry_digest(image: LockedImage) -> str:
 
 
 def closure_request(
-    image: ImageDeclaration, resolution: Resolution, *, preferred: tuple[LockedWheel, ...] = ()
+    image: ImageDeclaration,
+    resolution: Resolution,
+    *,
+    root: Path,
+    preferred: tuple[LockedWheel, ...] = (),
 ) -> ClosureRequest:
-    """What the closure of an image has to contain."""
+    """What the closure of an image of the project at `root` has to contain."""
     named = [framework for framework in resolution.frameworks if framework.index in resolution.indexes]
     return ClosureRequest(
         name=image.name,
@@ -104,6 +110,12 @@ def closure_request(
         glibc=str(resolution.glibc),
         indexes=resolution.indexes,
         index_of={pin: framework.index for framework in named for pin in _pins(framework)},
+        limits=image.contents.constraints,
+        hashes={
+            **image.contents.hashes,
+            **{wheel.package: (wheel.sha256,) for wheel in image.contents.wheels},
+        },
+        files={wheel.package: root / wheel.path for wheel in image.contents.wheels},
         preferred=preferred,
     )
 

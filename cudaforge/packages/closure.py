@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
-from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.model import PROJECT_INDEX, ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
 from cudaforge.packages.tags import best_wheel
@@ -167,7 +167,8 @@ def _question(
 ) -> Question:
     return Question(
         requirements=tuple(dict.fromkeys(roots)),
-        constraints=tuple(one for one in dict.fromkeys(constraints) if "[" not in one),
+        constraints=tuple(one for one in dict.fromkeys((*constraints, *request.limits)) if "[" not in one),
+        files=request.files,
         python=request.python,
         sources=sources,
         indexes=indexes,
@@ -247,22 +248,42 @@ def _choose(offers: tuple[Offer, ...], plan: _Plan, request: ClosureRequest) -> 
     for offer in offers:
         packages.setdefault(offer.package, []).append(offer)
     for package in sorted(packages):
+        allowed = _allowed(packages[package], request)
         filename = best_wheel(
-            [offer.filename for offer in packages[package]],
+            [offer.filename for offer in allowed],
             python=request.python,
             platform=request.platform,
             glibc=request.glibc,
         )
-        offer = next(offer for offer in packages[package] if offer.filename == filename)
+        offer = next(offer for offer in allowed if offer.filename == filename)
         path = offer.path
         yield LockedWheel(
             package=package,
             version=offer.version,
             filename=filename,
-            index=plan.tied.get(package, DEFAULT_INDEX),
+            index=PROJECT_INDEX if package in request.files else plan.tied.get(package, DEFAULT_INDEX),
             sha256=offer.sha256 or _hash_of(offer),
             size=path.stat().st_size if path is not None else offer.size,
         )
+
+
+def _allowed(offers: Sequence[Offer], request: ClosureRequest) -> Sequence[Offer]:
+    """The files that the user's hashes let through. Raises NegativeAnswer where they let none."""
+    package, version = offers[0].package, offers[0].version
+    hashes = request.hashes.get(package)
+    if hashes is None:
+        return offers
+    allowed = [offer for offer in offers if (offer.sha256 or _hash_of(offer)) in hashes]
+    if not allowed:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{request.name}: no file of {package} {version} has a hash that is asked for",
+                where=Location(file="declaration", key="requirements"),
+                because=[f"{one.filename} has {one.sha256 or _hash_of(one)}" for one in offers],
+                remedy="take the hashes from this site's index, or use the index that they are from",
+            )
+        )
+    return allowed
 
 
 def _hash_of(offer: Offer) -> str:

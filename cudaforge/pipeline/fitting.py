@@ -4,7 +4,7 @@ are tried, and what each failure shows is a fact for those that follow."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 
 from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict, Wishes
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
@@ -56,6 +56,7 @@ class Fitting:
         find_refusal: RefusalFinder,
         earlier: Mapping[str, Earlier] | None = None,
     ) -> None:
+        self._root = declaration.root
         self._matrix = matrix_of(declaration)
         self._host_os = find_host_os()
         self._earlier = earlier or {}
@@ -86,12 +87,25 @@ class Fitting:
                 else:
                     move = _move(answer, found, learnt)
                     return Fitted(answer=found, entry=entry, move=move, learnt=learnt)
-                more = self._learn(closure_request(image, found), found, refusal, learnt)
+                more = self._learn(self._request(image, found), found, refusal, learnt)
             learnt = (*learnt, *more)
             found = self._weigh(image, learnt)
             if first is not None and isinstance(found, Collision) and _is_about_packages_alone(found, image):
                 raise first
         raise NegativeAnswer(_too_many(image, learnt))
+
+    def _request(
+        self, image: ImageDeclaration, resolution: Resolution, only: Collection[str] | None = None
+    ) -> ClosureRequest:
+        """What the closure has to contain; of packages and constraints these alone."""
+        request = closure_request(image, resolution, root=self._root)
+        if only is None:
+            return request
+        return replace(
+            request,
+            packages=tuple(text for text in only if text not in request.limits),
+            limits=tuple(text for text in request.limits if text in only),
+        )
 
     def _weigh(self, image: ImageDeclaration, learnt: _Learnt) -> Resolution | Collision:
         earlier = self._earlier.get(image.name)
@@ -100,7 +114,7 @@ class Fitting:
     def _weaken(self, image: ImageDeclaration, collision: Collision, learnt: _Learnt) -> _Learnt:
         """What shows that a wish of the core is needless: the packages collide without it, too."""
         for resolution, packages in collision.witnesses():
-            request = replace(closure_request(image, resolution), packages=packages)
+            request = self._request(image, resolution, packages)
             refusal = self._refusal(request)
             if refusal is not None:
                 return self._learn(request, resolution, refusal, learnt)
@@ -109,8 +123,8 @@ class Fitting:
     def _conflict(self, image: ImageDeclaration, collision: Collision) -> Conflict:
         def proves(wishes: Wishes, resolution: Resolution) -> bool:
             """Whether a repair's answer has its closure: it is offered as one that works."""
-            request = replace(closure_request(image, resolution), packages=wishes.packages)
-            return self._refusal(request) is None
+            wanted = (*wishes.packages, *wishes.constraints)
+            return self._exists(self._request(image, resolution, wanted))
 
         return collision.conflict(proves)
 
@@ -202,7 +216,7 @@ def _tried(resolution: Resolution, *, with_build: bool) -> Mapping[str, str]:
 
 
 def _needs(refusal: NoClosure, request: ClosureRequest) -> Iterator[Obstacle]:
-    for need in dict.fromkeys(find_needs(refusal.explanation, request.packages)):
+    for need in dict.fromkeys(find_needs(refusal.explanation, (*request.packages, *request.limits))):
         yield Obstacle(
             packages=(need.text,),
             python=request.python,

@@ -14,7 +14,7 @@ from cudaforge.errors import NegativeAnswer
 from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
-from cudaforge.lockfile.store import find_staleness, read_lock, write_lock
+from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
 from cudaforge.packages.closure import find_refusal, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
@@ -56,7 +56,8 @@ def lock(
     path = lock_path(declaration)
     with hold_lock(declaration, on_note):
         previous = _read_previous(path, on_note)
-        if previous is not None and _is_current(previous, declaration, allow_unpinned):
+        is_whole = previous is not None and has_own_wheels(previous, path)
+        if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
             return LockOutcome(path=path, lock=previous, previous=previous)
         kept = {image.name: image for image in previous.images} if previous is not None else {}
         earlier = {name: _earlier(image) for name, image in kept.items()}
@@ -88,8 +89,15 @@ def lock(
             images=tuple(entry.image for entry in entries),
             dropped=dropped_points(fitted),
         )
+        write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
     return LockOutcome(path=path, lock=made, previous=previous)
+
+
+def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
+    """The wheels of the project, by their SHA-256."""
+    wheels = [wheel for image in declaration.images for wheel in image.contents.wheels]
+    return {wheel.sha256: declaration.root / wheel.path for wheel in wheels}
 
 
 def hold_lock(declaration: Declaration, on_note: Note) -> AbstractContextManager[None]:
@@ -125,6 +133,7 @@ def lock_images(
                 registry=declaration.registry,
                 resolve_packages=resolve_packages,
                 pin_base=partial(pins.pin, own=before.base if before else None),
+                root=declaration.root,
                 preferred=before.closure.wheels if before else (),
             )
 

@@ -105,6 +105,7 @@ def _entry(
         registry=declaration.registry,
         resolve_packages=partial(asker.packages, before=before),
         pin_base=partial(asker.base, before=before),
+        root=declaration.root,
     )
 
 

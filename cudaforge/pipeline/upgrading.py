@@ -8,7 +8,7 @@ from functools import partial
 from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedBase, LockedImage
-from cudaforge.lockfile.store import write_lock
+from cudaforge.lockfile.store import write_lock, write_wheels
 from cudaforge.packages.closure import find_refusal, resolve_closure
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
 from cudaforge.pipeline.decide import (
@@ -21,7 +21,7 @@ from cudaforge.pipeline.decide import (
 )
 from cudaforge.pipeline.fitting import Fitting
 from cudaforge.pipeline.host import ignore, lock_path
-from cudaforge.pipeline.locking import LockOutcome, dropped_points, hold_lock, lock_images, tools
+from cudaforge.pipeline.locking import LockOutcome, dropped_points, hold_lock, lock_images, own_wheels, tools
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
 
@@ -50,6 +50,7 @@ def upgrade(
             on_note=on_note,
             make_base=partial(bootstrapped_base, offline=offline),
         )
+        write_wheels(outcome.lock, own_wheels(declaration), outcome.path)
         write_lock(outcome.lock, closures, outcome.path)
     return outcome
 

@@ -148,7 +148,7 @@ def ask(
     frameworks = _frameworks(wishes, matrix, problems)
     _check_words(wishes, matrix, problems)
     packages = _packages(wishes, frameworks, matrix)
-    obstacles = asked(learnt, wishes.packages)
+    obstacles = asked(learnt, (*wishes.packages, *wishes.constraints))
     items = _items(wishes, packages, obstacles)
     gpus = _gpus(wishes, matrix, items, problems)
     driver = _driver(wishes, problems)

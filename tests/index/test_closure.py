@@ -374,3 +374,48 @@ def test_another_build_of_a_companion_does_not_stand_in_for_the_one_beside_it(
     here = site(tmp_path, index=serve_index(shelf).url, find_links=(str(cpu_shelf),))
     asked = request("torch==2.13.0", constraints=("torchvision==0.28.0",), packages=("torchvision",))
     assert pinned(resolve_closure(asked, here))["torchvision"] == "0.28.0"
+
+
+def test_only_a_file_with_one_of_the_hashes_is_taken(tmp_path: Path, shelf: Path, serve_index: Serve):
+    plain = shelf / "numpy-2.2.0-py3-none-any.whl"
+    make_wheel(shelf, "numpy", "2.2.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    for with_hashes in (True, False):
+        here = site(tmp_path, index=serve_index(shelf, with_hashes=with_hashes).url)
+        asked = request("torch==2.13.0", packages=("numpy==2.2.0",), hashes={"numpy": (hash_of(plain),)})
+        (wheel,) = [one for one in resolve_closure(asked, here) if one.package == "numpy"]
+        assert wheel.filename == plain.name
+
+
+def test_a_hash_that_no_file_has_is_told_with_those_that_they_have(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    with pytest.raises(NegativeAnswer) as error:
+        resolve_closure(
+            request("torch==2.13.0", hashes={"numpy": ("0" * 64,)}),
+            site(tmp_path, index=serve_index(shelf).url),
+        )
+    problem = only_problem(error)
+    assert "no file of numpy 2.2.0 has a hash that is asked for" in problem.what
+    assert hash_of(shelf / "numpy-2.2.0-py3-none-any.whl") in " ".join(problem.because)
+
+
+def test_limits_bound_what_others_bring(tmp_path: Path, shelf: Path, serve_index: Serve):
+    here = site(tmp_path, index=serve_index(shelf).url)
+    versions = pinned(resolve_closure(request("torch==2.13.0", limits=("numpy<2.2", "absent==1")), here))
+    assert versions == {"torch": "2.13.0", "nvidia-cudnn-cu13": "9.20.0.48", "numpy": "2.1.0"}
+
+
+def test_a_file_of_the_project_goes_before_the_index_s_file_of_that_version(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    own = make_wheel(tmp_path / "own wheels", "timm", "1.0.0", requires=("numpy<2.2",))
+    asked = request(
+        "torch==2.13.0", packages=("timm==1.0.0",), files={"timm": own}, hashes={"timm": (hash_of(own),)}
+    )
+    wheels = resolve_closure(asked, site(tmp_path, index=serve_index(shelf).url))
+    assert [(one.package, one.version, one.index) for one in wheels] == [
+        ("numpy", "2.1.0", "default"),
+        ("nvidia-cudnn-cu13", "9.20.0.48", "default"),
+        ("timm", "1.0.0", "project"),
+        ("torch", "2.13.0", "default"),
+    ]

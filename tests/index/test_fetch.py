@@ -32,7 +32,14 @@ def shelf(tmp_path: Path) -> Path:
 
 
 def fill(wheels, here, tmp_path, indexes=None):
-    return fill_closure(wheels, python="3.11", indexes=indexes or {}, site=here, staging=tmp_path / "staging")
+    return fill_closure(
+        wheels,
+        python="3.11",
+        indexes=indexes or {},
+        site=here,
+        staging=tmp_path / "staging",
+        own=tmp_path / "own",
+    )
 
 
 def wheels_of(text: str) -> dict[str, dict[str, str]]:
@@ -72,7 +79,9 @@ def test_what_is_filled_in_installs_with_its_hashes(tmp_path: Path, shelf: Path,
     (shelf / "torch-2.13.0-py3-none-any.whl").rename(links / "torch-2.13.0-py3-none-any.whl")
     here = site(tmp_path, index=serve_index(shelf).url, find_links=("links",))
     wheels = resolve_closure(request("torch==2.13.0"), here)
-    filled = fill_closure(wheels, python="3.11", indexes={}, site=here, staging=tmp_path / "run" / "wheels")
+    filled = fill_closure(
+        wheels, python="3.11", indexes={}, site=here, staging=tmp_path / "run" / "wheels", own=tmp_path
+    )
     assert filled.local_files == ("torch-2.13.0-py3-none-any.whl",)
     _install(filled.pylock_text, tmp_path / "run", "venv")
     assert (tmp_path / "run" / "venv" / "torch.py").read_text().startswith("version = '2.13.0'")

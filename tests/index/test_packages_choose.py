@@ -222,3 +222,60 @@ def test_two_images_choose_by_themselves_and_the_same_each_time(project):
         project.lock.unlink()
     (lock,) = locks
     assert lock.index('reported = "1.1"') < lock.index('reported = "2.1"')
+
+
+def test_a_lock_of_uv_s_chooses_the_framework_by_what_it_pins(project):
+    pins = "".join(
+        f"""
+[[package]]
+name = "{name}"
+version = "{version}"
+source = {{ registry = "https://index.example/simple" }}
+dependencies = [{", ".join(f'{{ name = "{one}" }}' for one in needs)}]
+"""
+        for name, version, needs in (("serves", "1.0", ["needs-one"]), ("needs-one", "1.0", ["tiny-frame"]))
+    )
+    root = """
+[[package]]
+name = "app"
+version = "0"
+source = { virtual = "." }
+dependencies = [{ name = "serves" }]
+
+[[package]]
+name = "tiny-frame"
+version = "1.1"
+source = { registry = "https://index.example/simple" }
+"""
+    project.ask([], lines=f'{LINES}requirements = "uv.lock"', more=project.mirror)
+    (project.root / "uv.lock").write_text(f"version = 1\n{root}{pins}")
+    done = project.run("lock")
+    assert done.returncode == 0, done.stderr
+    assert project.locked()[0] == "1.1"
+    (project.root / "uv.lock").write_text(f"version = 1\n{root}{pins}".replace("1.1", "0.7"))
+    assert project.run("lock", "--check").returncode == 1
+    done = project.run("lock")
+    assert done.returncode == 1
+    assert "tiny-frame==0.7" in done.stderr
+
+
+def test_a_wheel_of_the_project_is_kept_beside_the_lock(project):
+    wheel = make_wheel(project.root / "own", "mine", "1.0", requires=("tiny-frame==2.0",))
+    project.ask([f"./own/{wheel.name}"], more=project.mirror)
+    done = project.run("lock")
+    assert done.returncode == 0, done.stderr
+    assert project.locked()[0] == "2.0"
+    kept = project.root / "cudaforge.lock.d" / "wheels" / wheel.name
+    assert kept.read_bytes() == wheel.read_bytes()
+    kept.unlink()
+    assert project.run("lock").returncode == 0
+    assert kept.exists()
+    wheel.unlink()
+    make_wheel(project.root / "own", "mine", "1.0", requires=("tiny-frame==2.1",))
+    assert project.run("lock", "--check").returncode == 1
+    assert project.run("lock").returncode == 0
+    assert project.locked()[0] == "2.1"
+    assert kept.read_bytes() == wheel.read_bytes()
+    project.ask([], more=project.mirror)
+    assert project.run("lock").returncode == 0
+    assert not kept.exists()
