@@ -13,6 +13,7 @@ from cudaforge.declaration.model import (
     Gate,
     GpuDemand,
     ImageDeclaration,
+    LocalWheel,
     OnConflict,
     Preference,
     VerifySettings,
@@ -167,6 +168,20 @@ def find_clashes(images: Iterable[ImageDeclaration]) -> Iterator[ImageMistake]:
                     path=(_IMAGES, image.image, fields.TAGS.name),
                     what=f"images '{holder.name}' and '{image.name}' would both be tagged '{tag}'",
                     remedy="give the tag to one of them",
+                )
+
+
+def find_wheel_clashes(images: Iterable[ImageDeclaration]) -> Iterator[ImageMistake]:
+    """Wheels of the project with one name that are different files: they are kept beside the lock by it."""
+    known: dict[str, LocalWheel] = {}
+    for image in images:
+        for wheel in image.contents.wheels:
+            other = known.setdefault(wheel.filename, wheel)
+            if other.sha256 != wheel.sha256:
+                yield ImageMistake(
+                    path=(_IMAGES, image.image, fields.PACKAGES.name),
+                    what=f"{other.path} and {wheel.path} have the same name and are different files",
+                    remedy="keep one of them, or give one another version",
                 )
 
 

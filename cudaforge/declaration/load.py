@@ -10,7 +10,13 @@ from typing import TypeVar
 from cudaforge.declaration import fields
 from cudaforge.declaration.files import check_ca_bundle, check_copy_source, overlay_digest
 from cudaforge.declaration.fleet import check_fleet, make_fleet
-from cudaforge.declaration.images import ImageMistake, check_image, find_clashes, make_images
+from cudaforge.declaration.images import (
+    ImageMistake,
+    check_image,
+    find_clashes,
+    find_wheel_clashes,
+    make_images,
+)
 from cudaforge.declaration.kinds import BadValue
 from cudaforge.declaration.layers import (
     DEFAULTS,
@@ -96,7 +102,7 @@ class _Loader:
             needed = self._packages(name, image).and_also(self._requirements(name, image))
             if not found:
                 images += make_images(name, image, needed)
-        self._tell(find_clashes(images))
+        self._tell((*find_clashes(images), *find_wheel_clashes(images)))
         return tuple(images)
 
     def _has_broken_images(self) -> bool:

@@ -279,7 +279,7 @@ def _allowed(offers: Sequence[Offer], request: ClosureRequest) -> Sequence[Offer
             Problem(
                 what=f"{request.name}: no file of {package} {version} has a hash that is asked for",
                 where=Location(file="declaration", key="requirements"),
-                because=[f"{one.filename} has {one.sha256 or _hash_of(one)}" for one in offers],
+                because=tuple(f"{one.filename} has {one.sha256 or _hash_of(one)}" for one in offers),
                 remedy="take the hashes from this site's index, or use the index that they are from",
             )
         )

@@ -22,6 +22,10 @@ _DEPENDS = re.compile(
 )
 _ABSENT = re.compile(rf"(?P<package>{_NAME}) was not found|no versions? of (?P<version>{_NAME})")
 
+_SOURCELESS = re.compile(
+    rf"(?:all versions of (?P<all>{_NAME})|\b(?P<one>{_NAME})==\S+) ha(?:ve|s) no usable wheels"
+)
+
 
 @record()
 class Need:
@@ -69,6 +73,12 @@ def absent_from(explanation: Iterable[str]) -> frozenset[str]:
     """The packages that no index has, or of which none has the version."""
     text = " ".join(explanation)
     return frozenset(_normal(match["package"] or match["version"]) for match in _ABSENT.finditer(text))
+
+
+def sourceless_in(explanation: Iterable[str]) -> frozenset[str]:
+    """The packages that have no wheel at all in any version that is asked for, only their source."""
+    text = " ".join(explanation)
+    return frozenset(_normal(match["all"] or match["one"]) for match in _SOURCELESS.finditer(text))
 
 
 def _requirements(asked: Iterable[str]) -> Iterator[tuple[str, tuple[str, str]]]:

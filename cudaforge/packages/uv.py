@@ -275,7 +275,8 @@ def _refusal(name: str, answer: NoSolution, *, target: str) -> Problem:
         return Problem(
             what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
             because=answer.explanation,
-            remedy="ask for another version; building from source is not supported yet",
+            remedy="ask for another version, or build a wheel of it for that system and name its file in "
+            "`packages` (./wheels/...): cudaforge builds nothing from source yet",
         )
     return Problem(
         what=f"{name}: no set of packages fits what is asked for",

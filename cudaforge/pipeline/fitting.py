@@ -10,7 +10,7 @@ from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflic
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.compose import NewEntry, closure_request
 from cudaforge.packages.model import ClosureRequest
-from cudaforge.packages.needs import absent_from, find_needs, named_in
+from cudaforge.packages.needs import absent_from, find_needs, named_in, sourceless_in
 from cudaforge.packages.uv import NoClosure
 from cudaforge.pipeline.decide import matrix_of
 from cudaforge.pipeline.host import find_host_os
@@ -132,9 +132,9 @@ class Fitting:
         self, request: ClosureRequest, resolution: Resolution, refusal: NoClosure, known: _Learnt
     ) -> _Learnt:
         """What a failure shows. It excludes the answer that failed, and all that fail in the same way."""
-        absent = absent_from(refusal.explanation)
-        if any(named_in((name,), request.packages) for name in absent):
-            raise refusal  # no other version of a framework brings a package that nobody has
+        nowhere = absent_from(refusal.explanation) | sourceless_in(refusal.explanation)
+        if any(named_in((name,), request.packages) for name in nowhere):
+            raise refusal  # no other version of a framework brings a wheel that nobody has
         pins = (*request.requirements, *request.constraints)
         needs = [one for one in _needs(refusal, request) if one.excludes(pins) and one not in known]
         if needs:

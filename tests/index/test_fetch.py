@@ -204,3 +204,21 @@ def test_real_frameworks_lock_and_fill_here(tmp_path: Path, requirement, constra
     assert all(canonicalize_name(wheel.package) == wheel.package for wheel in wheels)
     found = wheels_of(fill(wheels, here, tmp_path).pylock_text)
     assert found.keys() == versions.keys()
+
+
+def test_a_wheel_of_the_project_comes_from_beside_the_lock_and_is_checked(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    own = make_wheel(tmp_path / "own", "mine", "1.0", requires=("numpy",))
+    asked = request("torch==2.13.0", packages=("mine==1.0",), files={"mine": own})
+    here = site(tmp_path, index=serve_index(shelf).url)
+    wheels = resolve_closure(asked, here)
+    filled = fill(wheels, here, tmp_path)
+    assert filled.local_files == (own.name,)
+    assert (tmp_path / "staging" / own.name).read_bytes() == own.read_bytes()
+    make_wheel(tmp_path / "own", "mine", "1.0", body="other = 1")
+    with pytest.raises(NegativeAnswer, match="is another file here than the one that was locked"):
+        fill(wheels, here, tmp_path)
+    own.unlink()
+    with pytest.raises(NegativeAnswer, match="beside the lock is gone"):
+        fill(wheels, here, tmp_path)

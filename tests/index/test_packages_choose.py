@@ -279,3 +279,13 @@ def test_a_wheel_of_the_project_is_kept_beside_the_lock(project):
     project.ask([], more=project.mirror)
     assert project.run("lock").returncode == 0
     assert not kept.exists()
+
+
+def test_a_package_that_has_its_source_alone_is_refused_at_once_and_by_name(project, shelf: Path):
+    (shelf / "flash_ops-2.8.3.tar.gz").write_bytes(b"")
+    project.ask(["flash-ops==2.8.3"], more=project.mirror)
+    done = project.run("lock")
+    assert done.returncode == 1
+    text = " ".join(done.stderr.split())
+    assert "one: flash-ops 2.8.3 has no wheel for Python 3.11 on linux/amd64 with glibc 2.36" in text
+    assert "cudaforge builds nothing from source yet" in text

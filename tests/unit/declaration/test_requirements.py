@@ -277,6 +277,15 @@ def test_a_wheel_of_the_project_is_its_version_and_its_hash(tmp_path: Path) -> N
     assert [one.path for one in found.wheels] == [f"wheels/{wheel.name}"]
 
 
+def test_two_wheels_of_one_name_have_to_be_the_same(tmp_path: Path) -> None:
+    for directory, body in (("a", ""), ("b", ""), ("c", "other = 1")):
+        make_wheel(tmp_path / directory, "x", "1", body=body)
+    entry = '[images.{0}]\nframework = "jax"\npackages = ["./{0}/x-1-py3-none-any.whl"]\n'
+    load(tmp_path, entry.format("a") + entry.format("b"))
+    problem = only(problems(tmp_path, entry.format("a") + entry.format("c")))
+    assert "have the same name and are different files" in problem.what
+
+
 @pytest.mark.parametrize(
     ("entry", "what"),
     [

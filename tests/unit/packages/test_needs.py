@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudaforge.packages.needs import absent_from, find_needs, named_in
+from cudaforge.packages.needs import absent_from, find_needs, named_in, sourceless_in
 
 EXACT = tuple(
     """\
@@ -71,6 +71,21 @@ def test_packages_are_found_by_name_in_whatever_spelling():
         "nope",
         "six",
     }
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        (
+            "Because all versions of openai-whisper have no usable wheels and the image needs it",
+            {"openai-whisper"},
+        ),
+        ("Because docopt==0.6.2 has no usable wheels and only docopt==0.6.2 is available", {"docopt"}),
+        ("Because old==1.0 has no wheels with a matching Python ABI tag (e.g., `cp313`)", set()),
+    ],
+)
+def test_packages_that_have_their_source_alone_are_told_apart_from_those_with_other_wheels(line, names):
+    assert sourceless_in((line,)) == names
 
 
 WORDS = st.sampled_from(
