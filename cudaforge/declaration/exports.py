@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from cudaforge.declaration.kinds import BadValue, bad
-from cudaforge.declaration.needed import NOTHING_NEEDED, Needed, RequirementsSource, normal_name
+from cudaforge.declaration.needed import Needed, RequirementsSource, normal_name
 from cudaforge.declaration.source import read_source
 from cudaforge.declaration.text import show, show_path
 from cudaforge.declaration.values import PACKAGE
 from cudaforge.declaration.wheels import is_local
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.versions import InvalidVersion, VersionWish
 
 T = TypeVar("T")
 Table = Mapping[str, object]
@@ -21,6 +22,11 @@ Table = Mapping[str, object]
 _LARGEST = 16 * 1024 * 1024
 _HASH = re.compile(r"(?:sha256:)?(?P<digest>[0-9a-f]{64})")
 _SELECTS = re.compile(r"\b(extras|dependency_groups)\b")
+_PATCHES = (
+    (re.compile(r"(?:>=|>)(\d+\.\d+)\.\d[^,]*"), r">=\1"),
+    (re.compile(r"(?:===?|~=)(\d+\.\d+)\.\d[^,]*"), r"==\1.*"),
+    (re.compile(r"(?:<=|<)(\d+\.\d+)\.[1-9][^,]*"), r"<=\1"),
+)
 _ELSEWHERE = ("vcs", "directory", "archive")
 _FROM_SOURCE = "build a wheel of it and name its file in `packages`"
 
@@ -67,7 +73,7 @@ def _pylock(document: Table) -> Needed:
     version = document.get("lock-version")
     if not isinstance(version, str) or not version.startswith("1."):
         bad("this is no pylock.toml of version 1", "PEP 751; for example: uv export --format pylock.toml")
-    needed = NOTHING_NEEDED
+    needed = Needed(python=_pythons(document))
     for package in _tables(document, "packages"):
         name = _name(package)
         if _is_the_project(package):
@@ -94,6 +100,7 @@ class _UvLock:
     def __init__(self, document: Table) -> None:
         if document.get("version") != 1:
             bad("this is no uv.lock of version 1", "uv lock, with the uv that cudaforge is tested with")
+        self._pythons = _pythons(document)
         self._packages: dict[str, list[Table]] = {}
         for package in _tables(document, "package"):
             self._packages.setdefault(normal_name(_name(package)), []).append(package)
@@ -102,7 +109,7 @@ class _UvLock:
         """What the project asks for, and what it locks of all that this brings."""
         root = self._root()
         wanted = [*_tables(root, "dependencies"), *self._chosen(root, source)]
-        needed = Needed(packages=tuple(self._asked(one) for one in wanted))
+        needed = Needed(packages=tuple(self._asked(one) for one in wanted), python=self._pythons)
         seen: set[int] = set()
         pending = [(package, extras) for one in wanted for package, extras in self._targets(one)]
         done: set[tuple[int, str]] = set()
@@ -195,7 +202,20 @@ def _project(document: Table, source: RequirementsSource) -> Needed:
                 f"{show(package)} has a place of its own in [tool.uv.sources]",
                 "indexes belong in [network]; of a directory or repository build a wheel",
             )
-    return Needed(packages=packages)
+    return Needed(packages=packages, python=_pythons(project))
+
+
+def _pythons(table: Table) -> str | None:
+    """The minor versions of Python that something is for: images are told apart by them alone."""
+    text = _text(table, "requires-python").replace(" ", "")
+    for pattern, minor in _PATCHES:
+        text = pattern.sub(minor, text)
+    if not text:
+        return None
+    try:
+        return str(VersionWish(text))
+    except InvalidVersion:
+        return bad(f"requires-python is {show(text)}", 'clauses such as ">=3.10,<3.13"')
 
 
 def _group(groups: Table, name: str, chain: tuple[str, ...]) -> Iterator[str]:

@@ -23,6 +23,7 @@ from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
 from cudaforge.declaration.source import dump_key
 from cudaforge.declaration.tables import NOTHING, Values
 from cudaforge.records import record, replace
+from cudaforge.versions import VersionWish
 
 _IMAGES = "images"
 
@@ -74,12 +75,22 @@ def make_images(name: str, image: Values, needed: Needed = NOTHING_NEEDED) -> It
             image=name,
             key=key,
             axes=() if point is None else point.texts,
-            wishes=replace(make_wishes(values), packages=contents.packages, constraints=contents.constraints),
+            wishes=_with_needed(make_wishes(values), needed),
             contents=contents,
             verify=verify,
             on_conflict=image.get(fields.ON_CONFLICT)
             or (OnConflict.ERROR if point is None else OnConflict.SKIP),
         )
+
+
+def _with_needed(wishes: Wishes, needed: Needed) -> Wishes:
+    """The wishes with the packages, and with the Pythons that these are for."""
+    python = wishes.python
+    if needed.python is not None:
+        own = "" if python is None else str(python)
+        exact = f"=={own.removesuffix('.*')}.*" if own[:1].isdigit() else own
+        python = VersionWish(",".join(filter(None, (exact, needed.python))))
+    return replace(wishes, packages=needed.packages, constraints=needed.constraints, python=python)
 
 
 def make_wishes(values: Values) -> Wishes:

@@ -35,6 +35,8 @@ class Needed:
     hashes: Mapping[str, tuple[str, ...]] = made(default_factory=dict)
     """Package to the SHA-256 of the files that may be installed."""
     wheels: tuple[LocalWheel, ...] = ()
+    python: str | None = None
+    """The Pythons that all this is for, as clauses (`>=3.10,<3.13`); None for any."""
 
     @classmethod
     def of(
@@ -59,6 +61,7 @@ class Needed:
             constraints=tuple(dict.fromkeys((*self.constraints, *other.constraints))),
             hashes=hashes,
             wheels=tuple(dict.fromkeys((*self.wheels, *other.wheels))),
+            python=",".join(filter(None, (self.python, other.python))) or None,
         )
 
 

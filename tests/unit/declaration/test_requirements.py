@@ -198,6 +198,33 @@ def test_extras_and_groups_of_a_lock_are_chosen(tmp_path: Path, choice: str) -> 
     assert found.hashes["tqdm"] == (B,)
 
 
+@pytest.mark.parametrize(
+    ("own", "said", "wish"),
+    [
+        ("", ">=3.10, <3.13", ">=3.10,<3.13"),
+        ('python = "3.12"', ">=3.10", "==3.12.*,>=3.10"),
+        ('python = "<3.13"', ">=3.10.2", "<3.13,>=3.10"),
+        ("", "~=3.11.4", "==3.11.*"),
+        ("", ">3.9.1,<3.12.4,!=3.11.*", ">=3.9,<=3.12,!=3.11.*"),
+    ],
+)
+def test_the_pythons_of_a_project_are_a_wish(tmp_path: Path, own: str, said: str, wish: str) -> None:
+    own_lock = UV_LOCK.replace('requires-python = ">=3.10"', "")
+    project = PYPROJECT.replace("[project]", f'[project]\nrequires-python = "{said}"')
+    write(tmp_path, f'requires-python = "{said}"\n{own_lock}', "uv.lock")
+    write(tmp_path, f'requires-python = "{said}"\n{PYLOCK}', "pylock.toml")
+    write(tmp_path, project, "app/pyproject.toml")
+    for name in ("uv.lock", "pylock.toml", "app"):
+        (image,) = load(tmp_path, f'{IMAGE}{own}\nrequirements = "{name}"').images
+        assert str(image.wishes.python) == wish
+
+
+def test_pythons_that_nobody_can_read_are_told(tmp_path: Path) -> None:
+    write(tmp_path, 'requires-python = "new"\n' + PYLOCK, "pylock.toml")
+    problem = only(problems(tmp_path, IMAGE + 'requirements = "pylock.toml"'))
+    assert "requires-python is 'new'" in problem.what
+
+
 def test_a_pylock_is_a_list_of_pins(tmp_path: Path) -> None:
     for name in ("pylock.toml", "pylock.gpu.toml"):
         found = contents(tmp_path, f'requirements = "{name}"', **{name: PYLOCK})

@@ -1,10 +1,13 @@
 """What was learnt of packages decides like every other fact."""
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.matrix import load_matrix
-from cudaforge.resolver import Collision, Obstacle, Resolution, weigh
+from cudaforge.records import replace
+from cudaforge.resolver import Collision, Obstacle, Resolution, alternatives, weigh
 from cudaforge.resolver.learnt import is_allowed
 from cudaforge.versions import VersionWish
 
@@ -111,3 +114,33 @@ def test_an_answer_that_was_tried_is_not_given_again(matrix):
 )
 def test_what_is_no_version_is_not_judged(found, allowed, expected):
     assert is_allowed(found, allowed) is expected
+
+
+RELEASES = ("2.6.0", "2.7.1", "2.8.0", "2.9.1")
+PYTHONS = ("3.10", "3.11", "3.12", "3.13")
+SPECIFIERS = st.builds("{}{}".format, st.sampled_from(["==", "!=", "<", ">="]), st.sampled_from(RELEASES))
+OBSTACLES = st.builds(
+    lambda package, allowed, python: need(package, allowed, python=python),
+    st.sampled_from(["torch", "torchvision", "nvidia-nccl-cu12"]),
+    SPECIFIERS,
+    st.sampled_from([None, *PYTHONS]),
+)
+
+
+@settings(max_examples=25, deadline=None)
+@given(learnt=st.lists(OBSTACLES, max_size=6), python=st.sampled_from([None, *PYTHONS]))
+def test_an_answer_meets_all_that_was_learnt_and_exists_exactly_where_one_does(matrix, learnt, python):
+    """Checked one by one over the best answer of every build on every Python."""
+
+    def is_met(answer: Resolution) -> bool:
+        pins = (*answer.requirements, *answer.constraints)
+        return not any(one.excludes(pins) for one in learnt if one.python in (None, answer.python))
+
+    asked = wishes(">=2.6,<2.10", python=VersionWish(python) if python else None)
+    found = weigh(asked, matrix, learnt)
+    if isinstance(found, Resolution):
+        assert is_met(found)
+        return
+    for one in (python,) if python else PYTHONS:
+        every = alternatives(replace(asked, python=VersionWish(one)), matrix, limit=1000)
+        assert not any(map(is_met, every))
