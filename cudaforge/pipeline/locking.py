@@ -22,6 +22,7 @@ from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
 from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
 from cudaforge.pipeline.outside import DigestSource, find_site
+from cudaforge.records import made as made_by
 from cudaforge.records import record
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict
@@ -38,6 +39,8 @@ class LockOutcome:
     path: Path
     lock: Lock
     previous: Lock | None
+    moves: Mapping[str, str] = made_by(default_factory=dict)
+    """By image, what its packages moved away from the best answer, and why, in words."""
 
 
 def lock(
@@ -91,7 +94,12 @@ def lock(
         )
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
-    return LockOutcome(path=path, lock=made, previous=previous)
+    return LockOutcome(path=path, lock=made, previous=previous, moves=moves_of(fitted))
+
+
+def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
+    """What packages moved, by image."""
+    return {name: one.move for name, one in fitted.items() if one.move is not None}
 
 
 def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
@@ -142,9 +150,8 @@ def lock_images(
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         fitted = dict(zip([one.name for one in answers], pool.map(lock_one, answers), strict=True))
     require_answers(declaration, [ImageAnswer(name=name, answer=one.answer) for name, one in fitted.items()])
-    for name, one in fitted.items():
-        if one.move is not None:
-            on_note(f"{name}: {one.move}")
+    for name, move in moves_of(fitted).items():
+        on_note(f"{name}: {move}")
     return fitted
 
 

@@ -21,7 +21,15 @@ from cudaforge.pipeline.decide import (
 )
 from cudaforge.pipeline.fitting import Fitting
 from cudaforge.pipeline.host import ignore, lock_path
-from cudaforge.pipeline.locking import LockOutcome, dropped_points, hold_lock, lock_images, own_wheels, tools
+from cudaforge.pipeline.locking import (
+    LockOutcome,
+    dropped_points,
+    hold_lock,
+    lock_images,
+    moves_of,
+    own_wheels,
+    tools,
+)
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
 
@@ -105,7 +113,9 @@ class _Renewal:
         )
         entries = [one.entry for one in fitted.values() if one.entry is not None]
         made = self._lock({entry.image.name: entry.image for entry in entries}, dropped_points(fitted))
-        outcome = LockOutcome(path=lock_path(self._declaration), lock=made, previous=self._current)
+        outcome = LockOutcome(
+            path=lock_path(self._declaration), lock=made, previous=self._current, moves=moves_of(fitted)
+        )
         return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
 
     def _lock(self, images: Mapping[str, LockedImage], dropped: Sequence[DroppedPoint]) -> Lock:

@@ -118,8 +118,9 @@ def project(tmp_path: Path, shelf: Path, serve_index: Serve):
 )
 def test_a_package_that_needs_another_release_gets_it(project, packages, release, told):
     project.ask(packages, more=project.mirror)
-    done = project.run("lock")
+    done = project.run("lock", "--json")
     assert done.returncode == 0, done.stderr
+    assert told in json.loads(done.stdout)["moves"]["one"]
     assert told in done.stderr.replace("\n", " ")
     assert project.locked()[0] == release
 
