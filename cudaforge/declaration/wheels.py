@@ -12,7 +12,6 @@ from cudaforge.declaration.model import LocalWheel
 from cudaforge.declaration.needed import Needed, normal_name
 from cudaforge.declaration.text import show
 from cudaforge.declaration.values import read_project_path
-from cudaforge.files import hash_file
 
 _LOCAL = re.compile(r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*@\s*)?(?P<path>\.{1,2}/\S.*)")
 _HINT = 'a wheel of the project, such as "./wheels/x-1.0-py3-none-any.whl"'
@@ -33,6 +32,8 @@ def read_local_wheel(root: Path, text: str, *, beside: str = "") -> Needed:
     if not path.endswith(".whl") or not real.is_file():
         bad(f"{show(path)} is no wheel", f"{_HINT}; a directory or an archive has to be built first")
     from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+
+    from cudaforge.files import hash_file  # 3 ms of import, only for declarations that name a wheel
 
     filename = os.path.basename(path)  # noqa: PTH119
     try:
