@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -54,6 +55,30 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
             raise
     except OSError as error:
         raise write_error(path, error) from None
+
+
+def copy_atomically(source: Path, target: Path, *, sha256: str) -> bool:
+    """Put a copy of `source` at `target`, whole or not at all; False where it does not have that hash.
+
+    Raises SurroundingsError when it cannot be read, or the disk does not take it.
+    """
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(descriptor, "wb") as stream, source.open("rb") as file:
+                shutil.copyfileobj(file, stream)
+                stream.flush()
+                os.fchmod(stream.fileno(), _MODE)
+                os.fsync(stream.fileno())
+            is_same = hash_file(Path(temporary)) == sha256
+            if is_same:
+                Path(temporary).replace(target)
+        finally:
+            Path(temporary).unlink(missing_ok=True)
+    except OSError as error:
+        raise write_error(target, error) from None
+    return is_same
 
 
 def write_together(files: Mapping[Path, str]) -> None:

@@ -48,6 +48,8 @@ class Sources:
     """Where this site has what builds need."""
 
     root: Path
+    own_wheels: Path
+    """Where the project's own wheels lie beside the lock."""
     site: Site
     indexes: Mapping[str, str]
     """Public addresses of the package indexes that locks name."""
@@ -129,6 +131,7 @@ def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
         indexes=sources.indexes,
         site=sources.site,
         staging=staging,
+        own=sources.own_wheels,
     )
 
 

@@ -15,7 +15,7 @@ from cudaforge.builder.model import BuildEvent, BuildResult
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import Engine
 from cudaforge.errors import InputError, Location, Problem
-from cudaforge.lockfile.model import LockedImage
+from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
 from cudaforge.packages.site import Site
 from cudaforge.records import replace
 from cudaforge.renderer import RenderedImage, extend_ignore, render_image
@@ -65,6 +65,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     sweep_scratch(state / "tmp")
     sources = Sources(
         root=root,
+        own_wheels=root / WHEELS_DIRECTORY,
         site=site,
         indexes=indexes or {},
         bases=BaseContexts(engine, base_provider),

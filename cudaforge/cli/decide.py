@@ -125,7 +125,8 @@ def lock(
         )
     gpus = known_gpus(decide.matrix_of(declaration))
     if as_json:
-        write_json(lock_json(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
+        told = lock_json(outcome.path, outcome.lock, outcome.previous, gpus=gpus)
+        write_json({**told, "moves": outcome.moves})
     elif check:
         write_text("the lock is up to date")
     else:

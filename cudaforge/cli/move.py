@@ -50,7 +50,7 @@ def upgrade(
     gpus = known_gpus(decide.matrix_of(declaration))
     moved = (outcome.path, outcome.lock, outcome.previous)
     if as_json:
-        write_json(upgrade_json(*moved, dry_run=dry_run, gpus=gpus))
+        write_json({**upgrade_json(*moved, dry_run=dry_run, gpus=gpus), "moves": outcome.moves})
     else:
         write_text(describe_upgrade(*moved, dry_run=dry_run, gpus=gpus))
     return ExitCode.OK

@@ -72,15 +72,6 @@ class Preferences:
     per_field: Mapping[str, Preference]
 
 
-def _requirements_file(path: str) -> str:
-    if not path.endswith(".txt"):
-        bad(
-            f"{show(path)}: only requirements.txt files are supported yet",
-            "not uv.lock, pylock.toml or a directory: export them to a requirements.txt",
-        )
-    return path
-
-
 def _read_preference(value: object) -> Preferences:
     if isinstance(value, Mapping):
         return Preferences(overall=None, per_field=_PER_FIELD.read(value))
@@ -186,8 +177,8 @@ PACKAGES = Field(
 )
 REQUIREMENTS = Field(
     name="requirements",
-    kind=mapped(values.PROJECT_PATH, _requirements_file, {"pattern": r"^[^/~!-].*\.txt$"}),
-    doc="A requirements.txt of the project with more packages.",
+    kind=values.REQUIREMENTS,
+    doc="More packages: a requirements.txt, uv.lock, pylock.toml or project directory of the project.",
 )
 APT = Field(name="apt", kind=list_kind(values.APT, example='["git"]'), doc="Packages of the OS archive.")
 COPY = Field(

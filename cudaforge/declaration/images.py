@@ -13,17 +13,19 @@ from cudaforge.declaration.model import (
     Gate,
     GpuDemand,
     ImageDeclaration,
+    LocalWheel,
     OnConflict,
     Preference,
     VerifySettings,
     Wishes,
 )
+from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
 from cudaforge.declaration.source import dump_key
 from cudaforge.declaration.tables import NOTHING, Values
 from cudaforge.records import record, replace
+from cudaforge.versions import VersionWish
 
 _IMAGES = "images"
-_NO_PACKAGES: tuple[str, ...] = ()
 
 
 @record()
@@ -58,12 +60,10 @@ def check_image(name: str, image: Values) -> Iterator[ImageMistake]:
         yield ImageMistake(path=key, what="every point of the matrix is excluded", remedy="exclude fewer")
 
 
-def make_images(
-    name: str, image: Values, packages: tuple[str, ...] = _NO_PACKAGES
-) -> Iterator[ImageDeclaration]:
-    """The images of one table. `packages` are those of its requirements file."""
+def make_images(name: str, image: Values, needed: Needed = NOTHING_NEEDED) -> Iterator[ImageDeclaration]:
+    """The images of one table. `needed` are its packages and those of its requirements file."""
     matrix = image.get(MATRIX)
-    contents, verify = _contents(image, packages), _verify(image.get(fields.VERIFY) or NOTHING)
+    contents, verify = _contents(image, needed), _verify(image.get(fields.VERIFY) or NOTHING)
     key = dump_key((_IMAGES, name))
     points: Iterable[Point | None] = matrix.points() if isinstance(matrix, Matrix) else (None,)
     for point in points:
@@ -75,12 +75,22 @@ def make_images(
             image=name,
             key=key,
             axes=() if point is None else point.texts,
-            wishes=replace(make_wishes(values), packages=contents.packages),
+            wishes=_with_needed(make_wishes(values), needed),
             contents=contents,
             verify=verify,
             on_conflict=image.get(fields.ON_CONFLICT)
             or (OnConflict.ERROR if point is None else OnConflict.SKIP),
         )
+
+
+def _with_needed(wishes: Wishes, needed: Needed) -> Wishes:
+    """The wishes with the packages, and with the Pythons that these are for."""
+    python = wishes.python
+    if needed.python is not None:
+        own = "" if python is None else str(python)
+        exact = f"=={own.removesuffix('.*')}.*" if own[:1].isdigit() else own
+        python = VersionWish(",".join(filter(None, (exact, needed.python))))
+    return replace(wishes, packages=needed.packages, constraints=needed.constraints, python=python)
 
 
 def make_wishes(values: Values) -> Wishes:
@@ -110,11 +120,15 @@ def make_wishes(values: Values) -> Wishes:
     )
 
 
-def _contents(values: Values, packages: tuple[str, ...]) -> Contents:
+def _contents(values: Values, needed: Needed) -> Contents:
     env: Mapping[str, Variable] = values.get(fields.ENV) or {}
+    source = values.get(fields.REQUIREMENTS)
     return Contents(
-        packages=tuple(dict.fromkeys((*(values.get(fields.PACKAGES) or ()), *packages))),
-        requirements=values.get(fields.REQUIREMENTS),
+        packages=needed.packages,
+        constraints=needed.constraints,
+        hashes=needed.hashes,
+        wheels=needed.wheels,
+        requirements=source.path if source is not None else None,
         apt=values.get(fields.APT) or (),
         copy=values.get(fields.COPY) or (),
         workdir=values.get(fields.WORKDIR),
@@ -165,6 +179,20 @@ def find_clashes(images: Iterable[ImageDeclaration]) -> Iterator[ImageMistake]:
                     path=(_IMAGES, image.image, fields.TAGS.name),
                     what=f"images '{holder.name}' and '{image.name}' would both be tagged '{tag}'",
                     remedy="give the tag to one of them",
+                )
+
+
+def find_wheel_clashes(images: Iterable[ImageDeclaration]) -> Iterator[ImageMistake]:
+    """Wheels of the project with one name that are different files: they are kept beside the lock by it."""
+    known: dict[str, LocalWheel] = {}
+    for image in images:
+        for wheel in image.contents.wheels:
+            other = known.setdefault(wheel.filename, wheel)
+            if other.sha256 != wheel.sha256:
+                yield ImageMistake(
+                    path=(_IMAGES, image.image, fields.PACKAGES.name),
+                    what=f"{other.path} and {wheel.path} have the same name and are different files",
+                    remedy="keep one of them, or give one another version",
                 )
 
 

@@ -8,9 +8,15 @@ from pathlib import Path
 from typing import TypeVar
 
 from cudaforge.declaration import fields
-from cudaforge.declaration.files import RequirementFiles, check_ca_bundle, check_copy_source, overlay_digest
+from cudaforge.declaration.files import check_ca_bundle, check_copy_source, overlay_digest
 from cudaforge.declaration.fleet import check_fleet, make_fleet
-from cudaforge.declaration.images import ImageMistake, check_image, find_clashes, make_images
+from cudaforge.declaration.images import (
+    ImageMistake,
+    check_image,
+    find_clashes,
+    find_wheel_clashes,
+    make_images,
+)
 from cudaforge.declaration.kinds import BadValue
 from cudaforge.declaration.layers import (
     DEFAULTS,
@@ -24,7 +30,10 @@ from cudaforge.declaration.layers import (
 )
 from cudaforge.declaration.meaning import declaration_digest
 from cudaforge.declaration.model import CopyStep, Declaration, Fleet, ImageDeclaration, Network
+from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
+from cudaforge.declaration.requirements import read_requirements
 from cudaforge.declaration.tables import NOTHING, Values
+from cudaforge.declaration.wheels import is_local, read_local_wheel
 from cudaforge.errors import InputError, Location, Problem
 
 DEFAULT_PROJECT = "cudaforge"
@@ -90,10 +99,10 @@ class _Loader:
             image = table.over(defaults)
             found = tuple(check_image(name, image))
             self._tell(found)
-            packages = self._requirements(name, image)
+            needed = self._packages(name, image).and_also(self._requirements(name, image))
             if not found:
-                images += make_images(name, image, packages)
-        self._tell(find_clashes(images))
+                images += make_images(name, image, needed)
+        self._tell((*find_clashes(images), *find_wheel_clashes(images)))
         return tuple(images)
 
     def _has_broken_images(self) -> bool:
@@ -120,14 +129,29 @@ class _Loader:
             path = (*key, fields.COPY.name, *((index, "from") if is_whole else ()))
             self._attempt(path, partial(check_copy_source, self.root, step.source))
 
-    def _requirements(self, name: str, image: Values) -> tuple[str, ...]:
-        path = image.get(fields.REQUIREMENTS)
-        if path is None:
-            return ()
-        key: tuple[str | int, ...] = (IMAGES.name, name, fields.REQUIREMENTS.name)
-        if not any(layer.has(*key) for layer in self.layers.layers):
-            key = (DEFAULTS.name, fields.REQUIREMENTS.name)
-        return self._attempt(key, lambda: RequirementFiles(root=self.root).read(path)) or ()
+    def _packages(self, name: str, image: Values) -> Needed:
+        """The packages of an image; those that are files of the project looked at."""
+        needed = NOTHING_NEEDED
+        for text in image.get(fields.PACKAGES) or ():
+            found: Needed | None = Needed(packages=(text,))
+            if is_local(text):
+                key = self._key(name, fields.PACKAGES.name)
+                found = self._attempt(key, partial(read_local_wheel, self.root, text))
+            needed = needed.and_also(found or NOTHING_NEEDED)
+        return needed
+
+    def _requirements(self, name: str, image: Values) -> Needed:
+        source = image.get(fields.REQUIREMENTS)
+        if source is None:
+            return NOTHING_NEEDED
+        key = self._key(name, fields.REQUIREMENTS.name)
+        return self._attempt(key, partial(read_requirements, self.root, source)) or NOTHING_NEEDED
+
+    def _key(self, name: str, field: str) -> tuple[str | int, ...]:
+        """Where an image's field is written: in its table, or in the defaults."""
+        key: tuple[str | int, ...] = (IMAGES.name, name, field)
+        is_own = any(layer.has(*key) for layer in self.layers.layers)
+        return key if is_own else (DEFAULTS.name, field)
 
     def _overlays(self) -> dict[str, str]:
         digests: dict[str, str] = {}

@@ -46,9 +46,9 @@ def _image(image: ImageDeclaration, shared: dict[int, object]) -> dict[str, obje
 
 
 def _wishes(image: ImageDeclaration) -> dict[str, object]:
-    """The wishes without the packages, which are among the rest."""
+    """The wishes without what is among the rest."""
     values = values_of(image.wishes).items()
-    return {name: _plain(value) for name, value in values if name != "packages"}
+    return {name: _plain(value) for name, value in values if name not in ("packages", "constraints")}
 
 
 def _plain(value: object) -> object:

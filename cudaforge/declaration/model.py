@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
-from cudaforge.records import record
+from cudaforge.records import made, record
 from cudaforge.versions import VersionWish
 
 
@@ -90,6 +90,8 @@ class Wishes:
     require_cuda: Gate = Gate.KEEP
     packages: tuple[str, ...] = ()
     """The packages among the contents: some go with some releases of a framework alone."""
+    constraints: tuple[str, ...] = ()
+    """The constraints among the contents, which only package indexes can say something of."""
 
 
 @record()
@@ -101,11 +103,28 @@ class CopyStep:
 
 
 @record()
+class LocalWheel:
+    """A wheel of the project. `path` is relative to it."""
+
+    package: str
+    version: str
+    filename: str
+    path: str
+    sha256: str
+
+
+@record()
 class Contents:
     """What goes into the image besides the frameworks, and how it runs."""
 
     packages: tuple[str, ...] = ()
     """PEP 508; those of the `requirements` file are among them."""
+    constraints: tuple[str, ...] = ()
+    """PEP 508: what that file says of packages that others bring."""
+    hashes: Mapping[str, tuple[str, ...]] = made(default_factory=dict)
+    """Package to the SHA-256 of the files that may be installed; those without an entry are free."""
+    wheels: tuple[LocalWheel, ...] = ()
+    """Those of `packages` that are files of the project."""
     requirements: str | None = None
     """The file that some of `packages` come from, for messages."""
     apt: tuple[str, ...] = ()

@@ -65,10 +65,10 @@ def dump_key(path: KeyPath) -> str:
     return "".join(parts)
 
 
-def read_source(path: Path, *, name: str | None = None) -> SourceFile:
+def read_source(path: Path, *, name: str | None = None, limit: int = MAX_BYTES) -> SourceFile:
     """Read and parse one TOML file. Raises InputError with a message that says what to mend."""
     shown = name if name is not None else show_path(path)
-    text = read_text(path, shown)
+    text = read_text(path, shown, limit=limit)
     refused = find_refused_in_source(text)
     if refused is not None:
         line, what = refused
@@ -105,12 +105,12 @@ def _syntax_problem(name: str, text: str, message: str) -> Problem:
     )
 
 
-def read_text(path: Path, shown: str) -> str:
+def read_text(path: Path, shown: str, *, limit: int = MAX_BYTES) -> str:
     """The text of a small regular UTF-8 file, without its BOM and with plain line ends.
 
     Raises InputError for anything else, without reading from it: no device, pipe or directory.
     """
-    data = read_bytes(path, shown)
+    data = read_bytes(path, shown, limit=limit)
     where = Location(file=shown)
     if data.startswith(_WIDE_BOMS):
         raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import posixpath
 import re
 from collections.abc import Mapping
+from typing import NoReturn
 
 from cudaforge.declaration.kinds import (
     CLAUSES_PATTERN,
@@ -24,6 +25,7 @@ from cudaforge.declaration.kinds import (
     within,
 )
 from cudaforge.declaration.model import CopyStep, FrameworkWish
+from cudaforge.declaration.needed import RequirementsSource
 from cudaforge.declaration.text import has_credentials, show
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
@@ -152,20 +154,70 @@ def _read_package(value: object) -> str:
     text = read_string(value)
     if text.startswith("-"):
         bad(f"{show(text)} is an option, not a package", "package indexes belong in [network]")
+    if re.match(r"(?:[A-Za-z0-9][A-Za-z0-9._-]*\s*@\s*)?\.{1,2}/", text):
+        return text  # a wheel of the project, which is looked at where the project is known
     # 14 ms of import, only for declarations that list packages.
     from packaging.requirements import InvalidRequirement, Requirement
 
+    if re.match(r"(git\+)?[a-z]+://", text):
+        bad(f"{show(text)} is an address without a name", "name @ address, or a version of a package")
     try:
         requirement = Requirement(text)
     except InvalidRequirement:
         bad(f"{show(text)} is no package requirement", 'PEP 508, for example "transformers>=4.44"')
     if requirement.url is not None:
-        bad(f"{show(text)}: packages from an address are not supported yet", "name a package of the index")
+        _refuse_address(text, requirement.name, requirement.url)
     return str(requirement)
 
 
+def _refuse_address(text: str, name: str, url: str) -> NoReturn:
+    """Say why a package that comes from an address is not taken, and what is."""
+    if not url.startswith("git+"):
+        bad(
+            f"{show(text)}: packages from an address are not supported",
+            f'name a version of {name}, or put its wheel into the project: "./wheels/..."',
+        )
+    repository = url.partition("#")[0]
+    if re.search(r"@[0-9a-f]{40}$", repository) is None:
+        bad(f"{show(text)} names no commit, and a branch or tag moves", "name@ and all 40 digits of it")
+    bad(
+        f"{show(text)}: {name} would have to be built from its source, which is not supported yet",
+        'build a wheel of that commit and name its file: "./wheels/..."',
+    )
+
+
 PACKAGE = Kind(
-    read=_read_package, schema={"type": "string", "minLength": 1, "pattern": r"^[A-Za-z0-9][^@]*$"}
+    read=_read_package,
+    schema={
+        "type": "string",
+        "minLength": 1,
+        "pattern": r"^([A-Za-z0-9][^@]*|([A-Za-z0-9][^@]*@ *)?\.\.?/.+)$",
+    },
+)
+_SOURCE_KEYS = ("path", "extras", "groups")
+_SOURCE_EXAMPLE = '{ path = ".", extras = ["serve"], groups = ["train"] }'
+
+
+def _read_requirements(value: object) -> RequirementsSource:
+    if isinstance(value, str):
+        return RequirementsSource(path=PROJECT_PATH.read(value))
+    if not isinstance(value, Mapping):
+        bad(f"{type_name(value)} where a path or a table is expected", _SOURCE_EXAMPLE)
+    unknown = next((key for key in value if key not in _SOURCE_KEYS), None)
+    if unknown is not None:
+        bad(f"unknown key {show(str(unknown))}", _did_you_mean(str(unknown), _SOURCE_KEYS))
+    if "path" not in value:
+        bad("'path' is missing", _SOURCE_EXAMPLE)
+    return RequirementsSource(
+        path=PROJECT_PATH.read(value["path"]),
+        extras=_EXTRAS.read(value.get("extras", [])),
+        groups=_EXTRAS.read(value.get("groups", [])),
+    )
+
+
+_EXTRAS = list_kind(
+    text_kind(r"[A-Za-z0-9]+(?:[._-]+[A-Za-z0-9]+)*", allowed="a name as the project writes it"),
+    example='["train"]',
 )
 
 
@@ -229,6 +281,24 @@ def read_project_path(value: object) -> str:
 
 
 PROJECT_PATH = Kind(read=read_project_path, schema={"type": "string", "minLength": 1, "pattern": "^[^/~!-]"})
+REQUIREMENTS = Kind(
+    read=_read_requirements,
+    schema={
+        "anyOf": [
+            PROJECT_PATH.schema,
+            {
+                "type": "object",
+                "properties": {
+                    "path": {**PROJECT_PATH.schema, "description": "The file, or the project's directory."},
+                    "extras": {**_EXTRAS.schema, "description": "Extras of the project."},
+                    "groups": {**_EXTRAS.schema, "description": "Dependency groups of the project."},
+                },
+                "required": ["path"],
+                "additionalProperties": False,
+            },
+        ]
+    },
+)
 _COPY_KEYS = ("from", "to")
 _COPY_EXAMPLE = '{ from = ".", to = "/app" }'
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from cudaforge.declaration.model import Gate, ImageDeclaration
 from cudaforge.lockfile.model import (
@@ -61,14 +62,15 @@ def lock_image(
     registry: str | None,
     resolve_packages: PackageResolver,
     pin_base: BasePinner,
+    root: Path,
     preferred: tuple[LockedWheel, ...] = (),
 ) -> NewEntry:
     """Pin one image: its base by digest, every wheel by hash.
 
-    `preferred` is an earlier closure, whose versions are kept where they still fit.
+    `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit.
     """
     platform = resolution.platforms[0]
-    wheels = resolve_packages(_closure_request(image, resolution, platform=platform, preferred=preferred))
+    wheels = resolve_packages(closure_request(image, resolution, root=root, preferred=preferred))
     text = dump_closure(wheels, python=resolution.python)
     base = pin_base(
         BaseRequest(
@@ -91,9 +93,14 @@ def entry_digest(image: LockedImage) -> str:
     return "sha256:" + hashlib.sha256(canonical.encode()).hexdigest()
 
 
-def _closure_request(
-    image: ImageDeclaration, resolution: Resolution, *, platform: str, preferred: tuple[LockedWheel, ...]
+def closure_request(
+    image: ImageDeclaration,
+    resolution: Resolution,
+    *,
+    root: Path,
+    preferred: tuple[LockedWheel, ...] = (),
 ) -> ClosureRequest:
+    """What the closure of an image of the project at `root` has to contain."""
     named = [framework for framework in resolution.frameworks if framework.index in resolution.indexes]
     return ClosureRequest(
         name=image.name,
@@ -101,10 +108,16 @@ def _closure_request(
         constraints=resolution.constraints,
         packages=image.contents.packages,
         python=resolution.python,
-        platform=platform,
+        platform=resolution.platforms[0],
         glibc=str(resolution.glibc),
         indexes=resolution.indexes,
         index_of={pin: framework.index for framework in named for pin in _pins(framework)},
+        limits=image.contents.constraints,
+        hashes={
+            **image.contents.hashes,
+            **{wheel.package: (wheel.sha256,) for wheel in image.contents.wheels},
+        },
+        files={wheel.package: root / wheel.path for wheel in image.contents.wheels},
         preferred=preferred,
     )
 

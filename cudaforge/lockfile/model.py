@@ -9,6 +9,7 @@ from cudaforge.records import record
 
 __all__ = [
     "LOCK_SCHEMA",
+    "WHEELS_DIRECTORY",
     "Closure",
     "DroppedPoint",
     "Lock",
@@ -24,6 +25,8 @@ __all__ = [
 ]
 
 LOCK_SCHEMA = 1
+WHEELS_DIRECTORY = "cudaforge.lock.d/wheels"
+"""Where the project's own wheels lie, relative to the lock."""
 
 
 @record()

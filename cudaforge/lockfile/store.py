@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.source import file_type
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
-from cudaforge.files import write_atomically, write_error
-from cudaforge.lockfile.model import Lock
+from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
+from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedWheel
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
+from cudaforge.packages.model import PROJECT_INDEX
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"
 MAXIMUM_BYTES = 64 * 1024 * 1024
@@ -74,6 +75,41 @@ def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
                 old.unlink()
             except OSError as error:
                 raise write_error(old, error) from None
+
+
+def write_wheels(lock: Lock, sources: Mapping[str, Path], path: Path) -> None:
+    """Put the project's own wheels of a lock beside it, from `sources` by their SHA-256, and take away those
+    that it does not name any more. Raises NegativeAnswer for one that is another file by now."""
+    directory = path.parent / WHEELS_DIRECTORY
+    own = {wheel.filename: wheel.sha256 for wheel in _own_wheels(lock)}
+    for filename, sha256 in own.items():
+        target = directory / filename
+        if target.is_file() and hash_file(target) == sha256:
+            continue
+        if sha256 not in sources or not copy_atomically(sources[sha256], target, sha256=sha256):
+            raise NegativeAnswer(
+                Problem(
+                    what=f"the wheel {filename} is gone, or another file than the one that was looked at",
+                    where=Location(file=str(target)),
+                    remedy="cudaforge lock",
+                )
+            )
+    for old in sorted(directory.glob("*.whl")):
+        if old.name not in own:
+            try:
+                old.unlink()
+            except OSError as error:
+                raise write_error(old, error) from None
+
+
+def has_own_wheels(lock: Lock, path: Path) -> bool:
+    """Whether the project's own wheels lie beside the lock."""
+    return all((path.parent / WHEELS_DIRECTORY / wheel.filename).is_file() for wheel in _own_wheels(lock))
+
+
+def _own_wheels(lock: Lock) -> Iterator[LockedWheel]:
+    for image in lock.images:
+        yield from (wheel for wheel in image.closure.wheels if wheel.index == PROJECT_INDEX)
 
 
 def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
-from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.model import PROJECT_INDEX, ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
 from cudaforge.packages.tags import best_wheel
-from cudaforge.packages.uv import NoSolution, python_tag_platform, refuse
+from cudaforge.packages.uv import NoClosure, NoSolution, python_tag_platform, refuse
 from cudaforge.records import record, replace
 
 DEFAULT_INDEX = "default"
@@ -60,13 +60,11 @@ def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, .
     """One wheel for every package that the image needs, sorted by name.
 
     What a named index serves is looked for in the site's own sources first, then at its address, which is
-    asked for these packages alone. Raises NegativeAnswer where no set of wheels exists, InputError for a
+    asked for these packages alone. Raises NoClosure where no set of wheels exists, InputError for a
     requirement that is not supported, SurroundingsError where an index does not answer.
     """
     plan = _read(request)
-    found = _ask_site(plan, request, site)
-    if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
-        found = _ask_after(found, plan, request, site)
+    found = _find(plan, request, site)
     if isinstance(found, NoSolution):
         raise refuse(request.name, found, target=_target(request))
     wheels = tuple(_choose(found, plan, request))
@@ -74,14 +72,26 @@ def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, .
     return wheels
 
 
+def find_refusal(request: ClosureRequest, site: Site) -> NoClosure | None:
+    """Why there is no set of wheels; None where there is one, in whatever build of what is pinned. Raises
+    SurroundingsError where an index does not answer."""
+    found = _find(_read(request), request, site)
+    return refuse(request.name, found, target=_target(request)) if isinstance(found, NoSolution) else None
+
+
+def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
+    found = _ask_site(plan, request, site)
+    if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
+        return _ask_after(found, plan, request, site)
+    return found
+
+
 def _ask_site(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
     return ask(
         _question(
             request,
             roots=_roots(plan),
-            constraints=[
-                pin.labelled(plan.label(pin)) if plan.label(pin) else pin.text for pin in plan.constraints
-            ],
+            constraints=[pin.labelled(plan.label(pin)) for pin in plan.constraints],
             sources={},
             indexes={},
         ),
@@ -120,7 +130,7 @@ def _ask_named(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer,
                 request,
                 roots=[*_roots(plan), *(pin.labelled(plan.label(pin)) for pin in companions)],
                 constraints=[
-                    pin.labelled(plan.label(pin)) if pin.package in bound and plan.label(pin) else pin.text
+                    pin.text if pin.package in plan.tied.keys() - bound else pin.labelled(plan.label(pin))
                     for pin in plan.constraints
                 ],
                 sources={package: index for package, index in plan.tied.items() if package in bound},
@@ -157,7 +167,8 @@ def _question(
 ) -> Question:
     return Question(
         requirements=tuple(dict.fromkeys(roots)),
-        constraints=tuple(one for one in dict.fromkeys(constraints) if "[" not in one),
+        constraints=tuple(one for one in dict.fromkeys((*constraints, *request.limits)) if "[" not in one),
+        files=request.files,
         python=request.python,
         sources=sources,
         indexes=indexes,
@@ -237,22 +248,42 @@ def _choose(offers: tuple[Offer, ...], plan: _Plan, request: ClosureRequest) -> 
     for offer in offers:
         packages.setdefault(offer.package, []).append(offer)
     for package in sorted(packages):
+        allowed = _allowed(packages[package], request)
         filename = best_wheel(
-            [offer.filename for offer in packages[package]],
+            [offer.filename for offer in allowed],
             python=request.python,
             platform=request.platform,
             glibc=request.glibc,
         )
-        offer = next(offer for offer in packages[package] if offer.filename == filename)
+        offer = next(offer for offer in allowed if offer.filename == filename)
         path = offer.path
         yield LockedWheel(
             package=package,
             version=offer.version,
             filename=filename,
-            index=plan.tied.get(package, DEFAULT_INDEX),
+            index=PROJECT_INDEX if package in request.files else plan.tied.get(package, DEFAULT_INDEX),
             sha256=offer.sha256 or _hash_of(offer),
             size=path.stat().st_size if path is not None else offer.size,
         )
+
+
+def _allowed(offers: Sequence[Offer], request: ClosureRequest) -> Sequence[Offer]:
+    """The files that the user's hashes let through. Raises NegativeAnswer where they let none."""
+    package, version = offers[0].package, offers[0].version
+    hashes = request.hashes.get(package)
+    if hashes is None:
+        return offers
+    allowed = [offer for offer in offers if (offer.sha256 or _hash_of(offer)) in hashes]
+    if not allowed:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{request.name}: no file of {package} {version} has a hash that is asked for",
+                where=Location(file="declaration", key="requirements"),
+                because=tuple(f"{one.filename} has {one.sha256 or _hash_of(one)}" for one in offers),
+                remedy="take the hashes from this site's index, or use the index that they are from",
+            )
+        )
+    return allowed
 
 
 def _hash_of(offer: Offer) -> str:
@@ -268,28 +299,27 @@ def _hash_of(offer: Offer) -> str:
 
 
 def _check_pins(wheels: Iterable[LockedWheel], plan: _Plan, request: ClosureRequest) -> None:
-    """Nothing may have moved what the facts are about: not another index, not a variable of uv's."""
-    from packaging.specifiers import SpecifierSet
-
+    """Nothing may have moved what the facts are about: not another index, not a variable of uv's. The
+    frameworks and what is pinned beside them are exactly the builds that were chosen."""
     versions = {wheel.package: wheel.version for wheel in wheels}
-    moved = []
-    for pin in plan.roots:
-        exact = pin.labelled(plan.label(pin)).rpartition("===")[2]
-        if pin.version is not None and versions.get(pin.package) != exact:
-            moved.append((pin, exact))
-    for pin in plan.constraints:
-        wanted = SpecifierSet(f"=={pin.version}") if pin.version is not None else None
-        version = versions.get(pin.package)
-        if wanted is not None and version is not None and not wanted.contains(version, prereleases=True):
-            moved.append((pin, str(pin.version)))
+    exact = [
+        (pin.package, pin.labelled(plan.label(pin)).rpartition("===")[2], pin in plan.roots)
+        for pin in (*plan.roots, *plan.constraints)
+        if pin.version is not None
+    ]
+    moved = [
+        (package, wanted)
+        for package, wanted, is_root in exact
+        if versions.get(package, wanted if not is_root else None) != wanted
+    ]
     if moved:
         raise NegativeAnswer(
             Problem(
-                what=f"{request.name}: uv chose {pin.package} {versions.get(pin.package, 'not at all')} "
-                f"where {wanted_version} is pinned",
+                what=f"{request.name}: uv chose {package} {versions.get(package, 'not at all')} "
+                f"where {wanted} is pinned",
                 remedy="check uv's own variables and files for overrides",
             )
-            for pin, wanted_version in moved
+            for package, wanted in moved
         )
 
 

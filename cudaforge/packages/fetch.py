@@ -24,7 +24,7 @@ from cudaforge.packages.addresses import (
     without_name,
 )
 from cudaforge.packages.closure import DEFAULT_INDEX
-from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.model import PROJECT_INDEX, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import SECRET_LIMIT, Site
 from cudaforge.packages.uv import NoSolution
@@ -51,13 +51,17 @@ def fill_closure(
     indexes: Mapping[str, str],
     site: Site,
     staging: Path,
+    own: Path,
 ) -> FilledClosure:
-    """Find every wheel at this site, and put those that it has as files into `staging`.
+    """Find every wheel at this site, and put those that it has as files into `staging`. Those of the project
+    lie in `own`.
 
     `indexes` has the public address of each index that the wheels name. Raises NegativeAnswer where a file
     of that name is another one than the locked, SurroundingsError where the site does not have it.
     """
-    offers = _find(wheels, python=python, indexes=indexes, site=site)
+    served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX]
+    offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
+    offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
     chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(wheels, key=lambda wheel: wheel.package)]
     staging.mkdir(parents=True, exist_ok=True)
     local = tuple(_stage(wheel, path, staging) for wheel, offer in chosen if (path := offer.path) is not None)
@@ -72,6 +76,27 @@ def fill_closure(
         pylock_text=text,
         local_files=local,
         needs_host_network=any(is_loopback(offer.address) for _, offer in chosen),
+    )
+
+
+def _own(wheel: LockedWheel, own: Path) -> Offer:
+    """The project's wheel beside the lock. Raises NegativeAnswer where it is gone."""
+    path = own / wheel.filename
+    if not path.is_file():
+        raise NegativeAnswer(
+            Problem(
+                what=f"the wheel {wheel.filename} beside the lock is gone",
+                where=Location(file=str(path)),
+                remedy="get it back, or lock again: cudaforge lock",
+            )
+        )
+    return Offer(
+        package=wheel.package,
+        version=wheel.version,
+        filename=wheel.filename,
+        address=path.resolve().as_uri(),
+        sha256=None,
+        size=None,
     )
 
 
@@ -125,8 +150,7 @@ def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
     """The offer that is the locked file."""
     named = [offer for offer in offers.get(wheel.package, ()) if offer.filename == wheel.filename]
     for offer in named:
-        path = offer.path
-        if (hash_file(path) if path is not None else offer.sha256) == wheel.sha256:
+        if _sha256(offer) == wheel.sha256:
             return offer
     if named:
         raise NegativeAnswer(
@@ -134,7 +158,7 @@ def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
                 what=f"{wheel.filename} is another file here than the one that was locked",
                 because=(
                     f"locked: sha256 {wheel.sha256}",
-                    f"{host_of(named[0].address)} has: sha256 {named[0].sha256}",
+                    f"{_place(named[0])} has: sha256 {_sha256(named[0])}",
                 ),
                 remedy="use the index that was locked from, or lock again: cudaforge upgrade",
             )
@@ -146,6 +170,15 @@ def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
             remedy="use an index that has this file, or lock again: cudaforge upgrade",
         )
     )
+
+
+def _sha256(offer: Offer) -> str | None:
+    path = offer.path
+    return hash_file(path) if path is not None else offer.sha256
+
+
+def _place(offer: Offer) -> str:
+    return host_of(offer.address) if offer.path is None else str(offer.path)
 
 
 def _missing(wheels: Sequence[LockedWheel], answer: NoSolution) -> SurroundingsError:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
-from cudaforge.records import record
+from cudaforge.records import made, record
+
+PROJECT_INDEX = "project"
 
 
 @record()
@@ -16,7 +19,8 @@ class LockedWheel:
     version: str
     filename: str
     index: str
-    """Name of the index that serves it: `default`, or one that the matrix names."""
+    """Name of the index that serves it: `default`, one that the matrix names, or `project` for a file that
+    lies beside the lock."""
     sha256: str
     size: int | None
 
@@ -67,5 +71,11 @@ class ClosureRequest:
     index_of: Mapping[str, str]
     """Requirement (as in `requirements` or `constraints`) to the name of the index that serves it;
     those that are not here come from the site's own."""
+    limits: tuple[str, ...] = ()
+    """What the user says of packages that others bring (PEP 508)."""
+    hashes: Mapping[str, tuple[str, ...]] = made(default_factory=dict)
+    """Package to the SHA-256 of the files that may stand for it; those without an entry are free."""
+    files: Mapping[str, Path] = made(default_factory=dict)
+    """Package to the one wheel that stands for it, a file of the project."""
     preferred: tuple[LockedWheel, ...] = ()
     """An earlier closure, whose versions are kept where they still fit."""

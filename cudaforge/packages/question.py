@@ -18,8 +18,8 @@ from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import write_error
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
-from cudaforge.packages.uv import PROJECT_NAME, NoSolution, compile_closure
-from cudaforge.records import record
+from cudaforge.packages.uv import PROJECT_NAME, NoSolution, address_problem, compile_closure
+from cudaforge.records import made, record
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -41,6 +41,8 @@ class Question:
     """Package to the name of the one index that may serve it."""
     indexes: Mapping[str, str]
     """Address of each index that `sources` names."""
+    files: Mapping[str, Path] = made(default_factory=dict)
+    """Package to the wheel that stands for it."""
     preferred: tuple[LockedWheel, ...] = ()
     options: tuple[str, ...]
 
@@ -84,7 +86,7 @@ def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
         if isinstance(answer, NoSolution):
             return answer
         text = (directory / _PREFERRED).read_text(encoding="utf-8") if question.preferred else answer
-        return tuple(_offers(text, directory))
+        return tuple(_offers(text, directory, question.files))
 
 
 @contextlib.contextmanager
@@ -112,7 +114,10 @@ def _project(question: Question) -> dict[str, object]:
             "uv": {
                 "package": False,
                 "index": [{"name": name, "url": url, "explicit": True} for name, url in used.items()],
-                "sources": {package: {"index": name} for package, name in question.sources.items()},
+                "sources": {
+                    **{package: {"index": name} for package, name in question.sources.items()},
+                    **{package: {"path": str(path)} for package, path in question.files.items()},
+                },
             }
         },
     }
@@ -134,11 +139,22 @@ def _earlier(wheels: tuple[LockedWheel, ...]) -> dict[str, object]:
     }
 
 
-def _offers(text: str, directory: Path) -> Iterator[Offer]:
+def _offers(text: str, directory: Path, files: Mapping[str, Path]) -> Iterator[Offer]:
     try:
         packages = tomllib.loads(text).get("packages", [])
         for package in packages:
-            yield from _package_offers(package, directory)
+            path = files.get(package["name"])
+            if path is None:
+                yield from _package_offers(package, directory)
+            else:
+                yield Offer(
+                    package=package["name"],
+                    version=package["version"],
+                    filename=path.name,
+                    address=path.as_uri(),
+                    sha256=None,
+                    size=None,
+                )
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise SurroundingsError(
             Problem(
@@ -151,12 +167,7 @@ def _offers(text: str, directory: Path) -> Iterator[Offer]:
 
 def _package_offers(package: dict[str, Any], directory: Path) -> Iterator[Offer]:
     if "wheels" not in package:
-        raise NegativeAnswer(
-            Problem(
-                what=f"{package['name']} comes from an address, not from a package index",
-                remedy="ask for a version of it; direct addresses are not supported yet",
-            )
-        )
+        raise NegativeAnswer(address_problem(package["name"]))
     for wheel in package["wheels"]:
         address = wheel["url"] if "url" in wheel else (directory / wheel["path"]).resolve().as_uri()
         yield Offer(

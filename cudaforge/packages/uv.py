@@ -38,6 +38,7 @@ _CONTROL = {
     "COLUMNS": "10000",  # or its sentences are broken at 80 columns, and their halves read as causes
 }
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
+_BY_ADDRESS = re.compile(r"Package `(?P<package>[^`\s]+)` was included as a URL dependency")
 _STATUS = re.compile(r"HTTP status \w+ error \((\d{3}[^)]*)\)")
 
 
@@ -132,6 +133,9 @@ def python_tag_platform(platform: str, glibc: str) -> str:
 def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
     """The error for a run of uv that ended without an answer: it names the host and the setting."""
     text = redact(answer.stderr)
+    by_address = _BY_ADDRESS.search(text)
+    if by_address is not None:
+        return NegativeAnswer(address_problem(by_address["package"]))
     address = find_address(text)
     lines = _lines(text)
     cause = lines[-1] if lines else f"exit status {answer.returncode}"
@@ -155,6 +159,14 @@ def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
             because=(cause, _whence(address, site)),
             remedy=_remedy(text, address, site),
         )
+    )
+
+
+def address_problem(package: str) -> Problem:
+    """That another package asks for this one by an address, which could bring any build of it."""
+    return Problem(
+        what=f"a package asks for {package} by an address, which could swap what was chosen by its version",
+        remedy=f"use a release of it that asks for versions of {package} alone",
     )
 
 
@@ -243,24 +255,33 @@ def _remedy_for_sources(text: str, site: Site) -> str | None:
     return f"check {site.origin('find_links')}" if "find-links" in text else None
 
 
-def refuse(name: str, answer: NoSolution, *, target: str) -> NegativeAnswer:
+class NoClosure(NegativeAnswer):
+    """No set of wheels is what an image asks for. `explanation` is uv's, in lines."""
+
+    def __init__(self, problem: Problem, explanation: Sequence[str]) -> None:
+        super().__init__(problem)
+        self.explanation = tuple(explanation)
+
+
+def refuse(name: str, answer: NoSolution, *, target: str) -> NoClosure:
     """The error for a closure that does not exist, with uv's explanation."""
+    return NoClosure(_refusal(name, answer, target=target), answer.explanation)
+
+
+def _refusal(name: str, answer: NoSolution, *, target: str) -> Problem:
     sourceless = sorted(_without_wheels(answer.explanation))
     if sourceless:
         verb = "have" if len(sourceless) > 1 else "has"
-        return NegativeAnswer(
-            Problem(
-                what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
-                because=answer.explanation,
-                remedy="ask for another version; building from source is not supported yet",
-            )
-        )
-    return NegativeAnswer(
-        Problem(
-            what=f"{name}: no set of packages fits what is asked for",
+        return Problem(
+            what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
             because=answer.explanation,
-            remedy="loosen or drop the package that collides; the frameworks' own pins stay as they are",
+            remedy="ask for another version, or build a wheel of it for that system and name its file in "
+            "`packages` (./wheels/...): cudaforge builds nothing from source yet",
         )
+    return Problem(
+        what=f"{name}: no set of packages fits what is asked for",
+        because=answer.explanation,
+        remedy="loosen or drop the package that collides; the frameworks' own pins stay as they are",
     )
 
 

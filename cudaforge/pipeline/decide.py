@@ -21,6 +21,7 @@ from cudaforge.resolver import (
     ImageAlternatives,
     ImageAnswer,
     ImageExplanation,
+    Obstacle,
     alternatives_all,
     explain_all,
     resolve_all,
@@ -88,12 +89,17 @@ def resolve(
         return resolve_all(declaration, matrix, host_os=find_host_os(), earlier=earlier)
 
 
-def held_back(declaration: Declaration) -> Mapping[str, tuple[HeldBack, ...]]:
-    """What each image's own wishes keep it from, by image name."""
+def held_back(
+    declaration: Declaration, learnt: Mapping[str, Sequence[Obstacle]]
+) -> Mapping[str, tuple[HeldBack, ...]]:
+    """What each image's own wishes keep it from, by image name; of its packages also by what was learnt."""
     matrix, host_os = matrix_of(declaration), find_host_os()
     with located(declaration):
         return {
-            image.name: find_held_back(image.wishes, matrix, host_os=host_os) for image in declaration.images
+            image.name: find_held_back(
+                image.wishes, matrix, host_os=host_os, learnt=learnt.get(image.name, ())
+            )
+            for image in declaration.images
         }
 
 

@@ -9,18 +9,20 @@ from functools import partial
 from pathlib import Path
 
 from cudaforge import __version__
-from cudaforge.declaration.model import Declaration, ImageDeclaration
+from cudaforge.declaration.model import Declaration
 from cudaforge.errors import NegativeAnswer
 from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
-from cudaforge.lockfile.store import find_staleness, read_lock, write_lock
-from cudaforge.packages.closure import resolve_closure
+from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
+from cudaforge.packages.closure import find_refusal, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
+from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
 from cudaforge.pipeline.outside import DigestSource, find_site
+from cudaforge.records import made as made_by
 from cudaforge.records import record
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict
@@ -37,6 +39,8 @@ class LockOutcome:
     path: Path
     lock: Lock
     previous: Lock | None
+    moves: Mapping[str, str] = made_by(default_factory=dict)
+    """By image, what its packages moved away from the best answer, and why, in words."""
 
 
 def lock(
@@ -55,10 +59,12 @@ def lock(
     path = lock_path(declaration)
     with hold_lock(declaration, on_note):
         previous = _read_previous(path, on_note)
-        if previous is not None and _is_current(previous, declaration, allow_unpinned):
+        is_whole = previous is not None and has_own_wheels(previous, path)
+        if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
             return LockOutcome(path=path, lock=previous, previous=previous)
         kept = {image.name: image for image in previous.images} if previous is not None else {}
-        answers = resolve(declaration, earlier={name: _earlier(image) for name, image in kept.items()})
+        earlier = {name: _earlier(image) for name, image in kept.items()}
+        answers = resolve(declaration, earlier=earlier)
         require_answers(declaration, answers)
         site = find_site(declaration, offline=offline)
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
@@ -67,23 +73,39 @@ def lock(
             find_digest=source.find,
             make_base=partial(bootstrapped_base, offline=offline),
         )
-        entries = lock_images(
+        fitting = Fitting(declaration, find_refusal=partial(find_refusal, site=site), earlier=earlier)
+        fitted = lock_images(
             declaration,
             answers,
             kept=kept,
             pins=pins,
+            fitting=fitting,
             resolve_packages=partial(resolve_closure, site=site),
+            on_note=on_note,
         )
+        entries = [one.entry for one in fitted.values() if one.entry is not None]
         made = Lock(
             project=declaration.project,
             declaration=declaration.digest,
             matrix=matrix_of(declaration).revision,
             tools=tools(),
             images=tuple(entry.image for entry in entries),
-            dropped=dropped_points(answers),
+            dropped=dropped_points(fitted),
         )
+        write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
-    return LockOutcome(path=path, lock=made, previous=previous)
+    return LockOutcome(path=path, lock=made, previous=previous, moves=moves_of(fitted))
+
+
+def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
+    """What packages moved, by image."""
+    return {name: one.move for name, one in fitted.items() if one.move is not None}
+
+
+def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
+    """The wheels of the project, by their SHA-256."""
+    wheels = [wheel for image in declaration.images for wheel in image.contents.wheels]
+    return {wheel.sha256: declaration.root / wheel.path for wheel in wheels}
 
 
 def hold_lock(declaration: Declaration, on_note: Note) -> AbstractContextManager[None]:
@@ -97,38 +119,48 @@ def lock_images(
     *,
     kept: Mapping[str, LockedImage],
     pins: BasePins,
+    fitting: Fitting,
     resolve_packages: PackageResolver,
-) -> list[NewEntry]:
-    """The entries of all images that have an answer, several at a time. `kept` has earlier entries by image
-    name, whose base and whose packages are kept where they still fit."""
+    on_note: Note,
+) -> Mapping[str, Fitted]:
+    """The answers of all images together with their packages, by name, several images at a time. `kept` has
+    earlier entries by image name, whose base and whose packages are kept where they still fit.
+
+    Raises NegativeAnswer where an image has no answer and may not be left out.
+    """
     images = {image.name: image for image in declaration.images}
 
-    def lock_one(answer: tuple[ImageDeclaration, Resolution]) -> NewEntry:
-        image, resolution = answer
-        before = kept.get(image.name)
-        return lock_image(
-            image,
-            resolution,
-            project=declaration.project,
-            registry=declaration.registry,
-            resolve_packages=resolve_packages,
-            pin_base=partial(pins.pin, own=before.base if before else None),
-            preferred=before.closure.wheels if before else (),
-        )
+    def lock_one(answer: ImageAnswer) -> Fitted:
+        image, before = images[answer.name], kept.get(answer.name)
 
-    resolved = [
-        (images[answer.name], answer.answer) for answer in answers if isinstance(answer.answer, Resolution)
-    ]
+        def entry(resolution: Resolution) -> NewEntry:
+            return lock_image(
+                image,
+                resolution,
+                project=declaration.project,
+                registry=declaration.registry,
+                resolve_packages=resolve_packages,
+                pin_base=partial(pins.pin, own=before.base if before else None),
+                root=declaration.root,
+                preferred=before.closure.wheels if before else (),
+            )
+
+        return fitting.fit(image, answer.answer, entry)
+
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        return list(pool.map(lock_one, resolved))
+        fitted = dict(zip([one.name for one in answers], pool.map(lock_one, answers), strict=True))
+    require_answers(declaration, [ImageAnswer(name=name, answer=one.answer) for name, one in fitted.items()])
+    for name, move in moves_of(fitted).items():
+        on_note(f"{name}: {move}")
+    return fitted
 
 
-def dropped_points(answers: Sequence[ImageAnswer]) -> tuple[DroppedPoint, ...]:
+def dropped_points(fitted: Mapping[str, Fitted]) -> tuple[DroppedPoint, ...]:
     """The images without an answer, as a lock remembers them."""
     return tuple(
-        DroppedPoint(name=answer.name, core=answer.answer.core)
-        for answer in answers
-        if isinstance(answer.answer, Conflict)
+        DroppedPoint(name=name, core=one.answer.core)
+        for name, one in fitted.items()
+        if isinstance(one.answer, Conflict)
     )
 
 

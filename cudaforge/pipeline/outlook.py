@@ -9,14 +9,15 @@ from functools import partial
 
 from cudaforge.declaration.model import Declaration, ImageDeclaration
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
-from cudaforge.lockfile.changes import ImageChange, added_image, compare_images
-from cudaforge.lockfile.compose import BaseRequest, lock_image
+from cudaforge.lockfile.changes import added_image, compare_images
+from cudaforge.lockfile.compose import BaseRequest, NewEntry, lock_image
 from cudaforge.lockfile.effects import KnownGpus, known_gpus
 from cudaforge.lockfile.model import LockedBase, LockedImage
 from cudaforge.lockfile.outlook import ImageOutlook, Outlook
-from cudaforge.packages.closure import resolve_closure
+from cudaforge.packages.closure import find_refusal, resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.site import Site
+from cudaforge.packages.uv import NoClosure
 from cudaforge.pipeline.bases import planned_base
 from cudaforge.pipeline.decide import (
     Note,
@@ -27,12 +28,13 @@ from cudaforge.pipeline.decide import (
     matrix_of,
     resolve,
 )
+from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path
 from cudaforge.pipeline.locking import WORKERS
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.references import InvalidReference, parse_reference
-from cudaforge.resolver import Resolution
-from cudaforge.resolver.model import Answer
+from cudaforge.resolver import Answer, HeldBack, Resolution
+from cudaforge.resolver.model import Conflict
 
 
 def find_outdated(
@@ -47,25 +49,31 @@ def find_outdated(
     current = load_current_lock(declaration)
     chosen = chosen_images(declaration, names)
     locked = {image.name: image for image in current.images}
-    held, gpus = held_back(chosen), known_gpus(matrix_of(declaration))
+    gpus = known_gpus(matrix_of(declaration))
     bases = [image.base for image in current.images]
     asker = _Asker(find_site(declaration, offline=offline), bases, on_note)
 
-    def look(image: ImageDeclaration, answer: Answer) -> ImageOutlook | None:
-        before = locked.get(image.name)
+    fitting = Fitting(chosen, find_refusal=asker.refusal)
+
+    def look(image: ImageDeclaration, answer: Answer) -> Fitted | NegativeAnswer:
+        lock = partial(_entry, image, before=locked.get(image.name), declaration=declaration, asker=asker)
         try:
-            change = _change(image, answer, before, declaration=declaration, asker=asker, gpus=gpus)
+            fitted = fitting.fit(image, answer, lock)
         except NegativeAnswer as error:
-            if before is None:
-                return None
-            return ImageOutlook(
-                name=image.name, change=None, held_back=held[image.name], blocked=error.problems
-            )
-        return ImageOutlook(name=image.name, change=change, held_back=held[image.name])
+            return error
+        if isinstance(fitted.answer, Conflict):
+            return NegativeAnswer(conflict_problem(declaration, [image], fitted.answer))
+        return fitted
 
     with ThreadPoolExecutor(max_workers=WORKERS) as pool:
         answers = [answer.answer for answer in resolve(chosen)]
-        images = list(pool.map(look, chosen.images, answers))
+        found = dict(
+            zip([one.name for one in chosen.images], pool.map(look, chosen.images, answers), strict=True)
+        )
+    held = held_back(chosen, {name: one.learnt for name, one in found.items() if isinstance(one, Fitted)})
+    images = [
+        _outlook(name, locked.get(name), one, held_back=held[name], gpus=gpus) for name, one in found.items()
+    ]
     if asker.unasked and not asker.has_answer and not offline:
         raise SurroundingsError(
             Problem(
@@ -82,27 +90,42 @@ def find_outdated(
     )
 
 
-def _change(
+def _entry(
     image: ImageDeclaration,
-    answer: Answer,
-    before: LockedImage | None,
+    resolution: Resolution,
     *,
+    before: LockedImage | None,
     declaration: Declaration,
     asker: _Asker,
-    gpus: KnownGpus,
-) -> ImageChange:
-    """What an upgrade would change. Raises NegativeAnswer where it would fail."""
-    if not isinstance(answer, Resolution):
-        raise NegativeAnswer(conflict_problem(declaration, [image], answer))
-    entry = lock_image(
+) -> NewEntry:
+    return lock_image(
         image,
-        answer,
+        resolution,
         project=declaration.project,
         registry=declaration.registry,
         resolve_packages=partial(asker.packages, before=before),
         pin_base=partial(asker.base, before=before),
+        root=declaration.root,
     )
-    return added_image(entry.image) if before is None else compare_images(before, entry.image, gpus=gpus)
+
+
+def _outlook(
+    name: str,
+    before: LockedImage | None,
+    found: Fitted | NegativeAnswer,
+    *,
+    held_back: tuple[HeldBack, ...],
+    gpus: KnownGpus,
+) -> ImageOutlook | None:
+    """What an upgrade would change, or why it would fail; None for a point that is left out as before."""
+    if isinstance(found, NegativeAnswer) or found.entry is None:
+        blocked = found.problems if isinstance(found, NegativeAnswer) else ()
+        if before is None:
+            return None
+        return ImageOutlook(name=name, change=None, held_back=held_back, blocked=blocked)
+    image = found.entry.image
+    change = added_image(image) if before is None else compare_images(before, image, gpus=gpus)
+    return ImageOutlook(name=name, change=change, held_back=held_back)
 
 
 class _Asker:
@@ -128,6 +151,10 @@ class _Asker:
             return before.closure.wheels if before is not None else ()
         self.has_answer = True
         return found
+
+    def refusal(self, request: ClosureRequest) -> NoClosure | None:
+        """Why the indexes have no such closure now."""
+        return find_refusal(request, self._site)
 
     def base(self, request: BaseRequest, *, before: LockedImage | None) -> LockedBase:
         """The base as its registry or the OS archive has it now, asked once."""

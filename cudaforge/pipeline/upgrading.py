@@ -8,8 +8,8 @@ from functools import partial
 from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedBase, LockedImage
-from cudaforge.lockfile.store import write_lock
-from cudaforge.packages.closure import resolve_closure
+from cudaforge.lockfile.store import write_lock, write_wheels
+from cudaforge.packages.closure import find_refusal, resolve_closure
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
 from cudaforge.pipeline.decide import (
     Note,
@@ -19,8 +19,17 @@ from cudaforge.pipeline.decide import (
     require_answers,
     resolve,
 )
+from cudaforge.pipeline.fitting import Fitting
 from cudaforge.pipeline.host import ignore, lock_path
-from cudaforge.pipeline.locking import LockOutcome, dropped_points, hold_lock, lock_images, tools
+from cudaforge.pipeline.locking import (
+    LockOutcome,
+    dropped_points,
+    hold_lock,
+    lock_images,
+    moves_of,
+    own_wheels,
+    tools,
+)
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
 
@@ -49,6 +58,7 @@ def upgrade(
             on_note=on_note,
             make_base=partial(bootstrapped_base, offline=offline),
         )
+        write_wheels(outcome.lock, own_wheels(declaration), outcome.path)
         write_lock(outcome.lock, closures, outcome.path)
     return outcome
 
@@ -92,15 +102,20 @@ class _Renewal:
         require_answers(self._chosen, answers)
         site = find_site(self._declaration, offline=self._offline)
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
-        entries = lock_images(
+        fitted = lock_images(
             self._chosen,
             answers,
             kept={},
             pins=BasePins(find_digest=source.find, make_base=make_base),
+            fitting=Fitting(self._chosen, find_refusal=partial(find_refusal, site=site)),
             resolve_packages=partial(resolve_closure, site=site),
+            on_note=on_note,
         )
-        made = self._lock({entry.image.name: entry.image for entry in entries}, dropped_points(answers))
-        outcome = LockOutcome(path=lock_path(self._declaration), lock=made, previous=self._current)
+        entries = [one.entry for one in fitted.values() if one.entry is not None]
+        made = self._lock({entry.image.name: entry.image for entry in entries}, dropped_points(fitted))
+        outcome = LockOutcome(
+            path=lock_path(self._declaration), lock=made, previous=self._current, moves=moves_of(fitted)
+        )
         return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
 
     def _lock(self, images: Mapping[str, LockedImage], dropped: Sequence[DroppedPoint]) -> Lock:

@@ -6,6 +6,7 @@ Pure: the same wishes and the same matrix always give the same answer.
 from cudaforge.resolver.as_json import answer_to_json, conflict_to_json
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack
+from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.main import (
     ImageAlternatives,
     ImageAnswer,
@@ -19,15 +20,18 @@ from cudaforge.resolver.main import (
     resolve_all,
 )
 from cudaforge.resolver.model import Answer, Conflict, Resolution
+from cudaforge.resolver.weighing import Collision, weigh
 
 __all__ = [
     "Answer",
+    "Collision",
     "Conflict",
     "Earlier",
     "HeldBack",
     "ImageAlternatives",
     "ImageAnswer",
     "ImageExplanation",
+    "Obstacle",
     "Resolution",
     "alternatives",
     "alternatives_all",
@@ -38,4 +42,5 @@ __all__ = [
     "reasons_for",
     "resolve",
     "resolve_all",
+    "weigh",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from functools import cached_property, lru_cache
 
 from cudaforge.declaration.model import Flavor, Wishes
@@ -10,6 +10,7 @@ from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.earlier import Earlier, kept_first
+from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.policy import criteria
 from cudaforge.resolver.question import Question, ask
@@ -136,14 +137,15 @@ def open_case(
     host_os: str | None = None,
     earlier: Earlier | None = None,
     is_wide: bool = False,
+    learnt: Sequence[Obstacle] = (),
 ) -> Case:
-    """The case of one image; what an earlier answer chose goes before the policy. Raises InputError as
-    `ask` does.
+    """The case of one image; what an earlier answer chose goes before the policy, and what was `learnt` of
+    packages is a fact like others. Raises InputError as `ask` does.
 
     Its answers are those without a standalone Python, as long as none is asked for, was chosen earlier, or
     `is_wide`: by the policy these go before all others. Where there is none, `settled` looks on.
     """
-    question = ask(wishes, matrix, host_os=host_os)
+    question = ask(wishes, matrix, host_os=host_os, learnt=learnt)
     is_standalone = wishes.python_provider == PythonProvider.STANDALONE.value
     is_wide = is_wide or is_standalone or (earlier is not None and earlier.standalone is not None)
     return _case(question, matrix, host_os, earlier, is_wide=is_wide)
@@ -203,5 +205,11 @@ def _is_plain(base: str, matrix: Matrix) -> bool:
 
 
 def reopened(case: Case, wishes: Wishes) -> Case:
-    """The case of other wishes on the same matrix."""
-    return open_case(wishes, case.scene.tables.matrix, host_os=case.host_os, is_wide=case.is_wide)
+    """The case of other wishes on the same facts."""
+    return open_case(
+        wishes,
+        case.scene.tables.matrix,
+        host_os=case.host_os,
+        is_wide=case.is_wide,
+        learnt=case.question.learnt,
+    )

@@ -10,7 +10,7 @@ from cudaforge.resolver.edits import Change
 from cudaforge.resolver.model import Conflict
 from cudaforge.resolver.question import Item
 from cudaforge.resolver.reasons import reasons
-from cudaforge.resolver.repairs import any_change, repairs
+from cudaforge.resolver.repairs import Proof, any_answer, any_change, repairs
 from cudaforge.resolver.rules.scene import Bound
 from cudaforge.resolver.solver import Network, Restriction
 
@@ -52,6 +52,7 @@ _TELLING = frozenset(
         "python-wheels",
         "glibc",
         "package-framework",
+        "package-index",
         "forward-compat-gpus",
         "broken",
         "gpu-driver",
@@ -65,8 +66,15 @@ def explain(case: Case, *, allows: Callable[[Change], bool] = any_change) -> Con
     return explain_core(case, minimal_core(case), allows=allows)
 
 
-def explain_core(case: Case, core: int, *, allows: Callable[[Change], bool] = any_change) -> Conflict:
-    """The conflict that a minimal core is: the facts behind it, and what resolves all wishes of the case."""
+def explain_core(
+    case: Case,
+    core: int,
+    *,
+    allows: Callable[[Change], bool] = any_change,
+    proves: Proof = any_answer,
+) -> Conflict:
+    """The conflict that a minimal core is: the facts behind it, and what resolves all wishes of the case, as
+    far as `allows` lets the change through and `proves` takes its answer."""
     culprits = minimal_bounds(case, core)
     items = [item for item in case.question.items if item.bit & core]
     shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]
@@ -75,7 +83,7 @@ def explain_core(case: Case, core: int, *, allows: Callable[[Change], bool] = an
         core=tuple(item.word for item in shown),
         keys=tuple(dict.fromkeys(item.key for item in shown)),
         reasons=found,
-        fixes=repairs(case, core, culprits, allows=allows),
+        fixes=repairs(case, core, culprits, allows=allows, proves=proves),
         warnings=tuple(disputes(behind)),
     )
 

@@ -80,8 +80,12 @@ def dropped(case: Case, item: Item, wishes: Wishes) -> Edit | None:
         name = "platforms" if not platforms else item.word
         return Edit(((name, None),), replace(wishes, platforms=platforms))
     if item.key == "packages":
-        rest = tuple(text for text in wishes.packages if text != item.word)
-        return Edit(((_package_key(case, item), None),), replace(wishes, packages=rest))
+        packages, constraints = (
+            tuple(text for text in texts if text != item.word)
+            for texts in (wishes.packages, wishes.constraints)
+        )
+        changed = replace(wishes, packages=packages, constraints=constraints)
+        return Edit(((_package_key(case, item), None),), changed)
     return Edit(((item.key, None),), _DROP[item.key](wishes))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from cudaforge.resolver.answer import resolution
 from cudaforge.resolver.case import Case, open_case, settled
 from cudaforge.resolver.earlier import Earlier
 from cudaforge.resolver.held import HeldBack, held_by
+from cudaforge.resolver.learnt import Obstacle, widened
 from cudaforge.resolver.model import Answer, Choice, Conflict, Resolution
 from cudaforge.resolver.picked import picked
 from cudaforge.resolver.sizes import too_large
@@ -192,12 +193,15 @@ class _Shared:
     group: int
 
 
-def held_back(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> tuple[HeldBack, ...]:
-    """What is newer than the best answer, and which wishes exclude it; empty where there is no answer.
+def held_back(
+    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, learnt: Sequence[Obstacle] = ()
+) -> tuple[HeldBack, ...]:
+    """What is newer than the best answer, and which wishes exclude it; empty where there is no answer. What
+    was `learnt` of packages counts on every Python.
 
     Raises InputError as `resolve` does.
     """
-    case = open_case(wishes, matrix, host_os=host_os, is_wide=True)
+    case = open_case(wishes, matrix, host_os=host_os, is_wide=True, learnt=tuple(map(widened, learnt)))
     domains = case.best(case.question.all_bits)
     return () if domains is None else tuple(held_by(case, domains))
 

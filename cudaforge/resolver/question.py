@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from cudaforge.declaration.model import Wishes
 from cudaforge.errors import InputError, Problem
@@ -11,6 +11,7 @@ from cudaforge.matrix.model import CudaProvider, Framework, Gpu, OperatingSystem
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
+from cudaforge.resolver.learnt import Obstacle, asked
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
 from cudaforge.resolver.names import like_base, unknown_gpu, unknown_name, wish_problem
@@ -91,6 +92,8 @@ class Question:
     """The bits of all wishes by their key, without those of frameworks themselves."""
     packages: tuple[PackageWish, ...] = ()
     """The packages asked for that belong to a framework."""
+    learnt: tuple[Obstacle, ...] = ()
+    """What package indexes told of the packages asked for."""
 
     @property
     def kinds(self) -> frozenset[str]:
@@ -118,7 +121,12 @@ class Question:
         """The bit of a package; 0 if it binds nothing of its framework."""
         if not wish.is_binding:  # its text may stand for one that binds another framework
             return 0
-        return sum(item.bit for item in self.items if item.key == "packages" and item.word == wish.text)
+        return self.package_bits((wish.text,))
+
+    def package_bits(self, texts: Iterable[str]) -> int:
+        """The bits of packages, as they are written."""
+        words = set(texts)
+        return sum(item.bit for item in self.items if item.key == "packages" and item.word in words)
 
     @property
     def all_bits(self) -> int:
@@ -129,8 +137,10 @@ class Question:
 DATA_CENTRE = "datacenter"
 
 
-def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Question:
-    """The question that the wishes put to the matrix.
+def ask(
+    wishes: Wishes, matrix: Matrix, *, host_os: str | None = None, learnt: Sequence[Obstacle] = ()
+) -> Question:
+    """The question that the wishes put to the matrix, and to what was `learnt` from package indexes.
 
     Raises InputError with every name that is not known and everything that has to be said and is not.
     """
@@ -138,7 +148,8 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
     frameworks = _frameworks(wishes, matrix, problems)
     _check_words(wishes, matrix, problems)
     packages = _packages(wishes, frameworks, matrix)
-    items = _items(wishes, packages)
+    obstacles = asked(learnt, (*wishes.packages, *wishes.constraints))
+    items = _items(wishes, packages, obstacles)
     gpus = _gpus(wishes, matrix, items, problems)
     driver = _driver(wishes, problems)
     base, own = _base(wishes, matrix, host_os, problems)
@@ -155,6 +166,7 @@ def ask(wishes: Wishes, matrix: Matrix, *, host_os: str | None = None) -> Questi
         items=items,
         bits=_bits(items),
         packages=packages,
+        learnt=obstacles,
     )
 
 
@@ -229,7 +241,7 @@ def _packages(wishes: Wishes, frameworks: tuple[Framework, ...], matrix: Matrix)
     return tuple(package_wishes(wishes.packages, [matrix.companions(one.name) for one in frameworks]))
 
 
-def _items(wishes: Wishes, packages: Iterable[PackageWish]) -> tuple[Item, ...]:
+def _items(wishes: Wishes, packages: Iterable[PackageWish], learnt: Iterable[Obstacle]) -> tuple[Item, ...]:
     """Presence of each framework first, then every wish that was written."""
     items: list[Item] = []
 
@@ -248,7 +260,8 @@ def _items(wishes: Wishes, packages: Iterable[PackageWish]) -> tuple[Item, ...]:
         add("gpus", f"gpu={gpu}")
     for platform in dict.fromkeys(wishes.platforms):
         add("platforms", f"platform={platform}")
-    for text in dict.fromkeys(one.text for one in packages if one.is_binding):
+    binding = [one.text for one in packages if one.is_binding]
+    for text in dict.fromkeys((*binding, *(text for one in learnt for text in one.packages))):
         add("packages", text)
     return tuple(items)
 

@@ -15,7 +15,10 @@ from cudaforge.resolver.model import Fix
 from cudaforge.resolver.picked import Picked, picked
 from cudaforge.resolver.question import Item
 from cudaforge.resolver.rules.scene import Bound
+from cudaforge.resolver.solver import Domains
 
+Proof = Callable[[Case, Domains], bool]
+"""Whether an answer that the facts allow holds, too."""
 MAX_FIXES = 6
 MAX_VALUES = 2
 _MAX_CHANGED = 3
@@ -29,11 +32,22 @@ def any_change(change: Change) -> bool:  # noqa: ARG001 -- it looks at none
     return True
 
 
+def any_answer(case: Case, domains: Domains) -> bool:  # noqa: ARG001 -- it looks at none
+    """Take every answer that the facts allow."""
+    return True
+
+
 def repairs(
-    case: Case, core: int, culprits: Sequence[Bound], *, allows: Callable[[Change], bool] = any_change
+    case: Case,
+    core: int,
+    culprits: Sequence[Bound],
+    *,
+    allows: Callable[[Change], bool] = any_change,
+    proves: Proof = any_answer,
 ) -> tuple[Fix, ...]:
-    """The changes that resolve and that `allows` lets through, the one that changes least first."""
-    tried = _Tried(case, allows)
+    """The changes that resolve, that `allows` lets through and whose answer `proves` takes, the one that
+    changes least first."""
+    tried = _Tried(case, allows, proves)
     for rank, item in enumerate(case.question.items):
         if item.bit & core:
             _change(tried, item, rank)
@@ -49,9 +63,10 @@ def repairs(
 class _Tried:
     """The edits that were solved again, and those that resolve with what they cost."""
 
-    def __init__(self, case: Case, allows: Callable[[Change], bool]) -> None:
+    def __init__(self, case: Case, allows: Callable[[Change], bool], proves: Proof) -> None:
         self.case = case
         self.allows = allows
+        self.proves = proves
         self.found: dict[Change, tuple[tuple[int, ...], Fix]] = {}
         self._seen: set[Change] = set()
 
@@ -67,6 +82,8 @@ class _Tried:
         except InputError:
             return False
         domains = other.best(other.question.all_bits)
+        if domains is not None and not self.proves(other, domains):
+            return False
         if domains is not None:
             self.found[edit.change] = (
                 cost,

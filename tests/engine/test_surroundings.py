@@ -33,6 +33,7 @@ from tests.support.tiny import (
     read_files,
     wait_until,
 )
+from tests.support.wheels import make_wheel
 
 pytestmark = [
     pytest.mark.engine,
@@ -516,3 +517,12 @@ def test_a_container_of_a_killed_run_is_taken_away_by_the_next(project: TinyProj
     assert done.returncode == 0, done.stderr
     assert set(left).isdisjoint(docker("ps", "--all", "--quiet").split())
     assert list((project.root / ".cudaforge" / "runs").iterdir()) == []
+
+
+def test_a_wheel_of_the_project_is_built_in_from_beside_the_lock(project: TinyProject):
+    """The file that was locked counts, not the one that it was copied from."""
+    wheel = make_wheel(project.root / "own", "mine", "1.0", body="print('mine')")
+    project.declare(f'one\npackages = ["./own/{wheel.name}"]')
+    done = project.run("up", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "mine\n" in docker("run", "--rm", f"{project.name}:one", "python", "-c", "import mine")

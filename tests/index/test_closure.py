@@ -224,7 +224,8 @@ def test_a_package_that_has_only_its_source_is_refused_by_name(
         )
     problem = only_problem(error)
     assert problem.what == "train: docopt 0.6.2 has no wheel for Python 3.11 on linux/amd64 with glibc 2.36"
-    assert "building from source is not supported yet" in (problem.remedy or "")
+    assert "builds nothing from source yet" in (problem.remedy or "")
+    assert "./wheels/" in (problem.remedy or "")
 
 
 def test_an_index_that_is_away_is_named_with_the_variable_and_no_password(
@@ -340,3 +341,82 @@ def test_requirements_that_are_addresses_are_refused(tmp_path: Path):
             request("torch==2.13.0", packages=("six @ https://example.com/six-1-py3-none-any.whl",)),
             site(tmp_path, index="http://127.0.0.1:9"),
         )
+
+
+def test_a_dependency_cannot_swap_the_framework_by_its_address(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    other = tmp_path / "other"
+    swapped = make_wheel(other, "torch", "2.13.0", body="swapped = True")
+    elsewhere = serve_index(other)
+    make_wheel(shelf, "swaps", "1.0", requires=(f"torch @ http://{elsewhere.host}/files/{swapped.name}",))
+    with pytest.raises(NegativeAnswer) as error:
+        resolve_closure(
+            request("torch==2.13.0", packages=("swaps",)), site(tmp_path, index=serve_index(shelf).url)
+        )
+    assert "a package asks for torch by an address" in only_problem(error).what
+    assert elsewhere.host not in repr(error.value.problems)
+    assert elsewhere.asked == []
+
+
+def test_a_package_cannot_ask_for_another_build(
+    tmp_path: Path, shelf: Path, cpu_shelf: Path, serve_index: Serve
+):
+    here = site(tmp_path, index=serve_index(shelf).url, find_links=(str(cpu_shelf),))
+    with pytest.raises(NegativeAnswer) as error:
+        resolve_closure(request("torch==2.13.0", packages=("torch==2.13.0+cpu",)), here)
+    assert "torch==2.13.0+cpu" in " ".join(only_problem(error).because)
+
+
+def test_another_build_of_a_companion_does_not_stand_in_for_the_one_beside_it(
+    tmp_path: Path, shelf: Path, cpu_shelf: Path, serve_index: Serve
+):
+    """A local label makes a version newer, so that uv alone would take it."""
+    here = site(tmp_path, index=serve_index(shelf).url, find_links=(str(cpu_shelf),))
+    asked = request("torch==2.13.0", constraints=("torchvision==0.28.0",), packages=("torchvision",))
+    assert pinned(resolve_closure(asked, here))["torchvision"] == "0.28.0"
+
+
+def test_only_a_file_with_one_of_the_hashes_is_taken(tmp_path: Path, shelf: Path, serve_index: Serve):
+    plain = shelf / "numpy-2.2.0-py3-none-any.whl"
+    make_wheel(shelf, "numpy", "2.2.0", tag="cp311-cp311-manylinux_2_28_x86_64")
+    for with_hashes in (True, False):
+        here = site(tmp_path, index=serve_index(shelf, with_hashes=with_hashes).url)
+        asked = request("torch==2.13.0", packages=("numpy==2.2.0",), hashes={"numpy": (hash_of(plain),)})
+        (wheel,) = [one for one in resolve_closure(asked, here) if one.package == "numpy"]
+        assert wheel.filename == plain.name
+
+
+def test_a_hash_that_no_file_has_is_told_with_those_that_they_have(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    with pytest.raises(NegativeAnswer) as error:
+        resolve_closure(
+            request("torch==2.13.0", hashes={"numpy": ("0" * 64,)}),
+            site(tmp_path, index=serve_index(shelf).url),
+        )
+    problem = only_problem(error)
+    assert "no file of numpy 2.2.0 has a hash that is asked for" in problem.what
+    assert hash_of(shelf / "numpy-2.2.0-py3-none-any.whl") in " ".join(problem.because)
+
+
+def test_limits_bound_what_others_bring(tmp_path: Path, shelf: Path, serve_index: Serve):
+    here = site(tmp_path, index=serve_index(shelf).url)
+    versions = pinned(resolve_closure(request("torch==2.13.0", limits=("numpy<2.2", "absent==1")), here))
+    assert versions == {"torch": "2.13.0", "nvidia-cudnn-cu13": "9.20.0.48", "numpy": "2.1.0"}
+
+
+def test_a_file_of_the_project_goes_before_the_index_s_file_of_that_version(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    own = make_wheel(tmp_path / "own wheels", "timm", "1.0.0", requires=("numpy<2.2",))
+    asked = request(
+        "torch==2.13.0", packages=("timm==1.0.0",), files={"timm": own}, hashes={"timm": (hash_of(own),)}
+    )
+    wheels = resolve_closure(asked, site(tmp_path, index=serve_index(shelf).url))
+    assert [(one.package, one.version, one.index) for one in wheels] == [
+        ("numpy", "2.1.0", "default"),
+        ("nvidia-cudnn-cu13", "9.20.0.48", "default"),
+        ("timm", "1.0.0", "project"),
+        ("torch", "2.13.0", "default"),
+    ]

@@ -32,7 +32,14 @@ def shelf(tmp_path: Path) -> Path:
 
 
 def fill(wheels, here, tmp_path, indexes=None):
-    return fill_closure(wheels, python="3.11", indexes=indexes or {}, site=here, staging=tmp_path / "staging")
+    return fill_closure(
+        wheels,
+        python="3.11",
+        indexes=indexes or {},
+        site=here,
+        staging=tmp_path / "staging",
+        own=tmp_path / "own",
+    )
 
 
 def wheels_of(text: str) -> dict[str, dict[str, str]]:
@@ -72,7 +79,9 @@ def test_what_is_filled_in_installs_with_its_hashes(tmp_path: Path, shelf: Path,
     (shelf / "torch-2.13.0-py3-none-any.whl").rename(links / "torch-2.13.0-py3-none-any.whl")
     here = site(tmp_path, index=serve_index(shelf).url, find_links=("links",))
     wheels = resolve_closure(request("torch==2.13.0"), here)
-    filled = fill_closure(wheels, python="3.11", indexes={}, site=here, staging=tmp_path / "run" / "wheels")
+    filled = fill_closure(
+        wheels, python="3.11", indexes={}, site=here, staging=tmp_path / "run" / "wheels", own=tmp_path
+    )
     assert filled.local_files == ("torch-2.13.0-py3-none-any.whl",)
     _install(filled.pylock_text, tmp_path / "run", "venv")
     assert (tmp_path / "run" / "venv" / "torch.py").read_text().startswith("version = '2.13.0'")
@@ -195,3 +204,21 @@ def test_real_frameworks_lock_and_fill_here(tmp_path: Path, requirement, constra
     assert all(canonicalize_name(wheel.package) == wheel.package for wheel in wheels)
     found = wheels_of(fill(wheels, here, tmp_path).pylock_text)
     assert found.keys() == versions.keys()
+
+
+def test_a_wheel_of_the_project_comes_from_beside_the_lock_and_is_checked(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    own = make_wheel(tmp_path / "own", "mine", "1.0", requires=("numpy",))
+    asked = request("torch==2.13.0", packages=("mine==1.0",), files={"mine": own})
+    here = site(tmp_path, index=serve_index(shelf).url)
+    wheels = resolve_closure(asked, here)
+    filled = fill(wheels, here, tmp_path)
+    assert filled.local_files == (own.name,)
+    assert (tmp_path / "staging" / own.name).read_bytes() == own.read_bytes()
+    make_wheel(tmp_path / "own", "mine", "1.0", body="other = 1")
+    with pytest.raises(NegativeAnswer, match="is another file here than the one that was locked"):
+        fill(wheels, here, tmp_path)
+    own.unlink()
+    with pytest.raises(NegativeAnswer, match="beside the lock is gone"):
+        fill(wheels, here, tmp_path)

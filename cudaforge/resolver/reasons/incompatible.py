@@ -9,6 +9,7 @@ from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.reasons.bases import (
@@ -53,6 +54,11 @@ def _package_python(view: View) -> Said | None:
         return None
     parts = [f"{row.package} {row.version} has wheels for Python {as_list(row.pythons)}" for row in wish.rows]
     return "; ".join(parts[-1:]), wish.rows[-1].source
+
+
+def _learnt(view: View) -> Said | None:
+    obstacle = view.bound.about
+    return (f"{obstacle.text} [package index]", None) if isinstance(obstacle, Obstacle) else None
 
 
 def _without_cuda(view: View) -> Said | None:
@@ -287,6 +293,7 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "final-release": _final,
     "package-framework": _package,
     "package-python": _package_python,
+    "package-index": _learnt,
     "gpu-build": _without_cuda,
     "cpu-twin": _with_cuda,
     "cuda-libraries": _loads,

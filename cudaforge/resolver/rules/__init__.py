@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 
 from cudaforge.records import record
-from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries
+from cudaforge.resolver.rules import broken, builds, environment, forward, gpus, libraries, obstacles
 from cudaforge.resolver.rules.scene import Bound, Scene
 
 _COMPATIBILITY = "NVIDIA, CUDA Compatibility"
@@ -35,6 +35,10 @@ RULES: dict[str, Rule] = {
         "the package's own metadata",
     ),
     "package-python": Rule("a package that is pinned has wheels for the Python of the image", _WHEELS),
+    "package-index": Rule(
+        "packages go with what the frameworks pin, and have wheels for the Python of the image",
+        "the package index, asked with uv",
+    ),
     "gpu-build": Rule('an image uses CUDA unless `cuda = "none"` asks for its CPU twin', _WISH),
     "cpu-twin": Rule("a CPU twin uses builds without CUDA", _WISH),
     "cuda-libraries": Rule("a build loads the CUDA releases that it is made for", _WHEELS),
@@ -121,6 +125,7 @@ _MAKERS: tuple[_Maker, ...] = (
     builds.wished_versions,
     builds.wished_build,
     builds.packages,
+    obstacles.learnt,
     builds.gpu_or_cpu,
     libraries.wished_cuda,
     libraries.known_releases,

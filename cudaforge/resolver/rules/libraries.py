@@ -21,7 +21,7 @@ from cudaforge.resolver.rules.scene import (
 )
 from cudaforge.resolver.solver import Blocks, Exclusion, Relation, Restriction
 from cudaforge.resolver.tables import FrameworkTable, Tables, groups
-from cudaforge.versions import Version
+from cudaforge.versions import Version, VersionWish
 
 
 def cuda_libraries(scene: Scene) -> Iterator[Bound]:
@@ -71,10 +71,17 @@ def _cudnn_blocks(table: FrameworkTable, tables: Tables) -> Blocks:
             package = row.cudnn_package
             if package is not None:
                 one &= tables.cudnn_packaged(package)
+                one = _pinned(row.cudnn, tables) & one or one
             mask &= one
         return mask & (1 << len(tables.cudnn)) - 1
 
     return blocks_of(table, allowed)
+
+
+def _pinned(wish: VersionWish | None, tables: Tables) -> int:
+    """The release that is spelled exactly like this: ==9.1.0.70, as a wheel pins it, is no 9.1.0.70.post1."""
+    text = wish.text if wish is not None else None
+    return tables.cudnn_where(("pinned", text), lambda row: row.version.text == text)
 
 
 def cudnn_and_cuda(scene: Scene) -> Iterator[Bound]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from cudaforge.matrix.model import Broken
 from cudaforge.records import record
 from cudaforge.resolver.candidates import BuildCandidate
+from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish, Question
 from cudaforge.resolver.solver import Blocks, Constraint
@@ -31,7 +32,7 @@ class Bound:
     """Holds only while all these wishes do."""
     unless: int = 0
     """Does not hold while one of these wishes does."""
-    about: GpuWish | Broken | PackageWish | str | None = None
+    about: GpuWish | Broken | PackageWish | Obstacle | str | None = None
     position: int = 0
     """The framework that it is about."""
 

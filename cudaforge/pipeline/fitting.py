@@ -1,0 +1,274 @@
+"""Choosing with the packages: where an answer and what is asked for besides have no closure, the next answers
+are tried, and what each failure shows is a fact for those that follow."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+
+from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict, Wishes
+from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
+from cudaforge.lockfile.compose import NewEntry, closure_request
+from cudaforge.packages.model import ClosureRequest
+from cudaforge.packages.needs import absent_from, find_needs, named_in, sourceless_in
+from cudaforge.packages.uv import NoClosure
+from cudaforge.pipeline.decide import matrix_of
+from cudaforge.pipeline.host import find_host_os
+from cudaforge.records import record, replace
+from cudaforge.resolver import Answer, Collision, Earlier, Obstacle, Resolution, weigh
+from cudaforge.resolver.model import Conflict
+
+MAX_TRIED = 32
+"""Answers of one image whose packages are asked for before the search ends."""
+_CULPRITS = 4
+"""Packages of which it is worth finding out which of them collide."""
+_NEWEST_GLIBC = "2.999"
+_CONCLUSION = re.compile(r", we can conclude| and the image needs | and only ")
+_PUBLIC = re.compile(r"={2,3}(?P<version>[^+;\s]+)(?:\+\S+)?")
+
+RefusalFinder = Callable[[ClosureRequest], NoClosure | None]
+"""Why a closure does not exist; None where it does. Raises SurroundingsError where nobody can say."""
+_Learnt = tuple[Obstacle, ...]
+
+
+@record()
+class Fitted:
+    """One image's answer together with its packages."""
+
+    answer: Answer
+    entry: NewEntry | None
+    """The lock entry; None for a conflict."""
+    move: str | None = None
+    """What moved for the sake of the packages, in words."""
+    learnt: _Learnt = ()
+
+
+class Fitting:
+    """Finds the best answers of a declaration's images that go with their packages.
+
+    `find_refusal` asks the package indexes; what was chosen `earlier`, by image name, goes first.
+    """
+
+    def __init__(
+        self,
+        declaration: Declaration,
+        *,
+        find_refusal: RefusalFinder,
+        earlier: Mapping[str, Earlier] | None = None,
+    ) -> None:
+        self._root = declaration.root
+        self._matrix = matrix_of(declaration)
+        self._host_os = find_host_os()
+        self._earlier = earlier or {}
+        self._find_refusal = find_refusal
+        self._asked: dict[str, NoClosure | None] = {}
+
+    def fit(self, image: ImageDeclaration, answer: Answer, lock: Callable[[Resolution], NewEntry]) -> Fitted:
+        """The entry that `lock` makes of the answer, or of the best one after it whose packages exist.
+
+        A conflict says which packages collide with which wishes. Raises NoClosure where the packages
+        collide among themselves, NegativeAnswer where too many answers were tried, and what `lock` raises.
+        """
+        if isinstance(answer, Conflict):
+            return Fitted(answer=answer, entry=None)
+        found: Resolution | Collision = answer
+        learnt: _Learnt = ()
+        first: NoClosure | None = None
+        for _ in range(MAX_TRIED):
+            if isinstance(found, Collision):
+                more = self._weaken(image, found, learnt)
+                if not more:
+                    return Fitted(answer=self._conflict(image, found), entry=None, learnt=learnt)
+            else:
+                try:
+                    entry = lock(found)
+                except NoClosure as error:
+                    refusal, first = error, first or error
+                else:
+                    move = _move(answer, found, learnt)
+                    return Fitted(answer=found, entry=entry, move=move, learnt=learnt)
+                more = self._learn(self._request(image, found), found, refusal, learnt)
+            learnt = (*learnt, *more)
+            found = self._weigh(image, learnt)
+            if first is not None and isinstance(found, Collision) and _is_about_packages_alone(found, image):
+                raise first
+        raise NegativeAnswer(_too_many(image, learnt))
+
+    def _request(
+        self, image: ImageDeclaration, resolution: Resolution, only: Collection[str] | None = None
+    ) -> ClosureRequest:
+        """What the closure has to contain; of packages and constraints these alone."""
+        request = closure_request(image, resolution, root=self._root)
+        if only is None:
+            return request
+        return replace(
+            request,
+            packages=tuple(text for text in only if text not in request.limits),
+            limits=tuple(text for text in request.limits if text in only),
+        )
+
+    def _weigh(self, image: ImageDeclaration, learnt: _Learnt) -> Resolution | Collision:
+        earlier = self._earlier.get(image.name)
+        return weigh(image.wishes, self._matrix, learnt, host_os=self._host_os, earlier=earlier)
+
+    def _weaken(self, image: ImageDeclaration, collision: Collision, learnt: _Learnt) -> _Learnt:
+        """What shows that a wish of the core is needless: the packages collide without it, too."""
+        for resolution, packages in collision.witnesses():
+            request = self._request(image, resolution, packages)
+            refusal = self._refusal(request)
+            if refusal is not None:
+                return self._learn(request, resolution, refusal, learnt)
+        return ()
+
+    def _conflict(self, image: ImageDeclaration, collision: Collision) -> Conflict:
+        def proves(wishes: Wishes, resolution: Resolution) -> bool:
+            """Whether a repair's answer has its closure: it is offered as one that works."""
+            wanted = (*wishes.packages, *wishes.constraints)
+            return self._exists(self._request(image, resolution, wanted))
+
+        return collision.conflict(proves)
+
+    def _learn(
+        self, request: ClosureRequest, resolution: Resolution, refusal: NoClosure, known: _Learnt
+    ) -> _Learnt:
+        """What a failure shows. It excludes the answer that failed, and all that fail in the same way."""
+        nowhere = absent_from(refusal.explanation) | sourceless_in(refusal.explanation)
+        if any(named_in((name,), request.packages) for name in nowhere):
+            raise refusal  # no other version of a framework brings a wheel that nobody has
+        pins = (*request.requirements, *request.constraints)
+        needs = [one for one in _needs(refusal, request) if one.excludes(pins) and one not in known]
+        if needs:
+            return tuple(needs)
+        alone = self._refusal(replace(request, packages=()))
+        if alone is None:
+            return (self._tried(request, resolution, refusal),)
+        if not known:
+            raise refusal  # the index and the facts disagree on the best answer itself, which has to be seen
+        return (_uninstallable(request, resolution, alone),)
+
+    def _tried(self, request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle:
+        """The widest statement that a failure of which nothing can be read still proves."""
+        bare = replace(request, requirements=(), constraints=(), indexes={}, index_of={})
+        if not self._exists(bare):
+            packages = self._culprits(bare, refusal)
+            # What fails next to the newest C library fails next to any.
+            is_of_glibc = self._exists(replace(bare, packages=packages, glibc=_NEWEST_GLIBC))
+            return Obstacle(
+                packages=packages,
+                python=request.python,
+                glibc=request.glibc if is_of_glibc else None,
+                text=f"with Python {request.python} there is no set of wheels for {' and '.join(packages)}: "
+                f"{_first(refusal)}",
+            )
+        released = _released(request)
+        is_release = not self._exists(released)
+        packages = self._culprits(released if is_release else request, refusal)
+        verb, names = "do" if len(packages) > 1 else "does", _names(resolution, with_build=not is_release)
+        return Obstacle(
+            packages=packages,
+            python=request.python,
+            glibc=request.glibc,
+            tried=_tried(resolution, with_build=not is_release),
+            text=f"{' and '.join(packages)} {verb} not go with {names}",
+        )
+
+    def _culprits(self, request: ClosureRequest, refusal: NoClosure) -> tuple[str, ...]:
+        """The packages that fail together and not without any one of them, as far as that is worth asking."""
+        named = named_in(refusal.explanation, request.packages)
+        if not named or self._exists(replace(request, packages=named)):
+            return request.packages
+        for one in named if 1 < len(named) <= _CULPRITS else ():
+            rest = tuple(text for text in named if text != one)
+            if rest and not self._exists(replace(request, packages=rest)):
+                named = rest
+        return named
+
+    def _exists(self, request: ClosureRequest) -> bool:
+        return self._refusal(request) is None
+
+    def _refusal(self, request: ClosureRequest) -> NoClosure | None:
+        """Why there is no closure; where nobody can say, there may be one."""
+        key = repr(request)
+        if key not in self._asked:
+            try:
+                self._asked[key] = self._find_refusal(request)
+            except SurroundingsError:
+                self._asked[key] = None
+        return self._asked[key]
+
+
+def _uninstallable(request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle:
+    """That an answer cannot be installed, whatever goes with it."""
+    return Obstacle(
+        packages=(),
+        python=request.python,
+        glibc=request.glibc,
+        tried=_tried(resolution, with_build=True),
+        text=f"{_names(resolution, with_build=True)} has no closure of its own: {_first(refusal)}",
+    )
+
+
+def _tried(resolution: Resolution, *, with_build: bool) -> Mapping[str, str]:
+    return {
+        one.name: f"{one.version.public()}+{one.build}" if with_build else one.version.text
+        for one in resolution.frameworks
+    }
+
+
+def _needs(refusal: NoClosure, request: ClosureRequest) -> Iterator[Obstacle]:
+    for need in dict.fromkeys(find_needs(refusal.explanation, (*request.packages, *request.limits))):
+        yield Obstacle(
+            packages=(need.text,),
+            python=request.python,
+            needs=(need.package, need.allowed),
+            text=need.words,
+        )
+
+
+def _released(request: ClosureRequest) -> ClosureRequest:
+    """The request for the frameworks' releases, in whatever build and with whatever libraries."""
+    public = {text: _PUBLIC.sub(r"==\g<version>", text) for text in request.requirements}
+    return replace(
+        request,
+        requirements=tuple(public.values()),
+        constraints=(),
+        index_of={
+            public[text]: name for text, name in request.index_of.items() if text in request.requirements
+        },
+    )
+
+
+def _is_about_packages_alone(collision: Collision, image: ImageDeclaration) -> bool:
+    """Whether no other wish is part of it, so that the packages' own failure says more. A point that may be
+    left out is left out all the same."""
+    return image.on_conflict is OnConflict.ERROR and collision.is_of_packages
+
+
+def _move(first: Resolution, answer: Resolution, learnt: _Learnt) -> str | None:
+    if not learnt:
+        return None
+    before, after = (f"{_names(one, with_build=True)} with Python {one.python}" for one in (first, answer))
+    reasons = "; ".join(dict.fromkeys(one.text for one in learnt))
+    return f"{after} instead of {before}: {reasons}"
+
+
+def _names(resolution: Resolution, *, with_build: bool) -> str:
+    names = (
+        f"{one.name} {one.version.public()}{f'+{one.build}' if with_build else ''}"
+        for one in resolution.frameworks
+    )
+    return " and ".join(names)
+
+
+def _first(refusal: NoClosure) -> str:
+    """What uv's explanation begins with."""
+    line = (refusal.explanation or ("uv does not say why",))[0]
+    return _CONCLUSION.split(line.removeprefix("Because "))[0].rstrip(".:")
+
+
+def _too_many(image: ImageDeclaration, learnt: _Learnt) -> Problem:
+    return Problem(
+        what=f"{image.name}: the packages went with none of the {MAX_TRIED} best sets of versions",
+        because=tuple(dict.fromkeys(one.text for one in learnt))[:MAX_TRIED],
+        remedy="name the framework release that they are made for, or loosen what is asked of them",
+    )
