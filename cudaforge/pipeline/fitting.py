@@ -20,6 +20,8 @@ from cudaforge.resolver.model import Conflict
 
 MAX_TRIED = 32
 """Answers of one image whose packages are asked for before the search ends."""
+_TOLD = 3
+"""Reasons for a move that are told; of more, the first ones and the last."""
 _CULPRITS = 4
 """Packages of which it is worth finding out which of them collide."""
 _NEWEST_GLIBC = "2.999"
@@ -151,12 +153,10 @@ class Fitting:
         bare = replace(request, requirements=(), constraints=(), indexes={}, index_of={})
         if not self._exists(bare):
             packages = self._culprits(bare, refusal)
-            # What fails next to the newest C library fails next to any.
-            is_of_glibc = self._exists(replace(bare, packages=packages, glibc=_NEWEST_GLIBC))
             return Obstacle(
                 packages=packages,
                 python=request.python,
-                glibc=request.glibc if is_of_glibc else None,
+                glibc=self._glibc(replace(bare, packages=packages)),
                 text=f"with Python {request.python} there is no set of wheels for {' and '.join(packages)}: "
                 f"{_first(refusal)}",
             )
@@ -167,10 +167,14 @@ class Fitting:
         return Obstacle(
             packages=packages,
             python=request.python,
-            glibc=request.glibc,
+            glibc=self._glibc(replace(released if is_release else request, packages=packages)),
             tried=_tried(resolution, with_build=not is_release),
             text=f"{' and '.join(packages)} {verb} not go with {names}",
         )
+
+    def _glibc(self, request: ClosureRequest) -> str | None:
+        """The C library that a failure depends on: what fails next to the newest one fails next to any."""
+        return request.glibc if self._exists(replace(request, glibc=_NEWEST_GLIBC)) else None
 
     def _culprits(self, request: ClosureRequest, refusal: NoClosure) -> tuple[str, ...]:
         """The packages that fail together and not without any one of them, as far as that is worth asking."""
@@ -248,8 +252,10 @@ def _move(first: Resolution, answer: Resolution, learnt: _Learnt) -> str | None:
     if not learnt:
         return None
     before, after = (f"{_names(one, with_build=True)} with Python {one.python}" for one in (first, answer))
-    reasons = "; ".join(dict.fromkeys(one.text for one in learnt))
-    return f"{after} instead of {before}: {reasons}"
+    reasons = list(dict.fromkeys(one.text for one in learnt))
+    if len(reasons) > _TOLD:
+        reasons = [*reasons[: _TOLD - 1], "...", reasons[-1]]
+    return f"{after} instead of {before}: {'; '.join(reasons)}"
 
 
 def _names(resolution: Resolution, *, with_build: bool) -> str:
