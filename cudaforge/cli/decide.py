@@ -16,13 +16,19 @@ if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
     from cudaforge.resolver import ImageAnswer, ImageExplanation
 
+_MOST_LISTED = 1_000_000
+"""More answers than anybody reads, and few enough to count with."""
+
 
 def resolve(
     words: Words = None,
     *,
     file: File = DEFAULT_FILE,
     top: Annotated[
-        int, typer.Option("--top", min=1, metavar="N", help="List the best N answers of each image.")
+        int,
+        typer.Option(
+            "--top", min=1, max=_MOST_LISTED, metavar="N", help="List the best N answers of each image."
+        ),
     ] = 1,
     every: Annotated[bool, typer.Option("--all", help="List all answers of each image, best first.")] = False,
     fleet: Annotated[

@@ -12,7 +12,7 @@ from cudaforge.quoting import find_unsafe_character
 # can differ where no reader sees it.
 _INVISIBLE = "\u200c\u200d\u034f\u115f\u1160\u2800\u3164\uffa0"
 _SUSPECT = re.compile("[^\\n\\t -~]")
-_CREDENTIALS = re.compile(r"(?P<scheme>[A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@")
+_CREDENTIALS = re.compile(r"(?<![A-Za-z0-9+.-])(?P<scheme>[A-Za-z0-9+.-]*)://(?P<user>[^/?#\s]*)@")
 _SHOWN_MAX = 80
 
 

@@ -42,9 +42,16 @@ def load(path: Path | str = "cudaforge.toml") -> Declaration:
     return load_declaration(Path(path))
 
 
-def load_words(words: Sequence[str]) -> Declaration:
-    """Read ad-hoc words (`pytorch==2.8.*`, `gpu=RTX 5090`) as a declaration of one image."""
-    return declaration_from_words(words, root=Path())
+def load_words(words: Sequence[str], *, beside: Path | None = None) -> Declaration:
+    """Read ad-hoc words (`pytorch==2.8.*`, `gpu=RTX 5090`) as a declaration of one image.
+
+    They are judged by the same facts as the declaration file `beside`: with its overlays.
+    """
+    asked = declaration_from_words(words, root=Path())
+    if beside is None:
+        return asked
+    project = load(beside)
+    return replace(asked, root=project.root, overlays=project.overlays)
 
 
 def load_asked(words: Sequence[str], path: Path) -> Declaration:
@@ -54,15 +61,17 @@ def load_asked(words: Sequence[str], path: Path) -> Declaration:
     """
     if not words:
         return load(path)
-    if not path.exists() or not all(_PLAIN_WORD.fullmatch(word) for word in words):
+    if not path.exists():
         return load_words(words)
+    if not all(_PLAIN_WORD.fullmatch(word) for word in words):
+        return load_words(words, beside=path)
     declaration = load(path)
     unknown = [word for word in words if not has_image(declaration, word)]
     if not unknown:
         return only_images(declaration, words)
     matrix = matrix_of(declaration)
     if len(unknown) == len(words) and all(matrix.find_framework(word) for word in words):
-        return load_words(words)
+        return load_words(words, beside=path)
     names = sorted({name for image in declaration.images for name in (image.name, image.image)})
     raise InputError(
         Problem(

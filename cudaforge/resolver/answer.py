@@ -143,7 +143,7 @@ def _companions(case: Case, rows: Picked) -> list[Mapping[str, str]]:
     and none where only an unknown one can be meant."""
     found: list[Mapping[str, str]] = []
     for position, (framework, build) in enumerate(zip(case.question.frameworks, rows.builds, strict=True)):
-        own = case.scene.tables.companions(framework.name, build.version)
+        own = case.scene.tables.companions(framework.name, build.version, rows.environment.python)
         for wish in case.question.packages:
             if wish.position == position and wish.package in own:
                 fitting = [row.version.text for row in wish.rows if row.needs.allows(build.version)]

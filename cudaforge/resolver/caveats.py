@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.matrix.model import Broken, CompanionRole, CudaProvider
 from cudaforge.matrix.sources import Source
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen
+from cudaforge.resolver.packages import newest_asked
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
 from cudaforge.resolver.solver import Blocks, Domains
@@ -29,6 +30,7 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     yield from _forward(case, rows)
     yield from _unseen(case, rows)
     yield from _broken(case, domains)
+    yield from _overtaken(case, rows)
     yield from disputes(_sources(case, rows))
 
 
@@ -114,3 +116,18 @@ def _told(case: Case, row: Broken) -> str | None:
     if named and (doubt or not row.is_fatal):
         return f"{doubt}on {', '.join(named)}: {row.effect}"
     return None if question.gpus else f"{doubt}on GPUs of compute capability {wish}: {row.effect}"
+
+
+def _overtaken(case: Case, rows: Picked) -> Iterator[str]:
+    """Packages whose newest known release is made for another release of the framework: an index then gives
+    an old one that leaves open what it needs, or none."""
+    for framework, build in zip(case.question.frameworks, rows.builds, strict=True):
+        known = case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION)
+        for text in case.question.wishes.packages:
+            newest = newest_asked(text, known)
+            if newest is not None and not newest.needs.allows(build.version):
+                yield (
+                    f"{newest.package} {newest.version}, the newest known, needs {framework.name}"
+                    f"{newest.needs}: next to {framework.name} {build.version} an index may give a much "
+                    f"older one, or none; pin the release that you need {newest.source.citation()}"
+                )

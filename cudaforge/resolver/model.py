@@ -217,13 +217,16 @@ class Fix:
     gives: str
 
     def words(self) -> str:
-        """The change as a declaration writes it: `driver = "570.26"`, `drop gpu`."""
+        """The change as a declaration writes it: `driver = "570.26"`, `drop gpu`; of one wish of several with
+        the same key, `"sm_90" instead of gpu=H100`."""
         return " and ".join(_change(key, value) for key, value in self.change.items())
 
 
 def _change(key: str, value: str | None) -> str:
     if value is None:
         return f"drop {key}"
+    if not key.replace("_", "").isalpha():
+        return f'"{value}" instead of {key}'
     return f"{key} = {value}" if value == "true" else f'{key} = "{value}"'
 
 

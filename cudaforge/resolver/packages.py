@@ -13,6 +13,7 @@ from cudaforge.versions import InvalidVersion, Version, VersionWish
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<extras>\[[^\]]*\])?(?P<versions>[^;@\[\]]+)"
 )
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?")
 _LOCAL = re.compile(r"\+[A-Za-z0-9.]+")
 _CEILINGS = ("==", "<", "~=")
 _BINDING = frozenset((CompanionRole.COMPANION, CompanionRole.EXTENSION))
@@ -66,6 +67,18 @@ def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion
                     is_confirmed(row.source) for row in allowed
                 )
                 yield PackageWish(text, position, allowed, bool(allowed) and is_binding)
+
+
+def newest_asked(text: str, known: Iterable[Companion]) -> Companion | None:
+    """The newest of the known releases, oldest first, that a requirement allows."""
+    match = _REQUIREMENT.fullmatch(f"{text}>=0" if _NAME.fullmatch(text) else text)
+    wish = _versions(match["versions"]) if match is not None else None
+    if match is None or wish is None:
+        return None
+    name = normal(match["name"])
+    return next(
+        (row for row in reversed(tuple(known)) if row.package == name and wish.allows(row.version)), None
+    )
 
 
 def pinned(text: str, version: Version) -> str:

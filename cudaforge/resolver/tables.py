@@ -155,17 +155,21 @@ class Tables(Kept):
         """The candidates of a framework by canonical name."""
         return _framework_table(self.matrix, name)
 
-    def companions(self, framework: str, version: Version) -> Mapping[str, str]:
-        """What goes with a framework release: package to the newest version made for it."""
+    def companions(self, framework: str, version: Version, python: str | None) -> Mapping[str, str]:
+        """What goes with a framework release on a Python (None: on any): package to the newest version made
+        for both."""
         return self.keep(
-            ("companions", framework, version.text), partial(self._goes_with, framework, version)
+            ("companions", framework, version.text, python),
+            partial(self._goes_with, framework, version, python),
         )
 
-    def _goes_with(self, framework: str, version: Version) -> Mapping[str, str]:
+    def _goes_with(self, framework: str, version: Version, python: str | None) -> Mapping[str, str]:
         return {
             row.package: row.version.text
             for row in self.matrix.companions(framework, CompanionRole.COMPANION)
-            if is_confirmed(row.source) and row.needs.allows(version)
+            if is_confirmed(row.source)
+            and row.needs.allows(version)
+            and (python is None or not row.pythons or python in row.pythons)
         }
 
     @cached_property

@@ -44,7 +44,7 @@ def _needs(scene: Scene, obstacle: Obstacle, needs: tuple[str, str], bits: int) 
             ((variable, table.where(partial(_leaves_cudnn_open, package))), (CUDNN, others)),
         ]
         if not is_asked_for:  # else the answer has the companion that is asked for
-            companions = partial(tables.companions, table.framework.name)
+            companions = partial(tables.companions, table.framework.name, python=obstacle.python)
             excluded.append(((variable, table.where(partial(_is_other, companions, needs))),))
         for parts in excluded:
             if all(mask for _, mask in parts):

@@ -99,7 +99,7 @@ def test_an_explanation_names_what_was_beaten_and_what_was_excluded_in_ranges() 
     text = " ".join(explain_answers(explain("pytorch==2.8.*", "cuda==12.8", "gpu=H100")).split())
     assert "excluded 2.9.0 to 2.15.0 (10): pytorch==2.8.* is asked for" in text
     assert "3.12, 3.11, 3.10 and 1 more: older" in text
-    assert "3.14: pytorch==2.8.* is asked for; pytorch 2.8.0 has wheels for Python 3.9," in text
+    assert "3.14, 3.15: pytorch==2.8.* is asked for; pytorch 2.8.0 has wheels for Python 3.9," in text
     assert "debian12: past its end of life" in text
 
 
