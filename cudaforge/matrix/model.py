@@ -148,6 +148,8 @@ class Gpu:
     """Last driver branch that still supports it; None while it is supported."""
     family: str | None = None
     """The architecture that NVIDIA names it after: `Hopper`, `Ada Lovelace`."""
+    platforms: tuple[str, ...] = ()
+    """Platforms of the machines that it is built into; empty where it is a card for any of them."""
     source: Source
 
 

@@ -197,6 +197,7 @@ def _gpu(read: Reader) -> Gpu:
         first_driver=read.optional_version("first_driver"),
         last_branch=read.optional_integer("last_branch"),
         family=read.optional("family"),
+        platforms=read.texts("platforms"),
         source=read.source(),
     )
 

@@ -57,6 +57,7 @@ _TELLING = frozenset(
         "broken",
         "gpu-driver",
         "gpu-confirmed",
+        "gpu-platform",
     )
 )
 

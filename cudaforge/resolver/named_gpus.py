@@ -22,6 +22,8 @@ class NamedGpus:
         """Compute capabilities to run on, each with whether the GPU is an embedded one."""
         self.kinds = frozenset(gpu.kind for gpu in gpus)
         """The kinds of product that they may be: `datacenter`, `consumer`, ..."""
+        self.platforms = self._platforms()
+        """Platforms of the machines that any of them is built into; empty where one is a card for any."""
         self.last_branch = self._last_branch()
         """The last driver branch that supports all of them."""
         self.first_driver = self._first_driver()
@@ -31,6 +33,10 @@ class NamedGpus:
         if not self.gpus and self.capability is not None:
             return ((self.capability, False),)
         return tuple(sorted({(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}))
+
+    def _platforms(self) -> frozenset[str]:
+        machines = [gpu.platforms for gpu in self.gpus]
+        return frozenset().union(*machines) if all(machines) else frozenset()
 
     def _last_branch(self) -> int | None:
         branches = [gpu.last_branch for gpu in self.gpus if gpu.last_branch is not None]

@@ -13,7 +13,7 @@ from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.edits import NEAREST, Change, Edit, dropped, moved, moved_to
 from cudaforge.resolver.model import Fix
 from cudaforge.resolver.picked import Picked, picked
-from cudaforge.resolver.question import Item
+from cudaforge.resolver.question import GpuWish, Item
 from cudaforge.resolver.rules.scene import Bound
 from cudaforge.resolver.solver import Domains
 
@@ -121,11 +121,21 @@ def _change_settings(tried: _Tried, culprits: Sequence[Bound]) -> None:
     if rules & {"gate", "gpu-gate"}:
         relaxed = Edit((("require_cuda", Gate.RELAX.value),), replace(wishes, require_cuda=Gate.RELAX))
         tried.resolves(relaxed, (1, 0, 0, _LAST))
+    if "gpu-platform" in rules:
+        for platform in _machines(culprits):
+            other = replace(wishes, platforms=(platform,))
+            tried.resolves(Edit((("platforms", platform),), other), (1, 0, 0, _LAST))
     if rules & {"driver-cuda", "driver-ptx"} and wishes.gpus and not wishes.forward_compat:
         forward = replace(wishes, forward_compat=True)
         tried.resolves(Edit((("forward_compat", "true"),), forward), (1, 1, 0, _LAST))
     if "gpu-build" in rules and not (wishes.cuda or wishes.gpus or wishes.is_cpu):
         tried.resolves(Edit((("cuda", "none"),), replace(wishes, is_cpu=True)), (1, 1, 0, _LAST))
+
+
+def _machines(culprits: Sequence[Bound]) -> list[str]:
+    """Platforms of the machines that the GPUs of a conflict are built into."""
+    wishes = [bound.about for bound in culprits if isinstance(bound.about, GpuWish)]
+    return sorted({platform for wish in wishes for platform in wish.named.platforms})
 
 
 def _change_several(tried: _Tried) -> None:

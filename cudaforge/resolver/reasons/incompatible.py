@@ -217,6 +217,15 @@ def _last_branch(view: View) -> Said | None:
     return f"{view.gpu} is supported up to driver branch {wish.last_branch}; {said[0]}", view.gpu_source
 
 
+def _gpu_platform(view: View) -> Said | None:
+    wish = view.bound.about
+    if not isinstance(wish, GpuWish):
+        return None
+    machines = as_list(sorted(wish.named.platforms))
+    what = f"{view.gpu} is built into machines of {machines}: images for other platforms do not start there"
+    return what, view.gpu_source
+
+
 def _gpu_driver(view: View) -> Said | None:
     wish, driver = view.bound.about, view.case.question.driver
     if not isinstance(wish, GpuWish) or driver is None:
@@ -312,6 +321,7 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "base": named_base,
     "os": named_os,
     "os-packages": os_packages,
+    "gpu-platform": _gpu_platform,
     "gpu-code": _gpu_code,
     "gpu-cuda": _gpu_cuda,
     "gpu-cudnn": _gpu_cudnn,

@@ -75,6 +75,10 @@ RULES: dict[str, Rule] = {
     "flavor": Rule("the image carries as much of CUDA as asked for", _WISH),
     "toolkit-version": Rule("the toolkit in the image is one that the wish allows", _WISH),
     "gpu-confirmed": Rule("a GPU whose facts are only inferred makes no yes", "cudaforge, the matrix"),
+    "gpu-platform": Rule(
+        "a GPU that is built into machines of one platform needs an image for it",
+        "NVIDIA, data sheets of the modules",
+    ),
     "gpu-code": Rule(
         "every framework runs on every GPU: by cubins of the same major and no higher minor (embedded GPUs "
         "apart), by embedded PTX, or by code that the loaded toolkit compiles",
@@ -133,6 +137,7 @@ _MAKERS: tuple[_Maker, ...] = (
     environment.base,
     environment.platforms,
     gpus.known_gpus,
+    gpus.gpu_platforms,
     libraries.cuda_libraries,
     libraries.cudnn_libraries,
     libraries.cudnn_and_cuda,

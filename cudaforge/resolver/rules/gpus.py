@@ -38,6 +38,16 @@ def known_gpus(scene: Scene) -> Iterator[Bound]:
             yield Bound("gpu-confirmed", Restriction(ENVIRONMENT, 0), wish.item.bit, scene.cpu, wish)
 
 
+def gpu_platforms(scene: Scene) -> Iterator[Bound]:
+    """A GPU that is built into machines of some platforms needs an image for one of them."""
+    for wish in scene.question.gpus:
+        machines = wish.named.platforms
+        for platform, needs, unless in each_platform(scene):
+            if machines and platform not in machines:
+                constraint = Restriction(ENVIRONMENT, 0)
+                yield Bound("gpu-platform", constraint, needs | wish.item.bit, unless | scene.cpu, wish)
+
+
 def gpu_code(scene: Scene) -> Iterator[Bound]:
     """Each framework has code that runs on each GPU: cubins, PTX, or the toolkit's compiler."""
     for wish in scene.question.gpus:

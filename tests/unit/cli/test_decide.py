@@ -194,3 +194,34 @@ def test_more_images_than_anyone_reads_are_not_explained(capsys: pytest.CaptureF
     Path("cudaforge.toml").write_text(JAX + f"[images.train.matrix]\ndriver = {json.dumps(drivers)}\n")
     assert run_command_line(["explain"]) == 2
     assert "257 images; at most 256 are explained at once" in capsys.readouterr().err
+
+
+def test_a_count_beyond_counting_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch", "--top", "9" * 24]) == 2
+    assert "--top" in capsys.readouterr().err
+
+
+def test_a_gpu_that_is_built_into_other_machines_is_a_no(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch", "gpu=Jetson Thor", "platform=linux/amd64"]) == 1
+    told = " ".join(capsys.readouterr().out.split())
+    assert "is built into machines of linux/arm64" in told
+    assert 'try platforms = "linux/arm64"' in told
+    assert run_command_line(["resolve", "pytorch", "gpu=Jetson Thor", "platform=linux/arm64"]) == 0
+
+
+def test_a_repair_of_one_gpu_of_several_names_it_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch==2.1.*", "gpu=H100", "gpu=RTX 5090"]) == 1
+    told = capsys.readouterr().out
+    assert "drop gpu=RTX 5090" in told
+    assert 'gpu=RTX 5090 = "' not in told
+
+
+def test_a_package_made_for_older_releases_is_warned_of(
+    in_a_project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_a_project / "cudaforge.toml").write_text(
+        '[images.a]\nframework = "pytorch==2.15.*"\npackages = ["vllm"]\n'
+    )
+    assert run_command_line(["resolve"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert "the newest known, needs pytorch==2.14.0: next to pytorch 2.15.0" in told

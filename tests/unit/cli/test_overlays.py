@@ -215,8 +215,9 @@ def test_what_rests_on_an_inferred_row_stays_inferred(project, capsys) -> None:
     assert (row["first_driver"], row["source"]["strength"]) == ("384.1", "inferred")
     assert row["source"]["file"] == "gpus.toml"
     whole = f"aliases = {json.dumps(gpu['aliases'])}\n"
+    machines = f"platforms = {json.dumps(gpu['platforms'])}\n"
     whole += f'capability = "{gpu["capability"]}"\nkind = "{gpu["kind"]}"\n'
-    project(head + whole + f'family = "{gpu["family"]}"\nlast_branch = 580\n')
+    project(head + whole + f'family = "{gpu["family"]}"\nlast_branch = 580\n' + machines)
     assert only_row(capsys, "gpu", gpu["name"])["source"]["strength"] == "measured"
 
 
@@ -320,3 +321,9 @@ def test_check_finds_what_an_overlay_breaks_elsewhere(project, capsys) -> None:
     told = run(capsys, "data", "check", code=1)
     assert "[window-beyond-cuda]" in told
     assert "frameworks/pytorch.toml" in told
+
+
+def test_words_next_to_a_declaration_are_judged_by_its_overlays(project, capsys) -> None:
+    project('[[gpus]]\nname = "NVIDIA Z9"\ncapability = "9.0"\nkind = "datacenter"\nsource = "lab"\n')
+    answer = document(capsys, "resolve", "pytorch", "gpu=NVIDIA Z9")
+    assert answer["images"][0]["name"] == "adhoc"

@@ -362,6 +362,8 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
     for gpu in gpus:
         if not confirmed(gpu):
             return False
+        if gpu.platforms and not set(platforms) <= set(gpu.platforms):
+            return False
         if driver is not None and gpu.first_driver is not None and driver < gpu.first_driver:
             return False
         if gpu.last_branch is not None:
