@@ -266,3 +266,12 @@ def test_what_is_known_by_its_chip_is_what_the_list_of_devices_has(matrix):
     for name, chip in CHIPS.items():
         assert str(rows[name].capability) == capabilities[chip[:3]]
     assert "2026.08.22" in next(iter(rows.values())).source.text
+
+
+@pytest.mark.parametrize("subject", ["gpus", "driver_branches"])
+def test_what_others_read_is_not_called_a_vendors(matrix, subject):
+    sources = {row.source.id: row.source for row in getattr(matrix, subject)}
+    for source in sources.values():
+        if source.strength is Strength.VENDOR:
+            assert re.search(r"nvidia\.com|NVIDIA/", source.text), source.id
+            assert not re.search(r"nixpkgs|pull request|aks", source.text, re.IGNORECASE), source.id

@@ -124,4 +124,4 @@ def test_a_family_leaves_its_embedded_products_out(matrix):
 def test_every_product_has_a_family_and_few_are_not_confirmed(matrix):
     assert [gpu.name for gpu in matrix.gpus if gpu.family is None] == []
     inferred = [gpu.name for gpu in matrix.gpus if gpu.source.strength.value == "inferred"]
-    assert inferred == ["Jetson TX1", "NVIDIA R200"]
+    assert inferred == ["Jetson TX1", "NVIDIA B100", "NVIDIA R200"]
