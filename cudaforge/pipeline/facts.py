@@ -7,19 +7,20 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects, unknown_subject
 from cudaforge.matrix.filters import filtered, read_filters
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.judged import concerns
-from cudaforge.matrix.model import Broken, CudaProvider, FrameworkBuild, Gpu
+from cudaforge.matrix.model import Broken, FrameworkBuild, Gpu
 from cudaforge.matrix.sources import Dispute
 from cudaforge.records import record, replace
-from cudaforge.resolver.coverage import Coverage, coverage, runs
+from cudaforge.resolver import Conflict, resolve
+from cudaforge.resolver.coverage import runs
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resources import find_resource, is_checkout
-from cudaforge.versions import Version
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = Path("cudaforge.toml")
 _OF_BUILDS = ("framework", "version", "build", "provider")
 """The conditions of what is broken that a build meets or does not."""
+_EMBEDDED_PLATFORMS = ("linux/arm64",)
 
 
 @record()
@@ -135,48 +137,27 @@ def _derive_gpu(matrix: Matrix, row: Gpu) -> Iterator[tuple[str, str]]:
     if releases:
         yield "CUDA", f"{releases[0]} to {releases[-1]}"
     for name, framework in sorted(matrix.frameworks.items()):
-        labels = _newest_labels(matrix, name, row.capability, is_embedded=is_embedded, embedded=embedded)
-        if labels:
-            yield framework.title, labels
+        if not framework.facts_only and (best := _best_build(matrix, name, row)):
+            yield framework.title, best
 
 
-def _newest_labels(
-    matrix: Matrix, framework: str, capability: Version, *, is_embedded: bool, embedded: frozenset[Version]
-) -> str:
-    """The newest release that has code for the capability, with its builds that have."""
-    able = [
-        row
-        for row in matrix.builds(framework)
-        if row.provider is not CudaProvider.NONE
-        and row.source.strength.value != "inferred"
-        and coverage(row, capability, is_embedded=is_embedded, embedded=embedded) is not Coverage.NONE
-        and _is_compiled_for(matrix, row, capability, embedded)
-        and not any(_breaks(matrix, one, row, capability) for one in matrix.broken)
-    ]
-    if not able:
-        return ""
-    newest = max(row.version for row in able)
-    builds = dict.fromkeys(row.build for row in able if row.version == newest)
-    return f"{newest} ({', '.join(builds)})"
+def _best_build(matrix: Matrix, framework: str, gpu: Gpu) -> str:
+    """The build that the resolver takes for the GPU where nothing else is asked for; empty where it has none.
 
-
-def _breaks(matrix: Matrix, broken: Broken, row: FrameworkBuild, capability: Version) -> bool:
-    """Whether the build is broken on the GPU whatever else is in the image."""
-    is_plain = broken.when.keys() <= {*_OF_BUILDS, "capability"}
-    return broken.is_fatal and is_plain and concerns(matrix, broken, row, capability=capability)
-
-
-def _is_compiled_for(
-    matrix: Matrix, row: FrameworkBuild, capability: Version, embedded: frozenset[Version]
-) -> bool:
-    """Where the toolkit compiles the code: whether one that the build may load knows the capability."""
-    if row.cubins is not None:
-        return True
-    return any(
-        runs(one.capabilities, capability, is_embedded=capability in embedded, embedded=embedded)
-        for one in matrix.cuda_releases
-        if row.cuda is not None and row.cuda.allows(one.version)
+    Boards with an embedded GPU are arm64.
+    """
+    platforms = _EMBEDDED_PLATFORMS if gpu.kind == "embedded" else ()
+    wishes = Wishes(
+        frameworks=(FrameworkWish(name=framework),),
+        gpus=(gpu.name,),
+        platforms=platforms,
+        prefer_per_field={},
     )
+    answer = resolve(wishes, matrix)
+    if isinstance(answer, Conflict):
+        return ""
+    (chosen,) = answer.frameworks
+    return f"{chosen.version} ({', '.join((chosen.build, *platforms))})"
 
 
 @record()

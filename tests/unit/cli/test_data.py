@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.catalogue import find_subject
+from cudaforge.pipeline.facts import derive
 from cudaforge.report.facts import describe_rows
+from cudaforge.resolver import Conflict, resolve
 from cudaforge.resources import find_resource
 
 OVERLAY = """
@@ -84,6 +87,26 @@ def test_a_gpu_is_found_by_what_people_call_it(capsys, words, name) -> None:
     derived = {one["name"]: one["text"] for one in row["derived"]}
     assert derived["CUDA"].startswith("12.8.0 to ")
     assert "PyTorch" in derived
+
+
+def test_a_gpu_is_said_to_run_what_the_resolver_answers() -> None:
+    matrix = load_matrix()
+    for gpu in (*matrix.gpus[::10], *matrix.find_gpus("Tesla K80"), *matrix.find_gpus("R200")):
+        told = dict(derive(matrix, gpu))
+        platforms = ("linux/arm64",) if gpu.kind == "embedded" else ()
+        for name, framework in matrix.frameworks.items():
+            if framework.facts_only:
+                assert framework.title not in told
+                continue
+            wished = (FrameworkWish(name=name),)
+            wishes = Wishes(frameworks=wished, gpus=(gpu.name,), platforms=platforms, prefer_per_field={})
+            answer = resolve(wishes, matrix)
+            if isinstance(answer, Conflict):
+                assert framework.title not in told, (gpu.name, name)
+            else:
+                (chosen,) = answer.frameworks
+                expected = f"{chosen.version} ({', '.join((chosen.build, *platforms))})"
+                assert told[framework.title] == expected, (gpu.name, name)
 
 
 def test_a_framework_that_is_broken_on_a_gpu_is_not_called_able(capsys) -> None:
