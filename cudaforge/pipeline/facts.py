@@ -127,18 +127,31 @@ def _effect(row: Broken) -> str:
 
 
 def _derive_gpu(matrix: Matrix, row: Gpu) -> Iterator[tuple[str, str]]:
-    is_embedded = row.kind == "embedded"
-    embedded = frozenset(one.capability for one in matrix.gpus if one.kind == "embedded")
-    releases = [
-        one.version
-        for one in matrix.cuda_releases
-        if runs(one.capabilities, row.capability, is_embedded=is_embedded, embedded=embedded)
-    ]
-    if releases:
-        yield "CUDA", f"{releases[0]} to {releases[-1]}"
+    if cuda := _cuda_of(matrix, row):
+        yield "CUDA", cuda
     for name, framework in sorted(matrix.frameworks.items()):
         if not framework.facts_only and (best := _best_build(matrix, name, row)):
             yield framework.title, best
+
+
+def _cuda_of(matrix: Matrix, gpu: Gpu) -> str:
+    """The CUDA releases whose code runs on the GPU: those that compile for it, and what older ones reach."""
+    embedded = frozenset(one.capability for one in matrix.gpus if one.kind == "embedded")
+    able = [
+        one
+        for one in matrix.cuda_releases
+        if runs(one.capabilities, gpu.capability, is_embedded=gpu.kind == "embedded", embedded=embedded)
+    ]
+    if not able:
+        return ""
+    last, table = able[-1].version, matrix.cuda_releases[0]
+    native = next((one for one in able if gpu.capability in one.capabilities), None)
+    if native is None:
+        return f"up to {last}, by code for older GPUs of its major"
+    if native is table:
+        return f"up to {last} (the table begins with {table.version})"
+    older = f", from {able[0].version} by code for older GPUs" if able[0] is not native else ""
+    return f"native from {native.version} to {last}{older}"
 
 
 def _best_build(matrix: Matrix, framework: str, gpu: Gpu) -> str:

@@ -85,8 +85,23 @@ def test_a_gpu_is_found_by_what_people_call_it(capsys, words, name) -> None:
     (row,) = answer(capsys, "show", *words)["rows"]
     assert (row["name"], row["capability"]) == (name, "12.0")
     derived = {one["name"]: one["text"] for one in row["derived"]}
-    assert derived["CUDA"].startswith("12.8.0 to ")
+    assert derived["CUDA"].startswith("native from 12.8.0 to ")
     assert "PyTorch" in derived
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [
+        ("Tesla T4", "up to 13.5.0 (the table begins with 10.2.89)"),
+        ("Tesla V100", "up to 12.9.2 (the table begins with 10.2.89)"),
+        ("L40S", "native from 11.8.0 to 13.5.0, from 11.0.1 by code for older GPUs"),
+        ("Jetson AGX Orin", "native from 11.7.0 to 13.5.0"),
+    ],
+)
+def test_the_first_cuda_of_a_gpu_is_one_that_compiles_for_it(gpu, expected) -> None:
+    matrix = load_matrix()
+    (row,) = matrix.find_gpus(gpu)
+    assert dict(derive(matrix, row))["CUDA"] == expected
 
 
 def test_a_gpu_is_said_to_run_what_the_resolver_answers() -> None:
