@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -104,20 +105,28 @@ def _derive_build(matrix: Matrix, row: FrameworkBuild) -> Iterator[tuple[str, st
         native = [one.driver for one in releases if one.driver is not None]
         if native and row.ptx:
             yield "driver for PTX", f"{min(native)} (the toolkit's own)"
-    goes_with: dict[str, list[str]] = {}
+    published: dict[str, list[tuple[str, bool]]] = {}
     for one in matrix.companions(row.framework):
-        if one.needs.allows(row.version):
-            goes_with.setdefault(one.package, []).append(str(one.version))
+        fits = one.needs.allows(row.version)
+        published.setdefault(one.package, []).append((str(one.version), fits))
+    goes_with = [
+        f"{name} {', '.join(_spans(known))}"
+        for name, known in published.items()
+        if any(fits for _, fits in known)
+    ]
     if goes_with:
-        spans = (f"{name} {_span(versions)}" for name, versions in goes_with.items())
-        yield "goes with", ", ".join(spans)
+        yield "goes with", "; ".join(goes_with)
     for broken in matrix.broken:
         if concerns(matrix, broken, row):
             yield "known broken" if broken.is_fatal else "caveat", _effect(broken)
 
 
-def _span(versions: Sequence[str]) -> str:
-    return versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
+def _spans(known: Sequence[tuple[str, bool]]) -> Iterator[str]:
+    """Releases that fit, of all that are known in order: what follows upon one another as first to last."""
+    for fits, group in groupby(known, key=lambda one: one[1]):
+        if fits:
+            versions = [version for version, _ in group]
+            yield versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
 
 
 def _effect(row: Broken) -> str:

@@ -73,6 +73,25 @@ def test_a_build_is_shown_with_its_source_and_what_follows_from_it(capsys) -> No
     assert "torchvision 0.23.0" in derived["goes with"]
 
 
+def test_packages_that_go_with_a_build_are_told_without_those_between_that_do_not() -> None:
+    matrix = load_matrix()
+    holes = 0
+    for row in matrix.builds("pytorch")[::20]:
+        told = dict(derive(matrix, row)).get("goes with", "")
+        spans = dict(part.split(" ", 1) for part in told.split("; ") if part)
+        for package in {one.package for one in matrix.companions("pytorch")}:
+            known = [one for one in matrix.companions("pytorch") if one.package == package]
+            names = [str(one.version) for one in known]
+            meant = set()
+            for span in filter(None, spans.get(package, "").split(", ")):
+                first, _, last = span.partition(" to ")
+                meant |= set(names[names.index(first) : names.index(last or first) + 1])
+            fitting = {str(one.version) for one in known if one.needs.allows(row.version)}
+            assert meant == fitting, (row.version, package)
+            holes += "," in spans.get(package, "")
+    assert holes
+
+
 @pytest.mark.parametrize(
     ("words", "name"),
     [
