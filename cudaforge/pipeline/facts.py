@@ -217,20 +217,21 @@ def has_declaration(file: Path) -> bool:
 
 
 def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
-    from cudaforge.matrix.check import unused_sources
+    from cudaforge.matrix.check import future_sources, unused_sources
     from cudaforge.matrix.joins import find_broken_joins
     from cudaforge.matrix.overlay import read_overlays
 
     overlays = read_overlays(declaration.overlays, root=declaration.root)
     matrix = load_matrix(overlays=declaration.overlays, root=declaration.root)
-    unused = [
-        (overlay.name, replace(finding, rule="unused-source"))
+    of_sources = [
+        (overlay.name, replace(finding, rule=rule))
         for overlay in overlays
-        for finding in unused_sources([overlay.expanded])
+        for rule, find in (("unused-source", unused_sources), ("future-source", future_sources))
+        for finding in find([overlay.expanded])
     ]
     # Rows that overlays are heard in have met every rule, so that these are the matrix's own.
     broken = [(finding.file, finding) for finding in find_broken_joins(matrix)]
-    findings = tuple(finding for _, finding in (*unused, *broken))
+    findings = tuple(finding for _, finding in (*of_sources, *broken))
     found = (
         dispute
         for subject in subjects(matrix)
@@ -241,7 +242,7 @@ def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
         path=str(file),
         overlays=tuple(overlay.file for overlay in overlays),
         findings=findings,
-        problems=tuple(_problem(finding, name) for name, finding in (*unused, *broken)),
+        problems=tuple(_problem(finding, name) for name, finding in (*of_sources, *broken)),
         disputes=tuple(dict.fromkeys(found)),
         coverage=() if findings else summarise(matrix),
     )
