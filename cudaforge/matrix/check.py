@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 
@@ -66,6 +67,16 @@ def unused_sources(files: Sequence[Expanded]) -> Iterator[Finding]:
         for name in file.sources:
             if name not in used:
                 yield Finding(file=file.file, row=f"sources.{name}", what="no row names it")
+
+
+def future_sources(files: Sequence[Expanded]) -> Iterator[Finding]:
+    """Sources that are said to have been looked at later than today, wherever on Earth."""
+    last = (datetime.now(tz=timezone.utc) + timedelta(days=1)).date().isoformat()
+    for file in files:
+        for name, source in file.sources.items():
+            if str(source["checked"]) > last:
+                what = f"checked is {source['checked']}: that day has not come"
+                yield Finding(file=file.file, row=f"sources.{name}", what=what)
 
 
 def _unused_shapes(files: Sequence[Expanded]) -> Iterator[Finding]:
@@ -138,6 +149,7 @@ def _missing_templates(files: Sequence[Expanded], templates: Path) -> Iterator[F
 
 _RULES: Mapping[str, Callable[[Sequence[Expanded]], Iterator[Finding]]] = {
     "unused-source": unused_sources,
+    "future-source": future_sources,
     "unused-shape": _unused_shapes,
     "order": _disorder,
     "duplicate": _duplicates,

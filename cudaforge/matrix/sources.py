@@ -13,7 +13,7 @@ class Strength(str, Enum):
     MEASURED = "measured"
     """Read out of the artefact itself."""
     INDEX = "index"
-    """The package index's own metadata."""
+    """The metadata of the package index, or of a public registry."""
     VENDOR = "vendor"
     """A vendor's document."""
     INFERRED = "inferred"

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects, unknown_subject
 from cudaforge.matrix.filters import filtered, read_filters
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.judged import concerns
-from cudaforge.matrix.model import Broken, CudaProvider, FrameworkBuild, Gpu
+from cudaforge.matrix.model import Broken, FrameworkBuild, Gpu
 from cudaforge.matrix.sources import Dispute
 from cudaforge.records import record, replace
-from cudaforge.resolver.coverage import Coverage, coverage, runs
+from cudaforge.resolver import Conflict, resolve
+from cudaforge.resolver.coverage import runs
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resources import find_resource, is_checkout
-from cudaforge.versions import Version
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 DEFAULT_FILE = Path("cudaforge.toml")
 _OF_BUILDS = ("framework", "version", "build", "provider")
 """The conditions of what is broken that a build meets or does not."""
+_EMBEDDED_PLATFORMS = ("linux/arm64",)
 
 
 @record()
@@ -102,20 +105,28 @@ def _derive_build(matrix: Matrix, row: FrameworkBuild) -> Iterator[tuple[str, st
         native = [one.driver for one in releases if one.driver is not None]
         if native and row.ptx:
             yield "driver for PTX", f"{min(native)} (the toolkit's own)"
-    goes_with: dict[str, list[str]] = {}
+    published: dict[str, list[tuple[str, bool]]] = {}
     for one in matrix.companions(row.framework):
-        if one.needs.allows(row.version):
-            goes_with.setdefault(one.package, []).append(str(one.version))
+        fits = one.needs.allows(row.version)
+        published.setdefault(one.package, []).append((str(one.version), fits))
+    goes_with = [
+        f"{name} {', '.join(_spans(known))}"
+        for name, known in published.items()
+        if any(fits for _, fits in known)
+    ]
     if goes_with:
-        spans = (f"{name} {_span(versions)}" for name, versions in goes_with.items())
-        yield "goes with", ", ".join(spans)
+        yield "goes with", "; ".join(goes_with)
     for broken in matrix.broken:
         if concerns(matrix, broken, row):
             yield "known broken" if broken.is_fatal else "caveat", _effect(broken)
 
 
-def _span(versions: Sequence[str]) -> str:
-    return versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
+def _spans(known: Sequence[tuple[str, bool]]) -> Iterator[str]:
+    """Releases that fit, of all that are known in order: what follows upon one another as first to last."""
+    for fits, group in groupby(known, key=lambda one: one[1]):
+        if fits:
+            versions = [version for version, _ in group]
+            yield versions[0] if len(versions) == 1 else f"{versions[0]} to {versions[-1]}"
 
 
 def _effect(row: Broken) -> str:
@@ -125,58 +136,50 @@ def _effect(row: Broken) -> str:
 
 
 def _derive_gpu(matrix: Matrix, row: Gpu) -> Iterator[tuple[str, str]]:
-    is_embedded = row.kind == "embedded"
-    embedded = frozenset(one.capability for one in matrix.gpus if one.kind == "embedded")
-    releases = [
-        one.version
-        for one in matrix.cuda_releases
-        if runs(one.capabilities, row.capability, is_embedded=is_embedded, embedded=embedded)
-    ]
-    if releases:
-        yield "CUDA", f"{releases[0]} to {releases[-1]}"
+    if cuda := _cuda_of(matrix, row):
+        yield "CUDA", cuda
     for name, framework in sorted(matrix.frameworks.items()):
-        labels = _newest_labels(matrix, name, row.capability, is_embedded=is_embedded, embedded=embedded)
-        if labels:
-            yield framework.title, labels
+        if not framework.facts_only and (best := _best_build(matrix, name, row)):
+            yield framework.title, best
 
 
-def _newest_labels(
-    matrix: Matrix, framework: str, capability: Version, *, is_embedded: bool, embedded: frozenset[Version]
-) -> str:
-    """The newest release that has code for the capability, with its builds that have."""
+def _cuda_of(matrix: Matrix, gpu: Gpu) -> str:
+    """The CUDA releases whose code runs on the GPU: those that compile for it, and what older ones reach."""
+    embedded = frozenset(one.capability for one in matrix.gpus if one.kind == "embedded")
     able = [
-        row
-        for row in matrix.builds(framework)
-        if row.provider is not CudaProvider.NONE
-        and row.source.strength.value != "inferred"
-        and coverage(row, capability, is_embedded=is_embedded, embedded=embedded) is not Coverage.NONE
-        and _is_compiled_for(matrix, row, capability, embedded)
-        and not any(_breaks(matrix, one, row, capability) for one in matrix.broken)
+        one
+        for one in matrix.cuda_releases
+        if runs(one.capabilities, gpu.capability, is_embedded=gpu.kind == "embedded", embedded=embedded)
     ]
     if not able:
         return ""
-    newest = max(row.version for row in able)
-    builds = dict.fromkeys(row.build for row in able if row.version == newest)
-    return f"{newest} ({', '.join(builds)})"
+    last, table = able[-1].version, matrix.cuda_releases[0]
+    native = next((one for one in able if gpu.capability in one.capabilities), None)
+    if native is None:
+        return f"up to {last}, by code for older GPUs of its major"
+    if native is table:
+        return f"up to {last} (the table begins with {table.version})"
+    older = f", from {able[0].version} by code for older GPUs" if able[0] is not native else ""
+    return f"native from {native.version} to {last}{older}"
 
 
-def _breaks(matrix: Matrix, broken: Broken, row: FrameworkBuild, capability: Version) -> bool:
-    """Whether the build is broken on the GPU whatever else is in the image."""
-    is_plain = broken.when.keys() <= {*_OF_BUILDS, "capability"}
-    return broken.is_fatal and is_plain and concerns(matrix, broken, row, capability=capability)
+def _best_build(matrix: Matrix, framework: str, gpu: Gpu) -> str:
+    """The build that the resolver takes for the GPU where nothing else is asked for; empty where it has none.
 
-
-def _is_compiled_for(
-    matrix: Matrix, row: FrameworkBuild, capability: Version, embedded: frozenset[Version]
-) -> bool:
-    """Where the toolkit compiles the code: whether one that the build may load knows the capability."""
-    if row.cubins is not None:
-        return True
-    return any(
-        runs(one.capabilities, capability, is_embedded=capability in embedded, embedded=embedded)
-        for one in matrix.cuda_releases
-        if row.cuda is not None and row.cuda.allows(one.version)
+    Boards with an embedded GPU are arm64.
+    """
+    platforms = _EMBEDDED_PLATFORMS if gpu.kind == "embedded" else ()
+    wishes = Wishes(
+        frameworks=(FrameworkWish(name=framework),),
+        gpus=(gpu.name,),
+        platforms=platforms,
+        prefer_per_field={},
     )
+    answer = resolve(wishes, matrix)
+    if isinstance(answer, Conflict):
+        return ""
+    (chosen,) = answer.frameworks
+    return f"{chosen.version} ({', '.join((chosen.build, *platforms))})"
 
 
 @record()
@@ -214,20 +217,21 @@ def has_declaration(file: Path) -> bool:
 
 
 def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
-    from cudaforge.matrix.check import unused_sources
+    from cudaforge.matrix.check import future_sources, unused_sources
     from cudaforge.matrix.joins import find_broken_joins
     from cudaforge.matrix.overlay import read_overlays
 
     overlays = read_overlays(declaration.overlays, root=declaration.root)
     matrix = load_matrix(overlays=declaration.overlays, root=declaration.root)
-    unused = [
-        (overlay.name, replace(finding, rule="unused-source"))
+    of_sources = [
+        (overlay.name, replace(finding, rule=rule))
         for overlay in overlays
-        for finding in unused_sources([overlay.expanded])
+        for rule, find in (("unused-source", unused_sources), ("future-source", future_sources))
+        for finding in find([overlay.expanded])
     ]
     # Rows that overlays are heard in have met every rule, so that these are the matrix's own.
     broken = [(finding.file, finding) for finding in find_broken_joins(matrix)]
-    findings = tuple(finding for _, finding in (*unused, *broken))
+    findings = tuple(finding for _, finding in (*of_sources, *broken))
     found = (
         dispute
         for subject in subjects(matrix)
@@ -238,7 +242,7 @@ def _check_overlays(file: Path, declaration: Declaration) -> CheckOutcome:
         path=str(file),
         overlays=tuple(overlay.file for overlay in overlays),
         findings=findings,
-        problems=tuple(_problem(finding, name) for name, finding in (*unused, *broken)),
+        problems=tuple(_problem(finding, name) for name, finding in (*of_sources, *broken)),
         disputes=tuple(dict.fromkeys(found)),
         coverage=() if findings else summarise(matrix),
     )

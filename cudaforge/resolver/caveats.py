@@ -24,6 +24,7 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     question, environment = case.question, rows.environment
     if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
         yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
+    yield from _old_driver(case)
     ignored = [key for key in _OF_CUDA if question.bit(key)]
     if case.scene.cpu and ignored:
         yield "a CPU twin does not use: " + ", ".join(ignored)
@@ -58,6 +59,17 @@ def _sources(case: Case, rows: Picked) -> Iterator[Source]:
     yield from (row.source for wish in question.packages for row in wish.rows)
     if rows.environment.gate is not None:
         yield from (branch.source for branch in matrix.driver_branches)
+
+
+def _old_driver(case: Case) -> Iterator[str]:
+    """The oldest driver of the fleet may be of a branch that gets no more fixes."""
+    driver, matrix = case.question.driver, case.scene.tables.matrix
+    if driver is None or case.scene.cpu:
+        return
+    for one in matrix.driver_branches:
+        # A branch that ends in a month is supported in it.
+        if one.branch == driver.major and one.eol is not None and one.eol < matrix.as_of[: len(one.eol)]:
+            yield f"support of driver branch {one.branch} ended in {one.eol} {one.source.citation()}"
 
 
 def _forward(case: Case, rows: Picked) -> Iterator[str]:

@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.catalogue import find_subject
+from cudaforge.pipeline.facts import derive
 from cudaforge.report.facts import describe_rows
+from cudaforge.resolver import Conflict, resolve
 from cudaforge.resources import find_resource
 
 OVERLAY = """
@@ -70,6 +73,25 @@ def test_a_build_is_shown_with_its_source_and_what_follows_from_it(capsys) -> No
     assert "torchvision 0.23.0" in derived["goes with"]
 
 
+def test_packages_that_go_with_a_build_are_told_without_those_between_that_do_not() -> None:
+    matrix = load_matrix()
+    holes = 0
+    for row in matrix.builds("pytorch")[::20]:
+        told = dict(derive(matrix, row)).get("goes with", "")
+        spans = dict(part.split(" ", 1) for part in told.split("; ") if part)
+        for package in {one.package for one in matrix.companions("pytorch")}:
+            known = [one for one in matrix.companions("pytorch") if one.package == package]
+            names = [str(one.version) for one in known]
+            meant = set()
+            for span in filter(None, spans.get(package, "").split(", ")):
+                first, _, last = span.partition(" to ")
+                meant |= set(names[names.index(first) : names.index(last or first) + 1])
+            fitting = {str(one.version) for one in known if one.needs.allows(row.version)}
+            assert meant == fitting, (row.version, package)
+            holes += "," in spans.get(package, "")
+    assert holes
+
+
 @pytest.mark.parametrize(
     ("words", "name"),
     [
@@ -82,8 +104,43 @@ def test_a_gpu_is_found_by_what_people_call_it(capsys, words, name) -> None:
     (row,) = answer(capsys, "show", *words)["rows"]
     assert (row["name"], row["capability"]) == (name, "12.0")
     derived = {one["name"]: one["text"] for one in row["derived"]}
-    assert derived["CUDA"].startswith("12.8.0 to ")
+    assert derived["CUDA"].startswith("native from 12.8.0 to ")
     assert "PyTorch" in derived
+
+
+@pytest.mark.parametrize(
+    ("gpu", "expected"),
+    [
+        ("Tesla T4", "up to 13.5.0 (the table begins with 10.2.89)"),
+        ("Tesla V100", "up to 12.9.2 (the table begins with 10.2.89)"),
+        ("L40S", "native from 11.8.0 to 13.5.0, from 11.0.1 by code for older GPUs"),
+        ("Jetson AGX Orin", "native from 11.7.0 to 13.5.0"),
+    ],
+)
+def test_the_first_cuda_of_a_gpu_is_one_that_compiles_for_it(gpu, expected) -> None:
+    matrix = load_matrix()
+    (row,) = matrix.find_gpus(gpu)
+    assert dict(derive(matrix, row))["CUDA"] == expected
+
+
+def test_a_gpu_is_said_to_run_what_the_resolver_answers() -> None:
+    matrix = load_matrix()
+    for gpu in (*matrix.gpus[::10], *matrix.find_gpus("Tesla K80"), *matrix.find_gpus("R200")):
+        told = dict(derive(matrix, gpu))
+        platforms = ("linux/arm64",) if gpu.kind == "embedded" else ()
+        for name, framework in matrix.frameworks.items():
+            if framework.facts_only:
+                assert framework.title not in told
+                continue
+            wished = (FrameworkWish(name=name),)
+            wishes = Wishes(frameworks=wished, gpus=(gpu.name,), platforms=platforms, prefer_per_field={})
+            answer = resolve(wishes, matrix)
+            if isinstance(answer, Conflict):
+                assert framework.title not in told, (gpu.name, name)
+            else:
+                (chosen,) = answer.frameworks
+                expected = f"{chosen.version} ({', '.join((chosen.build, *platforms))})"
+                assert told[framework.title] == expected, (gpu.name, name)
 
 
 def test_a_framework_that_is_broken_on_a_gpu_is_not_called_able(capsys) -> None:

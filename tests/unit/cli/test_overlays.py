@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -313,6 +314,16 @@ def test_check_proves_a_projects_overlays(project, capsys) -> None:
 def test_check_finds_sources_that_no_row_of_an_overlay_names(project, capsys) -> None:
     project(GPU)
     assert "sources.page: no row names it [unused-source]" in run(capsys, "data", "check", code=1)
+
+
+def test_check_finds_a_source_of_an_overlay_that_was_looked_at_in_the_future(
+    project, capsys, tmp_path
+) -> None:
+    project(GPU)
+    overlay = tmp_path / "facts" / "own0.toml"
+    overlay.write_text(re.sub(r'checked = "\d{4}', 'checked = "2999', overlay.read_text()))
+    assert "2999-" in (told := run(capsys, "data", "check", code=1))
+    assert "[future-source]" in told
 
 
 def test_check_finds_what_an_overlay_breaks_elsewhere(project, capsys) -> None:

@@ -264,6 +264,12 @@ BREAKAGES = {
         "companions.toml",
         "example helper 0.3",
     ),
+    "future-source": (
+        {"gpus": ('checked = "2026-01-31"', 'checked = "2999-01-31"')},
+        {},
+        "gpus.toml",
+        "sources.seen",
+    ),
     "end-after-beginning": ({}, {"pythons.toml": (PYTHONS, "", "")}, "pythons.toml", "3.12"),
     "cudnn-range": (
         {"cudnn": ('packages = { 12 = "', 'capability_max = { 12 = "3.5" }\npackages = { 12 = "')},

@@ -240,3 +240,38 @@ def test_sources_say_enough(directory, matrix):
         for row in matrix.builds(framework):
             assert len(row.source.text) > 10
             assert (Path(directory) / row.source.file).is_file()
+
+
+CHIPS = {
+    "GRID K1": "GK107",
+    "GRID K2": "GK104",
+    "Tesla M10": "GM107",
+    "Tesla M4": "GM206",
+    "Tesla M6": "GM204",
+    "Tesla P6": "GP104",
+    "GeForce GTX 1050 Ti": "GP107",
+    "GeForce GT 1030": "GP108",
+    "GeForce MX150": "GP108",
+    "GeForce MX250": "GP108",
+    "NVIDIA T4G": "TU104",
+    "GeForce RTX 2060 Laptop GPU": "TU106",
+}
+"""What pci.ids 2026.08.22 says of the products that no page of NVIDIA names."""
+
+
+def test_what_is_known_by_its_chip_is_what_the_list_of_devices_has(matrix):
+    capabilities = {"GK1": "3.0", "GM1": "5.0", "GM2": "5.2", "GP1": "6.1", "TU1": "7.5"}
+    rows = {gpu.name: gpu for gpu in matrix.gpus if gpu.source.id == "chips"}
+    assert set(rows) == set(CHIPS)
+    for name, chip in CHIPS.items():
+        assert str(rows[name].capability) == capabilities[chip[:3]]
+    assert "2026.08.22" in next(iter(rows.values())).source.text
+
+
+@pytest.mark.parametrize("subject", ["gpus", "driver_branches"])
+def test_what_others_read_is_not_called_a_vendors(matrix, subject):
+    sources = {row.source.id: row.source for row in getattr(matrix, subject)}
+    for source in sources.values():
+        if source.strength is Strength.VENDOR:
+            assert re.search(r"nvidia\.com|NVIDIA/", source.text), source.id
+            assert not re.search(r"nixpkgs|pull request|aks", source.text, re.IGNORECASE), source.id

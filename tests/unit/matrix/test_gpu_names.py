@@ -116,6 +116,17 @@ def test_a_name_of_no_product_or_of_two_capabilities_is_no_answer(matrix, name):
     assert len(capabilities(matrix, name)) != 1
 
 
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [("RTX PRO 6000 Blackwell", 3), ("RTX PRO 500 Blackwell", 2), ("RTX 3500 Ada", 2), ("RTX A500", 2)],
+)
+def test_the_common_beginning_of_several_products_means_them_all(matrix, name, count):
+    found = matrix.find_gpus(name)
+    assert len(found) == count
+    assert len({gpu.capability for gpu in found}) == 1
+    assert all(gpu.name.startswith(f"NVIDIA {name}") for gpu in found)
+
+
 def test_a_family_leaves_its_embedded_products_out(matrix):
     for family in FAMILIES:
         assert all(gpu.kind != "embedded" for gpu in matrix.find_gpus(family)), family
@@ -124,4 +135,4 @@ def test_a_family_leaves_its_embedded_products_out(matrix):
 def test_every_product_has_a_family_and_few_are_not_confirmed(matrix):
     assert [gpu.name for gpu in matrix.gpus if gpu.family is None] == []
     inferred = [gpu.name for gpu in matrix.gpus if gpu.source.strength.value == "inferred"]
-    assert inferred == ["Jetson TX1", "NVIDIA R200"]
+    assert inferred == ["Jetson TX1", "NVIDIA B100", "NVIDIA R200"]

@@ -248,8 +248,8 @@ def standalone(
     )
 
 
-def branch(number: int, cuda: str) -> DriverBranch:
-    return DriverBranch(branch=number, cuda=Version(cuda), eol=None, source=SOURCE)
+def branch(number: int, cuda: str, eol: str | None = None) -> DriverBranch:
+    return DriverBranch(branch=number, cuda=Version(cuda), eol=eol, source=SOURCE)
 
 
 def companion(
