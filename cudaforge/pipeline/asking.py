@@ -189,12 +189,12 @@ def compare_cudnns(matrix: Matrix, sources: Sources) -> Difference:
         for major, package in cudnn_packages(rows).items()
         if (releases := sources.releases(DEFAULT, package)) is not None
     }
-    changes, proposals = compare_cudnn(rows, found, index=DEFAULT)
+    changes, proposals, left_out = compare_cudnn(rows, found, index=DEFAULT)
     for feed in matrix.feeds:
         if feed.subject == "cudnn":
             listed = sources.feed(feed.url, "cudnn", [row.version for row in rows])
             changes = (*changes, *compare_cudnn_feed(rows, listed or (), feed=feed.name))
-    return Difference(changes=changes, proposals=proposals)
+    return Difference(changes=changes, proposals=proposals, silent=left_out)
 
 
 def compare_bases(matrix: Matrix, sources: Sources) -> Difference:

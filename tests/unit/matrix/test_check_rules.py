@@ -265,6 +265,12 @@ BREAKAGES = {
         "example helper 0.3",
     ),
     "end-after-beginning": ({}, {"pythons.toml": (PYTHONS, "", "")}, "pythons.toml", "3.12"),
+    "cudnn-gpus": (
+        {"cudnn": ('"9.10.2.21"]', '{ version = "9.10.2.21", packages = { 12 = "a", 13 = "b" } }]')},
+        {},
+        "cudnn.toml",
+        "9.10.2.21",
+    ),
     "cudnn-range": (
         {"cudnn": ('packages = { 12 = "', 'capability_max = { 12 = "3.5" }\npackages = { 12 = "')},
         {},
@@ -353,6 +359,13 @@ WAYS = {
         'capability_min = { 10 = "5.0" }',
         "cudnn-cuda",
         "it is for CUDA 10",
+    ),
+    "cudnn-of-no-gpu": (
+        "cudnn",
+        'version = "9.11.0.98"\nsource = "guess"',
+        'version = "9.11.0.98"\nsource = "guess"\n[[cudnn]]\nversion = "9.12.0.46"\nsource = "seen"',
+        "cudnn-gpus",
+        "it says of no GPU",
     ),
     "cudnn-of-image": (
         "cudnn",
