@@ -66,19 +66,27 @@ def compare_framework(matrix: Matrix, name: str, sources: Sources) -> Difference
     """The builds of a framework with the indexes that they come from, and its companions."""
     builds = matrix.builds(name)
     changes: list[Change] = []
+    ignored = matrix.frameworks[name].ignored
     feeds = dict.fromkeys((build.index, one[0]) for build in builds if (one := pinned(build)) is not None)
     for index, package in feeds:
         found = sources.releases(index, package)
         if found is not None:
-            changes += compare_index(builds, package, found, index=index, broken=matrix.broken)
-    proposals = _propose_releases(matrix, name, changes, sources)
-    own = Difference(changes=tuple(changes), proposals=tuple(proposals))
+            changes += compare_index(
+                builds, package, found, index=index, broken=matrix.broken, ignored=ignored
+            )
+    proposed = tuple(_propose_releases(matrix, name, changes, sources))
+    own = Difference(
+        changes=tuple(changes),
+        proposals=tuple(one for one in proposed if isinstance(one, Proposal)),
+        silent=tuple(one for one in proposed if isinstance(one, str)),
+    )
     return together([own, compare_companions(matrix, name, sources)])
 
 
 def _propose_releases(
     matrix: Matrix, name: str, changes: Iterable[Change], sources: Sources
-) -> Iterable[Proposal]:
+) -> Iterable[Proposal | str]:
+    """The row of each new release, or why it has none."""
     new = dict.fromkeys(
         one.row.rpartition(" ")[2].partition("+")[0] for one in changes if one.kind == "release"
     )
@@ -91,10 +99,7 @@ def _propose_releases(
     frame = Frame(file=file, document=tomllib.loads(path.read_text(encoding="utf-8")))
     for version in new:
         found = propose_release(frame, name, version, sources, matrix.cuda_releases)
-        if isinstance(found, Proposal):
-            yield found
-        else:
-            sources.reasons[f"the builds of {name} {version}"] = found
+        yield found if isinstance(found, Proposal) else f"{name} {version}: no row: {found}"
 
 
 def compare_companions(matrix: Matrix, name: str, sources: Sources) -> Difference:

@@ -128,6 +128,12 @@ BREAKAGES = {
         "frameworks/example.toml",
         "example 1.9 cu126 linux/amd64",
     ),
+    "ignored-release": (
+        {"example": ('proof = "example"', 'proof = "example"\nignored = { "1.9.0" = "never looked at" }')},
+        {},
+        "frameworks/example.toml",
+        "example",
+    ),
     "unknown-release": (
         {"example": ('cuda = "12.6"', 'cuda = "12.7"')},
         {},
@@ -359,6 +365,20 @@ WAYS = {
         'capability_min = { 10 = "5.0" }',
         "cudnn-cuda",
         "it is for CUDA 10",
+    ),
+    "ignored-is-no-version": (
+        "example",
+        'proof = "example"',
+        'proof = "example"\nignored = { "one" = "never looked at" }',
+        "row",
+        "ignored",
+    ),
+    "ignored-without-reason": (
+        "example",
+        'proof = "example"',
+        'proof = "example"\nignored = { "1.8" = "" }',
+        "row",
+        "ignored.1.8 says no reason",
     ),
     "cudnn-of-no-gpu": (
         "cudnn",
