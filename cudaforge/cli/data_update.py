@@ -54,7 +54,7 @@ def update(
         _describe(found, prepared)
         if write:
             recording.write(prepared)
-            _describe_written(prepared, file)
+            _describe_written(found, prepared, file)
         for problem in prepared.findings:
             write_note(f"--write would refuse this: {problem.what}")
     return ExitCode.NEGATIVE if check and found.difference.changes else ExitCode.OK
@@ -65,7 +65,9 @@ def _write_json(found: Refreshed, prepared: Record, *, written: bool) -> None:
 
     known = report.changes_json(found.difference.changes, found.asked, found.unreachable)
     texts = {path: text for path, (_, text) in prepared.files.items()}
-    rows = report.rows_json(found.difference.proposals, prepared.refused, texts, written=written)
+    rows = report.rows_json(
+        found.difference.proposals, prepared.refused, texts, written=written and bool(texts)
+    )
     findings = [problem.what for problem in prepared.findings]
     write_json(
         {
@@ -91,10 +93,18 @@ def _describe(found: Refreshed, prepared: Record) -> None:
         write_text(f"\n{prepared.diff().rstrip()}")
 
 
-def _describe_written(prepared: Record, file: Path) -> None:
+def _describe_written(found: Refreshed, prepared: Record, file: Path) -> None:
     from cudaforge.report import changes as report
 
+    difference = found.difference
+    left = report.describe_unwritten(
+        difference.changes, difference.proposals, prepared.refused, difference.silent
+    )
     if prepared.files:
         write_text("\nwritten: " + ", ".join(str(path) for path in prepared.files))
+        if left:
+            write_text(f"not written: {left}")
+    else:
+        write_text(f"\nnothing was written: {left or '0 differences'}")
     if prepared.undeclared:
         write_text(report.describe_undeclared(prepared.undeclared, file))

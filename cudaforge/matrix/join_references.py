@@ -24,6 +24,7 @@ from cudaforge.matrix.model import (
     Companion,
     CudaProvider,
     CudaRelease,
+    Framework,
     FrameworkBuild,
     FrameworkImage,
     Gpu,
@@ -73,6 +74,13 @@ def _broken(matrix: Matrix, row: Broken) -> Iterator[str]:
         yield f"when.framework = {name!r}: no such framework{_near(name, matrix.frameworks)}"
     elif all_builds(matrix) and not any(concerns(matrix, row, build) for build in all_builds(matrix)):
         yield "no build is meant by it"
+
+
+def _ignored(matrix: Matrix, row: Framework) -> Iterator[str]:
+    known = {build.version for build in matrix.builds(row.name)}
+    for version in row.ignored:
+        if version in known:
+            yield f"ignored names {version}, of which there are builds"
 
 
 def _releases(matrix: Matrix, row: FrameworkBuild) -> Iterator[str]:
@@ -246,6 +254,11 @@ REFERENCE_RULES: dict[str, Join] = {
     ),
     "contradiction": Join(
         subjects=("builds",), statement="a build says one thing of itself", find=_contradiction
+    ),
+    "ignored-release": Join(
+        subjects=("frameworks",),
+        statement="a release that is ignored has no builds",
+        find=_ignored,
     ),
     "unknown-release": Join(
         subjects=("builds",), statement="some CUDA and some cuDNN meet each build", find=_releases

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
-from cudaforge.matrix.judged import Join, is_gpu_build, toolkits
+from cudaforge.matrix.judged import Join, is_confirmed, is_gpu_build, toolkits
 from cudaforge.matrix.model import CudaRelease, CudnnRelease, DriverBranch, FrameworkBuild, Gpu, PythonRelease
 from cudaforge.matrix.tables import Matrix
 from cudaforge.versions import Version
@@ -47,6 +47,18 @@ def _cudnn_range(_: Matrix, row: CudnnRelease) -> Iterator[str]:
         oldest = row.capability_min.get(major)
         if oldest is None or newest < oldest:
             yield f"capability_max of CUDA {major} is {newest}, and capability_min {oldest}"
+
+
+def _cudnn_gpus(matrix: Matrix, row: CudnnRelease) -> Iterator[str]:
+    """Nothing said means that every GPU will do, which no release has meant since the first that says it."""
+    first = min((one.version for one in matrix.cudnn_releases if one.capability_min), default=row.version)
+    if row.version <= first or not is_confirmed(row.source):
+        return
+    unsaid = [major for major in row.packages if major not in row.capability_min]
+    if unsaid:
+        yield f"capability_min names none of CUDA {' and '.join(unsaid)}, which it has packages for"
+    elif not row.capability_min:
+        yield "it says of no GPU that it supports it: capability_min is missing"
 
 
 def _cudnn_cuda(matrix: Matrix, row: CudnnRelease) -> Iterator[str]:
@@ -103,6 +115,11 @@ WINDOW_RULES: dict[str, Join] = {
         subjects=("builds",), statement="PTX is for GPUs newer than the oldest cubin", find=_ptx
     ),
     "cudnn-range": Join(subjects=("cudnn",), statement="a cuDNN's range of GPUs is one", find=_cudnn_range),
+    "cudnn-gpus": Join(
+        subjects=("cudnn",),
+        statement="a cuDNN says the oldest GPU for each CUDA that it has packages for",
+        find=_cudnn_gpus,
+    ),
     "cudnn-cuda": Join(subjects=("cudnn",), statement="a cuDNN is for CUDA of the table", find=_cudnn_cuda),
     "driver-order": Join(
         subjects=("cuda", "gpus", "drivers"),

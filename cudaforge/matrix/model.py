@@ -34,6 +34,8 @@ class Framework:
     """The install partial: `templates/frameworks/<template>.j2`."""
     facts_only: bool = False
     """Whether there is neither: it is shown and audited, and never chosen."""
+    ignored: Mapping[Version, str] = made(default_factory=dict)
+    """Releases on its index that shall have no row, each with the reason."""
     source: Source
 
 

@@ -112,8 +112,17 @@ def _framework(read: Reader) -> Framework:
         proof=read.optional("proof") or read.text("name"),
         template=read.optional("template") or read.text("name"),
         facts_only=read.flag("facts_only", default=False),
+        ignored=_ignored(read),
         source=read.source(),
     )
+
+
+def _ignored(read: Reader) -> Mapping[Version, str]:
+    reasons = read.mapping("ignored")
+    for version, reason in reasons.items():
+        if not reason.strip():
+            raise ValueError(f"ignored.{version} says no reason")
+    return MappingProxyType({read_version("ignored", one): reason for one, reason in reasons.items()})
 
 
 def _build(read: Reader) -> FrameworkBuild:

@@ -66,19 +66,27 @@ def compare_framework(matrix: Matrix, name: str, sources: Sources) -> Difference
     """The builds of a framework with the indexes that they come from, and its companions."""
     builds = matrix.builds(name)
     changes: list[Change] = []
+    ignored = matrix.frameworks[name].ignored
     feeds = dict.fromkeys((build.index, one[0]) for build in builds if (one := pinned(build)) is not None)
     for index, package in feeds:
         found = sources.releases(index, package)
         if found is not None:
-            changes += compare_index(builds, package, found, index=index, broken=matrix.broken)
-    proposals = _propose_releases(matrix, name, changes, sources)
-    own = Difference(changes=tuple(changes), proposals=tuple(proposals))
+            changes += compare_index(
+                builds, package, found, index=index, broken=matrix.broken, ignored=ignored
+            )
+    proposed = tuple(_propose_releases(matrix, name, changes, sources))
+    own = Difference(
+        changes=tuple(changes),
+        proposals=tuple(one for one in proposed if isinstance(one, Proposal)),
+        silent=tuple(one for one in proposed if isinstance(one, str)),
+    )
     return together([own, compare_companions(matrix, name, sources)])
 
 
 def _propose_releases(
     matrix: Matrix, name: str, changes: Iterable[Change], sources: Sources
-) -> Iterable[Proposal]:
+) -> Iterable[Proposal | str]:
+    """The row of each new release, or why it has none."""
     new = dict.fromkeys(
         one.row.rpartition(" ")[2].partition("+")[0] for one in changes if one.kind == "release"
     )
@@ -91,10 +99,7 @@ def _propose_releases(
     frame = Frame(file=file, document=tomllib.loads(path.read_text(encoding="utf-8")))
     for version in new:
         found = propose_release(frame, name, version, sources, matrix.cuda_releases)
-        if isinstance(found, Proposal):
-            yield found
-        else:
-            sources.reasons[f"the builds of {name} {version}"] = found
+        yield found if isinstance(found, Proposal) else f"{name} {version}: no row: {found}"
 
 
 def compare_companions(matrix: Matrix, name: str, sources: Sources) -> Difference:
@@ -189,12 +194,12 @@ def compare_cudnns(matrix: Matrix, sources: Sources) -> Difference:
         for major, package in cudnn_packages(rows).items()
         if (releases := sources.releases(DEFAULT, package)) is not None
     }
-    changes, proposals = compare_cudnn(rows, found, index=DEFAULT)
+    changes, proposals, left_out = compare_cudnn(rows, found, index=DEFAULT)
     for feed in matrix.feeds:
         if feed.subject == "cudnn":
             listed = sources.feed(feed.url, "cudnn", [row.version for row in rows])
             changes = (*changes, *compare_cudnn_feed(rows, listed or (), feed=feed.name))
-    return Difference(changes=changes, proposals=proposals)
+    return Difference(changes=changes, proposals=proposals, silent=left_out)
 
 
 def compare_bases(matrix: Matrix, sources: Sources) -> Difference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from cudaforge.matrix.model import Broken, Companion, CudaProvider, FrameworkBuild
 from cudaforge.matrix.pins import pins_of
@@ -22,13 +22,14 @@ def compare_index(
     *,
     index: str,
     broken: Sequence[Broken] = (),
+    ignored: Collection[Version] = (),
 ) -> tuple[Change, ...]:
     """What the releases of a package differ in from the builds that are installed by it.
 
     `builds` are all builds of one framework. Releases older than the oldest row, pre-releases and rows
     without a proof of existence are left out: nobody claims anything of them. A release that the
     framework has under another package, with CUDA where this one has it, is not new; nor is a yanked one a
-    change that a row of `broken` tells of.
+    change that a row of `broken` tells of, or a release new that is `ignored`.
     """
     source = f"{index}: {package}"
     here = [row for row in builds if row.index == index]
@@ -38,7 +39,7 @@ def compare_index(
         *_new_releases(
             builds[0].framework,
             [*known_versions(builds, package, index)],
-            found.values(),
+            [one for one in found.values() if version_key(one.version.partition("+")[0]) not in ignored],
             source,
             oldest=[version for _, version in rows],
         ),

@@ -93,8 +93,9 @@ def cudnn_packages(rows: Sequence[CudnnRelease]) -> Mapping[str, str]:
 
 def compare_cudnn(
     rows: Sequence[CudnnRelease], found: Mapping[str, Mapping[str, FoundRelease]], *, index: str
-) -> tuple[tuple[Change, ...], tuple[Proposal, ...]]:
-    """Releases that no row has, by CUDA major, and wheels that a row does not name."""
+) -> tuple[tuple[Change, ...], tuple[Proposal, ...], tuple[str, ...]]:
+    """Releases that no row has, by CUDA major, and wheels that a row does not name; rows for the releases;
+    and which releases have none, since nobody says their GPUs, in words."""
     changes: list[Change] = []
     fresh: dict[Version, dict[str, FoundRelease]] = {}
     packages = cudnn_packages(rows)
@@ -113,10 +114,12 @@ def compare_cudnn(
             else:
                 new = f"{packages[major]} {version}"
                 changes.append(replace(change, kind="differs", field="packages", new=new, old="none"))
-    proposals = [
-        _cudnn_proposal(rows, version, wheels, packages) for version, wheels in sorted(fresh.items())
-    ]
-    return tuple(changes), tuple(proposals)
+    proposed = [_cudnn_proposal(rows, version, wheels, packages) for version, wheels in sorted(fresh.items())]
+    return (
+        tuple(changes),
+        tuple(one for one in proposed if isinstance(one, Proposal)),
+        tuple(one for one in proposed if isinstance(one, str)),
+    )
 
 
 def _cudnn_proposal(
@@ -124,18 +127,28 @@ def _cudnn_proposal(
     version: Version,
     wheels: Mapping[str, FoundRelease],
     packages: Mapping[str, str],
-) -> Proposal:
+) -> Proposal | str:
+    """The row of a release, or why it has none: one that says no oldest GPU would promise all."""
+    majors = sorted(wheels, key=int)
+    # The support matrix that says it is one for a minor release.
     alike = [row for row in rows if row.version.release[:2] == version.release[:2]]
+    models = {major: row for row in alike for major in majors if major in row.capability_min}
+    unsaid = [major for major in majors if major not in models]
+    if unsaid:
+        return (
+            f"cudnn {version}: left out: its GPUs are not known, no row of {version.minor()} has a "
+            f"capability_min for CUDA {' and '.join(unsaid)}; add it by hand, from the support matrix"
+        )
     days = [one.released for one in wheels.values() if one.released]
     entry: dict[str, object] = {"version": str(version)}
     if days:
         entry["released"] = min(days)
-    entry["packages"] = {major: packages[major] for major in sorted(wheels, key=int)}
-    # The support matrix that says it is one for a minor release.
-    known = alike[-1].capability_min if alike else {}
-    entry["capability_min"] = {major: str(oldest) for major, oldest in known.items()}
-    if not alike:
-        entry.update({"capability_max": "", "cuda": ""})
+    entry["packages"] = {major: packages[major] for major in majors}
+    entry["capability_min"] = {major: str(models[major].capability_min[major]) for major in majors}
+    newest = {major: most for major in majors if (most := models[major].capability_max.get(major))}
+    entry["capability_max"] = {major: str(most) for major, most in newest.items()} or ""
+    cuda = {major: named for major in majors if (named := models[major].cuda.get(major)) is not None}
+    entry["cuda"] = cuda or ""
     return Proposal(
         row=f"cudnn {version}",
         file="cudnn.toml",
@@ -143,8 +156,7 @@ def _cudnn_proposal(
         block={},
         entries=(entry,),
         strength=Strength.INDEX,
-        basis=f"{', '.join(packages[major] for major in sorted(wheels, key=int))} on the package index",
-        missing=() if alike else ("capability_min",),
+        basis=f"{', '.join(packages[major] for major in majors)} on the package index",
     )
 
 

@@ -69,6 +69,38 @@ def describe_rows(
     return "\n".join(lines)
 
 
+def describe_unwritten(
+    changes: Sequence[Change],
+    proposals: Sequence[Proposal],
+    refused: Sequence[tuple[str, str]],
+    silent: Sequence[str],
+) -> str:
+    """Why differences have no place in what was written; empty where all have."""
+    rows = {one.row for one in proposals}
+    images = {entry.get("reference") for one in proposals for entry in one.entries}
+    new = {one.row.partition("+")[0] for one in changes if one.kind in ("release", "tag")}
+    told = {name for name in new if any(text.startswith(f"{name}:") for text in silent)}
+    proposed = {name for name in new if name in rows or name in images}
+    others = new - told - proposed
+    differing = {one.row for one in changes if one.kind in ("differs", "yanked")}
+    differing |= {one.row for one in changes if one.kind == "gone" and one.field != "tag"}
+    counted = (
+        (len(silent), "release has no row (? above)", "releases have no row (? above)"),
+        (len(refused), "row cannot be written (above)", "rows cannot be written (above)"),
+        (
+            len(differing),
+            "row differs, which is for you to change (~ and - above)",
+            "rows differ, which are for you to change (~ and - above)",
+        ),
+        (
+            len(others),
+            "is new and has no row, for want of what its source says",
+            "are new and have no row, for want of what their source says",
+        ),
+    )
+    return "; ".join(f"{count} {one if count == 1 else many}" for count, one, many in counted if count)
+
+
 def describe_undeclared(overlays: Sequence[Path], file: Path) -> str:
     """What to add to a declaration so that overlays count."""
     names = ", ".join(f'"{path.name}"' for path in overlays)

@@ -128,6 +128,12 @@ BREAKAGES = {
         "frameworks/example.toml",
         "example 1.9 cu126 linux/amd64",
     ),
+    "ignored-release": (
+        {"example": ('proof = "example"', 'proof = "example"\nignored = { "1.9.0" = "never looked at" }')},
+        {},
+        "frameworks/example.toml",
+        "example",
+    ),
     "unknown-release": (
         {"example": ('cuda = "12.6"', 'cuda = "12.7"')},
         {},
@@ -271,6 +277,12 @@ BREAKAGES = {
         "sources.seen",
     ),
     "end-after-beginning": ({}, {"pythons.toml": (PYTHONS, "", "")}, "pythons.toml", "3.12"),
+    "cudnn-gpus": (
+        {"cudnn": ('"9.10.2.21"]', '{ version = "9.10.2.21", packages = { 12 = "a", 13 = "b" } }]')},
+        {},
+        "cudnn.toml",
+        "9.10.2.21",
+    ),
     "cudnn-range": (
         {"cudnn": ('packages = { 12 = "', 'capability_max = { 12 = "3.5" }\npackages = { 12 = "')},
         {},
@@ -359,6 +371,27 @@ WAYS = {
         'capability_min = { 10 = "5.0" }',
         "cudnn-cuda",
         "it is for CUDA 10",
+    ),
+    "ignored-is-no-version": (
+        "example",
+        'proof = "example"',
+        'proof = "example"\nignored = { "one" = "never looked at" }',
+        "row",
+        "ignored",
+    ),
+    "ignored-without-reason": (
+        "example",
+        'proof = "example"',
+        'proof = "example"\nignored = { "1.8" = "" }',
+        "row",
+        "ignored.1.8 says no reason",
+    ),
+    "cudnn-of-no-gpu": (
+        "cudnn",
+        'version = "9.11.0.98"\nsource = "guess"',
+        'version = "9.11.0.98"\nsource = "guess"\n[[cudnn]]\nversion = "9.12.0.46"\nsource = "seen"',
+        "cudnn-gpus",
+        "it says of no GPU",
     ),
     "cudnn-of-image": (
         "cudnn",

@@ -13,6 +13,7 @@ from cudaforge.refresher.toolkits import (
     cudnn_packages,
     metapackages,
 )
+from cudaforge.versions import Version
 
 CUDA = load_matrix().cuda_releases
 CUDNN = load_matrix().cudnn_releases
@@ -69,27 +70,47 @@ def test_manifests_tell_new_releases_and_other_days():
 
 def test_a_new_cudnn_has_the_packages_and_the_day_of_its_wheels():
     wheels = {"12": found("99.0.0.1"), "13": found("99.0.0.1")}
-    changes, (proposal,) = compare_cudnn(CUDNN, wheels, index="default")
-    assert [one.row for one in changes] == ["cudnn 99.0.0.1"]
+    known = next(row for row in reversed(CUDNN) if {"12", "13"} <= row.packages.keys())
+    version = f"{known.version.minor()}.99.1"
+    wheels = {"12": found(version), "13": found(version)}
+    changes, (proposal,), left_out = compare_cudnn(CUDNN, wheels, index="default")
+    assert [one.row for one in changes] == [f"cudnn {version}"]
     (entry,) = proposal.entries
     assert entry["packages"] == {"12": "nvidia-cudnn-cu12", "13": "nvidia-cudnn-cu13"}
-    assert (entry["released"], entry["capability_min"]) == ("2027-01-02", {})
-    assert proposal.missing == ("capability_min",)
+    assert entry["released"] == "2027-01-02"
+    assert entry["capability_min"] == {major: str(known.capability_min[major]) for major in ("12", "13")}
+    assert left_out == ()
 
 
-def test_a_patch_release_of_cudnn_has_the_range_of_its_minor():
-    newest = CUDNN[-1]
-    version = f"{newest.version.minor()}.99.1"
-    _, (proposal,) = compare_cudnn(CUDNN, {"13": found(version)}, index="default")
-    assert proposal.entries[0]["capability_min"] == {
-        major: str(oldest) for major, oldest in newest.capability_min.items()
-    }
-    assert proposal.missing == ()
+def test_a_new_minor_of_cudnn_whose_gpus_nobody_says_is_left_out_and_told():
+    wheels = {"12": found("99.0.0.1"), "13": found("99.0.0.1")}
+    changes, proposals, (left_out,) = compare_cudnn(CUDNN, wheels, index="default")
+    assert [one.row for one in changes] == ["cudnn 99.0.0.1"]
+    assert proposals == ()
+    assert left_out.startswith("cudnn 99.0.0.1: left out: its GPUs are not known")
+    assert "CUDA 12 and 13" in left_out
+
+
+def test_a_range_is_taken_from_releases_for_the_same_cuda_alone():
+    rows = [row for row in CUDNN if str(row.version) != "9.28.0.42"]
+    assert [set(row.packages) for row in rows if row.version.has_prefix(Version("9.28"))] == [{"13"}]
+    wheels = {"12": found("9.28.0.42"), "13": found("9.28.0.42")}
+    _, proposals, (left_out,) = compare_cudnn(rows, wheels, index="default")
+    assert proposals == ()
+    assert "CUDA 12" in left_out
+    assert "13" not in left_out
+
+
+def test_a_patch_release_has_the_newest_gpus_of_its_minor_as_well():
+    known = next(row for row in reversed(CUDNN) if row.capability_max and "11" in row.packages)
+    version = f"{known.version.minor()}.99.1"
+    _, (proposal,), _ = compare_cudnn(CUDNN, {"11": found(version)}, index="default")
+    assert proposal.entries[0]["capability_max"] == {"11": str(known.capability_max["11"])}
 
 
 def test_wheels_that_a_row_does_not_name_are_told():
     row = next(one for one in reversed(CUDNN) if "12" not in one.packages)
-    (change,), proposals = compare_cudnn(CUDNN, {"12": found(str(row.version))}, index="default")
+    (change,), proposals, _ = compare_cudnn(CUDNN, {"12": found(str(row.version))}, index="default")
     assert (change.kind, change.field, change.new) == (
         "differs",
         "packages",

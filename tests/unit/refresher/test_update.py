@@ -63,6 +63,12 @@ def test_an_index_that_agrees_has_nothing_new(declaration, capsys):
     assert capsys.readouterr().out.startswith("0 differences, ")
 
 
+def test_where_nothing_differs_it_is_told_that_nothing_was_written(declaration, capsys):
+    with serve_wheels(lambda names: names) as url:
+        assert run("tensorflow", "--write", "-f", declaration(url)) == 0
+    assert capsys.readouterr().out.endswith("nothing was written: 0 differences\n")
+
+
 def test_new_and_missing_releases_and_pythons_are_told(declaration, capsys):
     def change(names):
         kept = [name for name in names if "-2.16.1-" not in name and "-2.20.0-cp310" not in name]

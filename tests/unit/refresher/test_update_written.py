@@ -209,9 +209,49 @@ def test_a_build_without_its_cudnn_is_left_out(project, capsys):
         assert run("tensorflow", "--json", "-f", project(url=url)) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["rows"] == []
-    (reason,) = [one["because"] for one in document["unreachable"] if "99.0.0" in one["source"]]
+    assert not [one for one in document["unreachable"] if one["source"].startswith("the builds")]
+    (reason,) = [one for one in document["silent"] if one.startswith("tensorflow 99.0.0: no row: ")]
     assert "cuda12 linux/amd64 is left out: a row without cuda and cubins would promise too much" in reason
     assert "tensorflow-cpu 99.0.0 is not there" in reason
+
+
+def test_what_is_not_written_is_told_with_the_reason(project, capsys):
+    names = ["tensorflow-99.0.0-cp312-cp312-manylinux_2_27_x86_64.whl"]
+    with serving_wheels(dict.fromkeys(names, wheel("tensorflow"))) as url:
+        file = project(url=url)
+        assert run("tensorflow", "--write", "-f", file) == 0
+        text = capsys.readouterr().out
+        assert run("tensorflow", "--write", "--json", "-f", file) == 0
+    assert json.loads(capsys.readouterr().out)["written"] is False
+    told = text[text.index("nothing was written: ") :]
+    assert "1 release has no row (? above)" in told
+    assert "for you to change (~ and - above)" in told
+    assert [path.name for path in Path(file).parent.iterdir()] == ["cudaforge.toml"]
+
+
+def test_what_is_written_stands_beside_what_is_not(project, capsys):
+    names = ["tensorflow-99.0.0-cp312-cp312-manylinux_2_27_x86_64.whl"]
+    wheels = {VISION: wheel("torchvision", "torch==2.15.0"), names[0]: wheel("tensorflow")}
+    with serving_wheels(wheels) as url:
+        assert run("companions", "tensorflow", "--write", "-f", project(url=url)) == 0
+    text = capsys.readouterr().out
+    assert "written: " in text
+    assert "not written: 1 release has no row (? above)" in text
+
+
+def test_a_release_that_is_ignored_is_no_difference(project, capsys):
+    names = ["tensorflow-99.0.0-cp312-cp312-manylinux_2_27_x86_64.whl"]
+    overlay = (
+        'schema = 1\n[sources]\nlab = { strength = "index", checked = "2026-01-01", text = "x" }\n'
+        '[framework]\nname = "tensorflow"\nsource = "lab"\nignored = { "99.0" = "it was a mistake" }\n'
+    )
+    with serving_wheels(dict.fromkeys(names, wheel("tensorflow"))) as url:
+        file = project(url=url, more='[matrices]\noverlays = ["ours.toml"]')
+        (Path(file).parent / "ours.toml").write_text(overlay)
+        run("tensorflow", "--json", "-f", file)
+    document = json.loads(capsys.readouterr().out)
+    assert [one for one in document["changes"] if one["kind"] == "release"] == []
+    assert document["silent"] == []
 
 
 def hub(tags: list[str], images: dict[str, tuple[str, bytes]]):
