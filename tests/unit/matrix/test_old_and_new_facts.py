@@ -149,3 +149,9 @@ def test_systems_of_images_and_pythons_have_their_ends(matrix):
         assert matrix.systems[name].glibc, name
     ends = {one.version: one.eol for one in matrix.pythons.values()}
     assert (ends["3.9"], ends["3.15"]) == ("2025-10-31", "2031-10")
+
+
+def test_old_paddle_needs_the_glibc_of_its_bundled_libraries():
+    rows = [one for one in load_matrix().builds("paddlepaddle") if one.build == "cuda10"]
+    assert len(rows) == 9
+    assert {str(one.glibc) for one in rows} == {"2.17"}
