@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
+_PIN = re.compile(r"([A-Za-z0-9._-]+)={2,3}([^=/]+)")
 Row = Any
 """A row of any subject: each has a `source`."""
 
@@ -63,6 +65,7 @@ def find_rows(matrix: Matrix, words: Sequence[str]) -> Found:
 
     Raises InputError for a name and NegativeAnswer for a version that the matrix does not know.
     """
+    words = _plain_words(words)
     subject = find_subject(matrix, words[0])
     if subject is None:
         return _found_unnamed(matrix, " ".join(words), words)
@@ -71,6 +74,37 @@ def find_rows(matrix: Matrix, words: Sequence[str]) -> Found:
     if not rows:
         raise _unknown(matrix, subject, text)
     return Found(subject=subject, rows=rows)
+
+
+def _plain_words(words: Sequence[str]) -> tuple[str, ...]:
+    """Names as the rows have them: `torch==2.8.0` is a name and a version, and a reference says neither the
+    default registry nor, beside its tag, a digest."""
+    if not words or not all(word.strip() for word in words):
+        raise InputError(
+            Problem(
+                what="an empty word names nothing", remedy="'cudaforge data list' lists what can be looked at"
+            )
+        )
+    name, *rest = words
+    pin = _PIN.fullmatch(name)
+    return (*(pin.groups() if pin else (_plain_reference(name),)), *map(_plain_reference, rest))
+
+
+def _plain_reference(word: str) -> str:
+    from cudaforge.references import DEFAULT_REGISTRY  # seldom needed
+
+    if "/" not in word and "@" not in word:
+        return word
+    name, _, digest = word.partition("@")
+    is_tagged = ":" in name.rpartition("/")[2]
+    prefix = f"{DEFAULT_REGISTRY}/"
+    name = name.removeprefix(prefix).removeprefix("library/") if name.startswith(prefix) else name
+    return name if is_tagged or not digest else f"{name}@{digest}"
+
+
+def _plain_package(name: str) -> str:
+    """As package indexes compare names (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def source_of(row: Row) -> Source:
@@ -86,7 +120,7 @@ def _found_unnamed(matrix: Matrix, text: str, words: Sequence[str]) -> Found:
         if rows := tuple(subject.find(matrix, text)):
             return Found(subject=subject, rows=rows)
     companions = next(one for one in _SUBJECTS if one.name == "companions")
-    known = [row for row in companions.rows(matrix) if row.package == words[0].lower()]
+    known = [row for row in companions.rows(matrix) if row.package == _plain_package(words[0])]
     if not known:
         raise _unknown_name(matrix, words[0])
     if len(words) > 1:
@@ -131,13 +165,18 @@ def _unknown_name(matrix: Matrix, word: str) -> InputError:
 def _unknown(matrix: Matrix, subject: Subject, text: str) -> InputError | NegativeAnswer:
     key = subject.columns[0]
     known = list(dict.fromkeys(str(getattr(row, key)) for row in subject.rows(matrix)))
-    if subject.is_versioned:
+    package = _plain_package(text.partition(" ")[0])
+    releases = [str(row.version) for row in _companions(matrix) if row.package == package]
+    is_release = subject.name == "companions" and bool(releases)
+    if is_release:
+        known = releases
+    if subject.is_versioned or is_release:
         builds = [row.build for row in subject.find(matrix, text.partition("+")[0])] if "+" in text else []
         near = list(dict.fromkeys(builds)) or _nearest(text, known)
         what = "builds of that release" if builds else "nearest that it knows"
         return NegativeAnswer(
             Problem(
-                what=f"the matrix does not know {subject.word} {text}",
+                what=f"the matrix does not know {text if is_release else f'{subject.word} {text}'}",
                 because=(f"the {what}: {', '.join(near)}",) if near else (),
                 remedy=f"'cudaforge data list {subject.name}' lists what is known; "
                 "facts of your own go into an overlay (docs/matrices.md)",
@@ -198,7 +237,7 @@ def _companions(matrix: Matrix) -> Sequence[Row]:
 
 def _companion_rows(matrix: Matrix, text: str) -> Sequence[Row]:
     package, _, version = text.partition(" ")
-    rows = [row for row in _companions(matrix) if row.package == package.lower()]
+    rows = [row for row in _companions(matrix) if row.package == _plain_package(package)]
     return _versions(rows, version) if version else rows
 
 

@@ -88,9 +88,16 @@ def _matches(value: object, text: str) -> bool:
 def _nothing(rows: Sequence[Any], one: Filter, filters: Sequence[Filter]) -> Problem:
     values = list(dict.fromkeys(text_of(_value(row, one.field)) or "(nothing)" for row in rows))
     near = difflib.get_close_matches(one.value, values, n=3, cutoff=0.6)
+    is_version = any(isinstance(_value(row, one.field), (Version, VersionWish)) for row in rows)
+    remedy = f"'*' stands for any text: {one.field}='{one.value}*'; {one.field}= for rows without"
+    if one.value[:1] in ("<", ">", "!", "~"):
+        remedy = f"{one.field}= for rows without"
+        if not is_version:
+            text = one.value.lstrip("<>!~=")
+            remedy = f"{one.field} is no version: only equality and '*' are understood, {one.field}='{text}*'"
     shown = near or (sorted(values) if len(values) <= _FEW else [])
     return Problem(
         what=f"no row has {' '.join(map(str, filters))}",
         because=(f"{one.field} is {', '.join(shown)}{' or other' if near else ''}",) if shown else (),
-        remedy=f"'*' stands for any text: {one.field}='{one.value}*'; {one.field}= for rows without",
+        remedy=remedy,
     )

@@ -72,7 +72,8 @@ def find_builds(matrix: Matrix, measured: Measured) -> tuple[FrameworkBuild, ...
     """The rows that install this very wheel: by package, exact version and platform.
 
     One that says its build (`2.8.0+cu128`) belongs to the rows of that build, whichever index they name;
-    where there are none, to those that an index without a choice of builds gives.
+    where there are none, to those that an index without a choice of builds gives. In an image all packages
+    of a row must be installed, and of such rows those count that have the most of them.
     """
     rows = [
         build
@@ -81,9 +82,20 @@ def find_builds(matrix: Matrix, measured: Measured) -> tuple[FrameworkBuild, ...
         if _is_installed(build, measured)
         and (not measured.platforms or set(measured.platforms) & set(build.platforms))
     ]
+    if measured.installed:
+        rows = _most_of([row for row in rows if _packages(row) <= set(measured.installed)])
     label = _label(measured)
     named = [build for build in rows if label and label in (build.build, *_labels(build))]
     return tuple(named or [build for build in rows if not _labels(build) and "+" not in measured.version])
+
+
+def _packages(build: FrameworkBuild) -> frozenset[str]:
+    return frozenset(package for package, _ in pins_of(build))
+
+
+def _most_of(rows: list[FrameworkBuild]) -> list[FrameworkBuild]:
+    """Without those that are part of another one: the build for CPUs where its plugin for GPUs is there."""
+    return [row for row in rows if not any(_packages(row) < _packages(other) for other in rows)]
 
 
 def compare(matrix: Matrix, measured: Measured, row: FrameworkBuild) -> RowComparison:
@@ -238,8 +250,13 @@ def _window(matrix: Matrix, measured: Measured, row: FrameworkBuild) -> Iterator
         if reading is None:
             yield _not_read(field, _in_words(known))
         else:
-            agrees = _usable(matrix, row, set(reading.value.split())) == known
-            yield _told(field, _or_none(reading), _in_words(known), agrees=agrees)
+            whole = set(reading.value.split())
+            usable = _usable(matrix, row, whole)
+            shown = _in_words(usable)
+            if beyond := whole - usable:
+                shown += f"; not compared: {_in_words(beyond)}, which its CUDA does not know"
+            told = Reading(value=shown, where=reading.where, is_partial=reading.is_partial)
+            yield _told(field, told, _in_words(known), agrees=usable == known)
 
 
 def _usable(matrix: Matrix, row: FrameworkBuild, window: set[str]) -> set[str]:

@@ -46,6 +46,7 @@ class _Installed:
 
     root: str
     metadata: Metadata
+    beside: tuple[str, ...]
     naming: Naming
     tops: tuple[str, ...]
     """What it has of libraries and files that tell, by the first part of their paths."""
@@ -76,16 +77,31 @@ def _installed(files: ImageFiles, name: str, packages: Collection[str], platform
         if match is not None and member.size <= _LARGEST_TEXT:
             texts.setdefault(match["info"], {})[match["file"]] = content.read().decode("utf-8", "replace")
             roots[match["info"]] = match["root"]
-    found = [_described(name, roots[info], platform, known) for info, known in sorted(texts.items())]
-    return [one for one in found if one is not None and one.metadata.name in packages]
+    described = {info: _metadata(known.get("METADATA", "")) for info, known in texts.items()}
+    wanted = {info: one for info, one in described.items() if one is not None and one.name in packages}
+    found = []
+    for info, metadata in sorted(wanted.items(), key=lambda item: item[0]):
+        beside = sorted({one.name for other, one in wanted.items() if roots[other] == roots[info]})
+        found.append(_described(name, roots[info], platform, metadata, texts[info], tuple(beside)))
+    return [one for one in found if one is not None]
 
 
-def _described(name: str, root: str, platform: str, texts: dict[str, str]) -> _Installed | None:
-    """None where it holds nothing that could be read, or does not say what it holds."""
+def _metadata(text: str) -> Metadata | None:
     try:
-        metadata = parse_metadata(texts.get("METADATA", ""))
+        return parse_metadata(text)
     except Malformed:
         return None
+
+
+def _described(
+    name: str,
+    root: str,
+    platform: str,
+    metadata: Metadata,
+    texts: dict[str, str],
+    beside: tuple[str, ...],
+) -> _Installed | None:
+    """None where it holds nothing that could be read, or does not say what it holds."""
     naming = naming_of(f"{name}: {root}", _TAG.findall(texts.get("WHEEL", "")), size=None)
     tops = {top for top in _tops(texts.get("RECORD", "")) if top not in ("", ".", "..")}
     if not tops:
@@ -96,7 +112,7 @@ def _described(name: str, root: str, platform: str, texts: dict[str, str]) -> _I
         platforms=naming.platforms or (platform,),
         pythons=naming.pythons or ((python[1],) if python else ()),
     )
-    return _Installed(root=root, metadata=metadata, naming=naming, tops=tuple(sorted(tops)))
+    return _Installed(root=root, metadata=metadata, beside=beside, naming=naming, tops=tuple(sorted(tops)))
 
 
 def _tops(listing: str) -> Iterator[str]:
@@ -116,7 +132,7 @@ def _measure(files: ImageFiles, package: _Installed) -> Measured:
                 collector.add_text(path, content.read().decode("utf-8", "replace"))
             elif LIBRARY.fullmatch(path):
                 _add_library(collector, path, member, content)
-    return collector.finish(package.metadata, package.naming)
+    return replace(collector.finish(package.metadata, package.naming), installed=package.beside)
 
 
 def _add_library(collector: Collector, path: str, member: tarfile.TarInfo, content: IO[bytes]) -> None:

@@ -92,6 +92,8 @@ class Measured:
     """Those that were not, with their packed bytes."""
     unreadable: tuple[tuple[str, str], ...]
     """Those that could not be, with the reason."""
+    installed: tuple[str, ...] = ()
+    """Of an image: packages of frameworks that are installed beside it, and itself; empty of a wheel."""
 
     @property
     def build(self) -> str | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge.declaration.model import FrameworkWish, Wishes
-from cudaforge.errors import Location, NegativeAnswer, Problem
+from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects, unknown_subject
 from cudaforge.matrix.filters import filtered, read_filters
@@ -200,7 +200,7 @@ def check_facts(file: Path, directory: Path | None) -> CheckOutcome:
     """Prove facts consistent: those of a directory of matrix files where one is named, else the overlays of
     the declaration, laid on this installation's facts, else a checkout's own.
 
-    Raises NegativeAnswer where there are no files to check, and InputError for overlays that cannot be used.
+    Raises InputError where there are no files to check, and for overlays that cannot be used.
     """
     if directory is None and has_declaration(file):
         from cudaforge.pipeline.decide import load
@@ -255,16 +255,17 @@ def _check_directory(directory: Path | None) -> CheckOutcome:
     is_own = directory is None
     if directory is None:
         if not is_checkout():
-            raise NegativeAnswer(
+            raise InputError(
                 Problem(
-                    what="this installation has the compiled matrix alone, whose files were proven before",
-                    remedy="check the overlays of a project (-f FILE), or a directory of matrix files "
-                    "(--matrices DIR)",
+                    what="there is nothing to check: no project with overlays here, and this installation "
+                    "has the compiled matrix alone, whose files were proven before",
+                    remedy="name the declaration of a project with overlays (-f FILE), or a directory of "
+                    "matrix files (--matrices DIR)",
                 )
             )
         directory = find_resource("matrices")
     elif not any(directory.glob("*.toml")):
-        raise NegativeAnswer(
+        raise InputError(
             Problem(
                 what=f"{directory} holds no matrix files", remedy="name the directory that holds cuda.toml"
             )

@@ -19,16 +19,20 @@ from cudaforge.measurer.propose import propose_row
 from cudaforge.packages.site import Site
 from cudaforge.pipeline.facts import find_matrix
 from cudaforge.pipeline.outside import site_at
-from cudaforge.records import record
+from cudaforge.records import record, replace
 from cudaforge.refresher import FoundWheel, default_index, read_wheels
 from cudaforge.web import Client, RemoteFile
 
 if TYPE_CHECKING:
+    from cudaforge.engine import Engine
     from cudaforge.measurer import Readable
 
 _DEFAULT = "default"
 _SPECIFIER = re.compile(r"[^/:@]*[=<>!~]")
 _ADDRESS = re.compile(r"(https?|file)://", re.IGNORECASE)
+_PLATFORMS = ("linux/amd64", "linux/arm64")
+_PYTHON = re.compile(r"3\.\d{1,2}t?")
+_HOW = "a wheel is named by its release, torch==2.8.0, its address, or a path that ends in .whl"
 _QUESTION_SECONDS = 120.0
 _RUN_SECONDS = 3600.0
 _OnLibrary = Callable[[str, int], None]
@@ -56,6 +60,7 @@ def measure(
     nothing that can be measured, NegativeAnswer where there is no such wheel or image, and
     SurroundingsError where a server or the engine fails.
     """
+    _check_options(asked)
     matrix = find_matrix(file)
     index = _DEFAULT
     found: tuple[Measured, ...]
@@ -68,6 +73,19 @@ def measure(
     else:
         found = _measure_image(asked.word, matrix)
     return tuple(_check(matrix, one, index) for one in found)
+
+
+def _check_options(asked: Asked) -> None:
+    """Raises InputError where no wheel can be meant by the platform or the Python."""
+    if asked.platform not in _PLATFORMS:
+        raise _wrong_option("--platform", asked.platform, " or ".join(_PLATFORMS))
+    if asked.python is not None and not _PYTHON.fullmatch(asked.python):
+        raise _wrong_option("--python", asked.python, "a minor version, 3.12 or 3.13t")
+
+
+def _wrong_option(key: str, value: str, allowed: str) -> InputError:
+    where = Location(file="command line", key=key)
+    return InputError(Problem(what=f"{key} is {value!r}: {allowed}", where=where))
 
 
 def _check(matrix: Matrix, measured: Measured, index: str) -> Checked:
@@ -120,7 +138,16 @@ def _measure_wheel(asked: Asked, site: _OnSite, on_library: _OnLibrary) -> Measu
     if not _ADDRESS.match(asked.word):
         path = Path(asked.word)
         return measure_wheel(LocalFile(path), path.name, on_library=on_library)
-    parts = urlsplit(asked.word)
+    try:
+        parts = urlsplit(asked.word)
+        is_address = parts.scheme.lower() == "file" or bool(parts.hostname)
+        _ = parts.port  # raises where it is no number
+    except ValueError:
+        is_address = False
+    if not is_address:
+        where = Location(file="command line")
+        what = f"{asked.word!r} is no web address"
+        raise InputError(Problem(what=what, where=where, remedy="https://HOST/PATH/NAME.whl"))
     name = unquote(parts.path).rpartition("/")[2]
     if parts.scheme.lower() == "file":
         path = Path(unquote(parts.path))
@@ -145,7 +172,8 @@ def _look_up(asked: Asked, matrix: Matrix, site: _OnSite) -> tuple[str, FoundWhe
     fitting = [one for one in wheels if _is_version(one.version, wanted)]
     chosen = _best(fitting, asked)
     if chosen is None:
-        has = ", ".join(dict.fromkeys(one.filename for one in fitting[:6]))
+        here = [one.filename for one in fitting if _is_for_linux(one)]
+        has = ", ".join(dict.fromkeys(here[:6]))
         raise NegativeAnswer(
             Problem(
                 what=f"the index {index!r} has no wheel of {package} {wanted} for "
@@ -213,6 +241,17 @@ def _is_version(one: str, other: str) -> bool:
         return one == other
 
 
+def _is_for_linux(wheel: FoundWheel) -> bool:
+    from cudaforge.measurer.readable import Malformed
+    from cudaforge.measurer.tags import naming_of_wheel
+
+    try:
+        naming_of_wheel(wheel.filename, 0)
+    except Malformed:
+        return False
+    return True
+
+
 def _best(wheels: list[FoundWheel], asked: Asked) -> FoundWheel | None:
     """For the platform and Python that are asked for; of several the newest Python, with its lock."""
     from cudaforge.measurer.readable import Malformed
@@ -236,16 +275,16 @@ def _best(wheels: list[FoundWheel], asked: Asked) -> FoundWheel | None:
 
 
 def _measure_image(reference: str, matrix: Matrix) -> tuple[Measured, ...]:
-    from cudaforge.engine import connect
     from cudaforge.measurer.image import measure_image
 
+    _check_reference(reference)
     packages = {
         package
         for framework in matrix.frameworks
         for build in matrix.builds(framework)
         for package, _ in pins_of(build)
     }
-    engine = connect()
+    engine = _connect()
     try:
         image = engine.find_image(reference)
         if image is None:
@@ -268,3 +307,29 @@ def _measure_image(reference: str, matrix: Matrix) -> tuple[Measured, ...]:
             )
         )
     return found
+
+
+def _check_reference(text: str) -> None:
+    """Raises InputError where an engine could have no image of that name."""
+    from cudaforge.references import InvalidReference, parse_reference
+
+    if re.fullmatch(r"(sha256:)?[0-9a-f]{12,64}", text):  # an image's own id
+        return
+    try:
+        parse_reference(text)
+    except InvalidReference as error:
+        what = f"{text!r} names neither a wheel nor an image: {error}"
+        where = Location(file="command line")
+        raise InputError(Problem(what=what, where=where, remedy=_HOW)) from None
+
+
+def _connect() -> Engine:
+    """The engine; where there is none, its error says how a wheel is named as well."""
+    from cudaforge.engine import EngineError, connect
+
+    try:
+        return connect()
+    except EngineError as error:
+        raise type(error)(
+            replace(one, remedy=f"{one.remedy}; {_HOW}" if one.remedy else _HOW) for one in error.problems
+        ) from None

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cudaforge.records import values_of
 from cudaforge.refresher import Change, Proposal
+from cudaforge.report.tables import names_text, paragraph
 
 _SIGNS = {"release": "+", "tag": "+", "gone": "-", "yanked": "-", "differs": "~"}
 
@@ -112,7 +113,23 @@ def describe_unreachable(unreachable: Sequence[tuple[str, str]]) -> str:
     reasons: dict[str, list[str]] = {}
     for source, reason in unreachable:
         reasons.setdefault(reason, []).append(source)
-    return "\n".join(f"not asked: {', '.join(sources)}: {reason}" for reason, sources in reasons.items())
+    return "\n".join(
+        paragraph(f"not asked: {_few(sources)}: {_without(sources, reason)}", indent="  ", first="")
+        for reason, sources in reasons.items()
+    )
+
+
+def _few(sources: Sequence[str]) -> str:
+    """The first of them, by what they are called in the facts: several packages of an index are one."""
+    names = list(dict.fromkeys(one if "://" in one else one.partition(": ")[0] for one in sources))
+    if len(names) == 1:
+        return sources[0] if len(sources) == 1 else f"{names[0]} ({len(sources)} packages)"
+    return names_text(names)
+
+
+def _without(sources: Sequence[str], reason: str) -> str:
+    """The reason without the address that stands before it already."""
+    return reason.removeprefix(f"{sources[0]} ") if len(sources) == 1 else reason
 
 
 def _described(change: Change) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
 from cudaforge.matrix.catalogue import Row, Subject, source_of
@@ -62,8 +62,7 @@ def describe_rows(subject: Subject, rows: Sequence[Row], *, width: int = WIDTH) 
     lines = [
         table([header[column] for column in used], [[line[column] for column in used] for line in cells])
     ]
-    sources = dict.fromkeys(source_of(row) for row in rows)
-    lines += ["", *(_source_line(source, width) for source in sources)]
+    lines += ["", *_source_lines([source_of(row) for row in rows], width)]
     return visible("\n".join(lines))
 
 
@@ -79,8 +78,15 @@ def _cells(subject: Subject, row: Row, longest: int) -> list[str]:
     ]
 
 
-def _source_line(source: Source, width: int) -> str:
-    mark = "* sources disagree: see 'cudaforge data show'; " if source.disputes else ""
+def _source_lines(sources: Sequence[Source], width: int) -> Iterator[str]:
+    """Each source once, also where others say otherwise of some of its rows alone."""
+    disputed = {(one.id, source_text(one)) for one in sources if one.disputes}
+    for name, source in {(one.id, source_text(one)): one for one in sources}.items():
+        yield _source_line(source, width, is_disputed=name in disputed)
+
+
+def _source_line(source: Source, width: int, *, is_disputed: bool) -> str:
+    mark = "* sources disagree: see 'cudaforge data show'; " if is_disputed else ""
     return textwrap.fill(
         f"{source.id}: {mark}{source_text(source)}",
         width=width,

@@ -13,7 +13,6 @@ from cudaforge.lockfile.outlook import ImageOutlook, Outlook
 from cudaforge.report.changes import describe_unreachable
 from cudaforge.report.differences import describe_image, field_name, image_json, labelled
 from cudaforge.report.problems import visible
-from cudaforge.report.tables import paragraph
 from cudaforge.resolver import HeldBack
 
 
@@ -22,9 +21,7 @@ def describe_outlook(outlook: Outlook) -> str:
     what could not be asked."""
     parts = [_describe(image, outlook.gpus) for image in outlook.images]
     unasked = describe_unreachable(outlook.unasked).splitlines()
-    parts += (
-        ["\n".join(paragraph(visible(line), indent="  ", first="") for line in unasked)] if unasked else []
-    )
+    parts += ["\n".join(map(visible, unasked))] if unasked else []
     return "\n\n".join(parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from cudaforge.errors import Location, Problem
@@ -9,6 +10,9 @@ from cudaforge.matrix.tables import Matrix
 
 _SHOWN = 8
 _NEAREST = 3
+_NEAR_GPU = 0.7
+_BRANDS = frozenset({"nvidia", "geforce", "quadro", "tesla", "gpu", "graphics"})
+_CAPABILITY = re.compile(r"(?:sm_?|compute_?)?[0-9]{1,3}(?:\.[0-9]*)?[af]?")
 
 
 def wish_problem(key: str, what: str, *, remedy: str | None = None) -> Problem:
@@ -32,12 +36,12 @@ def unknown_name(key: str, kind: str, name: str, known: Iterable[str]) -> Proble
     return wish_problem(key, f"{kind} {name!r} is not known", remedy=remedy)
 
 
-def near_names(name: str, names: Iterable[str]) -> list[str]:
+def near_names(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
     """The names that are written almost so, the nearest first; at most three."""
     import difflib  # seldom needed
 
     by_lower = {one.lower(): one for one in names}
-    near = difflib.get_close_matches(name.lower(), list(by_lower), n=_NEAREST, cutoff=0.6)
+    near = difflib.get_close_matches(name.lower(), list(by_lower), n=_NEAREST, cutoff=cutoff)
     return [by_lower[one] for one in near]
 
 
@@ -59,5 +63,19 @@ def gpu_names(matrix: Matrix) -> list[str]:
 
 
 def unknown_gpu(text: str, matrix: Matrix) -> Problem:
-    """That a GPU is not known, and those that are called alike."""
-    return unknown_name("gpus", "GPU", text, gpu_names(matrix))
+    """That a GPU is not known, and those that are called alike; for a capability, those that there are."""
+    if _CAPABILITY.fullmatch(text.strip().lower()):
+        known = sorted({gpu.capability for gpu in matrix.gpus})
+        remedy = f"compute capabilities that are known: {', '.join(map(str, known))}"
+    else:
+        plain = {_plain_gpu(name): name for name in reversed(gpu_names(matrix))}
+        near = near_names(_plain_gpu(text), plain, cutoff=_NEAR_GPU)
+        hint = f"did you mean {' or '.join(plain[one] for one in near)}? " if near else ""
+        remedy = f"{hint}'cudaforge data list gpus' lists what is known"
+    return wish_problem("gpus", f"GPU {text!r} is not known", remedy=remedy)
+
+
+def _plain_gpu(name: str) -> str:
+    """A name without what many names have in common."""
+    words = re.findall(r"[a-z0-9]+", name.lower())
+    return "".join(word for word in words if word not in _BRANDS)

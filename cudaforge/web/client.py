@@ -36,7 +36,7 @@ class Unreachable(SurroundingsError):
 
 
 class _CutOff(Exception):
-    """The server broke the exchange off; worth another try."""
+    """The server broke the exchange off, or refused it; worth another try. The text says which."""
 
 
 @record()
@@ -103,7 +103,7 @@ class Client:
                 answer = self._follow(url, headers, max_body, ends)
             except _CutOff as error:
                 if is_last:
-                    raise _unreachable(url, f"broke the connection off ({error})") from None
+                    raise _unreachable(url, str(error)) from None
             if answer is not None and (answer.status not in _TRANSIENT or is_last):
                 return answer
             asked = _asked_pause(answer) if answer is not None else None
@@ -246,7 +246,21 @@ def _translated(url: str, error: Exception) -> Exception:
         return _unreachable(url, what)
     import requests
 
-    return _CutOff(type(error).__name__) if isinstance(error, requests.RequestException) else error
+    if not isinstance(error, requests.RequestException):
+        return error
+    if _is_refused(error):
+        return _CutOff("refused the connection")
+    return _CutOff(f"broke the connection off ({type(error).__name__})")
+
+
+def _is_refused(error: BaseException | None) -> bool:
+    """Whether nobody listens there: the libraries wrap it in several errors of their own."""
+    for _ in range(10):
+        if error is None or isinstance(error, ConnectionRefusedError):
+            break
+        reason = getattr(error.args[0], "reason", None) if error.args else None
+        error = reason if isinstance(reason, BaseException) else error.__cause__ or error.__context__
+    return isinstance(error, ConnectionRefusedError)
 
 
 def _reason(error: Exception) -> str | None:

@@ -66,12 +66,10 @@ class RemoteFile:
         headers = {**self._headers, "Range": f"bytes={start}-{wanted - 1}"}
         answer = self._client.get(self._url, headers=headers, max_body=wanted - start)
         if answer.status != _PARTIAL:
-            what = (
-                "does not serve parts of files"
-                if answer.status == OK
-                else f"answered with status {answer.status}"
-            )
-            raise self._unreachable(what)
+            if answer.status == OK:
+                remedy = "download it first, and name the file"
+                raise self._unreachable("does not serve parts of files", remedy)
+            raise self._unreachable(f"answered with status {answer.status}")
         match = _CONTENT_RANGE.fullmatch(answer.headers.get("content-range", ""))
         total = int(match[3]) if match else -1
         expected = min(wanted, total) - start
@@ -83,5 +81,5 @@ class RemoteFile:
             self._blocks[(start + place) // _BLOCK] = answer.body[place : place + _BLOCK]
         return total
 
-    def _unreachable(self, what: str) -> Unreachable:
-        return Unreachable(Problem(what=f"{shown(self._url)} {what}"))
+    def _unreachable(self, what: str, remedy: str | None = None) -> Unreachable:
+        return Unreachable(Problem(what=f"{shown(self._url)} {what}", remedy=remedy))

@@ -92,7 +92,7 @@ def project(engine: Engine, tmp_path: Path):
 def test_it_is_locked_fetched_built_and_proven(project, tmp_path: Path) -> None:
     root, asked, archive = project
     cache = tmp_path / "cache"
-    done = cudaforge("up", "--json", cwd=root, cache=cache)
+    done = cudaforge("up", "--relock", "--json", cwd=root, cache=cache)
     assert done.returncode == 0, done.stderr[-4000:] + done.stdout[-4000:]
     (image,) = json.loads(done.stdout)["images"]
     checks = {check["id"]: check for check in image["verdict"]["checks"]}

@@ -12,6 +12,7 @@ from cudaforge.cli.main import run_command_line
 from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.catalogue import find_subject
+from cudaforge.pipeline import facts
 from cudaforge.pipeline.facts import derive
 from cudaforge.report.facts import describe_rows
 from cudaforge.resolver import Conflict, resolve
@@ -180,6 +181,12 @@ def test_every_subject_is_found_by_its_words(capsys, words, subject, fewest) -> 
         (["os", "ubunut22.04"], 2, "ubuntu22.04"),
         (["pytorch", "2.8.0+cu999"], 1, "the builds of that release: cpu, cu126, cu128, cu129"),
         (["vlm"], 2, "did you mean vllm"),
+        (["vllm", "99"], 1, "does not know vllm 99 because the nearest that it knows: 0."),
+        (["companions", "vllm", "99"], 1, "the nearest that it knows: 0."),
+        ([""], 2, "an empty word names nothing"),
+        (["pytorch", " "], 2, "an empty word names nothing"),
+        (["pytorch==9.9"], 1, "does not know pytorch 9.9"),
+        (["nvidia/cuda@sha256:00"], 2, "is no subject of the matrix"),
         (["nvidia/cuda:12.8.1-devel-ubuntu99"], 2, "nvidia/cuda:12.8.1-devel-ubuntu24.04"),
     ],
 )
@@ -220,6 +227,7 @@ def test_a_list_is_narrowed_by_what_rows_say(capsys, words, field, allowed) -> N
         (["base_images", "ubuntu22.04"], 2, "'ubuntu22.04' is no filter: FIELD=VALUE"),
         (["base_images", "flavour=devel"], 2, "these rows have no 'flavour' try did you mean flavor=?"),
         (["base_images", "os=ubuntu22"], 1, "os is ubuntu22.04"),
+        (["drivers", "eol=<2026"], 1, "only equality and '*' are understood, eol='2026*'"),
         (["gpus", "kind=gaming"], 1, "kind is consumer, datacenter, embedded, laptop, workstation"),
     ],
 )
@@ -305,6 +313,43 @@ def test_a_mistake_in_the_files_is_told_with_file_and_row(capsys, tmp_path) -> N
     assert (finding["file"], finding["row"], finding["rule"]) == ("drivers.toml", "570", "row")
 
 
+@pytest.mark.parametrize(
+    ("word", "others"),
+    [
+        ("flash_attn", ("flash-attn",)),
+        ("pytorch==2.8.0", ("pytorch", "2.8.0")),
+        ("torch===2.8.0+cu128", ("pytorch", "2.8.0+cu128")),
+        ("vllm==0.10.0", ("vllm", "0.10.0")),
+        ("docker.io/nvidia/cuda:12.8.1-base-ubuntu22.04", ("nvidia/cuda:12.8.1-base-ubuntu22.04",)),
+        ("docker.io/library/python:3.12-slim", ("python:3.12-slim",)),
+        (f"nvidia/cuda:12.8.1-base-ubuntu22.04@sha256:{'a' * 64}", ("nvidia/cuda:12.8.1-base-ubuntu22.04",)),
+    ],
+)
+def test_names_are_understood_as_others_write_them(word, others, capsys) -> None:
+    assert answer(capsys, "show", word)["rows"] == answer(capsys, "show", *others)["rows"] != []
+
+
+def test_a_source_in_dispute_is_named_once(capsys, tmp_path) -> None:
+    row = '[[gpus]]\nname = "NVIDIA H100"\nfirst_driver = "530.1"\nsource = "lab"\n'
+    (tmp_path / "own.toml").write_text(f"{OVERLAY}\n{row}")
+    (tmp_path / "cudaforge.toml").write_text(
+        'schema = 1\n[matrices]\noverlays = ["own.toml"]\n[images.one]\nframework = "pytorch"\n'
+    )
+    assert run_command_line(["data", "list", "gpus", "source=lab"]) == 0
+    out = capsys.readouterr().out
+    assert "Lab Card 9" in out
+    assert "NVIDIA H100" in out
+    assert len([line for line in out.splitlines() if line.startswith("lab:")]) == 1
+
+
+def test_an_installation_alone_has_nothing_to_check(capsys, monkeypatch) -> None:
+    monkeypatch.setattr(facts, "is_checkout", lambda: False)
+    assert run_command_line(["data", "check"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "there is nothing to check" in told
+    assert "--matrices DIR" in told
+
+
 def test_a_directory_without_facts_is_refused(capsys) -> None:
-    assert run_command_line(["data", "check", "--matrices", "."]) == 1
+    assert run_command_line(["data", "check", "--matrices", "."]) == 2
     assert "holds no matrix files" in capsys.readouterr().err

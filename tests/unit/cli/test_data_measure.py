@@ -195,12 +195,58 @@ def test_an_address_of_a_wheel(torch: Path, serve: Callable[[], str], capsys) ->
         ("torch==2.8.0,==2.8.1", 2, "names no single release"),
         ("torch ==", 2, "names no single release"),
         (".", 2, ". is no file"),
+        ("http://[::1", 2, "'http://[::1' is no web address"),
+        ("https:///torch.whl", 2, "is no web address"),
+        ("http://127.0.0.1:wheel/torch.whl", 2, "is no web address"),
+        ("quickstart:../x", 2, "'quickstart:../x' names neither a wheel nor an image"),
+        ("https:/x", 2, "names neither a wheel nor an image"),
     ],
 )
 def test_words_that_mean_nothing(word: str, code: int, what: str, capsys) -> None:
     found, out, err = run(capsys, word)
     assert (found, out) == (code, "")
     assert what in err
+
+
+@pytest.mark.parametrize(
+    ("options", "what"),
+    [
+        (("--python", "abc"), "--python is 'abc': a minor version, 3.12 or 3.13t"),
+        (("--python", "3"), "--python is '3'"),
+        (("--platform", "windows"), "--platform is 'windows': linux/amd64 or linux/arm64"),
+    ],
+)
+def test_what_a_wheel_is_looked_up_for_is_checked(options, what: str, capsys) -> None:
+    code, out, err = run(capsys, "torch==2.8.0", *options)
+    assert (code, out) == (2, "")
+    assert what in err
+
+
+def test_wheels_of_other_systems_are_not_offered(tmp_path: Path, serve: Callable[[], str], capsys) -> None:
+    serve()
+    for tag in ("cp312-cp312-win_amd64", "cp312-cp312-manylinux_2_28_aarch64"):
+        make_wheel(tmp_path / "wheels", "torch", "2.8.0", torch_files(), tag=tag)
+    code, _, err = run(capsys, "torch==2.8.0")
+    assert code == 1
+    assert "manylinux_2_28_aarch64.whl" in err
+    assert "win_amd64" not in err
+
+
+def test_without_an_engine_it_is_told_how_a_wheel_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/none.sock")
+    code, _, err = run(capsys, "torch")
+    assert code == 3
+    assert "a wheel is named by its release, torch==2.8.0" in " ".join(err.split())
+
+
+def test_a_server_that_serves_no_parts(torch: Path, capsys) -> None:
+    with serving(lambda one: answer(one, torch.read_bytes())) as url:
+        code, _, err = run(capsys, f"{url}/{torch.name}")
+    assert code == 3
+    assert "does not serve parts of files" in err
+    assert "download it first, and name the file" in " ".join(err.split())
 
 
 def test_another_word_is_an_image_and_needs_the_engine(

@@ -99,8 +99,23 @@ def test_what_a_lock_may_not_be_is_refused_without_reading_it(capsys: pytest.Cap
 
 
 def test_an_unknown_gpu_is_told_ones_that_are_alike(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command_line(["resolve", "pytorch", "gpu=RTX 9999"]) == 2
-    assert "RTX 50" in capsys.readouterr().err
+    assert run_command_line(["resolve", "pytorch", "gpu=RTX5099"]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean GeForce RTX 5090 or " in error
+    assert "GeForce RTX 5080" in error
+    assert run_command_line(["resolve", "pytorch", "gpu=Warp Drive"]) == 2
+    error = capsys.readouterr().err
+    assert "did you mean" not in error
+    assert "cudaforge data list gpus" in error
+
+
+@pytest.mark.parametrize("gpu", ["sm_8", "0", "9"])
+def test_an_unknown_capability_is_told_the_known_ones(gpu: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch", f"gpu={gpu}"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "compute capabilities that are known: " in error
+    assert ", 8.9, 9.0, 10.0, " in error
+    assert "RTX" not in error
 
 
 def test_a_bad_version_of_a_framework_is_told_a_good_one(capsys: pytest.CaptureFixture[str]) -> None:

@@ -132,6 +132,13 @@ def test_where_kernels_are_compiled_at_run_time_the_toolkit_limits_the_window(tm
     requires = ["nvidia-cuda-runtime-cu12~=12.0"]
     found = told(overlaid(tmp_path, row), tiny(tmp_path, files=files, requires=requires))
     assert (found["cubins"], found["ptx"]) == (AGREES, AGREES)
+    matrix = overlaid(tmp_path, row)
+    measured = tiny(tmp_path, files=files, requires=requires)
+    (build,) = find_builds(matrix, measured)
+    shown = {one.field: (one.measured, one.row) for one in compare(matrix, measured, build).fields}
+    # What the toolkit of the row does not know is said to be left out, and why.
+    assert shown["cubins"] == ("8.0 9.0; not compared: 12.0, which its CUDA does not know", "8.0 9.0")
+    assert shown["ptx"] == ("none; not compared: 12.0, which its CUDA does not know", "none")
 
 
 def test_a_wheel_belongs_to_the_row_of_the_build_that_it_names(matrix: Matrix, tmp_path: Path) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from cudaforge.errors import SurroundingsError
+from cudaforge.matrix import load_matrix
+from cudaforge.measurer.compare import find_builds
 from cudaforge.measurer.image import measure_image
 from tests.support.artefacts import TORCH_REQUIRES, contents, library, tar_of, torch_files
 
@@ -68,6 +70,25 @@ def test_the_frameworks_of_an_image_are_found_wherever_they_are_installed() -> N
     assert (torch.platforms, torch.pythons, torch.size) == (("linux/amd64",), ("3.12",), None)
     assert jaxlib.artefact == "lab:1: /usr/lib/python3/dist-packages"
     assert sorted(image.asked) == [f"/{SITE}/torch", "/usr/lib/python3/dist-packages/jaxlib"]
+
+
+def test_only_rows_are_compared_whose_packages_are_all_installed() -> None:
+    matrix = load_matrix()
+    (cpu, *_) = [row for row in matrix.builds("jax") if str(row.version) == "0.8.0" and row.build == "cpu"]
+    files = {
+        **installed("jax", "0.8.0", {"jax/a.py": ""}, tag="py3-none-any"),
+        **installed("jaxlib", "0.8.0", {"jaxlib/a.so": library(glibc=["2.17"])}),
+    }
+    plugin = installed("jax-cuda12-plugin", "0.8.0", {"jax_plugins/a.so": library(glibc=["2.17"])})
+    packages = {"jax", "jaxlib", "jax-cuda12-plugin", "jax-cuda13-plugin"}
+
+    def builds(content: dict) -> dict[str, set[str]]:
+        found = measure_image(Image(content), "x", packages, platform="linux/amd64")
+        return {one.package: {row.build for row in find_builds(matrix, one)} for one in found}
+
+    assert cpu is not None
+    assert builds(files) == {"jaxlib": {"cpu"}}
+    assert builds({**files, **plugin}) == {"jaxlib": {"cuda12"}, "jax-cuda12-plugin": {"cuda12"}}
 
 
 def test_what_a_package_does_not_say_is_taken_from_the_image() -> None:

@@ -14,6 +14,7 @@ from cudaforge.cli.main import run_command_line
 from cudaforge.matrix import load_matrix
 from cudaforge.pipeline import recording
 from cudaforge.refresher.images import repository_of
+from cudaforge.report.changes import describe_unreachable
 from cudaforge.resources import find_resource
 from tests.unit.registry import server as registry
 from tests.unit.registry.test_images import documents
@@ -356,3 +357,17 @@ def test_a_source_that_is_silent_is_named_and_the_others_are_asked(project, caps
     file = project(more='[registries]\n"docker.io" = "localhost:9"')
     assert run("base_images", "-f", file) == 3
     assert "python, nvidia/cuda: registry localhost:9 refuses" in capsys.readouterr().err
+
+
+def test_sources_that_are_silent_are_told_shortly():
+    many = [
+        (f"channel-{number}: torch", "host.example is a name that cannot be found") for number in range(40)
+    ]
+    alone = [("https://feed.example/redist/", "https://feed.example/redist/ refused the connection")]
+    text = describe_unreachable([*many, *alone, ("a: x", "slow"), ("a: y", "slow")])
+    assert max(map(len, text.splitlines())) <= 80
+    told = " ".join(text.split())
+    assert told.count("channel-") < 10
+    assert "more: host.example is a name that cannot be found" in told
+    assert "not asked: https://feed.example/redist/: refused the connection" in told
+    assert "not asked: a (2 packages): slow" in told

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from pathlib import Path
 
@@ -125,6 +126,14 @@ def test_a_body_shorter_than_announced_is_no_answer():
         pytest.raises(Unreachable, match="broke the connection off"),
     ):
         Client(timeout=10).get(url)
+
+
+def test_a_refused_connection_is_told_as_one():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # nobody listens
+        port = taken.getsockname()[1]
+        with pytest.raises(Unreachable, match="refused the connection"):
+            Client(timeout=5).get(f"http://127.0.0.1:{port}/x")
 
 
 def test_an_answer_is_kept_while_its_mark_holds(tmp_path):
