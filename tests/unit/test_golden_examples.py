@@ -41,3 +41,10 @@ def test_a_golden_lock_names_no_site(name: str) -> None:
     for path in (GOLDEN / name / "locked").rglob("*.toml"):
         assert "://" not in path.read_text(), path
     assert "://" not in (GOLDEN / name / "locked" / "cudaforge.lock").read_text()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_golden_lock_is_the_one_of_its_example(name: str) -> None:
+    lock = read_lock(GOLDEN / name / "locked" / "cudaforge.lock")
+    hint = "what a declaration means was changed: make golden-locks"
+    assert lock.declaration == load(EXAMPLES / name / "cudaforge.toml").digest, hint
