@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from cudaforge.declaration.inside import check_inside
@@ -16,17 +17,18 @@ _WILDCARDS = re.compile(r"[*?]")
 def check_copy_source(root: Path, source: str) -> None:
     """Raise BadValue unless `source` is there and, all links followed, inside the project."""
     if _WILDCARDS.search(source):
-        if not _matches(root, source):
+        if not matching(root, source):
             bad(f"{show(source)} matches no file of the project", "name a file or directory")
         bad(f"patterns such as {show(source)} are not supported yet", "name the directory, or each file")
     check_inside(root, source)
 
 
-def _matches(root: Path, pattern: str) -> bool:
+def matching(root: Path, pattern: str) -> Sequence[Path]:
+    """What a pattern matches in a directory, sorted; nothing where it is no pattern at all."""
     try:
-        return any(root.glob(pattern))
-    except (ValueError, NotImplementedError, OSError):  # such as "a**b", before Python 3.13
-        return False
+        return sorted(root.glob(pattern))
+    except (ValueError, NotImplementedError, OSError):  # a name too long, or "a**b" before Python 3.13
+        return ()
 
 
 def overlay_digest(root: Path, path: str) -> str:

@@ -62,11 +62,6 @@ class _Header:
     link: int
 
 
-def is_elf(file: Readable) -> bool:
-    """Whether the file begins like one."""
-    return file.read_at(0, len(_MAGIC)) == _MAGIC
-
-
 def read_elf(file: Readable) -> ElfFile:
     """What a 64-bit little-endian file says. Raises Malformed for all else."""
     buffered = Buffered(file, piece=64 * 1024)

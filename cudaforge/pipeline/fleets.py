@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from cudaforge.declaration import locate
+from cudaforge.declaration.files import matching
 from cudaforge.declaration.model import Declaration, FleetNode, OnConflict
 from cudaforge.declaration.source import read_bytes
 from cudaforge.declaration.text import show, show_path
@@ -102,14 +103,10 @@ def _declared(
 def _inside(root: Path, written: str) -> Iterator[Path]:
     """The files of the project that an entry of `dumps` means. Raises InputError for one outside of it, and
     where there is none."""
-    found: Iterable[Path]
-    try:
-        if _PATTERN.search(written):
-            found = sorted(path for path in root.glob(written) if path.is_file())
-        else:
-            found = _files(root / written) if (root / written).exists() else ()
-    except (ValueError, NotImplementedError, OSError):  # a name too long, or "a**b" before Python 3.13
-        found = ()
+    if _PATTERN.search(written):
+        found: Sequence[Path] = [path for path in matching(root, written) if path.is_file()]
+    else:
+        found = _named(root / written)
     if not found:
         what = f"{show(written)} names no file of the project"
         raise InputError(Problem(what=what, remedy="nvidia-smi -q -x > FILE writes one"))
@@ -118,6 +115,13 @@ def _inside(root: Path, written: str) -> Iterator[Path]:
             what = f"{show_path(os.path.relpath(path, root))} is a link that leaves the project directory"
             raise InputError(Problem(what=what, remedy="copy the file into the project"))
         yield path
+
+
+def _named(path: Path) -> Sequence[Path]:
+    try:
+        return _files(path) if path.exists() else ()
+    except (ValueError, OSError):  # a name too long
+        return ()
 
 
 def _files(path: Path) -> Sequence[Path]:

@@ -133,6 +133,8 @@ def _told(case: Case, row: Broken) -> str | None:
 def _overtaken(case: Case, rows: Picked) -> Iterator[str]:
     """Packages whose newest known release is made for another release of the framework: an index then gives
     an old one that leaves open what it needs, or none."""
+    if not case.question.wishes.packages:
+        return
     for framework, build in zip(case.question.frameworks, rows.builds, strict=True):
         known = case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION)
         for text in case.question.wishes.packages:

@@ -105,11 +105,6 @@ def _supported_pairs(tables: Tables) -> Blocks:
     return tuple((mask, supporting(minor)) for minor, mask in by_minor.items())
 
 
-def cudnn_supports(row: CudnnRelease, minor: Version) -> bool:
-    """Whether cuDNN is for that CUDA, as far as its row says."""
-    return _supports(_made_for(row), minor)
-
-
 _MadeFor = tuple[tuple[tuple[str, str], ...], frozenset[str]]
 """CUDA major to its minors in one text, and every major that is named."""
 
