@@ -1,7 +1,7 @@
 """Verifying: run a built image, look into it, train a model in it, and say what that proves."""
 
 from cudaforge.verifier.bundle import has_proof, probe_digest
-from cudaforge.verifier.model import CheckResult, CheckState, Verdict
+from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
 from cudaforge.verifier.serial import reuse_verdict, verdict_from_json, verdict_to_json
 from cudaforge.verifier.situation import GpuWish
 from cudaforge.verifier.verdict import (
@@ -17,6 +17,7 @@ __all__ = [
     "CheckResult",
     "CheckState",
     "GpuWish",
+    "Tier",
     "Verdict",
     "VerifyEvent",
     "VerifyJob",

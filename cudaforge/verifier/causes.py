@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
+from cudaforge.codes import Code
 from cudaforge.records import record
 from cudaforge.verifier.evidence import Child
 
@@ -15,6 +16,7 @@ class Cause:
 
     text: str
     remedy: str | None = None
+    code: Code | None = None
 
 
 _RAISE_MEMORY = "raise verify.memory_limit, or verify on a host with more memory"

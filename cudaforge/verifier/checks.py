@@ -32,9 +32,11 @@ def judge(situation: Situation) -> tuple[CheckResult, ...]:
         results[check.id] = CheckResult(
             id=check.id,
             title=check.title,
+            tier=check.tier,
             state=finding.state,
             detail=finding.detail,
             remedy=finding.remedy,
+            code=finding.code,
         )
     return tuple(results.values())
 

@@ -10,6 +10,7 @@ from cudaforge.verifier.checks_gpu import gpu_names
 from cudaforge.verifier.checks_image import REBUILD
 from cudaforge.verifier.evidence import SEED, Fact, NotSeen
 from cudaforge.verifier.judging import Check, Finding, compare, failed, failed_by, passed, skipped, unknown
+from cudaforge.verifier.model import Tier
 from cudaforge.verifier.probes import forward
 from cudaforge.verifier.proofs import proof_work
 from cudaforge.verifier.situation import Situation
@@ -28,11 +29,16 @@ def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[
     """The rows for one framework of the image."""
 
     def row(
-        name: str, title: str, judge: Callable[[Situation, LockedFramework], Finding], *needs: str
+        name: str,
+        title: str,
+        judge: Callable[[Situation, LockedFramework], Finding],
+        *needs: str,
+        tier: Tier = Tier.CPU,
     ) -> Check:
         return Check(
             id=f"{framework.name}.{name}",
             title=f"{framework.name}: {title}",
+            tier=tier,
             judge=lambda seen: judge(seen, framework),
             needs=needs or (f"{framework.name}.import",),
         )
@@ -47,9 +53,11 @@ def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[
         rows.append(row(f"{work.name}_cpu", f"{work.does} on the CPU", _judge_cpu_work))
     if not situation.is_cpu_twin:
         loads, listed = f"{framework.name}.import", f"{framework.name}.devices"
-        rows.append(row("devices", "lists the GPUs", _judge_devices, "gpu.request", loads))
+        rows.append(row("devices", "lists the GPUs", _judge_devices, "gpu.request", loads, tier=Tier.GPU))
         if "gpu" in work.devices:
-            rows.append(row(f"{work.name}_gpu", f"{work.does} on a GPU", _judge_gpu_work, listed))
+            rows.append(
+                row(f"{work.name}_gpu", f"{work.does} on a GPU", _judge_gpu_work, listed, tier=Tier.GPU)
+            )
     return tuple(rows)
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cudaforge.verifier.causes import explain_gpu_refusal
 from cudaforge.verifier.judging import Check, Finding, failed, failed_by, passed, skipped, unknown
+from cudaforge.verifier.model import Tier
 from cudaforge.verifier.situation import GpuWish, Situation
 from cudaforge.versions import InvalidVersion, Version
 
@@ -46,14 +47,31 @@ def gpu_checks(situation: Situation) -> tuple[Check, ...]:
     if situation.is_cpu_twin:
         return ()
     return (
-        Check(id="gpu.request", title="GPUs for the container", judge=_judge_request),
-        Check(id="gpu.nodes", title="Device nodes", judge=_judge_nodes, needs=("probe", "gpu.request")),
-        Check(id="gpu.driver", title="Driver library", judge=_judge_driver, needs=("probe", "gpu.request")),
-        Check(id="gpu.floor", title="Driver version", judge=_judge_floor, needs=("gpu.driver",)),
-        Check(id="gpu.cuda", title="CUDA driver API", judge=_judge_cuda, needs=("gpu.driver",)),
+        Check(id="gpu.request", title="GPUs for the container", tier=Tier.GPU, judge=_judge_request),
+        Check(
+            id="gpu.nodes",
+            title="Device nodes",
+            tier=Tier.GPU,
+            judge=_judge_nodes,
+            needs=("probe", "gpu.request"),
+        ),
+        Check(
+            id="gpu.driver",
+            title="Driver library",
+            tier=Tier.GPU,
+            judge=_judge_driver,
+            needs=("probe", "gpu.request"),
+        ),
+        Check(
+            id="gpu.floor", title="Driver version", tier=Tier.GPU, judge=_judge_floor, needs=("gpu.driver",)
+        ),
+        Check(
+            id="gpu.cuda", title="CUDA driver API", tier=Tier.GPU, judge=_judge_cuda, needs=("gpu.driver",)
+        ),
         Check(
             id="gpu.architecture",
             title="Code for this GPU",
+            tier=Tier.GPU,
             judge=_judge_architecture,
             needs=("gpu.cuda",),
         ),

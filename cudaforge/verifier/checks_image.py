@@ -18,6 +18,7 @@ from cudaforge.verifier.judging import (
     skipped,
     unknown,
 )
+from cudaforge.verifier.model import Tier
 from cudaforge.verifier.situation import Situation
 
 REBUILD = "build it again from its lock: cudaforge build --no-cache"
@@ -30,22 +31,32 @@ _CUDA_COMPONENTS = 2
 def image_checks(situation: Situation) -> tuple[Check, ...]:
     """The rows for this image."""
     rows = [
-        Check(id="probe", title="The probe ran", judge=_judge_probe),
-        Check(id="lock", title="Built from this lock entry", judge=_judge_lock),
-        Check(id="python", title="Python", judge=_judge_python, needs=("probe",)),
-        Check(id="os", title="Operating system", judge=_judge_os, needs=("probe",)),
-        Check(id="user", title="User", judge=_judge_user, needs=("probe",)),
-        Check(id="packages", title="Python packages as locked", judge=_judge_packages, needs=("probe",)),
+        Check(id="probe", title="The probe ran", tier=Tier.STATIC, judge=_judge_probe),
+        Check(id="lock", title="Built from this lock entry", tier=Tier.STATIC, judge=_judge_lock),
+        Check(id="python", title="Python", tier=Tier.STATIC, judge=_judge_python, needs=("probe",)),
+        Check(id="os", title="Operating system", tier=Tier.STATIC, judge=_judge_os, needs=("probe",)),
+        Check(id="user", title="User", tier=Tier.STATIC, judge=_judge_user, needs=("probe",)),
+        Check(
+            id="packages",
+            title="Python packages as locked",
+            tier=Tier.STATIC,
+            judge=_judge_packages,
+            needs=("probe",),
+        ),
     ]
     if situation.image.companions:
-        row = Check(id="companions", title="Companions", judge=_judge_companions, needs=("probe",))
+        row = Check(
+            id="companions", title="Companions", tier=Tier.STATIC, judge=_judge_companions, needs=("probe",)
+        )
         rows.append(row)
     if not situation.is_cpu_twin:
         rows += [
-            Check(id="toolkit", title="CUDA toolkit", judge=_judge_toolkit, needs=("probe",)),
-            Check(id="cuda", title="CUDA libraries", judge=_judge_cuda, needs=("probe",)),
-            Check(id="cudnn", title="cuDNN", judge=_judge_cudnn, needs=("probe",)),
-            Check(id="nccl", title="NCCL", judge=_judge_nccl, needs=("probe",)),
+            Check(
+                id="toolkit", title="CUDA toolkit", tier=Tier.STATIC, judge=_judge_toolkit, needs=("probe",)
+            ),
+            Check(id="cuda", title="CUDA libraries", tier=Tier.STATIC, judge=_judge_cuda, needs=("probe",)),
+            Check(id="cudnn", title="cuDNN", tier=Tier.STATIC, judge=_judge_cudnn, needs=("probe",)),
+            Check(id="nccl", title="NCCL", tier=Tier.STATIC, judge=_judge_nccl, needs=("probe",)),
         ]
     return tuple(rows)
 

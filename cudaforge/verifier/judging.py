@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from cudaforge.codes import Code
 from cudaforge.records import record
 from cudaforge.verifier.causes import Cause
-from cudaforge.verifier.model import CheckState
+from cudaforge.verifier.model import CheckState, Tier
 from cudaforge.verifier.situation import Situation
 from cudaforge.versions import InvalidVersion, Version
 
@@ -18,6 +19,7 @@ class Finding:
     state: CheckState
     detail: str
     remedy: str | None = None
+    code: Code | None = None
 
 
 @record()
@@ -26,6 +28,7 @@ class Check:
 
     id: str
     title: str
+    tier: Tier
     judge: Callable[[Situation], Finding]
     needs: tuple[str, ...] = ()
 
@@ -35,14 +38,14 @@ def passed(detail: str) -> Finding:
     return Finding(state=CheckState.PASS, detail=detail)
 
 
-def failed(detail: str, remedy: str | None = None) -> Finding:
+def failed(detail: str, remedy: str | None = None, *, code: Code | None = None) -> Finding:
     """It is not as declared."""
-    return Finding(state=CheckState.FAIL, detail=detail, remedy=remedy)
+    return Finding(state=CheckState.FAIL, detail=detail, remedy=remedy, code=code)
 
 
 def failed_by(cause: Cause) -> Finding:
     """It did not work, for a known cause."""
-    return failed(cause.text, cause.remedy)
+    return failed(cause.text, cause.remedy, code=cause.code)
 
 
 def skipped(reason: str, remedy: str | None = None) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
+from cudaforge.codes import Code
 from cudaforge.records import record
 
 
@@ -17,15 +18,29 @@ class CheckState(str, Enum):
     UNKNOWN = "unknown"
 
 
+class Tier(str, Enum):
+    """How much has to run for a check."""
+
+    STATIC = "static"
+    """Files of the image alone: no framework runs."""
+    CPU = "cpu"
+    """The framework runs, without a GPU."""
+    GPU = "gpu"
+    """The host's driver and GPUs, through the engine."""
+
+
 @record()
 class CheckResult:
     """One check's end. `detail` says what was seen, or why it was skipped."""
 
     id: str
     title: str
+    tier: Tier
     state: CheckState
     detail: str
     remedy: str | None = None
+    code: Code | None = None
+    """What kind of trouble it is, where the check failed for a known cause."""
 
 
 @record()

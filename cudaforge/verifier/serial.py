@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from cudaforge.verifier.model import CheckResult, CheckState, Verdict
+from cudaforge.codes import Code
+from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
 
 REUSE_KEY = "reuse_key"
 """In a verdict's facts: what it depends on."""
@@ -34,9 +35,11 @@ def verdict_to_json(verdict: Verdict) -> dict[str, object]:
             {
                 "id": check.id,
                 "title": check.title,
+                "tier": check.tier.value,
                 "state": check.state.value,
                 "detail": check.detail,
                 "remedy": check.remedy,
+                "code": None if check.code is None else check.code.value,
             }
             for check in verdict.checks
         ],
@@ -68,9 +71,11 @@ def _parse_verdict(saved: Mapping[str, object]) -> Verdict:
             CheckResult(
                 id=str(check["id"]),
                 title=str(check["title"]),
+                tier=Tier(check["tier"]),
                 state=CheckState(check["state"]),
                 detail=str(check["detail"]),
                 remedy=None if check["remedy"] is None else str(check["remedy"]),
+                code=None if check["code"] is None else Code(check["code"]),
             )
             for check in checks
         ),

@@ -18,7 +18,7 @@ from cudaforge.records import record, replace
 from cudaforge.verifier.bundle import probe_digest
 from cudaforge.verifier.checks import judge
 from cudaforge.verifier.launching import examine
-from cudaforge.verifier.model import CheckResult, CheckState, Verdict
+from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
 from cudaforge.verifier.serial import REUSE_KEY
 from cudaforge.verifier.situation import GpuWish, Situation
 from cudaforge.verifier.summary import is_good, summarise
@@ -203,6 +203,7 @@ def _not_built(image: LockedImage, reference: str) -> Verdict:
     check = CheckResult(
         id="image",
         title="The image",
+        tier=Tier.STATIC,
         state=CheckState.FAIL,
         detail=f"the engine has no image {reference}",
         remedy=f"build it: cudaforge build {image.name}",

@@ -22,7 +22,7 @@ from cudaforge.report.progress import PlainProgress, step_text
 from cudaforge.report.summary import describe_run, run_json
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.units import bytes_text
-from cudaforge.verifier import CheckResult, CheckState, Verdict
+from cudaforge.verifier import CheckResult, CheckState, Tier, Verdict
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
 
 BUILT = BuildResult(
@@ -50,10 +50,11 @@ BAD = replace(
     ok=False,
     summary="nothing trained",
     checks=(
-        CheckResult(id="a", title="Python", state=CheckState.PASS, detail="3.11"),
+        CheckResult(id="a", title="Python", tier=Tier.STATIC, state=CheckState.PASS, detail="3.11"),
         CheckResult(
             id="b",
             title="Import",
+            tier=Tier.CPU,
             state=CheckState.FAIL,
             detail="libfoo.so is missing",
             remedy="build it again",
