@@ -20,8 +20,6 @@ SITE_SECRET = "cudaforge-site"  # noqa: S105 -- an id, not a password
 """Optional: shell file of `export NAME='value'` lines."""
 CA_SECRET = "cudaforge-ca"  # noqa: S105 -- an id, not a password
 """Optional: CA bundle of the site."""
-CA_PATH = "/run/cudaforge/ca.crt"
-"""Where CA_SECRET is mounted while a step runs: what SSL_CERT_FILE in SITE_SECRET has to name."""
 
 APT_SOURCES_SECRET = "cudaforge-apt-sources"  # noqa: S105 -- an id, not a password
 """Optional: a `sources.list` that stands in for the base's own; a bootstrapped base has none."""
