@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from cudaforge.cli.jobs import JobForm, emit_jobs
 from cudaforge.cli.options import (
     DEFAULT_FILE,
     Again,
@@ -95,6 +96,23 @@ def verify(
     *,
     file: File = DEFAULT_FILE,
     again: Again = False,
+    emit: Annotated[
+        JobForm | None,
+        typer.Option("--emit", help="Write jobs that prove the images elsewhere, and prove nothing here."),
+    ] = None,
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="DIR", help="Where the jobs of --emit go.")
+    ] = Path("jobs"),
+    gpus: Annotated[
+        int, typer.Option("--gpus", min=1, max=64, metavar="N", help="GPUs that a job of --emit asks for.")
+    ] = 1,
+    force: Force = False,
+    collect: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--collect", metavar="LOG", help="Judge what such a job printed; '-' reads it from stdin."
+        ),
+    ] = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
@@ -106,7 +124,16 @@ def verify(
 
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
-    verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
+    if emit is not None:
+        return emit_jobs(
+            locked, declaration, form=emit, output=output, gpus=gpus, force=force, as_json=as_json
+        )
+    if collect:
+        from cudaforge.pipeline import jobs
+
+        verdicts = jobs.collect(locked, declaration, collect)
+    else:
+        verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

@@ -122,3 +122,5 @@ def gpu_flags(offer: GpuOffer) -> tuple[str, ...]:
             return ("--runtime", RUNTIME_NAME, "--env", f"NVIDIA_VISIBLE_DEVICES={','.join(request.devices)}")
         case GpuMethod.DEVICE_REQUEST:
             return ("--gpus", ",".join(request.devices))
+        case GpuMethod.SCHEDULER:
+            return ()

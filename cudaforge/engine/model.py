@@ -20,6 +20,8 @@ class GpuMethod(str, Enum):
     """The registered `nvidia` runtime: `--runtime nvidia`, with NVIDIA_VISIBLE_DEVICES."""
     DEVICE_REQUEST = "device-request"
     """`--gpus all`: the engine finds NVIDIA's hook by itself, or refuses at the start."""
+    SCHEDULER = "scheduler"
+    """A cluster gave them: Kubernetes' device plugin, or Slurm with a runtime that takes what it may see."""
 
 
 @record()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -104,4 +105,5 @@ def template_environment() -> jinja2.Environment:
     environment.filters["env"] = quote_env
     environment.filters["shell"] = quote_shell
     environment.filters["json"] = dump_words
+    environment.filters["json_text"] = json.dumps
     return environment

@@ -15,10 +15,10 @@ from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
 
 GRACE_SECONDS = 20.0
 """For starting Python and printing the result, on top of the probe's own deadline."""
-_PIDS = 4096
+PIDS = 4096
 """Frameworks start several threads for each CPU core."""
 # Compilers of the frameworks load what they wrote there, hence exec.
-_TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108 -- inside the container
+TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108 -- inside the container
 _NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
 """Keeps GPUs out where NVIDIA's runtime is the engine's default one."""
 
@@ -72,8 +72,8 @@ class _Launch:
             ),
             workdir="/",
             memory=settings.memory_limit,
-            pids=_PIDS,
-            tmpfs=_TMPFS,
+            pids=PIDS,
+            tmpfs=TMPFS,
             read_only=True,
             drop_capabilities=True,
         )

@@ -161,25 +161,29 @@ def _verify_built(
         run_id=run_id,
         say=lambda text: say(VerifyEvent(name=image.name, phase=VerifyPhase.NOTE, text=text)),
     )
-    results = judge(situation)
     key = reuse_key(image, image_id=built.id, offer=offer, gpu=gpu.value)
+    return conclude(situation, reference=reference, image_id=built.id, facts={REUSE_KEY: key})
+
+
+def conclude(situation: Situation, *, reference: str, image_id: str, facts: Mapping[str, object]) -> Verdict:
+    """The verdict on what was seen. `facts` go into the verdict's own."""
+    results = judge(situation)
     return Verdict(
-        name=image.name,
+        name=situation.image.name,
         reference=reference,
-        image_id=built.id,
-        lock_digest=image.digest,
+        image_id=image_id,
+        lock_digest=situation.image.digest,
         ok=is_good(situation, results),
         summary=summarise(situation, results),
         checks=results,
-        facts=_facts(situation, key),
-        seconds=0.0,
+        facts={**facts, **_facts(situation)},
+        seconds=situation.report.seconds if situation.report else 0.0,
     )
 
 
-def _facts(situation: Situation, key: str) -> Mapping[str, object]:
+def _facts(situation: Situation) -> Mapping[str, object]:
     request = situation.offer.request
     return {
-        REUSE_KEY: key,
         "gpu": situation.gpu.value,
         "gpu_method": request.method.value if request and situation.wants_gpu else None,
         "gpu_refusal": situation.refusal,

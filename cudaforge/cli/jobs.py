@@ -1,0 +1,51 @@
+"""The part of `verify` that writes jobs for other machines."""
+
+from __future__ import annotations
+
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cudaforge.cli.output import write_json, write_text
+from cudaforge.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cudaforge.declaration.model import Declaration
+    from cudaforge.lockfile.model import Lock
+
+
+class JobForm(str, Enum):
+    """What `--emit` takes. Listed here once more, since the verifier is not loaded for `--help`."""
+
+    KUBERNETES = "kubernetes"
+    SLURM = "slurm"
+    SCRIPT = "script"
+
+
+_NEXT = {
+    JobForm.KUBERNETES: "kubectl apply -f FILE, then kubectl logs job/NAME | cudaforge verify --collect -",
+    JobForm.SLURM: "sbatch FILE, then cudaforge verify --collect LOG",
+    JobForm.SCRIPT: "sh FILE > LOG, then cudaforge verify --collect LOG",
+}
+
+
+def emit_jobs(
+    lock: Lock,
+    declaration: Declaration,
+    *,
+    form: JobForm,
+    output: Path,
+    gpus: int,
+    force: bool,
+    as_json: bool,
+) -> int:
+    """Write the jobs and say what to do with them."""
+    from cudaforge.pipeline import jobs
+
+    done = jobs.emit(lock, declaration, form=form.value, directory=output, gpus=gpus, force=force)
+    if as_json:
+        write_json({"directory": str(output), "written": list(done.written)})
+        return ExitCode.OK
+    lines = [f"wrote {output / path}" for path in done.written]
+    write_text("\n".join([*lines, f"next  {_NEXT[form]}"]))
+    return ExitCode.OK
