@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cudaforge.cli.ci import chosen_part, write_plan
 from cudaforge.cli.options import DEFAULT_FILE, AllowUnpinned, AsJson, File, Offline, Words
 from cudaforge.cli.output import write_json, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Problem
@@ -84,15 +85,43 @@ def matrix(
     *,
     file: File = DEFAULT_FILE,
     form: Annotated[
-        Literal["text", "json"], typer.Option("--format", help="text for people, json for machines.")
+        Literal["text", "json", "github", "gitlab", "names"],
+        typer.Option(
+            "--format",
+            help="text for people, json for machines; of locked images: jobs for GitHub or GitLab, or names.",
+        ),
     ] = "text",
+    shard: Annotated[
+        str | None,
+        typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of about equal cost."),
+    ] = None,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            "--since", metavar="COMMIT", help="Only images that are not as they were in that commit."
+        ),
+    ] = None,
+    max_jobs: Annotated[
+        int | None,
+        typer.Option(
+            "--max-jobs", min=1, metavar="N", help="Put several images into one job rather than make more."
+        ),
+    ] = None,
 ) -> int:
     """Expand the matrix: every image with its answer, and what is dropped, by what is wrong with it."""
     from cudaforge.pipeline import decide
-    from cudaforge.report import answers as report
 
     declaration = decide.load(file)
+    if form in ("github", "gitlab", "names"):
+        locked = chosen_part(declaration, shard=shard, since=since)
+        write_plan(locked, form=form, max_jobs=max_jobs)
+        return ExitCode.OK
+    from cudaforge.report import answers as report
+
     answers = decide.resolve(declaration)
+    if shard is not None or since is not None:
+        chosen = {image.name for image in chosen_part(declaration, shard=shard, since=since).images}
+        answers = tuple(answer for answer in answers if answer.name in chosen)
     if form == "json":
         flags = decide.is_dropped(declaration, answers)
         kept = [one for one, is_dropped in zip(answers, flags, strict=True) if not is_dropped]

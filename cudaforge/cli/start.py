@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -18,11 +18,23 @@ def init(
     ] = "pytorch",
     *,
     file: File = DEFAULT_FILE,
+    ci: Annotated[
+        Literal["github", "gitlab"] | None,
+        typer.Option("--ci", help="Write files for a CI system, and no declaration."),
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> int:
-    """Write a starter declaration."""
-    from cudaforge.pipeline.start import init_project
+    """Write a starter declaration, or the files for a CI system."""
+    from cudaforge.pipeline.start import init_ci, init_project
+
+    if ci is not None:
+        written = init_ci(file, system=ci, force=force)
+        if as_json:
+            write_json({"written": [str(path) for path in written]})
+        else:
+            write_text("\n".join(f"wrote {path}" for path in written))
+        return 0
 
     path = init_project(file, framework=framework, force=force)
     if as_json:

@@ -15,6 +15,8 @@ from cudaforge.matrix import load_matrix
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _DEFAULT_NAME = "project"
+_DEFAULT_BRANCH = "main"
+_BRANCH = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,200}")
 
 
 def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
@@ -41,6 +43,62 @@ def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
     text = render_starter(project=_project_name(path), framework=found.name, release=str(newest.minor()))
     write_atomically(path, text)
     return path
+
+
+def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]:
+    """Write the files with which a CI system makes what is declared at `path`, into the repository around it.
+
+    Raises InputError for files that are there and not as cudaforge wrote them, unless `force`.
+    """
+    from cudaforge import __version__
+    from cudaforge.quoting import UnsafeText
+    from cudaforge.renderer.mark import is_ours
+    from cudaforge.renderer.starter import render_ci
+
+    root = real_directory(path)
+    repository = next((one for one in (root, *root.parents) if (one / ".git").exists()), root)
+    directory = root.relative_to(repository).as_posix()
+    try:
+        files = render_ci(
+            system,
+            directory=directory,
+            file=path.name,
+            branch=_branch(repository),
+            requirement=f"cudaforge=={__version__}",
+        )
+    except UnsafeText as error:
+        raise InputError(
+            Problem(what=f"no CI file can carry the project's path: {error}", where=Location(file=str(path)))
+        ) from None
+    for one in files:
+        target = repository / one.path
+        if target.exists() and not is_ours(one.path, target.read_text(encoding="utf-8", errors="replace")):
+            _refuse_own(target, force=force)
+    for one in files:
+        (repository / one.path).parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(repository / one.path, one.text)
+    return tuple(repository / one.path for one in files)
+
+
+def _branch(repository: Path) -> str:
+    """The branch that is checked out; `main` where that cannot be said."""
+    try:
+        head = (repository / ".git" / "HEAD").read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return _DEFAULT_BRANCH
+    name = head.removeprefix("ref: refs/heads/")
+    return name if name != head and _BRANCH.fullmatch(name) else _DEFAULT_BRANCH
+
+
+def _refuse_own(path: Path, *, force: bool) -> None:
+    if not force:
+        raise InputError(
+            Problem(
+                what=f"{path} is there already, and not as cudaforge wrote it",
+                where=Location(file=str(path)),
+                remedy="move it away, or overwrite it with --force",
+            )
+        )
 
 
 def write_schema(path: Path, *, force: bool = False) -> None:
