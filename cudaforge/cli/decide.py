@@ -10,7 +10,7 @@ import typer
 
 from cudaforge.cli.ci import chosen_part, write_plan
 from cudaforge.cli.options import DEFAULT_FILE, AllowUnpinned, AsJson, File, Offline, Words
-from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.cli.output import write_json, write_json_lists, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def matrix(
         flags = decide.is_dropped(declaration, answers)
         kept = [one for one, is_dropped in zip(answers, flags, strict=True) if not is_dropped]
         dropped = [one for one, is_dropped in zip(answers, flags, strict=True) if is_dropped]
-        write_json({"images": report.answers_json(kept), "dropped": report.dropped_json(dropped)})
+        write_json_lists({"images": report.point_lines(kept), "dropped": report.dropped_lines(dropped)})
     else:
         write_text(report.describe_matrix(answers))
     return _exit_code(declaration, answers)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from collections.abc import Iterable, Mapping
 
 from cudaforge.errors import CudaforgeError, Problem
 from cudaforge.report.problems import describe_problems
@@ -25,6 +26,20 @@ def terminal_width() -> int:
 def write_json(document: dict[str, object]) -> None:
     """Write the one JSON document of a command."""
     sys.stdout.write(json.dumps({"schema": JSON_SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_json_lists(lists: Mapping[str, Iterable[str]]) -> None:
+    """Write a document of long lists, each of whose entries is JSON already: one a line, as they come."""
+    out = sys.stdout
+    out.write(f'{{"schema": {JSON_SCHEMA}')
+    for name, entries in lists.items():
+        out.write(f", {json.dumps(name)}: [")
+        before = "\n"
+        for entry in entries:
+            out.write(before + entry)
+            before = ",\n"
+        out.write("]")
+    out.write("}\n")
 
 
 def write_note(text: str) -> None:

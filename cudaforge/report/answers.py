@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import json
+from collections.abc import Iterable, Iterator, Sequence
 
 from cudaforge.report.explanations import choice_json, explain_resolution
 from cudaforge.report.problems import visible
@@ -50,13 +51,23 @@ def answers_json(
     return documents
 
 
-def dropped_json(answers: Sequence[ImageAnswer]) -> list[dict[str, object]]:
-    """The images of these conflicts, those with the same one together."""
-    return [
-        {**conflict_to_json(answer), "points": list(names)}
-        for names, answer in _grouped(_named(answers))
-        if isinstance(answer, Conflict)
-    ]
+def point_lines(answers: Iterable[ImageAnswer]) -> Iterator[str]:
+    """The entries of `answers_json` as JSON, one each. What points share is made into text once."""
+    known: dict[int, str] = {}
+    for one in answers:
+        ending = known.get(id(one.answer))
+        if ending is None:
+            document = answer_to_json(one.name, one.answer)
+            del document["name"]
+            ending = known[id(one.answer)] = json.dumps(document, ensure_ascii=False)[1:]
+        yield f'{{"name": {json.dumps(one.name)}, {ending}'
+
+
+def dropped_lines(answers: Sequence[ImageAnswer]) -> Iterator[str]:
+    """The images of these conflicts as JSON, those with the same one together."""
+    for names, answer in _grouped(_named(answers)):
+        if isinstance(answer, Conflict):
+            yield json.dumps({**conflict_to_json(answer), "points": names}, ensure_ascii=False)
 
 
 def describe_matrix(answers: Sequence[ImageAnswer]) -> str:

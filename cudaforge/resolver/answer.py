@@ -61,17 +61,24 @@ def _exact_cuda(case: Case, rows: Picked) -> Version | None:
 
 
 def resolution(case: Case, domains: Domains) -> Resolution:
-    """The answer that the values stand for."""
-    rows = picked(case, domains)
+    """The answer that the values stand for. Images that differ in nothing that it tells share it."""
+    rows, question = picked(case, domains), case.question
+    is_cpu = rows.environment.provider is CudaProvider.NONE
+    numbers = _no_numbers() if is_cpu else _numbers(case, rows)
+    size = _size(case, rows)
+    warnings = (*caveats(case, rows, domains), *_copies(case, size))
+    wishes = (question.base_written, question.wishes.flavor, question.wishes.require_cuda)
+    key = ("resolution", case.scene.asked, domains, numbers, warnings, *wishes, question.wishes.packages)
+    return case.scene.tables.keep(key, partial(_resolution, case, rows, numbers, size, warnings))
+
+
+def _resolution(
+    case: Case, rows: Picked, numbers: CudaNumbers, size: Size, warnings: tuple[str, ...]
+) -> Resolution:
     environment, system = rows.environment, rows.environment.os
     question = case.question
-    loads_cuda = environment.provider is not CudaProvider.NONE
-    frameworks = question.frameworks
-    architectures = ("architectures", *_libraries(rows))
-    cubins, ptx = case.scene.tables.keep(architectures, partial(_architectures, rows))
-    platforms = platforms_of(rows)
+    cubins, ptx = _architectures(rows)
     companions = _companions(case, rows)
-    size = _size(case, rows)
     return Resolution(
         frameworks=tuple(
             FrameworkChoice(
@@ -85,7 +92,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
                 template=framework.template,
                 companions=own,
             )
-            for framework, build, own in zip(frameworks, rows.builds, companions, strict=True)
+            for framework, build, own in zip(question.frameworks, rows.builds, companions, strict=True)
         ),
         cuda_provider=environment.provider,
         cuda=exact_cuda(case, rows),
@@ -103,8 +110,8 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         base_user=None if environment.bootstrap_packages else system.user,
         bootstrap_packages=environment.bootstrap_packages,
         flavor=_flavor(case, environment),
-        platforms=tuple(sorted(platforms)),
-        numbers=_numbers(case, rows) if loads_cuda else _no_numbers(),
+        platforms=tuple(sorted(platforms_of(rows))),
+        numbers=numbers,
         gate=question.wishes.require_cuda,
         architectures=cubins,
         ptx=ptx,
@@ -114,7 +121,7 @@ def resolution(case: Case, domains: Domains) -> Resolution:
         constraints=tuple(dict.fromkeys(_constraints(rows, companions))),
         indexes=_indexes(case, rows),
         env={name: value for build in rows.builds for name, value in build.row.env.items()},
-        warnings=(*caveats(case, rows, domains), *_copies(case, size)),
+        warnings=warnings,
     )
 
 

@@ -12,7 +12,7 @@ from cudaforge.resolver.candidates import BOOTSTRAP
 from cudaforge.resolver.earlier import Earlier, kept_first
 from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.model import PythonProvider
-from cudaforge.resolver.policy import criteria
+from cudaforge.resolver.policy import criteria, policy_of
 from cudaforge.resolver.question import Question, ask
 from cudaforge.resolver.rules import RankedBounds, fact_bounds, wish_bounds
 from cudaforge.resolver.rules.scene import FIRST_FRAMEWORK, Bound, Scene, wished_patches
@@ -96,8 +96,13 @@ class Case:
         return Network(self.everything, facts).extended(())
 
     def best(self, wished: int) -> Domains | None:
-        """The best answer under these wishes."""
-        return self.network(wished).best(self.criteria)
+        """The best answer under these wishes. Images whose wishes leave the same values, by the same policy,
+        share it: the points of a matrix often do."""
+        network = self.network(wished)
+        if self._earlier is not None:
+            return network.best(self.criteria)
+        key = ("best", self.scene.asked, policy_of(self.scene), network.start, network.added)
+        return self.scene.tables.keep(key, lambda: network.best(self.criteria))
 
     def has_answer(self, wished: int) -> bool:
         """Whether an answer exists under these wishes."""

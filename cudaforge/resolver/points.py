@@ -42,12 +42,19 @@ class Impossible:
     def find(self, case: Case) -> int | None:
         """The group that the point belongs to by what is known already."""
         words, settings = _words(case.question.items), _settings(case)
-        for word in words:
-            for number in self._by_word.get((settings, word), ()):
-                if self._groups[number].core <= words:
-                    self._groups[number].questions.append(case.question)
-                    return number
-        return None
+        # The first of those that it belongs to: a set's own order is another in each run.
+        number = min(
+            (
+                number
+                for word in words
+                for number in self._by_word.get((settings, word), ())
+                if self._groups[number].core <= words
+            ),
+            default=None,
+        )
+        if number is not None:
+            self._groups[number].questions.append(case.question)
+        return number
 
     def add(self, case: Case) -> int:
         """The group of a point that has no answer, a new one where its core is."""

@@ -27,7 +27,7 @@ these alone; releases of frameworks, CUDA, cuDNN and Python have no size of thei
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from cudaforge.declaration.model import Flavor, Preference
 from cudaforge.matrix.model import CudaProvider, CudaRelease
@@ -45,13 +45,15 @@ BuildRank = tuple[int, bool, bool, int]
 _PROVIDERS = (PythonProvider.IMAGE, PythonProvider.DISTRO, PythonProvider.STANDALONE)
 
 
+def policy_of(scene: Scene) -> Hashable:
+    """What the policy for one image depends on, besides its frameworks."""
+    wishes = scene.question.wishes
+    return (wishes.prefer, *sorted(wishes.prefer_per_field.items()), wishes.forward_compat)
+
+
 def criteria(scene: Scene) -> tuple[Criterion | Total, ...]:
     """The policy for one image, as classes of values, best first."""
-    wishes = scene.question.wishes
-    preferences = (wishes.prefer, *sorted(wishes.prefer_per_field.items()))
-    return scene.tables.keep(
-        ("criteria", scene.asked, preferences, wishes.forward_compat), lambda: _criteria(scene)
-    )
+    return scene.tables.keep(("criteria", scene.asked, policy_of(scene)), lambda: _criteria(scene))
 
 
 def _criteria(scene: Scene) -> tuple[Criterion | Total, ...]:

@@ -105,8 +105,10 @@ class Network:
     """Constraints over domains, ready to be propagated and searched. What it holds is for other networks to
     begin with, and never changes."""
 
-    __slots__ = ("changed", "exclusions", "relations", "start")
+    __slots__ = ("added", "changed", "exclusions", "relations", "start")
     start: Domains
+    added: tuple[Relation | Exclusion, ...]
+    """What it was given besides restrictions, which show in `start`."""
     relations: list[_Edges]
     exclusions: list[Exclusion]
     changed: int
@@ -120,6 +122,7 @@ class Network:
         relations: list[_Edges] = [[] for _ in domains] if after is None else after.relations.copy()
         exclusions = [] if after is None else after.exclusions.copy()
         changed, own = (1 << len(start)) - 1 if after is None else 0, 0
+        added: list[Relation | Exclusion] = []
         for constraint in constraints:
             if isinstance(constraint, Restriction):
                 variable = constraint.variable
@@ -127,7 +130,9 @@ class Network:
                 if kept != start[variable]:
                     start[variable] = kept
                     changed |= 1 << variable
-            elif isinstance(constraint, Relation):
+                continue
+            added.append(constraint)
+            if isinstance(constraint, Relation):
                 for here, there, is_forward in (
                     (constraint.left, constraint.right, True),
                     (constraint.right, constraint.left, False),
@@ -140,6 +145,7 @@ class Network:
             else:
                 exclusions.append(constraint)
         self.start = tuple(start)
+        self.added = tuple(added)
         self.relations = relations
         self.exclusions = exclusions
         self.changed = changed

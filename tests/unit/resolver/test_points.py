@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
@@ -169,3 +172,34 @@ def test_points_of_the_real_facts(tmp_path: Path) -> None:
     cores = [one.core for one in conflicts.values()]
     assert len(set(cores)) == len(cores) < 40
     assert ("pytorch==2.6.*", "gpu=RTX 5090") in cores
+
+
+OVERLAPPING = """
+from cudaforge.pipeline import decide
+from cudaforge.report.answers import describe_matrix
+import sys
+print(describe_matrix(decide.resolve(decide.load(sys.argv[1]))))
+"""
+
+
+def test_points_of_two_groups_are_told_alike_in_every_run(tmp_path: Path):
+    """A point may have the wishes of two cores; sets of words are ordered otherwise in each process."""
+    file = tmp_path / "cudaforge.toml"
+    file.write_text(
+        'schema = 1\n[images.lab]\nframework = "pytorch"\n[images.lab.matrix]\n'
+        'framework = ["pytorch==2.4.*", "pytorch==2.8.*"]\npython = ["3.9", "3.13"]\n'
+        'gpus = [["V100"], ["RTX 5090"]]\ncuda = ["11.8", "12.6"]\n'
+        'driver = ["590.10", "590.20", "595.10"]\n'
+    )
+    told = {
+        subprocess.run(
+            [sys.executable, "-c", OVERLAPPING, str(file)],
+            env={**os.environ, "PYTHONHASHSEED": str(seed)},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in range(4)
+    }
+    assert len(told) == 1
+    assert "dropped" in told.pop()
