@@ -16,7 +16,10 @@ _SUBDIRECTORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z
 _LOOPBACK = re.compile(r"(?:localhost|127\.0\.0\.1)(?::\d{1,5})?")
 _EXAMPLE = '"name @ git+https://host/path@COMMIT", with all 40 digits of the commit'
 
-GIT_SCHEMA = r"[A-Za-z0-9][^@]*@ *git\+https?://[^@\s]+@[0-9a-f]{40}(#subdirectory=[^\s#]+)?( *;.*)?"
+GIT_SCHEMA = (
+    r"[A-Za-z0-9][^@]*@ *git\+(https://|http://(localhost|127\.0\.0\.1)[:/])[^@\s]+"
+    r"@[0-9a-f]{40}(#subdirectory=[^\s#]+)?( *;.*)?"
+)
 """What an editor can check of such an entry."""
 
 

@@ -307,13 +307,13 @@ def refuse(name: str, answer: NoSolution, *, target: str) -> NoClosure:
 def _refusal(name: str, answer: NoSolution, *, target: str) -> Problem:
     sourceless = sorted(_without_wheels(answer.explanation))
     if sourceless:
+        names = ", ".join(f'"{one.split()[0]}"' for one in sourceless)
         verb = "have" if len(sourceless) > 1 else "has"
         return Problem(
             what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
             because=answer.explanation,
             remedy="ask for another version, have it built, which runs code of it: build_from_source = "
-            f"[{', '.join(repr(one.split()[0]) for one in sourceless)}]"
-            ", or build a wheel of it and name its file in `packages` (./wheels/...)",
+            f"[{names}], or build a wheel of it and name its file in `packages` (./wheels/...)",
         )
     return Problem(
         what=f"{name}: no set of packages fits what is asked for",
