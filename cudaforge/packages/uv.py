@@ -47,6 +47,7 @@ _GIT_SETTINGS = {
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
 _BY_ADDRESS = re.compile(r"Package `(?P<package>[^`\s]+)` was included as a URL dependency")
 _WITHOUT_GIT = "Git executable not found"
+_GIT_FAILED = "Git operation failed"
 _NEEDS_BUILD = re.compile(r"Building source distributions for `(?P<package>[^`\s]+)` is disabled")
 _STATUS = re.compile(r"HTTP status \w+ error \((\d{3}[^)]*)\)")
 
@@ -157,6 +158,15 @@ def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
     if _WITHOUT_GIT in text:
         return SurroundingsError(
             Problem(what="a package comes from a git repository, and git is missing", remedy="install git")
+        )
+    if _GIT_FAILED in text:
+        lines = [line for line in _lines(text) if not line.startswith(("---", _GIT_FAILED))]
+        return SurroundingsError(
+            Problem(
+                what="a git repository cannot be fetched, or has no such commit",
+                because=(*lines[:1], *lines[-2:]),
+                remedy="see that `git ls-remote` reaches it from here, and that the commit is still there",
+            )
         )
     needs_build = _NEEDS_BUILD.search(text)
     if needs_build is not None:

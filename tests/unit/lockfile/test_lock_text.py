@@ -179,6 +179,8 @@ def test_what_is_built_is_read_as_it_was_written() -> None:
     assert load_closure(text, file="x").wheels == SOURCES
     assert 'vcs = { type = "git"' in text or "[packages.vcs]" in text
     pylock = pytest.importorskip("packaging.pylock")
+    import tomli
+
     archive, commit = pylock.Pylock.from_dict(tomli.loads(text)).packages
     assert archive.sdist.hashes == {"sha256": "5" * 64}
     assert (commit.vcs.commit_id, commit.vcs.subdirectory) == ("6" * 40, "python")
