@@ -160,11 +160,11 @@ def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
             Problem(what="a package comes from a git repository, and git is missing", remedy="install git")
         )
     if _GIT_FAILED in text:
-        lines = [line for line in _lines(text) if not line.startswith(("---", _GIT_FAILED))]
+        told = [line for line in _lines(text) if not line.startswith(("---", _GIT_FAILED))]
         return SurroundingsError(
             Problem(
                 what="a git repository cannot be fetched, or has no such commit",
-                because=(*lines[:1], *lines[-2:]),
+                because=(*told[:1], *told[1:][-2:]),
                 remedy="see that `git ls-remote` reaches it from here, and that the commit is still there",
             )
         )

@@ -397,29 +397,3 @@ def _read_or_refused(root: Path, name: str) -> None:
         nowhere = [one for one in error.problems if not (one.what and one.where)]
         if nowhere:
             pytest.fail(str(nowhere))
-
-
-COMMIT = "0123456789" * 4
-
-
-def test_a_commit_of_a_repository_is_a_package(tmp_path: Path) -> None:
-    wanted = f"x @ git+https://h/p/x.git@{COMMIT}#subdirectory=a/b"
-    assert contents(tmp_path, f'packages = ["{wanted}"]').packages == (wanted,)
-    found = contents(tmp_path, 'requirements = "r.txt"', **{"r.txt": f"{wanted}  # why\n"})
-    assert found.packages == (wanted,)
-
-    source = f'{{ git = "https://h/p/x.git?subdirectory=a%2Fb&rev=v1#{COMMIT}" }}'
-    lock = (
-        'version = 1\n[[package]]\nname = "own"\nversion = "0"\nsource = { virtual = "." }\n'
-        f'dependencies = [{{ name = "x" }}]\n[[package]]\nname = "x"\nversion = "1"\nsource = {source}\n'
-    )
-    assert contents(tmp_path, 'requirements = "uv.lock"', **{"uv.lock": lock}).packages == (wanted,)
-
-    vcs = f'{{ type = "git", url = "https://h/p/x.git", commit-id = "{COMMIT}", subdirectory = "a/b" }}'
-    pylock = f'lock-version = "1.0"\ncreated-by = "y"\n[[packages]]\nname = "x"\nvcs = {vcs}\n'
-    found = contents(tmp_path, 'requirements = "pylock.toml"', **{"pylock.toml": pylock})
-    assert found.packages == (wanted,)
-
-
-def test_names_of_what_is_built_are_normal_ones(tmp_path: Path) -> None:
-    assert contents(tmp_path, 'build_from_source = ["My.Ops"]').from_source == ("my-ops",)
