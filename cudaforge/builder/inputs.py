@@ -15,7 +15,7 @@ from cudaforge.builder.scratch import disk_error, write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.addresses import is_loopback, redact
-from cudaforge.packages.fetch import FilledClosure, fill_closure
+from cudaforge.packages.fetch import FilledClosure, SourceProvider, fill_closure
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
 from cudaforge.records import record
@@ -55,6 +55,7 @@ class Sources:
     """Public addresses of the package indexes that locks name."""
     bases: BaseContexts
     find_python: PythonProvider
+    find_source: SourceProvider
     environment: Mapping[str, str]
     """Has the values of the declaration's secrets."""
 
@@ -132,6 +133,7 @@ def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
         site=sources.site,
         staging=staging,
         own=sources.own_wheels,
+        find_source=sources.find_source,
     )
 
 

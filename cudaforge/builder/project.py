@@ -16,6 +16,8 @@ from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import Engine
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
+from cudaforge.packages.fetch import SourceProvider
+from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.records import replace
 from cudaforge.renderer import RenderedImage, extend_ignore, render_image
@@ -34,6 +36,10 @@ def _no_python(image: LockedImage) -> Path:
     raise ValueError(f"{image.name} needs a standalone Python, and nobody said how to find one")
 
 
+def _no_source(wheel: LockedWheel, _: str) -> Path:
+    raise ValueError(f"{wheel.package} is built from its source, and nobody said how to find that")
+
+
 def build_images(  # noqa: PLR0913 -- what a build needs comes from as many places
     images: Sequence[LockedImage],
     *,
@@ -43,6 +49,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     state: Path,
     base_provider: BaseProvider,
     python_provider: PythonProvider = _no_python,
+    source_provider: SourceProvider = _no_source,
     indexes: Mapping[str, str] | None = None,
     jobs: int | None = None,
     no_cache: bool = False,
@@ -70,6 +77,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         indexes=indexes or {},
         bases=BaseContexts(engine, base_provider),
         find_python=python_provider,
+        find_source=source_provider,
         environment=chosen,
     )
     settings = BuildSettings(

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from cudaforge.declaration.git import git_requirement, read_uv_git
 from cudaforge.declaration.kinds import BadValue, bad
 from cudaforge.declaration.needed import Needed, RequirementsSource, normal_name
 from cudaforge.declaration.source import read_source
@@ -27,7 +28,7 @@ _PATCHES = (
     (re.compile(r"(?:===?|~=)(\d+\.\d+)\.\d[^,]*"), r"==\1.*"),
     (re.compile(r"(?:<=|<)(\d+\.\d+)\.[1-9][^,]*"), r"<=\1"),
 )
-_ELSEWHERE = ("vcs", "directory", "archive")
+_ELSEWHERE = ("directory", "archive")
 _FROM_SOURCE = "build a wheel of it and name its file in `packages`"
 
 
@@ -84,9 +85,26 @@ def _pylock(document: Table) -> Needed:
         marker = _text(package, "marker")
         if _SELECTS.search(marker):
             bad(f"{name} depends on extras or groups that are chosen later", "export it for those you want")
+        if "vcs" in package:
+            needed = needed.and_also(Needed(packages=(_repository(name, package, marker),)))
+            continue
         pin = _pin(name, package, marker=marker)
         needed = needed.and_also(Needed.of(packages=(pin,), hashes={pin: tuple(_digests(package))}))
     return needed
+
+
+def _repository(name: str, package: Table, marker: str) -> str:
+    """The commit of a repository that a package of a PEP 751 file is."""
+    vcs = _table(package, "vcs")
+    if vcs.get("type") != "git" or "url" not in vcs:
+        bad(f"{name} does not come from a git repository that has an address", _FROM_SOURCE)
+    reference = git_requirement(
+        name,
+        url=_text(vcs, "url"),
+        commit=_text(vcs, "commit-id"),
+        subdirectory=_text(vcs, "subdirectory"),
+    )
+    return PACKAGE.read(f"{reference}{f' ; {marker}' if marker else ''}")
 
 
 def _is_the_project(package: Table) -> bool:
@@ -152,6 +170,10 @@ class _UvLock:
         marker = _text(dependency, "marker")
         if others:
             return PACKAGE.read(f"{_name(dependency)}{extras}{f' ; {marker}' if marker else ''}")
+        source = _table(package, "source")
+        if "git" in source:
+            reference = read_uv_git(f"{_name(dependency)}{extras}", _text(source, "git"))
+            return PACKAGE.read(f"{reference}{f' ; {marker}' if marker else ''}")
         return _pin(f"{_name(dependency)}{extras}", package, marker=marker)
 
     def _targets(self, dependency: Table) -> list[tuple[Table, tuple[str, ...]]]:
@@ -170,6 +192,9 @@ class _UvLock:
 
     def _locked(self, package: Table) -> Needed:
         name = _name(package)
+        if "git" in _table(package, "source"):
+            reference = read_uv_git(name, _text(_table(package, "source"), "git"))
+            return Needed(packages=(PACKAGE.read(reference),))
         if "registry" not in _table(package, "source"):
             kind = next(iter(_table(package, "source")), "no source")
             bad(f"{name} does not come from a package index ({kind})", _FROM_SOURCE)
@@ -240,12 +265,13 @@ def _pin(name: str, package: Table, *, marker: str) -> str:
 
 
 def _digests(package: Table) -> Iterator[str]:
-    """The SHA-256 of every wheel of a package."""
-    for wheel in _tables(package, "wheels"):
+    """The SHA-256 of every wheel of a package, and of its source."""
+    sdist = _table(package, "sdist")
+    for wheel in (*_tables(package, "wheels"), *((sdist,) if sdist else ())):
         text = _text(wheel, "hash") or _text(_table(wheel, "hashes"), "sha256")
         match = _HASH.fullmatch(text)
         if match is None:
-            bad(f"a wheel of {_name(package)} has no SHA-256", "lock it from an index that gives them")
+            bad(f"a file of {_name(package)} has no SHA-256", "lock it from an index that gives them")
         yield match["digest"]
 
 

@@ -180,6 +180,11 @@ REQUIREMENTS = Field(
     kind=values.REQUIREMENTS,
     doc="More packages: a requirements.txt, uv.lock, pylock.toml or project directory of the project.",
 )
+BUILD_FROM_SOURCE = Field(
+    name="build_from_source",
+    kind=list_kind(values.PACKAGE_NAME, example='["pyyaml"]'),
+    doc="Packages that are built from their source: code of theirs runs, here and in a stage of the build.",
+)
 APT = Field(name="apt", kind=list_kind(values.APT, example='["git"]'), doc="Packages of the OS archive.")
 COPY = Field(
     name="copy",
@@ -236,6 +241,7 @@ DEFAULT_FIELDS: tuple[Field[object], ...] = (
     *WISH_FIELDS,
     any_field(PACKAGES),
     any_field(REQUIREMENTS),
+    any_field(BUILD_FROM_SOURCE),
     any_field(APT),
     any_field(COPY),
     any_field(WORKDIR),

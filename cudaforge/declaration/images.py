@@ -128,6 +128,7 @@ def _contents(values: Values, needed: Needed) -> Contents:
         constraints=needed.constraints,
         hashes=needed.hashes,
         wheels=needed.wheels,
+        from_source=values.get(fields.BUILD_FROM_SOURCE) or (),
         requirements=source.path if source is not None else None,
         apt=values.get(fields.APT) or (),
         copy=values.get(fields.COPY) or (),

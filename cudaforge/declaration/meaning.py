@@ -9,6 +9,9 @@ from enum import Enum
 from cudaforge.declaration.model import ImageDeclaration
 from cudaforge.records import is_record, values_of
 
+_LATER = frozenset(("from_source",))
+"""Fields that came after the first locks: where they say nothing, those locks stay current."""
+
 
 def declaration_digest(
     *,
@@ -64,6 +67,7 @@ def _plain(value: object) -> object:
         case tuple():
             return [_plain(one) for one in value]
         case _ if is_record(value):
-            return {name: _plain(one) for name, one in values_of(value).items()}
+            values = values_of(value).items()
+            return {name: _plain(one) for name, one in values if one or name not in _LATER}
         case _:
             return str(value)

@@ -125,6 +125,8 @@ class Contents:
     """Package to the SHA-256 of the files that may be installed; those without an entry are free."""
     wheels: tuple[LocalWheel, ...] = ()
     """Those of `packages` that are files of the project."""
+    from_source: tuple[str, ...] = ()
+    """Packages (PEP 503) that may be built from their source, and are."""
     requirements: str | None = None
     """The file that some of `packages` come from, for messages."""
     apt: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import NoReturn
 
+from cudaforge.declaration.git import GIT_SCHEMA, check_git_address, is_git
 from cudaforge.declaration.kinds import (
     CLAUSES_PATTERN,
     STRING,
@@ -25,7 +26,7 @@ from cudaforge.declaration.kinds import (
     within,
 )
 from cudaforge.declaration.model import CopyStep, FrameworkWish
-from cudaforge.declaration.needed import RequirementsSource
+from cudaforge.declaration.needed import RequirementsSource, normal_name
 from cudaforge.declaration.text import has_credentials, show
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
@@ -165,33 +166,31 @@ def _read_package(value: object) -> str:
         requirement = Requirement(text)
     except InvalidRequirement:
         bad(f"{show(text)} is no package requirement", 'PEP 508, for example "transformers>=4.44"')
-    if requirement.url is not None:
-        _refuse_address(text, requirement.name, requirement.url)
+    if requirement.url is not None and is_git(requirement.url):
+        check_git_address(text, requirement.url)
+    elif requirement.url is not None:
+        _refuse_address(text, requirement.name)
     return str(requirement)
 
 
-def _refuse_address(text: str, name: str, url: str) -> NoReturn:
+def _refuse_address(text: str, name: str) -> NoReturn:
     """Say why a package that comes from an address is not taken, and what is."""
-    if not url.startswith("git+"):
-        bad(
-            f"{show(text)}: packages from an address are not supported",
-            f'name a version of {name}, or put its wheel into the project: "./wheels/..."',
-        )
-    repository = url.partition("#")[0]
-    if re.search(r"@[0-9a-f]{40}$", repository) is None:
-        bad(f"{show(text)} names no commit, and a branch or tag moves", "name@ and all 40 digits of it")
     bad(
-        f"{show(text)}: {name} would have to be built from its source, which is not supported yet",
-        'build a wheel of that commit and name its file: "./wheels/..."',
+        f"{show(text)}: packages from an address are not supported",
+        f'name a version of {name}, or put its wheel into the project: "./wheels/..."',
     )
 
 
+PACKAGE_NAME = mapped(
+    text_kind(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?", allowed="the name of a package, no version"),
+    normal_name,
+)
 PACKAGE = Kind(
     read=_read_package,
     schema={
         "type": "string",
         "minLength": 1,
-        "pattern": r"^([A-Za-z0-9][^@]*|([A-Za-z0-9][^@]*@ *)?\.\.?/.+)$",
+        "pattern": rf"^([A-Za-z0-9][^@]*|([A-Za-z0-9][^@]*@ *)?\.\.?/.+|{GIT_SCHEMA})$",
     },
 )
 _SOURCE_KEYS = ("path", "extras", "groups")

@@ -118,6 +118,7 @@ def closure_request(
             **{wheel.package: (wheel.sha256,) for wheel in image.contents.wheels},
         },
         files={wheel.package: root / wheel.path for wheel in image.contents.wheels},
+        from_source=image.contents.from_source,
         preferred=preferred,
     )
 

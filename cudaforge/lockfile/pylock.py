@@ -15,7 +15,7 @@ from typing import Any
 
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import Closure
-from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.model import GitCommit, LockedWheel
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,7 +25,12 @@ else:
 LOCK_VERSION = "1.0"
 _TOOL = "cudaforge"
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.whl")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
+_VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*")
+_FILENAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!-]*\.(?:whl|tar\.gz)")
+_REPOSITORY = re.compile(r"https?://[A-Za-z0-9.:-]+(?:/[A-Za-z0-9_~+][A-Za-z0-9._~+-]*)+/?")
+_SUBDIRECTORY = re.compile(r"(?:[A-Za-z0-9_][A-Za-z0-9._+-]*(?:/[A-Za-z0-9_][A-Za-z0-9._+-]*)*)?")
 
 
 def closure_file(name: str) -> str:
@@ -64,6 +69,14 @@ def load_closure(text: str, *, file: str) -> Closure:
 
 
 def _package(wheel: LockedWheel) -> dict[str, object]:
+    if wheel.git is not None:
+        subdirectory = {"subdirectory": wheel.git.subdirectory} if wheel.git.subdirectory else {}
+        return {
+            "name": wheel.package,
+            "version": wheel.version,
+            "vcs": {"type": "git", "url": wheel.git.url, "commit-id": wheel.git.commit, **subdirectory},
+            "tool": {_TOOL: {"index": wheel.index}},
+        }
     described: dict[str, object] = {"name": wheel.filename, "path": f"wheels/{wheel.filename}"}
     if wheel.size is not None:
         described["size"] = wheel.size
@@ -71,15 +84,19 @@ def _package(wheel: LockedWheel) -> dict[str, object]:
     return {
         "name": wheel.package,
         "version": wheel.version,
-        "wheels": [described],
+        **({"sdist": described} if wheel.is_built else {"wheels": [described]}),
         "tool": {_TOOL: {"index": wheel.index}},
     }
 
 
 def _wheel(package: dict[str, Any]) -> LockedWheel:
-    (wheel,) = package["wheels"]
+    if "vcs" in package:
+        return _commit(package)
+    (wheel,) = [package["sdist"]] if "sdist" in package else package["wheels"]
     if not _FILENAME.fullmatch(wheel["name"]) or not _SHA256.fullmatch(wheel["hashes"]["sha256"]):
-        raise ValueError(f"{package['name']} has a malformed wheel")
+        raise ValueError(f"{package['name']} has a malformed file")
+    if "sdist" in package:
+        _check_source(package)
     return LockedWheel(
         package=package["name"],
         version=package["version"],
@@ -88,3 +105,31 @@ def _wheel(package: dict[str, Any]) -> LockedWheel:
         sha256=wheel["hashes"]["sha256"],
         size=wheel.get("size"),
     )
+
+
+def _commit(package: dict[str, Any]) -> LockedWheel:
+    vcs = package["vcs"]
+    git = GitCommit(url=vcs["url"], commit=vcs["commit-id"], subdirectory=vcs.get("subdirectory", ""))
+    _check_source(package)
+    if not (
+        vcs["type"] == "git"
+        and _REPOSITORY.fullmatch(git.url)
+        and _COMMIT.fullmatch(git.commit)
+        and _SUBDIRECTORY.fullmatch(git.subdirectory)
+    ):
+        raise ValueError(f"{package['name']} has a malformed repository")
+    return LockedWheel(
+        package=package["name"],
+        version=package["version"],
+        filename=f"{package['name']}-{git.commit}.tar.gz",
+        index=package["tool"][_TOOL]["index"],
+        sha256="",
+        size=None,
+        git=git,
+    )
+
+
+def _check_source(package: dict[str, Any]) -> None:
+    """Name and version of what is built stand in the Dockerfile."""
+    if not _NAME.fullmatch(package["name"]) or not _VERSION.fullmatch(package["version"]):
+        raise ValueError("a source has a malformed name or version")

@@ -169,6 +169,7 @@ def _question(
         requirements=tuple(dict.fromkeys(roots)),
         constraints=tuple(one for one in dict.fromkeys((*constraints, *request.limits)) if "[" not in one),
         files=request.files,
+        from_source=request.from_source,
         python=request.python,
         sources=sources,
         indexes=indexes,
@@ -227,7 +228,7 @@ def _user_pin(text: str, request: ClosureRequest) -> _Pin:
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
-        has_address = Requirement(text).url is not None
+        has_address = not (Requirement(text).url or "git+").startswith("git+")
     except InvalidRequirement as error:
         raise InputError(
             Problem(what=f"{request.name}: {text!r} is no requirement", because=(str(error).splitlines()[0],))
@@ -237,7 +238,7 @@ def _user_pin(text: str, request: ClosureRequest) -> _Pin:
             Problem(
                 what=f"{request.name}: {text.partition('@')[0].strip()} is asked for by its address",
                 where=Location(file="declaration", key="packages"),
-                remedy="ask for a version of it; direct addresses are not supported yet",
+                remedy="ask for a version of it, or for a commit of its repository: git+https://...@COMMIT",
             )
         )
     return _pin(text)
@@ -249,22 +250,41 @@ def _choose(offers: tuple[Offer, ...], plan: _Plan, request: ClosureRequest) -> 
         packages.setdefault(offer.package, []).append(offer)
     for package in sorted(packages):
         allowed = _allowed(packages[package], request)
-        filename = best_wheel(
-            [offer.filename for offer in allowed],
-            python=request.python,
-            platform=request.platform,
-            glibc=request.glibc,
-        )
-        offer = next(offer for offer in allowed if offer.filename == filename)
+        offer = _best(allowed, request)
         path = offer.path
         yield LockedWheel(
             package=package,
             version=offer.version,
-            filename=filename,
+            filename=offer.filename,
             index=PROJECT_INDEX if package in request.files else plan.tied.get(package, DEFAULT_INDEX),
-            sha256=offer.sha256 or _hash_of(offer),
+            sha256="" if offer.git is not None else offer.sha256 or _hash_of(offer),
             size=path.stat().st_size if path is not None else offer.size,
+            git=offer.git,
         )
+
+
+def _best(offers: Sequence[Offer], request: ClosureRequest) -> Offer:
+    """The wheel that an installer in the image would choose, or the one source."""
+    first = offers[0]
+    if first.git is not None:
+        return first
+    if not first.filename.endswith(".whl"):
+        if not first.filename.endswith(".tar.gz"):
+            raise NegativeAnswer(
+                Problem(
+                    what=f"{request.name}: the source of {first.package} {first.version} is {first.filename}",
+                    because=("what is built from source is a .tar.gz (PEP 625)",),
+                    remedy=f"ask for another version of {first.package}",
+                )
+            )
+        return first
+    filename = best_wheel(
+        [offer.filename for offer in offers],
+        python=request.python,
+        platform=request.platform,
+        glibc=request.glibc,
+    )
+    return next(offer for offer in offers if offer.filename == filename)
 
 
 def _allowed(offers: Sequence[Offer], request: ClosureRequest) -> Sequence[Offer]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import netrc
 import os
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
@@ -32,6 +32,9 @@ from cudaforge.records import record
 
 WHEELS_DIRECTORY = "wheels"
 
+SourceProvider = Callable[[LockedWheel, str], Path]
+"""Finds what a wheel is built from, given the address that this site has it at, as a file of this machine."""
+
 
 @record()
 class FilledClosure:
@@ -52,20 +55,26 @@ def fill_closure(
     site: Site,
     staging: Path,
     own: Path,
+    find_source: SourceProvider,
 ) -> FilledClosure:
     """Find every wheel at this site, and put those that it has as files into `staging`. Those of the project
-    lie in `own`.
+    lie in `own`. What is built goes there as the source that `find_source` gives, under its locked name.
 
     `indexes` has the public address of each index that the wheels name. Raises NegativeAnswer where a file
     of that name is another one than the locked, SurroundingsError where the site does not have it.
     """
-    served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX]
+    served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
     offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
     offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
-    chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(wheels, key=lambda wheel: wheel.package)]
+    credentials = _credentials(site)
+    installed = [wheel for wheel in wheels if not wheel.is_built]
+    chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(installed, key=lambda wheel: wheel.package)]
     staging.mkdir(parents=True, exist_ok=True)
     local = tuple(_stage(wheel, path, staging) for wheel, offer in chosen if (path := offer.path) is not None)
-    text = _dump(chosen, python=python, credentials=_credentials(site))
+    for wheel in wheels:
+        if wheel.is_built:
+            _stage(wheel, _source(wheel, offers, credentials, find_source), staging)
+    text = _dump(chosen, python=python, credentials=credentials)
     if len(text.encode()) > SECRET_LIMIT:
         raise SurroundingsError(
             Problem(
@@ -77,6 +86,20 @@ def fill_closure(
         local_files=local,
         needs_host_network=any(is_loopback(offer.address) for _, offer in chosen),
     )
+
+
+def _source(
+    wheel: LockedWheel,
+    offers: Mapping[str, Sequence[Offer]],
+    credentials: Mapping[str, str],
+    find_source: SourceProvider,
+) -> Path:
+    """The locked archive that a wheel is built from."""
+    if wheel.git is not None:
+        return find_source(wheel, wheel.git.url)
+    offer = _match(wheel, offers)
+    path = offer.path
+    return path if path is not None else find_source(wheel, _whereabouts(wheel, offer, credentials)["url"])
 
 
 def _own(wheel: LockedWheel, own: Path) -> Offer:
@@ -140,6 +163,7 @@ def _ask(
             python=python,
             sources=sources,
             indexes=indexes,
+            from_source=tuple(wheel.package for wheel in wheels if wheel.is_built),
             options=("--universal", "--no-deps"),
         ),
         site=site,

@@ -11,8 +11,19 @@ PROJECT_INDEX = "project"
 
 
 @record()
+class GitCommit:
+    """One commit of a repository."""
+
+    url: str
+    """`https://host/path`, without user and password."""
+    commit: str
+    """All 40 digits."""
+    subdirectory: str = ""
+
+
+@record()
 class LockedWheel:
-    """One wheel of a closure."""
+    """One wheel of a closure, or the source that it is built from."""
 
     package: str
     """Normalized name (PEP 503)."""
@@ -22,7 +33,15 @@ class LockedWheel:
     """Name of the index that serves it: `default`, one that the matrix names, or `project` for a file that
     lies beside the lock."""
     sha256: str
+    """Empty for a commit, which is a hash itself."""
     size: int | None
+    git: GitCommit | None = None
+    """The commit that the wheel is built from; `filename` is then the archive that is made of it."""
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the file is a source, from which the wheel is built."""
+        return not self.filename.endswith(".whl")
 
 
 @record()
@@ -77,5 +96,7 @@ class ClosureRequest:
     """Package to the SHA-256 of the files that may stand for it; those without an entry are free."""
     files: Mapping[str, Path] = made(default_factory=dict)
     """Package to the one wheel that stands for it, a file of the project."""
+    from_source: tuple[str, ...] = ()
+    """Packages that are built from their source."""
     preferred: tuple[LockedWheel, ...] = ()
     """An earlier closure, whose versions are kept where they still fit."""

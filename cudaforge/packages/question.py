@@ -16,7 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import write_error
-from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.model import GitCommit, LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import PROJECT_NAME, NoSolution, address_problem, compile_closure
 from cudaforge.records import made, record
@@ -43,13 +43,15 @@ class Question:
     """Address of each index that `sources` names."""
     files: Mapping[str, Path] = made(default_factory=dict)
     """Package to the wheel that stands for it."""
+    from_source: tuple[str, ...] = ()
+    """Packages whose source is taken, and no wheel: uv may run their code to learn what they need."""
     preferred: tuple[LockedWheel, ...] = ()
     options: tuple[str, ...]
 
 
 @record()
 class Offer:
-    """One wheel that an index has: at an address, or as a file of this machine."""
+    """One wheel or source that an index has: at an address, or as a file of this machine. Or a commit."""
 
     package: str
     version: str
@@ -58,6 +60,7 @@ class Offer:
     """`https://...`, or `file:///...`."""
     sha256: str | None
     size: int | None
+    git: GitCommit | None = None
 
     @property
     def path(self) -> Path | None:
@@ -73,6 +76,7 @@ def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
     with _scratch_directory() as directory:
         (directory / _PROJECT).write_text(tomli_w.dumps(_project(question)), encoding="utf-8")
         arguments = [_PROJECT, f"--python-version={question.python}", *question.options]
+        arguments += [f"--no-binary={name}" for name in question.from_source]
         if question.constraints:
             (directory / "constraints.txt").write_text(
                 "\n".join(question.constraints) + "\n", encoding="utf-8"
@@ -132,11 +136,17 @@ def _earlier(wheels: tuple[LockedWheel, ...]) -> dict[str, object]:
             {
                 "name": wheel.package,
                 "version": wheel.version,
-                "wheels": [{"path": wheel.filename, "hashes": {"sha256": wheel.sha256}}],
+                **_earlier_file(wheel),
             }
             for wheel in wheels
+            if wheel.git is None
         ],
     }
+
+
+def _earlier_file(wheel: LockedWheel) -> dict[str, object]:
+    file = {"path": wheel.filename, "hashes": {"sha256": wheel.sha256}}
+    return {"sdist": file} if wheel.is_built else {"wheels": [file]}
 
 
 def _offers(text: str, directory: Path, files: Mapping[str, Path]) -> Iterator[Offer]:
@@ -166,9 +176,13 @@ def _offers(text: str, directory: Path, files: Mapping[str, Path]) -> Iterator[O
 
 
 def _package_offers(package: dict[str, Any], directory: Path) -> Iterator[Offer]:
-    if "wheels" not in package:
+    if "vcs" in package:
+        yield _commit(package)
+        return
+    files = package.get("wheels") or ([package["sdist"]] if "sdist" in package else [])
+    if not files:
         raise NegativeAnswer(address_problem(package["name"]))
-    for wheel in package["wheels"]:
+    for wheel in files:
         address = wheel["url"] if "url" in wheel else (directory / wheel["path"]).resolve().as_uri()
         yield Offer(
             package=package["name"],
@@ -178,3 +192,16 @@ def _package_offers(package: dict[str, Any], directory: Path) -> Iterator[Offer]
             sha256=wheel.get("hashes", {}).get("sha256"),
             size=wheel.get("size"),
         )
+
+
+def _commit(package: dict[str, Any]) -> Offer:
+    vcs, name = package["vcs"], package["name"]
+    return Offer(
+        package=name,
+        version=package["version"],
+        filename=f"{name}-{vcs['commit-id']}.tar.gz",
+        address=vcs["url"],
+        sha256="",
+        size=None,
+        git=GitCommit(url=vcs["url"], commit=vcs["commit-id"], subdirectory=vcs.get("subdirectory", "")),
+    )

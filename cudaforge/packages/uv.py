@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform as host
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -37,8 +37,18 @@ _CONTROL = {
     "RUST_BACKTRACE": "0",
     "COLUMNS": "10000",  # or its sentences are broken at 80 columns, and their halves read as causes
 }
+_GIT_SETTINGS = {
+    "protocol.allow": "never",
+    "protocol.https.allow": "always",
+    "protocol.http.allow": "always",
+    "protocol.file.allow": "user",  # uv clones out of its own cache; submodules may not
+    "core.hooksPath": os.devnull,
+}
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
 _BY_ADDRESS = re.compile(r"Package `(?P<package>[^`\s]+)` was included as a URL dependency")
+_WITHOUT_GIT = "Git executable not found"
+_GIT_FAILED = "Git operation failed"
+_NEEDS_BUILD = re.compile(r"Building source distributions for `(?P<package>[^`\s]+)` is disabled")
 _STATUS = re.compile(r"HTTP status \w+ error \((\d{3}[^)]*)\)")
 
 
@@ -78,6 +88,17 @@ def uv_version() -> str:
     return answer.stdout.removeprefix("uv ").split(" ", 1)[0].strip()
 
 
+def git_variables(environ: Mapping[str, str]) -> dict[str, str]:
+    """Variables with which git asks nobody, runs no hooks, and takes repositories and their submodules from
+    web servers alone. What `environ` sets in the same way is kept."""
+    number = environ.get("GIT_CONFIG_COUNT", "")
+    first = int(number) if number.isdecimal() else 0
+    variables = {"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_COUNT": str(first + len(_GIT_SETTINGS))}
+    for position, (key, value) in enumerate(_GIT_SETTINGS.items(), first):
+        variables |= {f"GIT_CONFIG_KEY_{position}": key, f"GIT_CONFIG_VALUE_{position}": value}
+    return variables
+
+
 def compile_closure(
     arguments: Sequence[str], *, site: Site, directory: Path, deadline: float = DEADLINE
 ) -> str | NoSolution:
@@ -97,7 +118,8 @@ def compile_closure(
         *(("--no-index",) if site.no_index else ()),
         *arguments,
     ]
-    variables = {_RETRIES: os.environ.get(_RETRIES) or _FEW_RETRIES, **_CONTROL, **site.environment()}
+    retries = os.environ.get(_RETRIES) or _FEW_RETRIES
+    variables = {**git_variables(os.environ), _RETRIES: retries, **_CONTROL, **site.environment()}
     try:
         answer = run(argv, timeout=deadline, env=variables, cwd=directory)
     except ProgramTimeout:
@@ -133,6 +155,22 @@ def python_tag_platform(platform: str, glibc: str) -> str:
 def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
     """The error for a run of uv that ended without an answer: it names the host and the setting."""
     text = redact(answer.stderr)
+    if _WITHOUT_GIT in text:
+        return SurroundingsError(
+            Problem(what="a package comes from a git repository, and git is missing", remedy="install git")
+        )
+    if _GIT_FAILED in text:
+        told = [line for line in _lines(text) if not line.startswith(("---", _GIT_FAILED))]
+        return SurroundingsError(
+            Problem(
+                what="a git repository cannot be fetched, or has no such commit",
+                because=(*told[:1], *told[1:][-2:]),
+                remedy="see that `git ls-remote` reaches it from here, and that the commit is still there",
+            )
+        )
+    needs_build = _NEEDS_BUILD.search(text)
+    if needs_build is not None:
+        return NegativeAnswer(_metadata_problem(needs_build["package"]))
     by_address = _BY_ADDRESS.search(text)
     if by_address is not None:
         return NegativeAnswer(address_problem(by_address["package"]))
@@ -159,6 +197,14 @@ def explain_failure(answer: Completed, site: Site) -> CudaforgeError:
             because=(cause, _whence(address, site)),
             remedy=_remedy(text, address, site),
         )
+    )
+
+
+def _metadata_problem(package: str) -> Problem:
+    return Problem(
+        what=f"what {package} needs is known only to code of it, which would have to run on this machine",
+        because=("its pyproject.toml has `dynamic` metadata, or there is none",),
+        remedy=f'allow it: build_from_source = ["{package}"]',
     )
 
 
@@ -271,12 +317,13 @@ def refuse(name: str, answer: NoSolution, *, target: str) -> NoClosure:
 def _refusal(name: str, answer: NoSolution, *, target: str) -> Problem:
     sourceless = sorted(_without_wheels(answer.explanation))
     if sourceless:
+        names = ", ".join(f'"{one.split()[0]}"' for one in sourceless)
         verb = "have" if len(sourceless) > 1 else "has"
         return Problem(
             what=f"{name}: {', '.join(sourceless)} {verb} no wheel for {target}",
             because=answer.explanation,
-            remedy="ask for another version, or build a wheel of it for that system and name its file in "
-            "`packages` (./wheels/...): cudaforge builds nothing from source yet",
+            remedy="ask for another version, have it built, which runs code of it: build_from_source = "
+            f"[{names}], or build a wheel of it and name its file in `packages` (./wheels/...)",
         )
     return Problem(
         what=f"{name}: no set of packages fits what is asked for",

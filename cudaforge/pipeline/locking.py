@@ -22,6 +22,7 @@ from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
 from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
 from cudaforge.pipeline.outside import DigestSource, find_site
+from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
 from cudaforge.records import record
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
@@ -129,6 +130,7 @@ def lock_images(
     Raises NegativeAnswer where an image has no answer and may not be left out.
     """
     images = {image.name: image for image in declaration.images}
+    check_sources(images.values(), matrix_of(declaration))
 
     def lock_one(answer: ImageAnswer) -> Fitted:
         image, before = images[answer.name], kept.get(answer.name)

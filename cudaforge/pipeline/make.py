@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -172,6 +173,7 @@ def _build(
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
     from cudaforge.packages.archives import fetch_python
+    from cudaforge.packages.built import fetch_source
     from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
 
@@ -195,6 +197,7 @@ def _build(
             python_provider=lambda image: fetch_python(
                 image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
             ),
+            source_provider=partial(fetch_source, site=site, cache=cache_directory()),
         )
 
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.quoting import dump_copy, quote_ignore
+from cudaforge.quoting import dump_copy, quote_ignore, quote_shell
 from cudaforge.renderer.account import find_account
 from cudaforge.renderer.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX
 from cudaforge.systems import APT_FAMILIES
@@ -17,6 +17,8 @@ _NEVER_SENT_ENDINGS = ("_cache",)  # .mypy_cache, .pytest_cache, .ruff_cache
 _OWN_NAMES = (".cudaforge", "cudaforge.lock.d")
 _INTERPRETERS = {"image": "/usr/local/bin", "distro": "/usr/bin", "standalone": "/opt/python/bin"}
 """By who brings Python."""
+_COMPILER = "build-essential"
+"""What Debian and Ubuntu call the compilers that building a package takes (Debian policy, 4.2)."""
 _OCI = "org.opencontainers.image."
 
 
@@ -34,6 +36,9 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "framework_templates": _framework_templates(image),
         "cuda_provider": image.cuda_provider,
         "drops_compat": image.toolkit is not None and not image.forward_compat,
+        "sources": _sources(image),
+        "built": [quote_shell(f"{one['package']}==={one['version']}") for one in _sources(image)],
+        "source_packages": source_packages(image),
         "account": account,
         "user": image.user,
         "copy_owner": None if account is None else image.user,
@@ -152,6 +157,30 @@ def _standalone(image: LockedImage) -> Mapping[str, str] | None:
     if archive is None:
         raise AssertionError("the entry has passed check_image")
     return {"version": image.standalone.version, "sha256": archive.sha256}
+
+
+def source_packages(image: LockedImage) -> tuple[str, ...]:
+    """The OS packages of the stage that builds wheels: the image's own, and a compiler."""
+    python = re.sub(r"^(\d+\.\d+).*$", r"\1", image.python)
+    headers = (f"python{python}-dev",) if image.python_provider == "distro" else ()
+    return (*find_missing_packages(image), _COMPILER, *headers) if has_apt(image) else ()
+
+
+def _sources(image: LockedImage) -> list[Mapping[str, str]]:
+    """What wheels are built from, each as the template needs it."""
+    return [
+        {
+            "package": wheel.package,
+            "version": wheel.version,
+            "file": wheel.filename,
+            "origin": f"{wheel.git.url} at {wheel.git.commit}" if wheel.git is not None else wheel.filename,
+            "sha256": wheel.sha256,
+            "directory": wheel.git.subdirectory if wheel.git is not None else "",
+            "scm_variable": f"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_{wheel.package.replace('-', '_').upper()}",
+        }
+        for wheel in sorted(image.closure.wheels, key=lambda wheel: wheel.package)
+        if wheel.is_built
+    ]
 
 
 def _framework_templates(image: LockedImage) -> tuple[str, ...]:

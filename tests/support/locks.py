@@ -13,6 +13,7 @@ from cudaforge.lockfile.model import (
     OsPackage,
     PythonArchive,
 )
+from cudaforge.packages.model import GitCommit
 from cudaforge.records import replace
 
 ENTRY = "sha256:" + "1" * 64
@@ -139,6 +140,28 @@ STANDALONE_IMAGE = replace(
     os="ubuntu22.04",
     os_family="ubuntu",
 )
+
+
+SOURCES = (
+    LockedWheel(
+        package="docopt",
+        version="0.6.2",
+        filename="docopt-0.6.2.tar.gz",
+        index="default",
+        sha256="5" * 64,
+        size=25901,
+    ),
+    LockedWheel(
+        package="my-ops",
+        version="1.0",
+        filename=f"my-ops-{'6' * 40}.tar.gz",
+        index="default",
+        sha256="",
+        size=None,
+        git=GitCommit(url="https://git.example.org/team/ops", commit="6" * 40, subdirectory="python"),
+    ),
+)
+"""What wheels are built from: an archive of an index, and a commit."""
 
 
 def make_lock(*images: LockedImage) -> Lock:

@@ -12,6 +12,8 @@ from cudaforge.declaration import load_declaration
 from cudaforge.errors import InputError
 from tests.unit.declaration.support import IMAGE, load, only, places, problems, problems_of, write
 
+COMMIT = "0123456789" * 4
+
 # Text after the image's own two lines, so that its first line is line 3; key below images.a; what; remedy.
 VALUES = [
     (
@@ -88,12 +90,30 @@ VALUES = [
     ('packages = ["x @ ../x.whl"]', "packages", "leaves the project", "inside"),
     ('packages = ["x @ git+https://h/x.git@main"]', "packages[0]", "names no commit", "40 digits"),
     ('packages = ["x @ git+https://h/x.git"]', "packages[0]", "names no commit", "40 digits"),
+    ('packages = ["x @ git+https://h/x.git@0123456789ab"]', "packages[0]", "names no commit", "ls-remote"),
+    (f'packages = ["x @ git+https://u:p@h/x@{COMMIT}"]', "packages[0]", "user name or password", "netrc"),
+    (f'packages = ["x @ git+https://tok@h/x@{COMMIT}"]', "packages[0]", "user name or password", "netrc"),
+    (f'packages = ["x @ git+https://$T@h/x@{COMMIT}"]', "packages[0]", "no address of a repo", "COMMIT"),
+    (f'packages = ["x @ git+http://h/x@{COMMIT}"]', "packages[0]", "is fetched by https", "git+https"),
+    (f'packages = ["x @ git+http://127.0.0.1.h/x@{COMMIT}"]', "packages[0]", "by https", "git+https"),
+    (f'packages = ["x @ git+file:///x@{COMMIT}"]', "packages[0]", "is fetched by https", "git+https"),
+    (f'packages = ["x @ git+ext::sh@{COMMIT}"]', "packages[0]", "is fetched by https", "git+https"),
+    (f'packages = ["x @ git+ssh://git@h/x@{COMMIT}"]', "packages[0]", "ssh are not supported", "https"),
+    (f'packages = ["x @ git+https://-h/x@{COMMIT}"]', "packages[0]", "no address of a repo", "COMMIT"),
+    (f'packages = ["x @ git+https://h/--upload-pack=x@{COMMIT}"]', "packages[0]", "no address", "COMMIT"),
+    (f'packages = ["x @ git+https://h/a/../x@{COMMIT}"]', "packages[0]", "no address of a repo", "COMMIT"),
+    (f'packages = ["x @ git+https://h/x?a=b@{COMMIT}"]', "packages[0]", "has a character", "COMMIT"),
+    (f'packages = ["x @ git+https://h/x@{COMMIT}#egg=x"]', "packages[0]", "is not understood", "subdir"),
     (
-        f'packages = ["x @ git+https://h/x.git@{"0123456789" * 4}"]',
+        f'packages = ["x @ git+https://h/x@{COMMIT}#subdirectory=../y"]',
         "packages[0]",
-        "built from its source",
-        "wheel",
+        "is not understood",
+        "subdirectory=",
     ),
+    (f'packages = ["x @ git+https://h/x@{COMMIT}\\n-y"]', "packages[0]", "U+000A", "take"),
+    ('build_from_source = ["x==1"]', "build_from_source[0]", "is not allowed here", "no version"),
+    ('build_from_source = ["--all"]', "build_from_source[0]", "is not allowed here", "no version"),
+    ('build_from_source = "x"', "build_from_source", "a list is expected", "for example"),
     ('packages = ["https://h/x.whl"]', "packages[0]", "an address without a name", "name @"),
     ('env = { HF_TOKEN = "hunter2" }', "env.HF_TOKEN", "the value is a secret", "`secrets`"),
     ('env = { AWS_SECRET_ACCESS_KEY = "hunter2" }', "env.AWS_SECRET_ACCESS_KEY", "is a secret", "secrets"),

@@ -252,7 +252,7 @@ def test_a_project_gives_its_dependencies(tmp_path: Path) -> None:
         (
             "uv.lock",
             UV_LOCK.replace('{ registry = "https://index.example/simple" }', '{ git = "https://h/x" }'),
-            "does not come from a package index (git)",
+            "names no commit",
         ),
         ("uv.lock", UV_LOCK.replace(f"sha256:{A}", "md5:0"), "has no SHA-256"),
         ("pylock.toml", "x = 1\n", "no pylock.toml of version 1"),

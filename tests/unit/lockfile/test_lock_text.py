@@ -14,7 +14,7 @@ from cudaforge.lockfile.store import read_lock, write_lock
 from cudaforge.lockfile.text import dump_lock
 from cudaforge.packages.model import LockedWheel
 from cudaforge.records import replace
-from tests.support.locks import CPU_IMAGE, STANDALONE, STANDALONE_IMAGE, make_lock
+from tests.support.locks import CPU_IMAGE, SOURCES, STANDALONE, STANDALONE_IMAGE, make_lock
 
 WHEELS = (
     LockedWheel(
@@ -172,3 +172,35 @@ def test_a_standalone_python_is_in_the_lock_by_name_and_hash_without_an_address(
     (tmp_path / "cudaforge.lock").write_text(text.replace("8" * 64, "9" * 64), encoding="utf-8")
     with pytest.raises(NegativeAnswer, match="the entry of 'alone' was edited"):
         read_lock(tmp_path / "cudaforge.lock")
+
+
+def test_what_is_built_is_read_as_it_was_written() -> None:
+    text = dump_closure(SOURCES, python="3.11")
+    assert load_closure(text, file="x").wheels == SOURCES
+    assert 'vcs = { type = "git"' in text or "[packages.vcs]" in text
+    pylock = pytest.importorskip("packaging.pylock")
+    import tomli
+
+    archive, commit = pylock.Pylock.from_dict(tomli.loads(text)).packages
+    assert archive.sdist.hashes == {"sha256": "5" * 64}
+    assert (commit.vcs.commit_id, commit.vcs.subdirectory) == ("6" * 40, "python")
+
+
+@pytest.mark.parametrize(
+    ("was", "now"),
+    [
+        ("6" * 40, "main"),
+        ("https://git", "https://u:p@git"),
+        ("https://git.example.org/team", "--upload-pack=x"),
+        ('"python"', '"../python"'),
+        ('"my-ops"', '"my-ops; id"'),
+        ('"1.0"\n', '"1.0 -x"\n'),
+        ("docopt-0.6.2.tar.gz", "../docopt-0.6.2.tar.gz"),
+        ("5" * 64, "5"),
+    ],
+)
+def test_a_source_that_was_edited_is_refused(was: str, now: str) -> None:
+    text = dump_closure(SOURCES, python="3.11")
+    assert was in text
+    with pytest.raises(NegativeAnswer, match="damaged"):
+        load_closure(text.replace(was, now), file="x")
