@@ -34,17 +34,20 @@ class CiJob:
 def plan_jobs(images: Sequence[LockedImage], most: int) -> tuple[CiJob, ...]:
     """One job for each image, or, where these are more than `most`, so many of about equal cost.
 
-    Images that need other runners share no job: `most` is exceeded where there are more kinds of them.
+    Images that need other runners share no job: `most` is exceeded where there are more kinds of them alone.
     """
     kinds: dict[tuple[bool, tuple[str, ...]], list[LockedImage]] = {}
     for image in images:
         kinds.setdefault((image.verify.gpu == "required", image.platforms), []).append(image)
-    return tuple(
-        _job(shard, number=number, of=len(shards), needs_gpu=needs_gpu, platforms=platforms)
-        for (needs_gpu, platforms), members in kinds.items()
-        for shards in [_shards(members, max(1, most * len(members) // max(1, len(images))))]
-        for number, shard in enumerate(shards, start=1)
-    )
+    spare = max(0, most - len(kinds))
+    jobs: list[CiJob] = []
+    for (needs_gpu, platforms), members in kinds.items():
+        shards = _shards(members, 1 + spare * len(members) // len(images))
+        jobs += (
+            _job(shard, number=number, of=len(shards), needs_gpu=needs_gpu, platforms=platforms)
+            for number, shard in enumerate(shards, start=1)
+        )
+    return tuple(jobs)
 
 
 def github_matrix(jobs: Sequence[CiJob]) -> dict[str, object]:
