@@ -40,8 +40,8 @@ def write_atomically(path: Path, text: str) -> None:
 def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = None) -> None:
     """The same for bytes. Raises SurroundingsError when the disk does not take them.
 
-    `changed` becomes the file's time of change, in nanoseconds: what is made of other files takes the time of the
-    newest of them, so that an edit made in the meantime is noticed.
+    `changed` becomes the file's time of change, in nanoseconds: what is made of other files takes the time of
+    the newest of them, so that an edit made in the meantime is noticed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

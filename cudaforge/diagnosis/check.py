@@ -13,8 +13,9 @@ from cudaforge.diagnosis.scan import diagnose
 
 
 def check_patterns(matrices: Path) -> tuple[Mistake, ...]:
-    """Every mistake in `errors/*.toml` below a directory of matrices: rows that cannot be read, expressions that
-    are not simple, examples that a row does not find or that yield another cause, near misses that it finds."""
+    """Every mistake in `errors/*.toml` below a directory of matrices: rows that cannot be read, expressions
+    that are not simple, examples that a row does not find or that yield another cause, near misses that it
+    finds."""
     compiled = compile_patterns(matrices)
     return compiled.mistakes or tuple(_sample_mistakes(compiled))
 

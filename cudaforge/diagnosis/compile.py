@@ -27,9 +27,9 @@ FORMAT = 1
 FOLDER = "errors"
 _STRENGTHS = ("measured", "index", "vendor", "inferred")
 _ROW_KEYS = (
-    "id", "product", "patterns", "lines", "causes", "code", "text", "remedy", "rule", "hides", "symptom", "source",
-    "examples", "near_misses",
-)  # fmt: skip
+    *("id", "product", "patterns", "lines", "causes", "code", "text", "remedy", "rule", "hides", "symptom"),
+    *("source", "examples", "near_misses"),
+)
 _CAUSE_KEYS = ("code", "text", "remedy", "when", "seen", "unless")
 _NAME = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*")
 _DAY = re.compile(r"\d{4}-\d{2}-\d{2}", re.ASCII)
@@ -177,7 +177,9 @@ def _row(file: _File, raw: Raw, sources: Mapping[str, object]) -> dict[str, obje
     searches = _searches(file, name, raw, "patterns") + _searches(file, name, raw, "lines", is_line=True)
     if not searches:
         file.note(name, "patterns are missing")
-    groups = set.intersection(*(set(re.compile(one.regex).groupindex) for one in searches)) if searches else set()
+    groups = (
+        set.intersection(*(set(re.compile(one.regex).groupindex) for one in searches)) if searches else set()
+    )
     return {
         "id": name,
         "product": raw.get("product"),
@@ -200,14 +202,21 @@ def _causes(file: _File, name: str, raw: Raw) -> Iterator[Raw]:
         return
     for cause in causes:
         if len(causes) > 1 and not {"when", "seen"} & cause.keys():
-            file.note(name, f"{cause.get('code')}: where there are several causes, each says `when` it is the one")
+            file.note(
+                name, f"{cause.get('code')}: where there are several causes, each says `when` it is the one"
+            )
         yield cause
 
 
 def _choice(file: _File, name: str, raw: Raw, groups: set[str]) -> dict[str, object]:
-    _check_keys(file, name, raw, _CAUSE_KEYS if "when" in raw or "seen" in raw else (*_CAUSE_KEYS, *_ROW_KEYS))
+    _check_keys(
+        file, name, raw, _CAUSE_KEYS if "when" in raw or "seen" in raw else (*_CAUSE_KEYS, *_ROW_KEYS)
+    )
     if raw.get("code") not in _CODES:
-        file.note(name, f"code {raw.get('code')!r} is none of cudaforge/codes.py{_nearest(str(raw.get('code')), _CODES)}")
+        file.note(
+            name,
+            f"code {raw.get('code')!r} is none of cudaforge/codes.py{_nearest(str(raw.get('code')), _CODES)}",
+        )
     for key in ("text", "remedy"):
         value = raw.get(key)
         if not isinstance(value, str) or not value:
@@ -235,13 +244,16 @@ def _named(file: _File, name: str, key: str, text: str) -> list[str]:
 
 
 def _searches(file: _File, name: str, raw: Raw, key: str, *, is_line: bool = False) -> list[Search]:
-    found = []
-    for pattern in _texts(file, name, raw, key):
-        try:
-            found.append(read_search(pattern, is_line=is_line))
-        except InvalidExpression as error:
-            file.note(name, f"{key}: {error}")
-    return found
+    found = (_search(file, name, key, one, is_line=is_line) for one in _texts(file, name, raw, key))
+    return [one for one in found if one is not None]
+
+
+def _search(file: _File, name: str, key: str, pattern: str, *, is_line: bool) -> Search | None:
+    try:
+        return read_search(pattern, is_line=is_line)
+    except InvalidExpression as error:
+        file.note(name, f"{key}: {error}")
+        return None
 
 
 def _sample(file: _File, raw: Raw) -> Sample:
@@ -270,7 +282,9 @@ def _join_mistakes(rows: Sequence[Raw], samples: Sequence[Sample]) -> Iterator[M
     for row, sample in zip(rows, samples, strict=True):
         for hidden in row["hides"] if isinstance(row["hides"], list) else ():
             if hidden not in known or hidden == row["id"]:
-                yield Mistake(file=sample.file, row=sample.id, what=f"hides {hidden!r}: there is no such other row")
+                yield Mistake(
+                    file=sample.file, row=sample.id, what=f"hides {hidden!r}: there is no such other row"
+                )
 
 
 def _plain(search: Search) -> list[object]:

@@ -1,7 +1,7 @@
 """The regular expressions that patterns may use: simple ones, whose search takes time linear in the text.
 
-Python's engine backtracks. It cannot do so for long where every repetition is bounded and none holds another: what
-follows one start of a match is then looked at a bounded number of times, whatever the text is. Unbounded
+Python's engine backtracks. It cannot do so for long where every repetition is bounded and none holds another:
+what follows one start of a match is then looked at a bounded number of times, whatever the text is. Unbounded
 repetitions are written as people know them and get a bound here.
 """
 
@@ -35,7 +35,10 @@ _CATEGORIES = {
     _sre.CATEGORY_WORD: r"\w",
     _sre.CATEGORY_NOT_WORD: r"\W",
 }
-_LINE_HEAD = r"^(?:(?:\w[\w.]{0,80}(?:error|exception|warning|interrupt)|error|fatal|docker|e|failed|reason)[:=]? ){0,3}'?"
+_LINE_HEAD = (
+    r"^(?:(?:\w[\w.]{0,80}(?:error|exception|warning|interrupt)|error|fatal|docker|e|failed|reason)[:=]? )"
+    r"{0,3}'?"
+)
 _LINE_END = r"'?[.!]{0,3}$"
 
 
@@ -46,7 +49,7 @@ class InvalidExpression(ValueError):
 def read_search(pattern: str, *, is_line: bool = False) -> Search:
     """The expression in the form that is used. Raises InvalidExpression."""
     try:
-        parsed = _parser.parse(pattern)
+        parsed = _parts(pattern)
     except re.error as error:
         raise InvalidExpression(f"{pattern!r} is no regular expression: {error}") from error
     if pattern != _lowered(pattern):
@@ -56,15 +59,23 @@ def read_search(pattern: str, *, is_line: bool = False) -> Search:
     _check_parts(pattern, parsed)
     regex = bounded(pattern)
     regex = f"{_LINE_HEAD}(?:{regex}){_LINE_END}" if is_line else regex
-    ways = _ways(_parser.parse(regex))
+    ways = _ways(_parts(regex))
     if ways > MOST_WAYS:
-        raise InvalidExpression(f"{pattern!r} can go on in {ways} ways behind one start: use fewer repetitions")
+        raise InvalidExpression(
+            f"{pattern!r} can go on in {ways} ways behind one start: use fewer repetitions"
+        )
     literals = tuple(dict.fromkeys(_literals(parsed)))
     if not literals or any(len(one.strip()) < SHORTEST_LITERAL for one in literals):
         raise InvalidExpression(
-            f"{pattern!r} must hold a text of {SHORTEST_LITERAL} characters that is always there, in each alternative"
+            f"{pattern!r} must hold a text of {SHORTEST_LITERAL} characters that is always there, in each "
+            "alternative"
         )
     return Search(regex=regex, literals=literals, is_line=is_line)
+
+
+def _parts(pattern: str) -> list[Any]:
+    parsed: Any = _parser.parse(pattern)
+    return list(parsed)
 
 
 def bounded(pattern: str) -> str:
@@ -90,7 +101,9 @@ def bounded(pattern: str) -> str:
 
 def _lowered(pattern: str) -> str:
     """With the capital letters of classes (`\\S`) and of group names kept."""
-    return re.sub(r"\\.|\(\?P<|[^\\(]+|\(", lambda part: part[0] if part[0][0] in "\\(" else part[0].lower(), pattern)
+    return re.sub(
+        r"\\.|\(\?P<|[^\\(]+|\(", lambda part: part[0] if part[0][0] in "\\(" else part[0].lower(), pattern
+    )
 
 
 def _check_parts(pattern: str, parsed: Sequence[Any], *, around: int = 1) -> None:

@@ -1,4 +1,7 @@
-"""What a text says besides its messages: versions, GPUs, drivers, packages, images. Looked for in the normal form."""
+"""What a text says besides its messages: versions, GPUs, drivers, packages, images.
+
+Looked for in the normal form.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +33,7 @@ _FINDERS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("drivers", (" version is: ", " reported version"), rf"\b(?:kernel|libcuda|dso) reported version is: {_DRIVER}"),
     ("drivers", ("driver",), rf"\b(?:nvidia|gpu) driver[ =:]{{1,3}}(?:version )?{_DRIVER}"),
     ("drivers", ("driver",), rf"(?<![\w-])driver[ =:]{{1,2}}{_DRIVER}"),
-    ("drivers", ("nvidia-driver-",), rf"\bnvidia-driver-(\d{{3}})\b"),
+    ("drivers", ("nvidia-driver-",), r"\bnvidia-driver-(\d{3})\b"),
     ("driver_cuda", ("cuda version:",), r"\bcuda version: (\d{1,2}\.\d)\b"),
     ("driver_cuda", ("found version",), r"\(found version (\d{4,5})\)"),
     ("driver_cuda", ("cuda driver version",), r"\bcuda driver version[ =:]{1,3}(\d{4,5}|\d{1,2}\.\d)\b"),

@@ -34,7 +34,7 @@ def read_patterns(content: bytes) -> tuple[Pattern, ...]:
     try:
         document = json.loads(content)
         if document["format"] != _FORMAT:
-            raise ValueError(f"format {document['format']}")
+            raise _broken("the data pack is broken", f"errors.json has format {document['format']}")
         origins = {name: Origin(**table) for name, table in document["sources"].items()}
         return tuple(_pattern(raw, origins) for raw in document["patterns"])
     except (ValueError, KeyError, TypeError) as error:

@@ -7,7 +7,17 @@ from collections.abc import Mapping
 from cudaforge.codes import Code
 from cudaforge.records import record
 
-RULES = ("arch-window", "base-tag", "distribution", "driver-floor", "glibc", "host-compiler", "system")
+RULES = (
+    "arch-window",
+    "base-tag",
+    "distribution",
+    "driver-floor",
+    "driver-native",
+    "forward-compat",
+    "glibc",
+    "host-compiler",
+    "system",
+)
 """Rules by which the matrix decides between causes; `cudaforge.explainer` has them."""
 
 

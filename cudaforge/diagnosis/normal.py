@@ -1,7 +1,7 @@
 """The normal form of a text, in which the same message always reads alike.
 
-Colours, log prefixes, quoting, escapes of JSON, frames drawn with lines and white space are taken away. What remains
-keeps its words, their order and its lines.
+Colours, log prefixes, quoting, escapes of JSON, frames drawn with lines and white space are taken away. What
+remains keeps its words, their order and its lines.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import re
 from cudaforge.records import record
 
 _ESCAPE = r"(?:\x1b|\\+u001[bB]|\\+x1[bB]|\\+033|\\+e)"
-_ANSI = re.compile(rf"{_ESCAPE}(?:\[[0-9;?:]{{0,40}}[ -/]?[@-~]|\][^\x07\x1b\n]{{0,200}}(?:\x07|\x1b\\))|\x9b[0-9;]{{0,40}}m")
+_ANSI = re.compile(
+    rf"{_ESCAPE}(?:\[[0-9;?:]{{0,40}}[ -/]?[@-~]|\][^\x07\x1b\n]{{0,200}}(?:\x07|\x1b\\))|\x9b[0-9;]{{0,40}}m"
+)
 _ESCAPED = re.compile(r"\\+(?:([\"'`/])|(r\\+n|[nr])|t)")
 _LEVEL = r"(?:error|err|warning|warn|info|fatal|critical|debug|notice|trace)"
 _PREFIX = re.compile(
@@ -19,7 +21,8 @@ _PREFIX = re.compile(
     r"|\{'(?:log|msg|message|line)': ?'"
     r"|\[?\d{4}[-/]\d\d[-/]\d\d[t ]\d\d:\d\d:\d\d(?:[.,]\d{1,9})?(?: ?(?:z|utc|[+-]\d\d:?\d\d))?\]?[:,]?"
     r"|\[?\d\d:\d\d:\d\d(?:[.,]\d{1,9})?\]?:?(?=[ \t])"
-    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec) [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,80} [\w.@/-]{1,80}(?:\[\d{1,9}\])?:"
+    r"|(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec) [ \d]\d \d\d:\d\d:\d\d [\w.-]{1,80} "
+    r"[\w.@/-]{1,80}(?:\[\d{1,9}\])?:"
     r"|[iwef]\d{4} \d\d:\d\d:\d\d\.\d{1,9} +\d{1,9} [^\s\]]{1,120}\]"
     r"|[iwef] (?:tensorflow|external|xla|third_party)/[^\s\]]{1,160}\]"
     r"|##\[[a-z]{1,20}\]|::[a-z]{1,20}(?: [^:\n]{0,200})?::"
@@ -35,7 +38,7 @@ _PREFIX = re.compile(
 )
 _FRAME_END = re.compile(r"[ \t]*[\u2502\u2503][ \t\r]*$", re.MULTILINE)
 _CHARACTERS = {
-    **dict.fromkeys(map(ord, "\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019\u201a\u2032\u00b4\""), "'"),
+    **dict.fromkeys(map(ord, '\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019\u201a\u2032\u00b4"'), "'"),
     **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-"),
     **dict.fromkeys(map(ord, "\u200b\u200c\u200d\u2060\ufeff\u00ad\0")),
     ord("`"): "'",
@@ -45,13 +48,21 @@ _CHARACTERS = {
     ord("\f"): "\n",
     ord("\x85"): "\n",
 }
-_ENTITIES = (("&quot;", "'"), ("&#34;", "'"), ("&#39;", "'"), ("&#x27;", "'"), ("&lt;", "<"), ("&gt;", ">"), ("&amp;", "&"))
+_ENTITIES = (
+    ("&quot;", "'"),
+    ("&#34;", "'"),
+    ("&#39;", "'"),
+    ("&#x27;", "'"),
+    ("&lt;", "<"),
+    ("&gt;", ">"),
+    ("&amp;", "&"),
+)
 _NARROWEST = 40
 
 
 @record(kw_only=False)
 class Normal:
-    """A text in its normal form. All four have the same length: a place in one is that place in the others."""
+    """A text in its normal form. All have the same length: a place in one is that place in the others."""
 
     shown: str
     """As one line, in the case that it was written in."""
@@ -89,7 +100,9 @@ def _plain(text: str) -> str:
         for entity, character in _ENTITIES:
             text = text.replace(entity, character)
     if text.isascii():
-        text = text.replace('"', "'").replace("`", "'").replace("\0", "").replace("\v", "\n").replace("\f", "\n")
+        text = (
+            text.replace('"', "'").replace("`", "'").replace("\0", "").replace("\v", "\n").replace("\f", "\n")
+        )
     else:
         text = text.translate(_CHARACTERS)
         text = _FRAME_END.sub("", text)

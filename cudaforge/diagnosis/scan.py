@@ -14,7 +14,8 @@ from cudaforge.diagnosis.normal import Normal, normal_form, unwrapped
 PART = 1 << 20
 """So many bytes are looked at together."""
 _OVERLAP = 8192
-"""So many characters are looked at with the next part again: a message may begin in one and end in the other."""
+"""So many characters are looked at with the next part again: a message may begin in one and end in the
+other."""
 _ABOUT = 100
 _LONGEST_EXCERPT = 240
 _MOST_UNWRAPPED = 1 << 18
@@ -30,7 +31,7 @@ def diagnose(text: str, patterns: Sequence[Pattern] | None = None) -> Diagnosis:
 
 
 def diagnose_stream(parts: Iterable[bytes], patterns: Sequence[Pattern] | None = None) -> Diagnosis:
-    """What is found in a text that comes as bytes, of any length; UTF-8, or UTF-16 with its mark. What is neither
+    """What is found in a text that comes as bytes, of any length; UTF-8, or UTF-16 with its mark. What is no
     text has no meaning and does no harm. A text that comes in one part is looked at as `diagnose` does."""
     texts = _decoded(parts)
     first = next(texts, "")
@@ -63,7 +64,7 @@ def _overlapping(texts: Iterable[str]) -> Iterator[str]:
         whole = kept + text
         yield whole
         start = whole.find("\n", len(whole) - _OVERLAP)
-        kept = whole[start + 1 :] if 0 <= start else whole[-_OVERLAP:]
+        kept = whole[start + 1 :] if start >= 0 else whole[-_OVERLAP:]
 
 
 def _diagnosed(texts: Iterable[str], patterns: Sequence[Pattern] | None) -> Diagnosis:
@@ -126,7 +127,9 @@ class _Scanner:
         return compiled
 
     def _match(self, pattern: Pattern, match: re.Match[str], shown: str) -> Match:
-        groups = {name: shown[slice(*match.span(name))] for name in match.groupdict() if match[name] is not None}
+        groups = {
+            name: shown[slice(*match.span(name))] for name in match.groupdict() if match[name] is not None
+        }
         return Match(
             pattern=pattern,
             groups=groups,
