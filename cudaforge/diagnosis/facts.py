@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable
 
 from cudaforge.diagnosis.model import Facts
+from cudaforge.diagnosis.words import Words
 
 _MOST = 32
 """So many different values of a kind are kept: the first."""
@@ -31,17 +32,17 @@ _FINDERS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("drivers", ("nvidia-smi ",), rf"\bnvidia-smi {_DRIVER}"),
     ("drivers", ("kernel module",), rf"\bkernel module (?:for x86_64 )?(?:version )?{_DRIVER}"),
     ("drivers", (" version is: ", " reported version"), rf"\b(?:kernel|libcuda|dso) reported version is: {_DRIVER}"),
-    ("drivers", ("driver",), rf"\b(?:nvidia|gpu) driver[ =:]{{1,3}}(?:version )?{_DRIVER}"),
-    ("drivers", ("driver",), rf"(?<![\w-])driver[ =:]{{1,2}}{_DRIVER}"),
+    ("drivers", ("driver 3", "driver 4", "driver 5", "driver 6", "driver version", "driver:", "driver="), rf"\b(?:nvidia|gpu) driver[ =:]{{1,3}}(?:version )?{_DRIVER}"),
+    ("drivers", ("driver 3", "driver 4", "driver 5", "driver 6", "driver:", "driver="), rf"(?<![\w-])driver[ =:]{{1,2}}{_DRIVER}"),
     ("drivers", ("nvidia-driver-",), r"\bnvidia-driver-(\d{3})\b"),
     ("driver_cuda", ("cuda version:",), r"\bcuda version: (\d{1,2}\.\d)\b"),
     ("driver_cuda", ("found version",), r"\(found version (\d{4,5})\)"),
     ("driver_cuda", ("cuda driver version",), r"\bcuda driver version[ =:]{1,3}(\d{4,5}|\d{1,2}\.\d)\b"),
-    ("cuda", ("cu",), r"[+/]cu(\d{2,3})\b"),
-    ("cuda", ("cuda",), r"\bcuda ?(?:[=<>~]{1,2}|toolkit |runtime |-)? ?(\d{2}\.\d{1,2})\b"),
+    ("cuda", ("+cu", "/cu"), r"[+/]cu(\d{2,3})\b"),
+    ("cuda", ("cuda 1", "cuda1", "cuda-1", "cuda=", "cuda>", "cuda<", "cuda~", "cuda toolkit", "cuda runtime", "cuda ="), r"\bcuda ?(?:[=<>~]{1,2}|toolkit |runtime |-)? ?(\d{2}\.\d{1,2})\b"),
     ("gpus", ("rtx", "gtx", "titan"), r"\b((?:geforce |quadro )?(?:[rg]tx|titan) ?(?:pro )?[a-z]{0,3}\d{0,4}(?: ?(?:ti|super|ada|blackwell|d|v|xp))?)\b"),
-    ("gpus", ("tesla", "nvidia"), r"\b(?:nvidia |tesla )((?:[abhklmptv]\d{1,3}[sgxc]?|gh200|gb\d{3}|jetson [a-z ]{3,16}))\b"),
-    ("gpus", (" on ", "gpu", "name:"), r"\b((?:[abhv]100|[bh]200|a10g?|a30|a40|l4|l40s?|t4|v100s?|p100|p4|p40|k80|m60|h20)(?:-(?:sxm\d?|pcie)[\w-]{0,12})?)\b"),
+    ("gpus", ("tesla ", *(f"nvidia {letter}" for letter in "abghjklmptv")), r"\b(?:nvidia |tesla )((?:[abhklmptv]\d{1,3}[sgxc]?|gh200|gb\d{3}|jetson [a-z ]{3,16}))\b"),
+    ("gpus", ("100", "200", "h20", "a10", "a30", "a40", "l4", "t4", "p4", "k80", "m60"), r"\b((?:[abhv]100|[bh]200|a10g?|a30|a40|l4|l40s?|t4|v100s?|p100|p4|p40|k80|m60|h20)(?:-(?:sxm\d?|pcie)[\w-]{0,12})?)\b"),
     ("capabilities", ("sm_",), r"\bsm_(\d{2,3})[af]?\b"),
     ("capabilities", ("capability",), r"\b(?:compute |cuda )?capability[ :=]{1,3}(?:version )?\(?(\d{1,2}(?:\.|, )\d)\b"),
     ("window", ("supports cuda capabilities",), r"\bsupports cuda capabilities ((?:(?:sm|compute)_\d{2,3}[af]?[ ,]{0,2}){1,24})"),
@@ -51,7 +52,7 @@ _FINDERS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("pythons", ("cp3",), r"(?<![\w-])'?cp(3\d{1,2}t?)\b(?!-)"),
     ("platforms", ("aarch64", "arm64", "x86_64", "amd64", "musl", "macosx", "win_amd64"), r"(?<![a-z])(aarch64|arm64|x86_64|amd64|musllinux|win_amd64|macosx)(?![a-z])"),
     ("indexes", ("/whl/",), r"\bdownload\.pytorch\.org/whl/(?:nightly/)?([a-z0-9]{2,8})\b"),
-    ("images", (":",), rf"(?<![\w-])({_IMAGE}:[\w][\w.-]{{0,127}}\w)"),
+    ("images", ("cuda:", "pytorch:", "tensorflow:", "paddle:", "nvcr.io/", "python:", "ubuntu:", "debian:", "linux:", "centos:"), rf"(?<![\w-])({_IMAGE}:[\w][\w.-]{{0,127}}\w)"),
     ("images", (" in docker.io/",), rf"reading manifest (?P<tag>[\w.-]{{1,128}}) in (?:docker\.io/)?({_IMAGE})"),
     ("systems", ("ubuntu", "debian", "centos", "rocky", "trusty", "xenial", "bionic", "focal", "jammy", "noble", "jessie", "stretch", "buster", "bullseye", "bookworm", "trixie"), rf"(?<![a-z])({_SYSTEM})(?![a-z0-9])"),
 )  # fmt: skip
@@ -64,11 +65,11 @@ class FactFinder:
         self._compiled: dict[int, re.Pattern[str]] = {}
         self._found: dict[str, dict[str, None]] = {}
 
-    def look_at(self, flat: str) -> None:
-        """Takes a part in, in its normal form."""
+    def look_at(self, flat: str, words: Words) -> None:
+        """Takes a part in, in its normal form, with its words."""
         for number, (field, literals, regex) in enumerate(_FINDERS):
             kept = self._found.setdefault(field, {})
-            if len(kept) >= _MOST or not any(literal in flat for literal in literals):
+            if len(kept) >= _MOST or not words.have_any(literals):
                 continue
             if number not in self._compiled:
                 self._compiled[number] = re.compile(regex)

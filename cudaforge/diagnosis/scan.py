@@ -10,6 +10,7 @@ from cudaforge.diagnosis.facts import FactFinder
 from cudaforge.diagnosis.load import load_patterns
 from cudaforge.diagnosis.model import Diagnosis, Match, Pattern, Search
 from cudaforge.diagnosis.normal import Normal, normal_form, unwrapped
+from cudaforge.diagnosis.words import Words
 
 PART = 1 << 20
 """So many bytes are looked at together."""
@@ -19,6 +20,9 @@ other."""
 _ABOUT = 100
 _LONGEST_EXCERPT = 240
 _MOST_UNWRAPPED = 1 << 18
+_CONTROLS = bytes(sorted({*range(1, 32), 127} - set(b"\t\n\r\f\b\x1b")))
+_MOST_CONTROLS = 0.03
+"""A part with a greater share of control characters is no text."""
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
 
 
@@ -49,13 +53,21 @@ def _chain(first: str, second: str, rest: Iterator[str]) -> Iterator[str]:
 
 def _decoded(parts: Iterable[bytes]) -> Iterator[str]:
     decoder: codecs.IncrementalDecoder | None = None
+    encoding = ""
     for part in parts:
         if decoder is None:
             encoding = next((name for mark, name in _MARKS if part.startswith(mark)), "utf-8")
             decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
-        yield decoder.decode(part)
+        yield decoder.decode(part if encoding == "utf-16" else _text_of(part))
     if decoder is not None and (rest := decoder.decode(b"", final=True)):
         yield rest
+
+
+def _text_of(part: bytes) -> bytes:
+    """The part without zero bytes, which holes in files read as; nothing of it where it is no text."""
+    text = part.replace(b"\0", b"")
+    controls = len(text) - len(text.translate(None, _CONTROLS))
+    return b"" if controls > _MOST_CONTROLS * len(part) else text
 
 
 def _overlapping(texts: Iterable[str]) -> Iterator[str]:
@@ -92,26 +104,26 @@ class _Scanner:
 
     def look_at(self, text: Normal) -> None:
         """Takes a part in."""
-        flat = text.flat
+        words = Words(text.flat)
         left = []
         for pattern in self._open:
-            match = self._first(pattern.searches, text)
+            match = self._first(pattern.searches, text, words)
             if match is None:
                 left.append(pattern)
             else:
                 self._matches.append(self._match(pattern, match, text.shown))
         self._open = left
         for regex, search in list(self._besides.items()):
-            if self._first((search,), text) is not None:
+            if self._first((search,), text, words) is not None:
                 self._seen.add(regex)
                 del self._besides[regex]
-        self._facts.look_at(flat)
-        self._length += len(flat)
+        self._facts.look_at(text.flat, words)
+        self._length += len(text.flat)
 
-    def _first(self, searches: Sequence[Search], text: Normal) -> re.Match[str] | None:
+    def _first(self, searches: Sequence[Search], text: Normal, words: Words) -> re.Match[str] | None:
         found = None
         for search in searches:
-            if not any(literal in text.flat for literal in search.literals):
+            if not words.have_any(search.literals):
                 continue
             match = self._expression(search).search(text.lines if search.is_line else text.flat)
             if match is not None and (found is None or match.start() < found.start()):

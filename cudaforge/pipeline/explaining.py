@@ -6,11 +6,14 @@ from collections.abc import Iterator
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from cudaforge.diagnosis import Cause, Diagnosis, diagnose, diagnose_stream
+from cudaforge.diagnosis.decide import decided, ranked, telling
 from cudaforge.diagnosis.scan import PART
-from cudaforge.matrix import Matrix
+
+if TYPE_CHECKING:
+    from cudaforge.matrix import Matrix
 
 
 def explain_text(text: str, file: Path) -> tuple[Cause, ...]:
@@ -30,9 +33,10 @@ def _parts(stream: BinaryIO) -> Iterator[bytes]:
 
 
 def _explained(found: Diagnosis, file: Path) -> tuple[Cause, ...]:
-    if not found.matches:
-        return ()
-    from cudaforge.explainer import explain
+    matches = telling(found)
+    if all(match.pattern.rule is None for match in matches):
+        return ranked(cause for match in matches for cause in decided(match, found))
+    from cudaforge.explainer import explain  # it loads the matrix, and the resolver's rules
 
     @lru_cache(maxsize=1)
     def matrix() -> Matrix:

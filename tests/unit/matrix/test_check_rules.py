@@ -45,7 +45,7 @@ source = "guess"
 """
 PATTERN = f"""
 schema = 1
-{SOURCES.replace("guess", "seen-too")}
+{SOURCES.partition("guess")[0]}
 [[errors]]
 id = "own-message"
 product = "example"
