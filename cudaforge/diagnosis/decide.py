@@ -29,9 +29,14 @@ def decided(match: Match, found: Diagnosis) -> tuple[Cause, ...]:
         if not any(search.regex in found.seen for search in choice.unless)
     ]
     sure = [choice for choice in left if any(search.regex in found.seen for search in choice.seen)]
-    if sure or len(left) == 1:
-        return tuple(_cause(match, choice, choice.text) for choice in sure or left)
-    return tuple(_cause(match, choice, _conditional(choice)) for choice in left)
+    if sure:
+        return tuple(_cause(match, choice, choice.text) for choice in sure)
+    possible = [choice for choice in left if choice.when is not None or not choice.seen]
+    if len(possible) == 1:
+        return (_cause(match, possible[0], possible[0].text),)
+    # What the text would have told is less likely where it does not.
+    possible.sort(key=lambda choice: bool(choice.seen))
+    return tuple(_cause(match, choice, _conditional(choice)) for choice in possible)
 
 
 def ranked(causes: Iterable[Cause]) -> tuple[Cause, ...]:

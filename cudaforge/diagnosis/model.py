@@ -55,7 +55,7 @@ class Choice:
     when: str | None = None
     """The fact that decides for it, in words that follow "if"."""
     seen: tuple[Search, ...] = ()
-    """What else in the text decides for it."""
+    """What in the text decides for it; without `when` it counts only then."""
     unless: tuple[Search, ...] = ()
     """What else in the text rules it out."""
 

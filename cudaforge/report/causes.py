@@ -21,9 +21,12 @@ def describe_causes(causes: Sequence[Cause]) -> str:
 
 def _described(cause: Cause, causes: Sequence[Cause], number: int) -> str:
     head = f"{number}. {cause.code.value}" if len(causes) > 1 else cause.code.value
-    rows = [("because", cause.text), ("try", cause.remedy), ("source", cause.source)]
-    if number == 1 or cause.excerpt != causes[number - 2].excerpt:
+    rows = [("because", cause.text), ("try", cause.remedy)]
+    before = causes[number - 2] if number > 1 else None
+    if before is None or cause.excerpt != before.excerpt:
         rows.insert(0, ("found", cause.excerpt))
+    if before is None or cause.source != before.source:
+        rows.append(("source", cause.source))
     return "\n".join([head, *(_row(label, text) for label, text in rows)])
 
 
