@@ -10,11 +10,13 @@ import re
 
 from cudaforge.records import record
 
-_ESCAPE = r"(?:\x1b|\\+u001[bB]|\\+x1[bB]|\\+033|\\+e)"
+# A run of backslashes is looked at from its beginning alone: else each is a beginning of its own.
+_SLASHES = r"(?<!\\)\\{1,16}"
+_ESCAPE = rf"(?:\x1b|{_SLASHES}(?:u001[bB]|x1[bB]|033|e(?=\[)))"
 _ANSI = re.compile(
     rf"{_ESCAPE}(?:\[[0-9;?:]{{0,40}}[ -/]?[@-~]|\][^\x07\x1b\n]{{0,200}}(?:\x07|\x1b\\))|\x9b[0-9;]{{0,40}}m"
 )
-_ESCAPED = re.compile(r"\\+(?:([\"'`/])|(r\\+n|[nr])|t)")
+_ESCAPED = re.compile(rf"{_SLASHES}(?:([\"'`/])|(r\\{{1,16}}n|[nr])|t)")
 _LEVEL = r"(?:error|err|warning|warn|info|fatal|critical|debug|notice|trace)"
 _PREFIX = re.compile(
     r"^(?:[ \t\r>*|\u2500-\u257f\u25b6\u00d7]+"
@@ -30,13 +32,14 @@ _PREFIX = re.compile(
     r"|[\w.-]{1,80} +\|(?=[ \t])"
     r"|\[(?:[ \d.]{1,20}|[^\]\[\s']{1,80})\]:?(?=[ \t])"
     r"|\[rank\d{1,5}\]:"
+    r"|\d{1,5}:(?=[ \t])|\d\d[oe][+ ](?=[ \t]?)"
     r"|\([\w.-]{1,60} (?:rank=\d{1,5} )?pid=\d{1,9}(?:, ip=[\d.]{1,20})?\)"
     r"|(?:stdout|stderr) [fp](?=[ \t])"
     rf"|(?:time=\S{{1,40}}|level={_LEVEL}|msg=)[ \t]*"
     r")+",
     re.MULTILINE | re.IGNORECASE,
 )
-_FRAME_END = re.compile(r"[ \t]*[\u2502\u2503][ \t\r]*$", re.MULTILINE)
+_FRAME_END = re.compile(r"(?<![ \t])[ \t]{0,200}[\u2502\u2503][ \t\r]*$", re.MULTILINE)
 _CHARACTERS = {
     **dict.fromkeys(map(ord, '\u201c\u201d\u201e\u00ab\u00bb\u2018\u2019\u201a\u2032\u00b4"'), "'"),
     **dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2212"), "-"),

@@ -54,13 +54,27 @@ def _chain(first: str, second: str, rest: Iterator[str]) -> Iterator[str]:
 def _decoded(parts: Iterable[bytes]) -> Iterator[str]:
     decoder: codecs.IncrementalDecoder | None = None
     encoding = ""
-    for part in parts:
+    for part in _whole(parts):
         if decoder is None:
             encoding = next((name for mark, name in _MARKS if part.startswith(mark)), "utf-8")
             decoder = codecs.getincrementaldecoder(encoding)(errors="replace")
         yield decoder.decode(part if encoding == "utf-16" else _text_of(part))
     if decoder is not None and (rest := decoder.decode(b"", final=True)):
         yield rest
+
+
+def _whole(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Parts of full length, of those that a pipe gave."""
+    kept: list[bytes] = []
+    length = 0
+    for part in parts:
+        kept.append(part)
+        length += len(part)
+        if length >= PART:
+            yield b"".join(kept)
+            kept, length = [], 0
+    if kept:
+        yield b"".join(kept)
 
 
 def _text_of(part: bytes) -> bytes:
