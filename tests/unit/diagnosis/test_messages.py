@@ -159,6 +159,7 @@ MESSAGES = {
         ["cudnn-major-mismatch"],
     ),
     "cudnn9-none": ("Unable to load any of {libcudnn_cnn.so.9.1.0, libcudnn_cnn.so.9.1, libcudnn_cnn.so.9, libcudnn_cnn.so}", ["cudnn-missing"]),
+    "cudnn9-and-its-echo": ("Unable to load any of {libcudnn_ops.so.9.1.0, libcudnn_ops.so.9.1, libcudnn_ops.so.9, libcudnn_ops.so}\nInvalid handle. Cannot load symbol cudnnCreateTensorDescriptor\nAborted (core dumped)", ["cudnn-missing"]),
     "cudnn-sublibrary": ("RuntimeError: cuDNN error: CUDNN_STATUS_SUBLIBRARY_VERSION_MISMATCH", ["cudnn-mixed-versions"]),
     "jax-cusparse": (
         "ERROR:2025-07-08 12:39:34,990:jax._src.xla_bridge:444: Jax plugin configuration error: Exception when calling "
