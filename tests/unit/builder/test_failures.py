@@ -129,7 +129,7 @@ def test_what_offline_does_not_download_is_told_as_such():
 
 def test_a_failed_step_is_explained_where_its_output_tells_one_cause() -> None:
     failure = classify_failure(
-        error='failed to solve: process "/bin/sh -c pip install x" did not complete successfully: exit code: 1',
+        error=PROCESS.format(1),
         lines=["error: externally-managed-environment", "This environment is externally managed"],
     )
     assert failure.kind is FailureKind.STEP
