@@ -43,6 +43,10 @@ class Code(str, Enum):
     OUT_OF_MEMORY = "out-of-memory"
     SHM_TOO_SMALL = "shm-too-small"
     WRONG_ARCHITECTURE = "wrong-architecture"
+    GPU_FAULT = "gpu-fault"
+    """The GPU, its memory or the fabric between GPUs fails."""
+    PROGRAM_ERROR = "program-error"
+    """The user's own program, on a set-up that works."""
 
     # Frameworks and Python packages
     FRAMEWORK_BROKEN = "framework-broken"
@@ -77,3 +81,14 @@ class Code(str, Enum):
     BASE_TAG_DOES_NOT_EXIST = "base-tag-does-not-exist"
     BASE_IMAGE_REMOVED = "base-image-removed"
     FLOATING_BASE_TAG = "floating-base-tag"
+
+    # What a build and a host reach, and where they put it
+    ENGINE_UNREACHABLE = "engine-unreachable"
+    REGISTRY_REFUSED = "registry-refused"
+    """An image registry or a package index wants another login, or fewer requests."""
+    NETWORK_FAILED = "network-failed"
+    TLS_UNTRUSTED = "tls-untrusted"
+    HASH_MISMATCH = "hash-mismatch"
+    DISK_FULL = "disk-full"
+    HOST_COMPILER_UNSUPPORTED = "host-compiler-unsupported"
+    """No C++ compiler, or one that nvcc does not accept."""

@@ -37,8 +37,12 @@ def write_atomically(path: Path, text: str) -> None:
     write_bytes_atomically(path, text.encode("utf-8"))
 
 
-def write_bytes_atomically(path: Path, content: bytes) -> None:
-    """The same for bytes. Raises SurroundingsError when the disk does not take them."""
+def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = None) -> None:
+    """The same for bytes. Raises SurroundingsError when the disk does not take them.
+
+    `changed` becomes the file's time of change, in nanoseconds: what is made of other files takes the time of
+    the newest of them, so that an edit made in the meantime is noticed.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -48,6 +52,8 @@ def write_bytes_atomically(path: Path, content: bytes) -> None:
                 stream.flush()
                 os.fchmod(stream.fileno(), _MODE)
                 os.fsync(stream.fileno())
+                if changed is not None:
+                    os.utime(stream.fileno(), ns=(changed, changed))
             Path(temporary).replace(path)
         except BaseException:
             with contextlib.suppress(OSError):

@@ -36,3 +36,8 @@ def is_checkout() -> bool:
 def compiled_matrix() -> Path:
     """The compiled matrix: made by the build hook, in a checkout renewed when a TOML is newer."""
     return _INSTALLED / "matrix.jsonl"
+
+
+def compiled_errors() -> Path:
+    """The compiled patterns of error messages, made and renewed likewise."""
+    return _INSTALLED / "errors.json"

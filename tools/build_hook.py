@@ -5,6 +5,7 @@ An editable install gets none of them: the package then lies in the checkout, be
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -23,14 +24,15 @@ class DataHook(BuildHookInterface[Any]):
         if version == _EDITABLE:
             return
         root = Path(self.root)
-        target = Path(tempfile.mkdtemp(prefix="cudaforge-build-")) / "matrix.jsonl"
-        target.write_bytes(_compile(root))
-        self._made = target
+        self._made = Path(tempfile.mkdtemp(prefix="cudaforge-build-"))
+        compiled = _compile(root)
+        for name, content in compiled.items():
+            (self._made / name).write_bytes(content)
         build_data["force_include"].update(
             {
                 str(root / "matrices"): "cudaforge/_data/matrices",
                 str(root / "templates"): "cudaforge/_data/templates",
-                str(target): "cudaforge/_data/matrix.jsonl",
+                **{str(self._made / name): f"cudaforge/_data/{name}" for name in compiled},
             }
         )
 
@@ -38,14 +40,15 @@ class DataHook(BuildHookInterface[Any]):
         """Called by hatchling when the wheel is written."""
         made = getattr(self, "_made", None)
         if made is not None:
-            made.unlink()
-            made.parent.rmdir()
+            shutil.rmtree(made)
 
 
-def _compile(root: Path) -> bytes:
+def _compile(root: Path) -> dict[str, bytes]:
     sys.path.insert(0, str(root))
     try:
+        from cudaforge.diagnosis.compile import compile_patterns
         from cudaforge.matrix.compile import compile_matrix
     finally:
         sys.path.remove(str(root))
-    return compile_matrix(root / "matrices")
+    matrices = root / "matrices"
+    return {"matrix.jsonl": compile_matrix(matrices), "errors.json": compile_patterns(matrices).dump()}

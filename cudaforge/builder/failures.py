@@ -62,6 +62,8 @@ _BASE_REMEDY = "check the registry, your login (docker login) and the mirror map
 _INDEX_REMEDY = "check the network, proxies and package indexes ([network], or pip's and uv's own settings)"
 _PULL = r"failed to resolve source metadata|failed to resolve reference|load metadata for|pull access denied"
 
+_STEP_FAILED = _Row(FailureKind.STEP, r"did not complete successfully", "a step failed")
+
 _ROWS = (
     _Row(
         FailureKind.DISK,
@@ -147,7 +149,7 @@ _ROWS = (
         "a step was killed, most likely for want of memory",
         "give the engine more memory, or build fewer images at once (--jobs 1)",
     ),
-    _Row(FailureKind.STEP, r"did not complete successfully", "a step failed"),
+    _STEP_FAILED,
     _Row(
         FailureKind.CONTENT,
         r"(?:checksum of ref|compute cache key).*not found",
@@ -180,5 +182,18 @@ def classify_failure(*, error: str, step: str = "", lines: Sequence[str] = ()) -
     printed = "\n".join(lines)
     for row, pattern in _COMPILED:
         if pattern.search(printed if row.in_output else said):
+            if row is _STEP_FAILED:
+                return _explained(printed, said)
             return Failure(kind=row.kind, reason=row.reason, remedy=row.remedy)
     return Failure(kind=FailureKind.STEP, reason=error or "the build failed")
+
+
+def _explained(printed: str, said: str) -> Failure:
+    """The failed step, with the cause that its output tells where it tells one alone."""
+    from cudaforge.diagnosis import causes_of
+
+    causes = causes_of(f"{printed}\n{said}")
+    if len(causes) != 1 or causes[0].is_symptom:
+        return Failure(kind=_STEP_FAILED.kind, reason=_STEP_FAILED.reason)
+    reason = f"{_STEP_FAILED.reason}: {causes[0].text}"
+    return Failure(kind=_STEP_FAILED.kind, reason=reason, remedy=causes[0].remedy)

@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "cudaforge.cli.make",
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
+    "explain-error": "cudaforge.cli.explain_error",
 }
 DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),
@@ -82,7 +83,7 @@ def _show_version(is_asked: bool) -> None:  # noqa: FBT001 -- the signature of t
 
 
 def _function(module: str, name: str) -> Callable[..., int]:
-    function: Callable[..., int] = getattr(import_module(module), name)
+    function: Callable[..., int] = getattr(import_module(module), name.replace("-", "_"))
     return function
 
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta, timezone
 from itertools import pairwise
 from pathlib import Path
 
+from cudaforge.diagnosis.check import check_patterns
 from cudaforge.matrix.compile import expand_directory
 from cudaforge.matrix.expand import Expanded
 from cudaforge.matrix.findings import FactsError, Finding
@@ -47,6 +48,7 @@ def check_matrix(directory: Path, *, templates: Path | None = None) -> tuple[Fin
     findings += (replace(one, rule=rule) for rule, find in _RULES.items() for one in find(files))
     if templates is not None:
         findings += (replace(one, rule=TEMPLATE_RULE) for one in _missing_templates(files, templates))
+    findings += _pattern_mistakes(directory)
     return tuple(findings) or find_broken_joins(matrix_from_directory(directory))
 
 
@@ -147,6 +149,11 @@ def _missing_templates(files: Sequence[Expanded], templates: Path) -> Iterator[F
             yield Finding(file=file, row=label("frameworks", row), what=what)
 
 
+def _pattern_mistakes(directory: Path) -> Iterator[Finding]:
+    for one in check_patterns(directory):
+        yield Finding(file=one.file, row=one.row, what=one.what, rule=PATTERN_RULE)
+
+
 _RULES: Mapping[str, Callable[[Sequence[Expanded]], Iterator[Finding]]] = {
     "unused-source": unused_sources,
     "future-source": future_sources,
@@ -156,5 +163,6 @@ _RULES: Mapping[str, Callable[[Sequence[Expanded]], Iterator[Finding]]] = {
     "unknown-framework": _framework_references,
 }
 TEMPLATE_RULE = "install-template"
-RULES = ("row", *dict.fromkeys((*_RULES, TEMPLATE_RULE, *JOINS)))
+PATTERN_RULE = "error-pattern"
+RULES = ("row", *dict.fromkeys((*_RULES, TEMPLATE_RULE, PATTERN_RULE, *JOINS)))
 """The names of all rules; `row` is what a row or a file must be on its own."""

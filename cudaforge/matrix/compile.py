@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
@@ -71,28 +69,6 @@ def _places(lines: Iterable[bytes]) -> Iterator[tuple[int, int]]:
     for line in lines:
         yield start, len(line)
         start += len(line) + 1
-
-
-def write_compiled(content: bytes, target: Path, *, changed: int | None = None) -> None:
-    """Puts the compiled form in place in one step: a reader sees the old file or the new one.
-
-    `changed` becomes its time of change: that of the newest input, so that an edit made while it
-    was being compiled is noticed.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        if changed is not None:
-            os.utime(name, ns=(changed, changed))
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
 
 
 def _parsed(name: str, content: bytes) -> dict[str, object]:

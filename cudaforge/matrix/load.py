@@ -241,11 +241,12 @@ def _renewed(path: Path, matrices: Path) -> bytes:
             return path.read_bytes()
     except FileNotFoundError:
         pass
-    from cudaforge.matrix.compile import compile_matrix, write_compiled
+    from cudaforge.files import write_bytes_atomically
+    from cudaforge.matrix.compile import compile_matrix
 
     content = compile_matrix(matrices)
-    with contextlib.suppress(OSError):  # a checkout that cannot be written to is compiled each time
-        write_compiled(content, path, changed=newest)
+    with contextlib.suppress(SurroundingsError):  # a checkout that cannot be written to is compiled each time
+        write_bytes_atomically(path, content, changed=newest)
     return content
 
 

@@ -19,7 +19,7 @@ from cudaforge.matrix import load_matrix
 matrix = load_matrix()
 print(json.dumps({
     "checkout": resources.is_checkout(),
-    "compiled": resources.compiled_matrix().is_file(),
+    "compiled": resources.compiled_matrix().is_file() and resources.compiled_errors().is_file(),
     "matrices": sorted(path.name for path in resources.find_resource("matrices").iterdir()),
     "templates": sorted(path.name for path in resources.find_resource("templates").iterdir()),
     "revision": matrix.revision,

@@ -1,11 +1,11 @@
-"""Several files put in place together."""
+"""Files put in place: whole, several together, with the time of what they are made of."""
 
 from __future__ import annotations
 
 import pytest
 
-from cudaforge.errors import CudaforgeError
-from cudaforge.files import write_together
+from cudaforge.errors import CudaforgeError, SurroundingsError
+from cudaforge.files import write_bytes_atomically, write_together
 
 
 def test_all_are_written(tmp_path):
@@ -23,3 +23,19 @@ def test_where_one_cannot_be_written_all_are_as_they_were(tmp_path):
     assert (tmp_path / "a").read_text() == "old"
     assert (tmp_path / "target").read_text() == "theirs"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link", "target"]
+
+
+def test_a_file_takes_the_time_of_what_it_is_made_of(tmp_path, monkeypatch):
+    target = tmp_path / "deep" / "made.json"
+    write_bytes_atomically(target, b"one", changed=1_000_000_000)
+    assert target.read_bytes() == b"one"
+    assert target.stat().st_mtime_ns == 1_000_000_000
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(SurroundingsError, match="No space left"):
+        write_bytes_atomically(target, b"two")
+    assert target.read_bytes() == b"one"
+    assert [path.name for path in target.parent.iterdir()] == ["made.json"]

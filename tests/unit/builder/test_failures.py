@@ -125,3 +125,21 @@ def test_what_offline_does_not_download_is_told_as_such():
     failure = classify_failure(error="did not complete successfully: exit code: 100", lines=[line])
     assert failure.kind is FailureKind.NETWORK
     assert "--offline" in (failure.remedy or "")
+
+
+def test_a_failed_step_is_explained_where_its_output_tells_one_cause() -> None:
+    failure = classify_failure(
+        error=PROCESS.format(1),
+        lines=["error: externally-managed-environment", "This environment is externally managed"],
+    )
+    assert failure.kind is FailureKind.STEP
+    assert (
+        failure.reason
+        == "a step failed: the OS manages this Python's packages, and pip may not install beside it"
+    )
+    assert failure.remedy is not None
+    assert "venv" in failure.remedy
+    plain = classify_failure(
+        error='process "make" did not complete successfully: exit code: 2', lines=["Error 2"]
+    )
+    assert (plain.reason, plain.remedy) == ("a step failed", None)

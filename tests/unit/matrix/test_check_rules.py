@@ -43,6 +43,20 @@ platforms = "linux/amd64"
 contents = {{ example = "1.9" }}
 source = "guess"
 """
+PATTERN = f"""
+schema = 1
+{SOURCES.partition("guess")[0]}
+[[errors]]
+id = "own-message"
+product = "example"
+patterns = ["the example is broken"]
+code = "framework-broken"
+text = "it is broken"
+remedy = "mend it"
+source = "seen"
+examples = ["The example broke."]
+near_misses = ["The example works."]
+"""
 PYTHONS = f"""
 schema = 1
 {SOURCES}
@@ -141,6 +155,7 @@ BREAKAGES = {
         "example 1.9 cu126 linux/amd64",
     ),
     "install-template": ({}, {}, "frameworks/example.toml", "example"),
+    "error-pattern": ({}, {"errors/own.toml": (PATTERN, "", "")}, "errors/own.toml", "own-message"),
     "window-order": (
         {"example": (CUBINS, 'cubins = "9.0 8.0", ptx = "9.0" }')},
         {},
@@ -302,6 +317,7 @@ def test_a_row_broken_by_hand_is_found_and_told(rule, tmp_path: Path, capsys) ->
     directory = write_matrix(tmp_path / "matrices", **changes)
     for name, (text, old, new) in added.items():
         copied = (directory / text).read_text() if text.endswith(".toml") else text
+        (directory / name).parent.mkdir(exist_ok=True)
         (directory / name).write_text(copied.replace(old, new) if old else copied)
     templates = tmp_path if rule == "install-template" else None
     found = check_matrix(directory, templates=templates)

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cudaforge.matrix.compile import compile_matrix, write_compiled
+from cudaforge.matrix.compile import compile_matrix
 from cudaforge.matrix.findings import FactsError
 from cudaforge.matrix.load import matrix_from_directory
 from cudaforge.matrix.model import CudaProvider
@@ -147,19 +147,3 @@ def test_all_mistakes_are_reported_at_once(tmp_path):
     with pytest.raises(FactsError) as caught:
         compile_matrix(tmp_path)
     assert {finding.file for finding in caught.value.findings} == {"cuda.toml", "gpus.toml"}
-
-
-def test_writing_leaves_the_old_file_or_the_new_one(tmp_path, monkeypatch):
-    target = tmp_path / "deep" / "matrix.jsonl"
-    write_compiled(b"one", target, changed=1_000_000_000)
-    assert target.read_bytes() == b"one"
-    assert target.stat().st_mtime_ns == 1_000_000_000
-
-    def full(_descriptor):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="No space left"):
-        write_compiled(b"two", target)
-    assert target.read_bytes() == b"one"
-    assert [path.name for path in target.parent.iterdir()] == ["matrix.jsonl"]

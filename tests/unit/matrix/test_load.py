@@ -74,7 +74,7 @@ def test_a_checkout_that_cannot_be_written_compiles_in_memory(checkout, monkeypa
     def refuse(*_arguments, **_options):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("cudaforge.matrix.compile.write_compiled", refuse)
+    monkeypatch.setattr("cudaforge.files.tempfile.mkstemp", refuse)
     assert drivers(load_matrix())[0] == "560.28.03"
     assert not (checkout / "cudaforge" / "_data" / "matrix.jsonl").exists()
 
