@@ -35,6 +35,8 @@ class Code(str, Enum):
     GPU_NOT_REQUESTED = "gpu-not-requested"
     DRIVER_MISSING = "driver-missing"
     DRIVER_TOO_OLD = "driver-too-old"
+    DRIVER_MISMATCH = "driver-mismatch"
+    DRIVER_NOT_READY = "driver-not-ready"
     TOOLKIT_MISSING = "toolkit-missing"
     CDI_MISSING = "cdi-missing"
     DEVICE_PERMISSION = "device-permission"
@@ -43,6 +45,11 @@ class Code(str, Enum):
     OUT_OF_MEMORY = "out-of-memory"
     SHM_TOO_SMALL = "shm-too-small"
     WRONG_ARCHITECTURE = "wrong-architecture"
+
+    # What came out of a container
+    TIMED_OUT = "timed-out"
+    OUTPUT_FLOOD = "output-flood"
+    RESULT_FORGED = "result-forged"
 
     # Frameworks and Python packages
     FRAMEWORK_BROKEN = "framework-broken"

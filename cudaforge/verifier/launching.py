@@ -8,7 +8,7 @@ from collections.abc import Callable
 from cudaforge.engine import ContainerOutcome, ContainerSpec, Engine, GpuOffer, GpuRequest, ImageFacts
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
-from cudaforge.verifier import causes
+from cudaforge.verifier import causes, causes_gpu
 from cudaforge.verifier.bundle import probe_arguments
 from cudaforge.verifier.evidence import SEED, NoResult, parse_output
 from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
@@ -41,10 +41,10 @@ def examine(
     launch = _Launch(image, built.id, engine=engine, run_id=run_id)
     if situation.wants_gpu:
         outcome = launch.run(offer.request)
-        if outcome.start_error and causes.is_read_only_refusal(outcome.start_error):
+        if outcome.start_error and causes_gpu.is_read_only_refusal(outcome.start_error):
             say("NVIDIA's hook needs a writable root file system: trying again with one")
             outcome = launch.run_writable(offer.request)
-        if outcome.start_error is None or not causes.is_gpu_refusal(outcome.start_error):
+        if outcome.start_error is None or not causes_gpu.is_gpu_refusal(outcome.start_error):
             return launch.read(outcome, situation)
         say("the engine refused the GPU: trying again without")
         situation = replace(situation, refusal=outcome.start_error)
@@ -69,6 +69,8 @@ class _Launch:
                 steps=settings.steps,
                 seed=SEED,
                 timeout=settings.timeout,
+                memory_limit=settings.memory_limit,
+                has_compiler=image.flavor == "devel",
             ),
             workdir="/",
             memory=settings.memory_limit,
