@@ -16,7 +16,7 @@ from functools import cache
 from importlib import resources
 
 from cudaforge.errors import Problem, SurroundingsError
-from cudaforge.verifier.evidence import SCHEMA, TAG
+from cudaforge.verifier.evidence import SCHEMA, SEED, TAG
 
 ARGUMENT_LIMIT = 128 * 1024
 """Linux's MAX_ARG_STRLEN: one argument, its ending NUL included."""
@@ -51,11 +51,13 @@ def probe_arguments(
     steps: int,
     seed: int,
     timeout: float,
+    challenge: int = SEED,
     memory_limit: int | None = None,
     has_compiler: bool = False,
 ) -> tuple[str, ...]:
     """Arguments for a Python that run the proofs and print one line that carries the nonce.
 
+    `seed` is that of the training and `challenge` that of the network whose answer is known outside.
     `timeout` is the probe's own deadline in seconds, `memory_limit` what frameworks may take of a GPU in
     bytes, `has_compiler` says that the image promises compilers. Raises SurroundingsError where a lock
     names a proof that this cudaforge does not have.
@@ -67,6 +69,7 @@ def probe_arguments(
         "nonce": nonce,
         "steps": steps,
         "seed": seed,
+        "challenge": challenge,
         "timeout": timeout,
         "memory_limit": memory_limit,
         "compiles": has_compiler,

@@ -162,6 +162,16 @@ def out_of_time(timeout: float) -> Cause:
     return Cause(text=f"it did not end within {timeout:g} s", remedy=_RAISE_TIME, code=Code.TIMED_OUT)
 
 
+def out_of_time_with_a_flood(timeout: float, dropped: int) -> Cause:
+    """It took too long, and printed more than is kept."""
+    return Cause(
+        text=f"it did not end within {timeout:g} s, and flooded its output: {dropped / 2**20:.0f} MiB were "
+        "thrown away",
+        remedy="look for code that runs when Python starts: sitecustomize.py, .pth files, PYTHONSTARTUP",
+        code=Code.OUTPUT_FLOOD,
+    )
+
+
 def explain_stage(child: Child, name: str, *, memory_kills: int, limit: int | None, timeout: float) -> Cause:
     """Why a stage of the probe did not end well."""
     stage = child.stages.get(name)

@@ -89,7 +89,7 @@ def _judge_gradient(situation: Situation, framework: LockedFramework, device: st
     seen = find_stage(situation, framework, f"gradient_{device}")
     if isinstance(seen, Finding):
         return seen
-    return misplaced(seen, device) or judge_gradient(seen)
+    return misplaced(seen, device) or judge_gradient(seen, situation.challenge)
 
 
 def _judge_mixed(situation: Situation, framework: LockedFramework) -> Finding:
@@ -109,7 +109,7 @@ def _judge_compiled(situation: Situation, framework: LockedFramework) -> Finding
     seen = find_stage(situation, framework, "compiled_gpu")
     if isinstance(seen, Finding):
         return seen
-    return misplaced(seen, "gpu") or judge_outputs(seen)
+    return misplaced(seen, "gpu") or judge_outputs(seen, situation.challenge)
 
 
 def _judge_reduce(situation: Situation, framework: LockedFramework) -> Finding:

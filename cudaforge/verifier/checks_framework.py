@@ -161,5 +161,5 @@ def _judge_work(situation: Situation, framework: LockedFramework, *, device: str
     if misplacing := misplaced(seen, device):
         return misplacing
     if work.name == "compute":
-        return judge_outputs(seen)
+        return judge_outputs(seen, situation.challenge)
     return judge_losses(seen, situation.image.verify.steps)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from cudaforge.codes import Code
 from cudaforge.lockfile.model import LockedFramework
-from cudaforge.verifier.evidence import Fact, NotSeen
+from cudaforge.verifier.evidence import SEED, Fact, NotSeen
 from cudaforge.verifier.judging import Finding, failed, failed_by, passed, unknown
 from cudaforge.verifier.reference import find_reference
 from cudaforge.verifier.situation import Situation
@@ -64,9 +64,9 @@ def judge_losses(trained: Fact, steps: int) -> Finding:
     return passed(shown)
 
 
-def judge_outputs(computed: Fact) -> Finding:
+def judge_outputs(computed: Fact, challenge: int = SEED) -> Finding:
     """Whether what a framework computed is what the network answers, as Python computes it here."""
-    expected = find_reference().outputs
+    expected = find_reference(challenge).outputs
     outputs = [output.number for output in computed["outputs"]]
     numbers = [output for output in outputs if output is not None]
     if len(outputs) != len(expected):
@@ -80,9 +80,9 @@ def judge_outputs(computed: Fact) -> Finding:
     return failed(f"it computes wrongly: {shown}", REINSTALL, code=BROKEN)
 
 
-def judge_gradient(seen: Fact) -> Finding:
+def judge_gradient(seen: Fact, challenge: int = SEED) -> Finding:
     """Whether outputs and gradients are those of the reference, computed here."""
-    reference = find_reference()
+    reference = find_reference(challenge)
     wanted = {"outputs": (seen["outputs"], reference.outputs)}
     wanted |= {name: (seen["gradients"][name], numbers) for name, numbers in reference.gradients.items()}
     worst = 0.0

@@ -7,9 +7,10 @@ hands on what was positive.
 
 from __future__ import annotations
 
+import math
+import secrets
 from collections.abc import Mapping
-from functools import cache
-from math import log
+from functools import lru_cache
 
 from cudaforge.records import record
 from cudaforge.verifier.evidence import SEED
@@ -17,12 +18,16 @@ from cudaforge.verifier.probes import forward
 from cudaforge.verifier.probes.forward import (
     CLASSES,
     COUNT,
+    FILTERS,
     KERNEL,
     LABELS,
     POOLED,
     SIDE,
     Network,
 )
+
+_STAND_OFF = 5e-4
+"""Five hundred times what 32 bits round away of values up to nine."""
 
 
 @record()
@@ -37,10 +42,42 @@ class Reference:
     """Of the loss, by `kernels`, `matrix` and `bias`."""
 
 
-@cache
-def find_reference() -> Reference:
-    """The reference for the network that every probe is given."""
-    return differentiate(forward.make_network(SEED))
+@lru_cache(maxsize=64)
+def find_reference(challenge: int = SEED) -> Reference:
+    """The reference for the network of this seed."""
+    return differentiate(forward.make_network(challenge))
+
+
+def draw_challenge() -> int:
+    """The seed of a network that nobody has seen before, so that no answer can have been prepared.
+
+    Max pooling and relu are not smooth: only networks that stand off from there are taken, so that no
+    rounding of 32 bits decides what the gradient is.
+    """
+    while True:
+        challenge = secrets.randbits(32)
+        if _distance(forward.make_network(challenge)) > _STAND_OFF:
+            return challenge
+
+
+def _distance(network: Network) -> float:
+    """How far the closest two of the values lie apart between which pooling and relu choose."""
+    size = KERNEL * KERNEL
+    least = math.inf
+    for image in range(COUNT):
+        pixels = network.pixels[image * SIDE * SIDE : (image + 1) * SIDE * SIDE]
+        for filtered in range(FILTERS):
+            kernel = network.kernels[filtered * size : (filtered + 1) * size]
+            for place in range(POOLED * POOLED):
+                top, left = 2 * (place // POOLED), 2 * (place % POOLED)
+                window = [
+                    forward.convolve(pixels, kernel, top + down, left + across)
+                    for down in (0, 1)
+                    for across in (0, 1)
+                ]
+                second, first = sorted([0.0, *window])[-2:]
+                least = min(least, first - second)
+    return least
 
 
 def differentiate(network: Network) -> Reference:
@@ -52,7 +89,7 @@ def differentiate(network: Network) -> Reference:
         features = forward.features(network, image)
         answer = forward.softmax(forward.scores(network, features))
         outputs += answer
-        loss -= log(answer[label]) / COUNT
+        loss -= math.log(answer[label]) / COUNT
         of_scores = [(chance - (index == label)) / COUNT for index, chance in enumerate(answer)]
         for index, slope in enumerate(of_scores):
             bias[index] += slope

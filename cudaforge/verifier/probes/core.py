@@ -162,7 +162,7 @@ class _Work:
             return proof.measure_memory(self.module)
         names = {"gradient": "differentiate", "compiled": "run_compiled"}
         run = getattr(proof, names.get(kind, kind))
-        return run(self.module, forward.make_network(seed), device=device)
+        return run(self.module, forward.make_network(self._task["challenge"]), device=device)
 
 
 def _examine_libraries(frameworks: Dict[str, Any], deadline: float) -> Dict[str, object]:

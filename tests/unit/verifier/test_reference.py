@@ -6,11 +6,12 @@ import math
 import pytest
 
 from cudaforge.codes import Code
+from cudaforge.records import replace
 from cudaforge.verifier.evidence import SEED, Fact
 from cudaforge.verifier.model import CheckState
 from cudaforge.verifier.outcomes import GRADIENT_MAY_DIFFER, judge_gradient
 from cudaforge.verifier.probes import forward
-from cudaforge.verifier.reference import differentiate, find_reference
+from cudaforge.verifier.reference import differentiate, draw_challenge, find_reference
 from tests.unit.verifier.reports import GRADIENT, results, situation, value
 
 NETWORK = forward.make_network(SEED)
@@ -36,22 +37,24 @@ def test_the_outputs_are_the_network_s_answer():
     assert list(find_reference().outputs) == forward.answer(NETWORK)
 
 
-def test_no_rounding_of_32_bits_chooses_another_maximum():
-    """Max pooling is not smooth where two are equal: the reference has to stand off from there."""
-    size = forward.KERNEL**2
-    for image in range(forward.COUNT):
-        pixels = NETWORK.pixels[image * forward.SIDE**2 : (image + 1) * forward.SIDE**2]
-        for filtered in range(forward.FILTERS):
-            kernel = NETWORK.kernels[filtered * size : (filtered + 1) * size]
-            for row in range(0, 2 * forward.POOLED, 2):
-                for column in range(0, 2 * forward.POOLED, 2):
-                    window = [
-                        forward.convolve(pixels, kernel, row + down, column + across)
-                        for down in (0, 1)
-                        for across in (0, 1)
-                    ]
-                    second, first = sorted([0.0, *window])[-2:]
-                    assert first == 0.0 or first - second > 1e-3
+def test_every_challenge_is_new_and_stands_off_from_where_a_gradient_jumps():
+    """Max pooling is not smooth where two are equal: rounding to 32 bits must not choose another."""
+    challenges = {draw_challenge() for _ in range(8)}
+    assert len(challenges) == 8
+    for challenge in challenges:
+        network = forward.make_network(challenge)
+        rounded = network._replace(kernels=[number * (1 + 1e-6) for number in network.kernels])
+        one, other = differentiate(network), differentiate(rounded)
+        for name, gradient in one.gradients.items():
+            worst = max(abs(a - b) for a, b in zip(gradient, other.gradients[name], strict=True))
+            assert worst < 1e-4 * max(map(abs, gradient))
+
+
+def test_an_answer_to_another_challenge_fails():
+    """What was recorded once, or written down by hand, answers no later run."""
+    assert judge_gradient(told(), SEED + 1).state is CheckState.FAIL
+    seen = replace(situation(), challenge=SEED + 1)
+    assert results(seen)["pytorch.gradient_cpu"].state is CheckState.FAIL
 
 
 def told(**changes: object) -> Fact:
