@@ -13,6 +13,7 @@ from cudaforge.cli.options import (
     Again,
     AllowUnpinned,
     AsJson,
+    Devices,
     File,
     Force,
     Images,
@@ -95,6 +96,7 @@ def verify(
     *,
     file: File = DEFAULT_FILE,
     again: Again = False,
+    device: Devices = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
@@ -106,7 +108,9 @@ def verify(
 
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
-    verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
+    verdicts = stages.verify(
+        locked, declaration=declaration, again=again, devices=tuple(device or ()), on_note=write_note
+    )
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

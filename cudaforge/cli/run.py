@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cudaforge.cli.options import DEFAULT_FILE, File
+from cudaforge.cli.options import DEFAULT_FILE, Devices, File
 
 
 def run(
@@ -17,6 +17,7 @@ def run(
     ] = None,
     *,
     file: File = DEFAULT_FILE,
+    device: Devices = None,
     without_gpu: Annotated[
         bool, typer.Option("--no-gpu", help="Ask the engine for no GPU even where it has some.")
     ] = False,
@@ -29,5 +30,6 @@ def run(
         image,
         tuple(command or ()),
         with_gpu=not without_gpu,
+        devices=tuple(device or ()),
         is_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )
