@@ -2,21 +2,16 @@
 
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from cudaforge.bootstrap import loaded_reference, write_archive
-from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, GpuMethod, GpuOffer, GpuRequest, connect
+from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, connect
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
-from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier import (
     CheckState,
     Verdict,
@@ -29,10 +24,9 @@ from cudaforge.verifier import (
 from cudaforge.verifier.bundle import probe_arguments
 from cudaforge.verifier.evidence import parse_output
 from cudaforge.verifier.situation import PYTHON
-from tests.engine.conftest import OfferGpus
-from tests.support.bases import make_base
-from tests.support.fakegpu import BROKEN_DRIVER, HEALTHY, NO_DEVICE, OLD_DRIVER, OLD_GPU
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE
+from tests.support.plain import PLAIN as PLAIN_DOCKERFILE
+from tests.support.plain import SITE_PACKAGES, built, docker
 
 pytestmark = [
     pytest.mark.engine,
@@ -42,20 +36,15 @@ pytestmark = [
 NAME = "cudaforge.invalid/test-verify"
 RUN = f"test-verify-{os.getpid()}"
 DOCKERFILE = f"""\
-FROM base AS plain
-RUN useradd --uid 1000 --create-home app && python3 -m venv --without-pip /opt/venv
-LABEL {ENTRY_LABEL}={GPU_IMAGE.digest}
-ENTRYPOINT ["/bin/false"]
-USER app
-
+{PLAIN_DOCKERFILE}
 FROM plain AS hang
-COPY hang.py /opt/venv/lib/python3.11/site-packages/torch.py
+COPY hang.py {SITE_PACKAGES}/torch.py
 FROM plain AS eat
-COPY eat.py /opt/venv/lib/python3.11/site-packages/torch.py
+COPY eat.py {SITE_PACKAGES}/torch.py
 FROM plain AS stuck
-COPY hang.pth /opt/venv/lib/python3.11/site-packages/
+COPY hang.pth {SITE_PACKAGES}/
 FROM plain AS loud
-COPY loud.pth /opt/venv/lib/python3.11/site-packages/
+COPY loud.pth {SITE_PACKAGES}/
 FROM scratch AS empty
 COPY hang.py /
 USER 1000
@@ -84,28 +73,9 @@ class Images:
 
 @pytest.fixture(scope="module")
 def images(engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    base = make_base("bookworm")
-    directory = tmp_path_factory.mktemp("verify")
-    write_archive(base, directory / "base.tar")
-    docker("load", "--quiet", "--input", directory / "base.tar")
-    context = directory / "context"
-    context.mkdir()
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    for name, text in FILES.items():
-        (context / name).write_text(text)
     made = {target: f"{NAME}:{target}-{os.getpid()}" for target in Images.__dataclass_fields__}
-    try:
-        for target, reference in made.items():
-            base_context = f"base=docker-image://{loaded_reference(base)}"
-            options = ("--build-context", base_context, "--target", target, "--tag", reference)
-            docker("buildx", "build", "--quiet", *options, context)
+    with built(DOCKERFILE, made, tmp_path_factory.mktemp("verify"), files=FILES):
         yield Images(**made)
-    finally:
-        for reference in made.values():
-            with suppress(AssertionError):
-                docker("rmi", "--force", reference)
-        with suppress(AssertionError):
-            docker("rmi", loaded_reference(base))
 
 
 @pytest.fixture
@@ -115,14 +85,6 @@ def connected(engine) -> Iterator[Engine]:
     yield found
     found.close()
     assert docker("ps", "--all", "--quiet", "--filter", f"label={RUN_LABEL}={RUN}") == ""
-
-
-def docker(*words: str | Path) -> str:
-    done = subprocess.run(
-        ["docker", *map(str, words)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def verify(
@@ -228,22 +190,6 @@ def test_a_framework_that_needs_too_much_memory(connected: Engine, images: Image
     assert "memory_limit" in (found.remedy or "")
 
 
-def test_a_gpu_that_the_engine_cannot_give(connected: Engine, images: Images, monkeypatch):
-    """Docker's set-up is at fault, and the rest of the image is still judged."""
-    for request in (
-        GpuRequest(method=GpuMethod.DEVICE_REQUEST),
-        GpuRequest(method=GpuMethod.RUNTIME),
-        GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=none-such",)),
-    ):
-        monkeypatch.setattr(connected, "gpu_offer", lambda request=request: GpuOffer(request=request))
-        verdict = verify(connected, ON_GPU, images.plain)
-        assert "not the image" in detail(verdict, "gpu.request"), request
-        assert states(verdict)["probe"] is CheckState.PASS
-        assert verdict.summary.startswith(
-            "nothing trained; not proven on a GPU; failed: GPUs for the container"
-        )
-
-
 def test_an_engine_without_gpus(connected: Engine, images: Images):
     if connected.gpu_offer().request is not None:
         pytest.skip("this engine offers GPUs")
@@ -252,47 +198,6 @@ def test_an_engine_without_gpus(connected: Engine, images: Images):
     verdict = verify(connected, required, images.plain)
     assert states(verdict)["gpu.request"] is CheckState.FAIL
     assert 'not proven on a GPU, which verify.gpu = "required" asks for' in verdict.summary
-
-
-def test_a_gpu_of_which_only_the_driver_answers(
-    connected: Engine, images: Images, offer_fake_gpus: OfferGpus, monkeypatch
-):
-    device = offer_fake_gpus(HEALTHY)
-    _offer(connected, device, monkeypatch)
-    verdict = verify(connected, ON_GPU, images.plain)
-    passed = {"gpu.request", "gpu.nodes", "gpu.driver", "gpu.floor", "gpu.cuda", "gpu.architecture"}
-    assert {id_ for id_, state in states(verdict).items() if id_.startswith("gpu.")} == passed
-    assert all(states(verdict)[id_] is CheckState.PASS for id_ in passed)
-    assert "NVIDIA H100 80GB HBM3 (9.0, 80 GiB)" in detail(verdict, "gpu.cuda")
-    assert "570.124.06" in detail(verdict, "gpu.driver")
-    assert not verdict.ok
-    assert "trained" not in verdict.summary.replace("nothing trained", "")
-    assert "not proven on a GPU" in verdict.summary
-
-
-@pytest.mark.parametrize(
-    ("gpus", "check", "word"),
-    [
-        (OLD_DRIVER, "gpu.floor", "450.80.02 is older than 570.26"),
-        (OLD_GPU, "gpu.architecture", "compute capability 7.0"),
-        (BROKEN_DRIVER, "gpu.cuda", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"),
-        (NO_DEVICE, "gpu.cuda", "no device"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_is_wrong_with_a_gpu(
-    connected: Engine, images: Images, offer_fake_gpus: OfferGpus, monkeypatch, gpus, check: str, word: str
-):
-    _offer(connected, offer_fake_gpus(gpus), monkeypatch)
-    verdict = verify(connected, ON_GPU, images.plain)
-    assert states(verdict)[check] is CheckState.FAIL
-    assert word in detail(verdict, check)
-
-
-def _offer(engine: Engine, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Engines before Docker 28 do not list CDI devices, and another host's specs cannot be read.
-    offer = GpuOffer(request=GpuRequest(method=GpuMethod.CDI, devices=(device,)))
-    monkeypatch.setattr(engine, "gpu_offer", lambda: offer)
 
 
 def test_several_images_at_once(connected: Engine, images: Images):
