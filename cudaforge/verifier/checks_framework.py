@@ -8,11 +8,11 @@ from collections.abc import Callable
 from cudaforge.codes import Code
 from cudaforge.lockfile.model import LockedFramework
 from cudaforge.records import replace
-from cudaforge.verifier.causes import explain_text
+from cudaforge.verifier.causes import Cause, explain_text, short
 from cudaforge.verifier.checks_extras import extra_checks
 from cudaforge.verifier.checks_gpu import gpu_names
 from cudaforge.verifier.checks_image import REBUILD
-from cudaforge.verifier.evidence import NotSeen
+from cudaforge.verifier.evidence import Fact, NotSeen
 from cudaforge.verifier.judging import Check, Finding, compare, failed, failed_by, passed, skipped
 from cudaforge.verifier.model import CheckState, Tier
 from cudaforge.verifier.outcomes import find_stage, judge_losses, judge_outputs, misplaced
@@ -96,6 +96,8 @@ def _judge_build(situation: Situation, framework: LockedFramework) -> Finding:
                 text, REBUILD, code=Code.CUDA_WHEEL_ON_CPU_IMAGE if is_cuda else Code.CPU_ONLY_BUILD
             )
         return failed(text, REBUILD, code=SWAPPED)
+    if unloadable := _explain_unloadable(described):
+        return failed_by(replace(unloadable, text=f"{kind} {actual}, but {unloadable.text}"))
     built_for = ", ".join(f"{name} {version}" for name, version in described["built_for"].texts.items())
     return passed(f"{actual}, {kind}" + (f", made for {built_for}" if built_for else ""))
 
@@ -110,7 +112,7 @@ def _judge_devices(situation: Situation, framework: LockedFramework) -> Finding:
         text = f"it lists no GPU: {framework.name} is a build for the CPU alone"
         return failed(text, REBUILD, code=Code.CPU_ONLY_BUILD)
     reason = _telling_line(child.output) or found["reason"].text or "it gives no reason"
-    cause = explain_text(reason)
+    cause = _explain_unloadable(child.value("describe")) or explain_text(reason)
     try:
         on_host = gpu_names(situation)
     except NotSeen:
@@ -125,23 +127,39 @@ def _judge_devices(situation: Situation, framework: LockedFramework) -> Finding:
     )
 
 
+def _explain_unloadable(described: Fact) -> Cause | None:
+    """What became of CUDA's libraries that the framework could not load, if any."""
+    errors = described["unloadable"].texts
+    if not errors:
+        return None
+    said = short(next(iter(errors.values())))
+    return Cause(
+        text=f"it cannot load {', '.join(sorted(errors))} and falls back to the CPU without an error: {said}",
+        remedy=REBUILD,
+        code=Code.CUDNN_MISSING if set(errors) == {"cuDNN"} else Code.CUDA_MISSING,
+    )
+
+
 def _telling_line(output: str) -> str | None:
     """The line in which TensorFlow, JAX and ONNX Runtime say why they do without the GPU."""
+    # Those that name a library tell more than those that find no driver.
     words = (
+        "unable to load",
+        "jax plugin configuration error",
         "could not load dynamic library",
         "cannot dlopen",
-        "could not find cuda",
-        "cuinit",
         "failed to load library",
+        "cuinit",
+        "could not find cuda",
         "failed to create cudaexecutionprovider",
-        "unable to load",
         "will not be used",
-        "jax plugin configuration error",
     )
-    for line in _COLOUR.sub("", output).splitlines():
-        if any(word in line.lower() for word in words):
-            # Places in the source stand first, the reason last.
-            return line.strip()[-_TELLING:]
+    lines = _COLOUR.sub("", output).splitlines()
+    for word in words:
+        for line in lines:
+            if word in line.lower():
+                # Places in the source stand first, the reason last.
+                return line.strip()[-_TELLING:]
     return None
 
 

@@ -13,6 +13,14 @@ from cudaforge.verifier.probes.software import list_distributions
 # Without it JAX takes three quarters of the GPU's memory at once.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 
+_LIBRARIES = {
+    "CUDA": "cuda_runtime",
+    "cuDNN": "cudnn",
+    "cuBLAS": "cublas",
+    "cuFFT": "cufft",
+    "cuSPARSE": "cusparse",
+}
+
 _Array = Any
 _Weights = Any
 _Type = Any
@@ -37,6 +45,7 @@ def describe(jax: ModuleType) -> Dict[str, object]:
         "cuda": None,
         "cudnn": None,
         "cudnn_compiled": _cudnn_compiled(),
+        "unloadable": _find_unloadable() if plugins else {},
         "nccl": None,
         "architectures": [],
     }
@@ -129,6 +138,28 @@ def _train(
         last = measure(state[0], images, labels)
         losses.append(float(last))
     return {"losses": losses, "placed": _places([*state[0], last]), "api": "jax.numpy"}
+
+
+def _find_unloadable() -> Dict[str, str]:
+    """CUDA's libraries that JAX would fall back to the CPU for, with no more than a line on stderr."""
+    try:
+        versions: Any = import_module("jax._src.lib").cuda_versions
+    except (ImportError, AttributeError):
+        return {}
+    errors = {
+        name: _ask(getattr(versions, library + "_get_version", None)) for name, library in _LIBRARIES.items()
+    }
+    return {name: error for name, error in errors.items() if error}
+
+
+def _ask(version: Optional[Callable[[], int]]) -> Optional[str]:
+    """Why a library did not say its version."""
+    try:
+        if version is not None:
+            version()
+    except Exception as error:
+        return str(error)[:300]
+    return None
 
 
 def _cudnn_compiled() -> Optional[str]:
