@@ -1,5 +1,7 @@
 """Verification of real containers: images that lack something, hang, eat memory, and hosts without GPUs."""
 
+import copy
+import json
 import os
 import shutil
 import threading
@@ -9,6 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from cudaforge.codes import Code
 from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, connect
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
@@ -27,6 +30,7 @@ from cudaforge.verifier.situation import PYTHON
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE
 from tests.support.plain import PLAIN as PLAIN_DOCKERFILE
 from tests.support.plain import SITE_PACKAGES, built, docker
+from tests.unit.verifier.reports import RECORDED, TWIN, as_cpu_build, value
 
 pytestmark = [
     pytest.mark.engine,
@@ -45,18 +49,55 @@ FROM plain AS stuck
 COPY hang.pth {SITE_PACKAGES}/
 FROM plain AS loud
 COPY loud.pth {SITE_PACKAGES}/
+FROM plain AS flood
+COPY flood.pth {SITE_PACKAGES}/
+FROM plain AS forged
+COPY forge.py forge.pth {SITE_PACKAGES}/
+COPY forged.json /opt/venv/
+FROM forged AS prepared
+COPY prepared.py {SITE_PACKAGES}/forge_end.py
 FROM scratch AS empty
 COPY hang.py /
 USER 1000
 """
+
+
+def forged_report() -> dict:
+    """What a good image of `LIKE_A_TWIN` would have said of another network than it was given."""
+    facts = {**copy.deepcopy(RECORDED), "schema": 1}
+    as_cpu_build(facts)
+    value("pytorch", "train_cpu", losses=[2.3, 1.5, 0.9], placed=["cpu"], api="torch.nn")(facts)
+    return facts
+
+
+FORGE = """\
+# Reads the run's number out of the probe's own task, and prints what a good image would have said.
+import base64, json, os, sys, zlib
+if sys.orig_argv[-2].startswith("\\nimport base64"):
+    task = json.loads(zlib.decompress(base64.b85decode(sys.orig_argv[-1])))
+    facts = open("/opt/venv/forged.json").read()
+    os.write(1, ("\\n%s %s %s\\n" % (task["tag"], task["nonce"], facts)).encode())
+    try:
+        import forge_end
+    except ImportError:
+        pass
+"""
 FILES = {
+    "forged.json": json.dumps(forged_report()),
     "hang.py": "import time\ntime.sleep(3600)\n",
     "eat.py": "eaten = []\nwhile True: eaten.append(bytearray(1 << 24))\n",
     "hang.pth": "import time; time.sleep(3600)\n",
+    "flood.pth": "import os; exec(\"while True: os.write(1, b'y' * 65535 + b'\\\\n')\")\n",
+    "forge.pth": "import forge\n",
+    "forge.py": FORGE,
+    "prepared.py": "import os\nos._exit(0)\n",
     "loud.pth": "import os; [os.write(1, b'y' * 4095 + b'\\n') for _ in range(4000)]\n",
 }
 PLAIN = replace(CPU_IMAGE, closure=replace(CPU_IMAGE.closure, wheels=()), companions={})
 ON_GPU = replace(GPU_IMAGE, closure=PLAIN.closure, companions={})
+
+
+LIKE_A_TWIN = replace(PLAIN, frameworks=TWIN.frameworks, digest=GPU_IMAGE.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +109,9 @@ class Images:
     eat: str
     stuck: str
     loud: str
+    flood: str
+    forged: str
+    prepared: str
     empty: str
 
 
@@ -96,6 +140,10 @@ def verify(
 
 def states(verdict: Verdict) -> dict[str, CheckState]:
     return {check.id: check.state for check in verdict.checks}
+
+
+def code(verdict: Verdict, check: str) -> Code | None:
+    return next(result.code for result in verdict.checks if result.id == check)
 
 
 def detail(verdict: Verdict, check: str) -> str:
@@ -154,6 +202,7 @@ def test_any_user_can_run_the_probe(connected: Engine, images: Images):
 def test_an_image_without_python(connected: Engine, images: Images):
     verdict = verify(connected, PLAIN, images.empty)
     assert detail(verdict, "probe") == f"the image has no Python at {PYTHON}"
+    assert code(verdict, "probe") is Code.PYTHON_MISSING
     assert verdict.summary == "nothing trained; failed: The probe ran"
 
 
@@ -168,12 +217,14 @@ def test_a_framework_that_hangs(connected: Engine, images: Images):
     assert time.monotonic() - started < 20
     assert states(verdict)["probe"] is CheckState.PASS
     assert "did not end within 4 s" in detail(verdict, "pytorch.import")
+    assert code(verdict, "pytorch.import") is Code.TIMED_OUT
 
 
 def test_a_python_that_never_comes_to_the_probe(connected: Engine, images: Images, monkeypatch):
     monkeypatch.setattr("cudaforge.verifier.launching.GRACE_SECONDS", 1.0)
     verdict = verify(connected, PLAIN, images.stuck, timeout=2)
     assert "did not end within 2 s" in detail(verdict, "probe")
+    assert code(verdict, "probe") is Code.TIMED_OUT
 
 
 def test_a_python_that_floods_its_output(connected: Engine, images: Images):
@@ -182,11 +233,36 @@ def test_a_python_that_floods_its_output(connected: Engine, images: Images):
     assert states(verdict)["probe"] is CheckState.PASS
 
 
+def test_a_python_that_floods_its_output_without_end(connected: Engine, images: Images, monkeypatch):
+    monkeypatch.setattr("cudaforge.verifier.launching.GRACE_SECONDS", 1.0)
+    verdict = verify(connected, PLAIN, images.flood, timeout=3)
+    assert code(verdict, "probe") is Code.OUTPUT_FLOOD
+    assert "flooded its output" in detail(verdict, "probe")
+
+
+def test_a_forged_result_beside_the_probe_s_own(connected: Engine, images: Images):
+    """The image's code reads the number of this run where the probe has it, too."""
+    verdict = verify(connected, LIKE_A_TWIN, images.forged)
+    assert detail(verdict, "probe").startswith("it printed 2 results")
+    assert code(verdict, "probe") is Code.RESULT_FORGED
+    assert not verdict.ok
+
+
+def test_a_prepared_result_in_the_probe_s_place(connected: Engine, images: Images):
+    """All is as a good image would say, but for the answer to a network that nobody could know before."""
+    verdict = verify(connected, LIKE_A_TWIN, images.prepared)
+    bad = {check.id for check in verdict.checks if check.state is not CheckState.PASS}
+    assert bad == {"pytorch.gradient_cpu"}
+    assert "computes wrongly" in detail(verdict, "pytorch.gradient_cpu")
+    assert not verdict.ok
+
+
 def test_a_framework_that_needs_too_much_memory(connected: Engine, images: Images):
     verdict = verify(connected, PLAIN, images.eat, memory=128 * 1024 * 1024)
     found = next(check for check in verdict.checks if check.state is CheckState.FAIL)
     assert found.id in {"probe", "pytorch.import"}
     assert found.detail == "it ran out of its memory of 0.125 GiB"
+    assert found.code is Code.OUT_OF_MEMORY
     assert "memory_limit" in (found.remedy or "")
 
 
