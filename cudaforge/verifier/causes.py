@@ -99,6 +99,24 @@ _EXCEPTIONS = (
         Code.DRIVER_TOO_OLD,
     ),
     _row(
+        r"found no NVIDIA driver",
+        "the driver's library is not there",
+        "give the container a GPU; `nvidia-smi` on the host has to list it",
+        Code.DRIVER_MISSING,
+    ),
+    _row(
+        r"no CUDA GPUs are available|no CUDA-capable device|CUDA_ERROR_NO_DEVICE",
+        "the driver sees no device",
+        "run nvidia-smi on the host; look at CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES",
+        Code.NO_GPU,
+    ),
+    _row(
+        r"invalid device ordinal|CUDA_ERROR_INVALID_DEVICE",
+        "it asks for a device that the container does not have",
+        "look at CUDA_VISIBLE_DEVICES, and at what the container was given",
+        Code.VISIBLE_DEVICES,
+    ),
+    _row(
         r"not compiled with CUDA|built without CUDA|requires a CUDA build",
         "it is a build for the CPU alone",
         "build it again from its lock: cudaforge build --no-cache",

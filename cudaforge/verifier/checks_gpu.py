@@ -228,8 +228,15 @@ def _judge_compiler(situation: Situation) -> Finding:
         return unknown("it was not tried")
     if found["compiled"].is_true:
         return passed("a kernel of ten lines")
+    said = found["said"].text or "it says nothing"
+    if "Unsupported gpu architecture" in said:
+        return failed(
+            f"nvcc knows no such GPU: {short(said)}",
+            "declare this GPU in `gpus`, or a `toolkit` that has code for it, and lock again",
+            code=Code.ARCH_UNSUPPORTED,
+        )
     return failed(
-        f"nvcc does not compile: {short(found['said'].text or 'it says nothing')}",
+        f"nvcc does not compile: {short(said)}",
         "nvcc needs the toolkit's headers and a host compiler that it supports: look at `run` and `apt`",
         code=Code.CUDA_MISSING,
     )

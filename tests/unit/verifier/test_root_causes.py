@@ -286,6 +286,8 @@ def test_a_devel_image_has_to_compile():
     broken = found({"compiled": False, "ran": None, "said": "cc1plus: not found"})
     assert (broken["gpu.compiler"].state, broken["gpu.kernel"].state) == (FAIL, SKIPPED)
     assert "cc1plus" in broken["gpu.compiler"].detail
+    unknown = found({"compiled": False, "ran": None, "said": "Unsupported gpu architecture 'compute_70'"})
+    assert unknown["gpu.compiler"].code is Code.ARCH_UNSUPPORTED
     wrong = found({"compiled": True, "ran": False, "said": "3 times 3 gave 8"})
     assert (wrong["gpu.compiler"].state, wrong["gpu.kernel"].state) == (PASS, FAIL)
     assert found(None)["gpu.compiler"].state is UNKNOWN
