@@ -102,9 +102,7 @@ def _prove(name: str, task: Dict[str, Any], deadline: float) -> Dict[str, object
     extras = extras_of(proof)
     names = []
     for device in devices:
-        # What is exact comes first: it says most about the rest.
-        names += [stage for stage in ("gradient_" + device,) if stage in extras]
-        names.append(kind + "_" + device)
+        names += [kind + "_" + device, *(stage for stage in ("gradient_" + device,) if stage in extras)]
     names += [stage for stage in _ON_GPUS if stage in extras]
     return run_apart(
         [

@@ -24,6 +24,7 @@ _LIBRARIES = {
 _Array = Any
 _Weights = Any
 _Type = Any
+_Place = Any
 _Parameters = List[Any]
 
 
@@ -75,8 +76,9 @@ def differentiate(jax: ModuleType, network: forward.Network, device: str) -> Dic
         chosen = logarithms[numpy.arange(forward.COUNT), numpy.asarray(forward.LABELS)]
         return -numpy.mean(chosen), numpy.exp(logarithms)
 
-    with jax.default_device(jax.devices(device)[0]):
-        pixels, weights = _tensors(jax, network)
+    place = jax.devices(device)[0]
+    with jax.default_device(place):
+        pixels, weights = _tensors(jax, network, place)
         (loss, answer), gradients = jax.jit(jax.value_and_grad(measure, has_aux=True))(weights, pixels)
     return {
         "outputs": _numbers(answer),
@@ -170,15 +172,17 @@ def _cudnn_compiled() -> Optional[str]:
         return None
 
 
-def _tensors(jax: ModuleType, network: forward.Network) -> Tuple[_Array, _Weights]:
+def _tensors(jax: ModuleType, network: forward.Network, place: _Place) -> Tuple[_Array, _Weights]:
     shapes = (
         (forward.COUNT, 1, forward.SIDE, forward.SIDE),
         (forward.FILTERS, 1, forward.KERNEL, forward.KERNEL),
         (forward.FILTERS * forward.POOLED**2, forward.CLASSES),
         (forward.CLASSES,),
     )
+    # NumPy's: of JAX's own operations each would be compiled by itself.
+    numpy = import_module("numpy")
     pixels, *weights = [
-        jax.numpy.asarray(numbers, jax.numpy.float32).reshape(shape)
+        jax.device_put(numpy.asarray(numbers, "float32").reshape(shape), place)
         for numbers, shape in zip(network, shapes)
     ]
     return pixels, weights

@@ -145,12 +145,7 @@ def explain(change, *, memory_kills: int = 0):
         ("RuntimeError", "The NVIDIA driver on your system is too old (found 12080)", "too old for this"),
         ("AssertionError", "Torch not compiled with CUDA enabled", "for the CPU alone"),
         ("ImportError", "numpy.dtype size changed, may indicate binary incompatibility", "another NumPy"),
-        (
-            "RuntimeError",
-            "unable to open shared memory object </torch_1> in read-write mode: No space left "
-            "on device (28), /dev/shm",
-            "/dev/shm is too small",
-        ),
+        ("RuntimeError", "unable to write to </torch_1>: no space left, /dev/shm", "/dev/shm is too small"),
         ("RuntimeError", "x" * 5000, "RuntimeError: xxx"),
     ],
 )
