@@ -80,6 +80,8 @@ def _judge_request(situation: Situation) -> Finding:
         return failed_by(cause) if situation.gpu is GpuWish.REQUIRED else skipped_by(cause)
     if situation.refusal is not None:
         return failed_by(causes_gpu.explain_gpu_refusal(situation.refusal))
+    if situation.report is None:
+        return skipped("the container ended without a result, so nothing says that it had them")
     return passed(f"{request.method.value}: {', '.join(request.devices)}")
 
 
