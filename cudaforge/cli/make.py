@@ -101,15 +101,17 @@ def verify(
     as_json: AsJson = False,
 ) -> int:
     """Prove each image: versions, GPU, a model trained in it."""
+    from cudaforge.engine.gpus import parse_gpu_names
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
 
+    devices = parse_gpu_names(tuple(device or ()))
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
     verdicts = stages.verify(
-        locked, declaration=declaration, again=again, devices=tuple(device or ()), on_note=write_note
+        locked, declaration=declaration, again=again, devices=devices, on_note=write_note
     )
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, Devices, File
+from cudaforge.errors import InputError, Problem
 
 
 def run(
@@ -23,13 +24,18 @@ def run(
     ] = False,
 ) -> int:
     """Run an image with the right GPU flags."""
+    from cudaforge.engine.gpus import parse_gpu_names
     from cudaforge.pipeline import decide, make
+
+    devices = parse_gpu_names(tuple(device or ()))
+    if devices and without_gpu:
+        raise InputError(Problem(what="--device and --no-gpu cannot be asked for together"))
 
     return make.run_image(
         decide.load(file),
         image,
         tuple(command or ()),
         with_gpu=not without_gpu,
-        devices=tuple(device or ()),
+        devices=devices,
         is_terminal=sys.stdin.isatty() and sys.stdout.isatty(),
     )

@@ -48,12 +48,15 @@ def read_offer(
     runtimes = info.get("Runtimes")
     has_runtime = isinstance(runtimes, Mapping) and RUNTIME_NAME in runtimes
     host_devices = find_host_devices(devices) if is_local else ()
+    # Podman says nothing to `--gpus` through Docker's API, and gives none.
+    may_request = bool(host_devices) and not is_podman
     return GpuOffer(
-        request=_choose(cdi_devices, has_runtime=has_runtime, has_host_devices=bool(host_devices)),
+        request=_choose(cdi_devices, has_runtime=has_runtime, has_host_devices=may_request),
         cdi_devices=cdi_devices,
         has_runtime=has_runtime,
         host_devices=host_devices,
         has_hardware=bool(host_devices) or (is_local and find_hardware(pci)),
+        is_podman=is_podman,
         is_local=is_local,
     )
 
@@ -64,21 +67,9 @@ def select_gpus(offer: GpuOffer, wanted: tuple[str, ...]) -> GpuOffer:
     MIG instances also go by `0:1`, the GPU's index and the instance's. Raises InputError for a name of
     another form, and for one that the engine's CDI specs do not have.
     """
-    for name in wanted:
-        if _SELECTION.fullmatch(name.removeprefix(f"{CDI_KIND}=")) is None:
-            raise InputError(
-                Problem(
-                    what=f"{name!r} is not the name of a GPU",
-                    remedy="write its index, its UUID (GPU-... or MIG-...), or all: nvidia-smi -L lists them",
-                )
-            )
+    names = parse_gpu_names(wanted)
     request = offer.request
-    if request is None or not wanted:
-        return offer
-    names = tuple(dict.fromkeys(name.removeprefix(f"{CDI_KIND}=") for name in wanted))
-    if "all" in names:
-        if len(names) > 1:
-            raise InputError(Problem(what='"all" and single GPUs cannot be asked for together'))
+    if request is None or not names or names == ("all",):
         return offer
     if request.method is not GpuMethod.CDI:
         return replace(offer, request=replace(request, devices=names))
@@ -95,6 +86,22 @@ def select_gpus(offer: GpuOffer, wanted: tuple[str, ...]) -> GpuOffer:
             )
         )
     return replace(offer, request=replace(request, devices=devices))
+
+
+def parse_gpu_names(wanted: tuple[str, ...]) -> tuple[str, ...]:
+    """The names without CDI's kind, each once. Raises InputError for what names no GPU."""
+    for name in wanted:
+        if _SELECTION.fullmatch(name.removeprefix(f"{CDI_KIND}=")) is None:
+            raise InputError(
+                Problem(
+                    what=f"{name!r} is not the name of a GPU",
+                    remedy="write its index, its UUID (GPU-... or MIG-...), or all: nvidia-smi -L lists them",
+                )
+            )
+    names = tuple(dict.fromkeys(name.removeprefix(f"{CDI_KIND}=") for name in wanted))
+    if "all" in names and len(names) > 1:
+        raise InputError(Problem(what='"all" and single GPUs cannot be asked for together'))
+    return names
 
 
 def find_hardware(pci: Path) -> bool:

@@ -167,7 +167,7 @@ def run_image(
     if image is None:
         known = ", ".join(image.name for image in lock.images)
         raise InputError(Problem(what=f"there is no image {name!r}", remedy=f"known: {known}"))
-    engine = connect()
+    engine = connect(may_be_podman=True)
     if engine.find_image(image.tags[0]) is None:
         raise InputError(Problem(what=f"{image.tags[0]} is not built yet", remedy=f"cudaforge build {name}"))
     offer = select_gpus(engine.gpu_offer(), devices)

@@ -158,6 +158,12 @@ def is_read_only_refusal(start_error: str) -> bool:
 
 def explain_no_offer(offer: GpuOffer) -> Cause:
     """Why an engine offers no GPU at all."""
+    if offer.host_devices:
+        return Cause(
+            text="this host has GPUs, and Podman has no CDI spec that names them",
+            remedy="nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+            code=Code.CDI_MISSING,
+        )
     if offer.has_hardware:
         return Cause(
             text="this host has a GPU of NVIDIA's and no driver for it",
@@ -192,9 +198,16 @@ def explain_gpu_refusal(start_error: str) -> Cause:
     return Cause(text=HOST_FAULT + said, remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING)
 
 
-def explain_missing_nodes(method: GpuMethod | None, *, has_library: bool) -> Cause:
+def explain_missing_nodes(offer: GpuOffer, *, has_library: bool) -> Cause:
     """Why a container that was to have a GPU has no device node of one."""
     text = HOST_FAULT + "the container has no NVIDIA device node"
+    method = offer.request.method if offer.request else None
+    if method is GpuMethod.CDI and offer.is_podman and not has_library:
+        return Cause(
+            text=text + "; older releases of Podman drop CDI devices that Docker's API asks for",
+            remedy="update Podman, or verify with Docker",
+            code=Code.CDI_MISSING,
+        )
     if method is GpuMethod.CDI:
         return Cause(
             text=text + ", though its CDI device was found", remedy=_NEW_SPECS, code=Code.CDI_MISSING

@@ -88,10 +88,8 @@ def _judge_request(situation: Situation) -> Finding:
 def _judge_nodes(situation: Situation) -> Finding:
     nodes, denied = _nodes(situation, "nodes"), _nodes(situation, "denied")
     if not nodes:
-        request = situation.offer.request
         has_library = situation.system("driver")["path"].text is not None
-        method = request.method if request else None
-        return failed_by(causes_gpu.explain_missing_nodes(method, has_library=has_library))
+        return failed_by(causes_gpu.explain_missing_nodes(situation.offer, has_library=has_library))
     return failed_by(causes_gpu.explain_denied(denied)) if denied else passed(", ".join(nodes))
 
 

@@ -181,6 +181,13 @@ def test_podman_reads_the_specs_where_they_lie_by_default(tmp_path, monkeypatch)
     assert offer({}, tmp_path).request is None
 
 
+def test_podman_is_not_asked_in_a_way_that_it_ignores(tmp_path):
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidia0").touch()
+    found = read_offer({}, devices=tmp_path / "dev", is_local=True, is_podman=True)
+    assert (found.request, found.host_devices) == (None, (str(tmp_path / "dev" / "nvidia0"),))
+
+
 @pytest.mark.parametrize(
     ("vendor", "class_", "is_gpu"),
     [

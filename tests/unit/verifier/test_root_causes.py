@@ -214,6 +214,12 @@ def test_the_declaration_line_for_another_gpu():
         (GpuOffer(request=None, is_local=True), "auto", SKIPPED, Code.NO_GPU),
         (GpuOffer(request=None, is_local=True), "required", FAIL, Code.NO_GPU),
         (GpuOffer(request=None, is_local=True, has_hardware=True), "required", FAIL, Code.DRIVER_MISSING),
+        (
+            GpuOffer(request=None, is_local=True, is_podman=True, host_devices=("/dev/nvidia0",)),
+            "required",
+            FAIL,
+            Code.CDI_MISSING,
+        ),
         (ONE_GPU, "off", SKIPPED, Code.GPU_NOT_REQUESTED),
     ],
 )
@@ -223,6 +229,14 @@ def test_why_the_container_was_given_no_gpu(offer: GpuOffer, wish: str, state: C
     for id_ in ("gpu.nvml", "pytorch.train_gpu", "pytorch.mixed_gpu", "pytorch.memory_gpu"):
         assert found[id_].state is SKIPPED
         assert found[id_].detail
+
+
+def test_a_podman_that_drops_what_it_was_asked_for():
+    offer = replace(ONE_GPU, is_podman=True)
+    gone = (value("system", "nodes", nodes=[]), value("system", "driver", path=None, lying=[]))
+    found = results(situation(with_gpu, *gone, offer=offer))["gpu.nodes"]
+    assert (found.state, found.code) == (FAIL, Code.CDI_MISSING)
+    assert "Podman" in (found.remedy or "")
 
 
 def test_an_image_that_hides_its_gpus_fails_without_one():
