@@ -200,7 +200,9 @@ def _facts(situation: Situation, key: str) -> Mapping[str, object]:
         REUSE_KEY: key,
         "gpu": situation.gpu.value,
         "gpu_method": request.method.value if request and situation.wants_gpu else None,
+        "gpu_devices": list(request.devices) if request and situation.wants_gpu else [],
         "gpu_refusal": situation.refusal,
+        "challenge": situation.challenge,
         "probe": dict(situation.report.raw) if situation.report else None,
     }
 

@@ -133,7 +133,7 @@ def reduce(tensorflow: ModuleType) -> Dict[str, object]:
     results = strategy.experimental_local_results(strategy.run(tensorflow.function(add)))
     return {
         "sums": [float(tensorflow.reduce_mean(result)) for result in results],
-        "placed": _places(results),
+        "placed": sorted(_short_place(device) for device in strategy.extended.worker_devices),
         "api": "NcclAllReduce",
     }
 
@@ -254,7 +254,11 @@ def _train_plainly(
 
 def _places(tensors: List[_Tensor]) -> List[str]:
     """`GPU:0`, `CPU:0`: where the tensors really are, whatever was asked for."""
-    return sorted({":".join(str(tensor.device).split(":")[-2:]) for tensor in tensors})
+    return sorted({_short_place(tensor.device) for tensor in tensors})
+
+
+def _short_place(device: str) -> str:
+    return ":".join(str(device).split(":")[-2:])
 
 
 def _device(tensorflow: ModuleType, gpu: _Device) -> Dict[str, object]:
