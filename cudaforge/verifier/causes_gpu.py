@@ -13,6 +13,7 @@ from cudaforge.engine import GpuMethod, GpuOffer
 from cudaforge.verifier.causes import Cause, short
 
 HOST_FAULT = "the container GPU set-up of this host is broken, not the image: "
+NO_DEVICE = "CUDA_ERROR_NO_DEVICE"
 _GPU_REFUSALS = re.compile(
     r"could not select device driver|CDI device injection failed|unresolvable CDI devices"
     r"|setting up CDI devices|unknown or invalid runtime name|Unknown runtime specified"
@@ -283,9 +284,9 @@ def explain_init(name: str, *, denied: tuple[str, ...] = (), is_cut: bool = Fals
 
     `denied` are the nodes that the user may not open, `is_cut` says that MIG is on.
     """
-    if denied and name in {"CUDA_ERROR_NO_DEVICE", "CUDA_ERROR_UNKNOWN", "CUDA_ERROR_OPERATING_SYSTEM"}:
+    if denied and name in {NO_DEVICE, "CUDA_ERROR_UNKNOWN", "CUDA_ERROR_OPERATING_SYSTEM"}:
         return explain_denied(denied)
-    if name == "CUDA_ERROR_NO_DEVICE":
+    if name == NO_DEVICE:
         return explain_no_device(is_cut=is_cut)
     text, remedy, code = _INIT.get(
         name, ("the driver refuses to start", "run nvidia-smi on the host", Code.DRIVER_NOT_READY)
@@ -302,7 +303,7 @@ def explain_no_device(*, is_cut: bool) -> Cause:
             code=Code.VISIBLE_DEVICES,
         )
     return Cause(
-        text="cuInit: CUDA_ERROR_NO_DEVICE: the driver sees no device",
+        text=f"cuInit: {NO_DEVICE}: the driver sees no device",
         remedy="run nvidia-smi on the host: does it list the GPU? Look at NVIDIA_VISIBLE_DEVICES, too",
         code=Code.NO_GPU,
     )

@@ -167,11 +167,14 @@ def _judge_nvml(situation: Situation) -> Finding:
 
 def _judge_cuda(situation: Situation) -> Finding:
     found = situation.system("cuda")
+    name = found["name"].text or "no answer"
+    devices = gpu_names(situation)
+    hiding = causes_gpu.find_hiding(_environment(situation))
+    if hiding is not None and (name == causes_gpu.NO_DEVICE or not devices):
+        return failed_by(hiding)
     if found["code"].number != 0:
         denied, is_cut = _nodes(situation, "denied"), _is_cut(situation)
-        name = found["name"].text or "no answer"
         return failed_by(causes_gpu.explain_init(name, denied=denied, is_cut=is_cut))
-    devices = gpu_names(situation)
     if not devices:
         return failed_by(causes_gpu.explain_no_device(is_cut=_is_cut(situation)))
     wanted = _asked_for(situation)

@@ -86,6 +86,12 @@ def env(**variables: str):
             "gpu.cuda",
             Code.VISIBLE_DEVICES,
         ),
+        (
+            [init("CUDA_ERROR_NO_DEVICE", 100), env(CUDA_VISIBLE_DEVICES="-1")],
+            ONE_GPU,
+            "gpu.cuda",
+            Code.VISIBLE_DEVICES,
+        ),
         ([init("CUDA_ERROR_INSUFFICIENT_DRIVER", 35)], ONE_GPU, "gpu.cuda", Code.DRIVER_TOO_OLD),
         ([init("CUDA_ERROR_SYSTEM_DRIVER_MISMATCH", 803)], ONE_GPU, "gpu.cuda", Code.DRIVER_MISMATCH),
         (
