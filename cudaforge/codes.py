@@ -35,6 +35,8 @@ class Code(str, Enum):
     GPU_NOT_REQUESTED = "gpu-not-requested"
     DRIVER_MISSING = "driver-missing"
     DRIVER_TOO_OLD = "driver-too-old"
+    DRIVER_MISMATCH = "driver-mismatch"
+    DRIVER_NOT_READY = "driver-not-ready"
     TOOLKIT_MISSING = "toolkit-missing"
     CDI_MISSING = "cdi-missing"
     DEVICE_PERMISSION = "device-permission"
@@ -47,6 +49,11 @@ class Code(str, Enum):
     """The GPU, its memory or the fabric between GPUs fails."""
     PROGRAM_ERROR = "program-error"
     """The user's own program, on a set-up that works."""
+
+    # What came out of a container
+    TIMED_OUT = "timed-out"
+    OUTPUT_FLOOD = "output-flood"
+    RESULT_FORGED = "result-forged"
 
     # Frameworks and Python packages
     FRAMEWORK_BROKEN = "framework-broken"

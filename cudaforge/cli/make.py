@@ -14,6 +14,7 @@ from cudaforge.cli.options import (
     Again,
     AllowUnpinned,
     AsJson,
+    Devices,
     File,
     Force,
     Images,
@@ -113,15 +114,18 @@ def verify(
             "--collect", metavar="LOG", help="Judge what such a job printed; '-' reads it from stdin."
         ),
     ] = None,
+    device: Devices = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
     """Prove each image: versions, GPU, a model trained in it."""
+    from cudaforge.engine.gpus import parse_gpu_names
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
 
+    devices = parse_gpu_names(tuple(device or ()))
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
     if emit is not None:
@@ -133,7 +137,9 @@ def verify(
 
         verdicts = jobs.collect(locked, declaration, collect)
     else:
-        verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
+        verdicts = stages.verify(
+            locked, declaration=declaration, again=again, devices=devices, on_note=write_note
+        )
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

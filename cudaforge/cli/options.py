@@ -30,4 +30,12 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Build every step agai
 MaxImages = Annotated[
     int, typer.Option("--max-images", min=1, metavar="N", help="Refuse to make more images than this.")
 ]
+Devices = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--device",
+        metavar="GPU",
+        help="This GPU alone: its index, GPU-UUID, MIG-UUID, or all. May be repeated.",
+    ),
+]
 Again = Annotated[bool, typer.Option("--again", help="Verify also what is already proven.")]

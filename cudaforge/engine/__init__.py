@@ -16,6 +16,7 @@ from cudaforge.engine.errors import (
     EngineUnreachable,
 )
 from cudaforge.engine.filesystem import ImageFilesystem
+from cudaforge.engine.gpus import select_gpus
 from cudaforge.engine.model import (
     RUN_LABEL,
     ContainerOutcome,
@@ -48,4 +49,5 @@ __all__ = [
     "ImageFilesystem",
     "Mount",
     "connect",
+    "select_gpus",
 ]

@@ -43,8 +43,12 @@ class Engine:
     Every method raises a subclass of EngineError when the engine fails it.
     """
 
-    def __init__(self, address: EngineAddress, *, probe_timeout: float = PROBE_SECONDS) -> None:
+    def __init__(
+        self, address: EngineAddress, *, probe_timeout: float = PROBE_SECONDS, may_be_podman: bool = False
+    ) -> None:
         self.address = address
+        self.is_podman = False
+        self._may_be_podman = may_be_podman
         self._local = threading.local()
         self._clients: list[DockerClient] = []
         self._lock = threading.Lock()
@@ -108,7 +112,9 @@ class Engine:
 
     def gpu_offer(self) -> GpuOffer:
         """How this engine can give GPUs to a container."""
-        return gpus.read_offer(self.info(), devices=Path("/dev"), is_local=self.address.is_local)
+        return gpus.read_offer(
+            self.info(), devices=Path("/dev"), is_local=self.address.is_local, is_podman=self.is_podman
+        )
 
     def run_container(
         self, spec: ContainerSpec, *, timeout: float, on_log: Callable[[str], None] | None = None
@@ -202,7 +208,9 @@ class Engine:
         version = str(answer.get("Version", ""))
         components = answer.get("Components") or ()
         names = tuple(str(component.get("Name", "")) for component in components)
-        _check_version(version, names, self.address)
+        self.is_podman = any("podman" in name.lower() for name in names)
+        if not (self.is_podman and self._may_be_podman):
+            _check_version(version, names, self.address)
         self._api_version = str(answer["ApiVersion"])
         client.api.timeout = CALL_SECONDS
         self._local.client = client
@@ -228,14 +236,20 @@ class Engine:
             raise Interrupted
 
 
-def connect(*, environment: Mapping[str, str] | None = None, probe_timeout: float = PROBE_SECONDS) -> Engine:
+def connect(
+    *,
+    environment: Mapping[str, str] | None = None,
+    probe_timeout: float = PROBE_SECONDS,
+    may_be_podman: bool = False,
+) -> Engine:
     """The engine that the docker command line would use, once it has answered.
 
+    Podman runs containers and builds nothing that cudaforge renders: `may_be_podman` for what only runs.
     Raises one EngineError for each way in which it can be missing: absent, unreachable, denied,
     frozen, too old.
     """
     chosen = os.environ if environment is None else environment
-    return Engine(locate_engine(chosen), probe_timeout=probe_timeout)
+    return Engine(locate_engine(chosen), probe_timeout=probe_timeout, may_be_podman=may_be_podman)
 
 
 def _touch(address: EngineAddress, timeout: float) -> None:

@@ -76,8 +76,12 @@ def _run_created(
     from docker.errors import APIError
 
     started = time.monotonic()
-    # Attached before the start: nothing is lost, and no log is kept on the engine's disk.
-    reader = _Reader(client, container, spec, on_log)
+    # Attached before the start: nothing is lost, and no log is kept on the engine's disk. Podman prepares
+    # the container for that, and refuses here what Docker refuses at the start.
+    try:
+        reader = _Reader(client, container, spec, on_log)
+    except APIError as error:
+        return _refused(error, started)
     try:
         try:
             client.api.start(container)

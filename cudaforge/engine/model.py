@@ -48,6 +48,12 @@ class GpuOffer:
     """Whether a runtime called `nvidia` is registered."""
     host_devices: tuple[str, ...] = ()
     """`/dev/nvidia0`, ...: what this host shows, for an engine on this host."""
+    has_hardware: bool = False
+    """Whether a GPU of NVIDIA's is on this host's PCI bus, driver or not; for an engine on this host."""
+    is_podman: bool = False
+    """Whether Podman answers: it gives GPUs by CDI alone."""
+    is_local: bool = False
+    """Whether the engine runs on this host, so that what the host shows counts."""
 
 
 @record()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.lockfile.model import Lock
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
@@ -67,12 +68,22 @@ def build(
 
 
 def verify(
-    lock: Lock, *, declaration: Declaration, again: bool = False, on_note: Note = ignore
+    lock: Lock,
+    *,
+    declaration: Declaration,
+    again: bool = False,
+    devices: tuple[str, ...] = (),
+    on_note: Note = ignore,
 ) -> tuple[Verdict, ...]:
-    """Prove the lock's images. A good verdict of an unchanged image is kept, unless `again`."""
+    """Prove the lock's images. A good verdict of an unchanged image is kept, unless `again`.
+
+    `devices` are the GPUs to prove them on: indexes, UUIDs, MIG instances, or `all`. Raises InputError
+    for one that does not exist.
+    """
     from cudaforge.engine import connect
 
-    return _verify(lock, connect(), declaration=declaration, again=again, on_note=on_note)
+    engine = connect(may_be_podman=True)
+    return _verify(lock, engine, declaration=declaration, again=again, devices=devices, on_note=on_note)
 
 
 def make(
@@ -134,15 +145,22 @@ def is_built(result: BuildResult) -> bool:
 
 
 def run_image(
-    declaration: Declaration, name: str, command: tuple[str, ...], *, with_gpu: bool, is_terminal: bool
+    declaration: Declaration,
+    name: str,
+    command: tuple[str, ...],
+    *,
+    with_gpu: bool,
+    devices: tuple[str, ...] = (),
+    is_terminal: bool,
 ) -> int:
     """Run a command in a built image, on this terminal, with GPUs where the engine offers some.
 
-    Returns the command's exit status. Raises InputError for an image that is not in the lock or not
-    built yet.
+    `devices` are the GPUs to run it with, all of them if there are none. Returns the command's exit
+    status. Raises InputError for an image that is not in the lock or not built yet, for a device that
+    does not exist, and for one that is asked for of an engine without GPUs.
     """
     from cudaforge import process
-    from cudaforge.engine import connect
+    from cudaforge.engine import connect, select_gpus
     from cudaforge.engine.gpus import gpu_flags
 
     lock = load_current_lock(declaration)
@@ -150,10 +168,13 @@ def run_image(
     if image is None:
         known = ", ".join(image.name for image in lock.images)
         raise InputError(Problem(what=f"there is no image {name!r}", remedy=f"known: {known}"))
-    engine = connect()
+    engine = connect(may_be_podman=True)
     if engine.find_image(image.tags[0]) is None:
         raise InputError(Problem(what=f"{image.tags[0]} is not built yet", remedy=f"cudaforge build {name}"))
-    flags = gpu_flags(engine.gpu_offer()) if with_gpu and image.cuda is not None else ()
+    offer = select_gpus(engine.gpu_offer(), devices)
+    if devices and offer.request is None:
+        raise InputError(Problem(what="this engine offers no GPU", remedy="run it without --device"))
+    flags = gpu_flags(offer) if with_gpu and image.cuda is not None else ()
     terminal = ("--interactive", "--tty") if is_terminal else ("--interactive",)
     return process.run_attached(
         ("docker", "run", "--rm", *terminal, *flags, image.tags[0], *command), env=engine.cli_env
@@ -202,11 +223,17 @@ def _build(
 
 
 def _verify(
-    lock: Lock, engine: Engine, *, declaration: Declaration, again: bool, on_note: Note
+    lock: Lock,
+    engine: Engine,
+    *,
+    declaration: Declaration,
+    again: bool,
+    devices: tuple[str, ...] = (),
+    on_note: Note,
 ) -> tuple[Verdict, ...]:
     from cudaforge.verifier import VerifyEvent, VerifyJob, VerifyPhase, verify_images
 
-    kept = {} if again else {image.name: _find_verdict(image, engine, declaration) for image in lock.images}
+    kept = {} if again else _kept_verdicts(lock, engine, declaration, devices)
     waiting = [image for image in lock.images if kept.get(image.name) is None]
 
     def say(event: VerifyEvent) -> None:
@@ -217,6 +244,7 @@ def _verify(
         found = verify_images(
             [VerifyJob(image=image, reference=image.tags[0]) for image in waiting],
             engine=engine,
+            devices=devices,
             on_event=say,
             parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
             run_id=run_id,
@@ -227,17 +255,22 @@ def _verify(
     return tuple(kept.get(image.name) or by_name[image.name] for image in lock.images)
 
 
-def _find_verdict(image: LockedImage, engine: Engine, declaration: Declaration) -> Verdict | None:
+def _kept_verdicts(
+    lock: Lock, engine: Engine, declaration: Declaration, devices: tuple[str, ...]
+) -> dict[str, Verdict | None]:
     from cudaforge.verifier import reuse_key, reuse_verdict
 
-    facts = engine.find_image(image.tags[0])
-    if facts is None:
-        return None
-    try:
-        saved = json.loads(_verdict_file(image.name, declaration).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return reuse_verdict(saved, key=reuse_key(image, image_id=facts.id, offer=engine.gpu_offer()))
+    offer = engine.gpu_offer()
+    kept: dict[str, Verdict | None] = {}
+    for image in lock.images:
+        facts = engine.find_image(image.tags[0])
+        if facts is None:
+            continue
+        key = reuse_key(image, image_id=facts.id, offer=offer, devices=devices)
+        with contextlib.suppress(OSError, ValueError):
+            saved = json.loads(_verdict_file(image.name, declaration).read_text(encoding="utf-8"))
+            kept[image.name] = reuse_verdict(saved, key=key)
+    return kept
 
 
 def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:

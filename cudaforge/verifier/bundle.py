@@ -16,13 +16,13 @@ from functools import cache
 from importlib import resources
 
 from cudaforge.errors import Problem, SurroundingsError
-from cudaforge.verifier.evidence import SCHEMA, TAG
+from cudaforge.verifier.evidence import SCHEMA, SEED, TAG
 
 ARGUMENT_LIMIT = 128 * 1024
 """Linux's MAX_ARG_STRLEN: one argument, its ending NUL included."""
 
 PROBES = "cudaforge.verifier.probes"
-_DRIVER = ("samples", "forward", "stages", "hardware", "software", "libraries", "core")
+_DRIVER = ("samples", "forward", "stages", "nvml", "hardware", "software", "libraries", "compiler", "core")
 """In an order in which each imports earlier ones alone."""
 _PROOF_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LAUNCHER = """
@@ -45,12 +45,22 @@ def has_proof(name: str) -> bool:
 
 
 def probe_arguments(
-    proofs: Sequence[str], *, nonce: str, steps: int, seed: int, timeout: float
+    proofs: Sequence[str],
+    *,
+    nonce: str,
+    steps: int,
+    seed: int,
+    timeout: float,
+    challenge: int = SEED,
+    memory_limit: int | None = None,
+    has_compiler: bool = False,
 ) -> tuple[str, ...]:
     """Arguments for a Python that run the proofs and print one line that carries the nonce.
 
-    `timeout` is the probe's own deadline in seconds. Raises SurroundingsError where a lock names a
-    proof that this cudaforge does not have.
+    `seed` is that of the training and `challenge` that of the network whose answer is known outside.
+    `timeout` is the probe's own deadline in seconds, `memory_limit` what frameworks may take of a GPU in
+    bytes, `has_compiler` says that the image promises compilers. Raises SurroundingsError where a lock
+    names a proof that this cudaforge does not have.
     """
     task = {
         "proofs": list(proofs),
@@ -59,7 +69,10 @@ def probe_arguments(
         "nonce": nonce,
         "steps": steps,
         "seed": seed,
+        "challenge": challenge,
         "timeout": timeout,
+        "memory_limit": memory_limit,
+        "compiles": has_compiler,
         "sources": _sources(tuple(proofs)),
     }
     packed = base64.b85encode(zlib.compress(json.dumps(task).encode("utf-8"), 9)).decode("ascii")

@@ -21,51 +21,120 @@ class Cause:
 
 _RAISE_MEMORY = "raise verify.memory_limit, or verify on a host with more memory"
 _RAISE_TIME = "raise verify.timeout, or lower verify.steps"
-_GPU_REFUSALS = re.compile(
-    r"could not select device driver|CDI device injection failed|unresolvable CDI devices"
-    r"|unknown or invalid runtime name|Unknown runtime specified|nvidia-container-(?:cli|runtime|toolkit)"
-    r"|error running (?:prestart |createContainer )?hook|libnvidia-ml\.so|nvml error|nvidia-ctk",
-    re.IGNORECASE,
-)
-_READ_ONLY_HOOK = re.compile(r"ld\.so\.cache|update-ldcache|ldconfig|read-only file system", re.IGNORECASE)
-_UNSATISFIED = re.compile(r"unsatisfied condition:\s*(?P<condition>[^\n,]+)")
 _NO_PROGRAM = re.compile(r"no such file or directory|executable file not found", re.IGNORECASE)
 _MISSING_LIBRARY = re.compile(r"(?P<name>lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
-_OLD_GLIBC = re.compile(r"version [`'](?P<name>GLIBC(?:XX)?_[\d.]+)' not found")
-_NO_MODULE = re.compile(r"No module named '(?P<name>[\w.]+)'")
-_UNDEFINED = re.compile(r"undefined symbol: (?P<name>\S+)")
-_DENIED_FILE = re.compile(r"(?P<name>lib\S+\.so\S*): failed to map segment")
+MORE_SHARED_MEMORY = "give it more: --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm"
+_MIXED = "look for CUDA libraries in LD_LIBRARY_PATH and for packages that `run` steps moved; build again"
+_LIBRARY_CODES = (
+    ("libcudnn", Code.CUDNN_MISSING),
+    ("libcuda.so", Code.DRIVER_MISSING),
+    ("libnvidia-ml", Code.DRIVER_MISSING),
+    ("libnccl", Code.NCCL_MISSING),
+    ("libcu", Code.CUDA_MISSING),
+    ("libnv", Code.CUDA_MISSING),
+)
 
 
-def is_gpu_refusal(start_error: str) -> bool:
-    """Whether the engine refused a container because of the GPUs that were asked for."""
-    return _GPU_REFUSALS.search(start_error) is not None
+def _row(pattern: str, what: str, remedy: str, code: Code) -> tuple[re.Pattern[str], str, str, Code]:
+    return re.compile(pattern, re.IGNORECASE), what, remedy, code
 
 
-def is_read_only_refusal(start_error: str) -> bool:
-    """Whether NVIDIA's hook failed because it could not write the container's loader cache."""
-    return is_gpu_refusal(start_error) and _READ_ONLY_HOOK.search(start_error) is not None
-
-
-def explain_gpu_refusal(start_error: str) -> Cause:
-    """Why the engine does not hand its GPUs to a container."""
-    unsatisfied = _UNSATISFIED.search(start_error)
-    if unsatisfied:
-        condition = unsatisfied["condition"].strip()
-        return Cause(
-            text=f"the driver of this host is too old for the image's gate: {condition}",
-            remedy='install a newer driver, or declare require_cuda = "relax" and lock again',
-        )
-    remedy = (
-        "install nvidia-container-toolkit, then `nvidia-ctk runtime configure --runtime=docker` (or "
-        "`nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`) and restart Docker"
-    )
-    if "unresolvable CDI devices" in start_error:
-        remedy = "renew the specs: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml; then restart Docker"
-    return Cause(
-        text=f"the container GPU set-up of this host is broken, not the image: {_short(start_error)}",
-        remedy=remedy,
-    )
+# What frameworks and the loader say: pattern, cause, remedy, code. The first that is found counts.
+_EXCEPTIONS = (
+    _row(
+        r"version [`'](?P<name>GLIBC(?:XX)?_[\d.]+)' not found",
+        "the image's OS is too old: it lacks {name}",
+        "declare a newer `os`",
+        Code.GLIBC_TOO_OLD,
+    ),
+    _row(
+        r"No module named '(?P<name>[\w.]+)'",
+        "the Python package {name} is not installed",
+        "build it again from its lock: cudaforge build",
+        Code.FRAMEWORK_BROKEN,
+    ),
+    _row(
+        r"undefined symbol: (?P<name>\w*nvjitlink\w*)",
+        "another release of nvJitLink than the framework's is loaded: undefined symbol {name}",
+        _MIXED,
+        Code.NVJITLINK_SHADOWED,
+    ),
+    _row(
+        r"undefined symbol: (?P<name>\w*cudnn\w*)|CUDNN_STATUS_\w*VERSION_MISMATCH|cuDNN version incompatib",
+        "cuDNN of different releases is mixed {name}",
+        _MIXED,
+        Code.CUDNN_MIXED_VERSIONS,
+    ),
+    _row(
+        r"undefined symbol: (?P<name>\S+)",
+        "libraries of different releases are mixed: undefined symbol {name}",
+        _MIXED,
+        Code.CUDA_SHADOWED,
+    ),
+    _row(
+        r"no space left on device.*shm|shm.*no space left on device|/dev/shm|shared memory segment|bus error",
+        "the shared memory at /dev/shm is too small",
+        MORE_SHARED_MEMORY,
+        Code.SHM_TOO_SMALL,
+    ),
+    _row(
+        r"CUDA(?:_ERROR)?[ _]out[ _]of[ _]memory|OutOfMemoryError|RESOURCE_EXHAUSTED"
+        r"|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED",
+        "the GPU's memory is not enough, or others hold it",
+        "look at nvidia-smi on the host: who holds it? Else raise verify.memory_limit",
+        Code.OUT_OF_MEMORY,
+    ),
+    _row(r"MemoryError", "the memory is not enough", _RAISE_MEMORY, Code.OUT_OF_MEMORY),
+    _row(
+        r"no kernel image is available|NO_BINARY_FOR_GPU|no binary for GPU|cudaErrorNoKernelImageForDevice",
+        "the framework has no code for this GPU",
+        "name this GPU in `gpus` and lock again",
+        Code.ARCH_UNSUPPORTED,
+    ),
+    _row(
+        r"driver version is insufficient|driver on your system is too old|unsupported toolchain"
+        r"|INSUFFICIENT_DRIVER",
+        "the driver is too old for this build",
+        "install a newer driver on the host, or declare `driver` with the version that it has and lock again",
+        Code.DRIVER_TOO_OLD,
+    ),
+    _row(
+        r"found no NVIDIA driver",
+        "the driver's library is not there",
+        "give the container a GPU; `nvidia-smi` on the host has to list it",
+        Code.DRIVER_MISSING,
+    ),
+    _row(
+        r"no CUDA GPUs are available|no CUDA-capable device|CUDA_ERROR_NO_DEVICE",
+        "the driver sees no device",
+        "run nvidia-smi on the host; look at CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES",
+        Code.NO_GPU,
+    ),
+    _row(
+        r"invalid device ordinal|CUDA_ERROR_INVALID_DEVICE",
+        "it asks for a device that the container does not have",
+        "look at CUDA_VISIBLE_DEVICES, and at what the container was given",
+        Code.VISIBLE_DEVICES,
+    ),
+    _row(
+        r"not compiled with CUDA|built without CUDA|requires a CUDA build",
+        "it is a build for the CPU alone",
+        "build it again from its lock: cudaforge build --no-cache",
+        Code.CPU_ONLY_BUILD,
+    ),
+    _row(
+        r"compiled using NumPy 1|numpy\.dtype size changed|_ARRAY_API not found",
+        "it was made for another NumPy than the one that is installed",
+        "let cudaforge choose NumPy, or declare one that the framework was made for, and lock again",
+        Code.NUMPY_ABI,
+    ),
+    _row(
+        r"lib\S+\.so\S*: failed to map segment|executable stack",
+        "the kernel or the engine forbids to load a library",
+        "allow it: look at the engine's seccomp, SELinux and noexec settings",
+        Code.FRAMEWORK_BROKEN,
+    ),
+)
 
 
 def explain_start_error(start_error: str, *, python: str) -> Cause:
@@ -74,17 +143,19 @@ def explain_start_error(start_error: str, *, python: str) -> Cause:
         return Cause(
             text="the image is for another CPU architecture than this engine's",
             remedy="verify it where its platform is native",
+            code=Code.WRONG_ARCHITECTURE,
         )
     if python in start_error and _NO_PROGRAM.search(start_error):
         return Cause(
             text=f"the image has no Python at {python}",
             remedy="build it again from its lock: cudaforge build",
+            code=Code.PYTHON_MISSING,
         )
     if python in start_error and "permission denied" in start_error.lower():
         return Cause(
             text=f"the image's user may not run {python}", remedy="check `user` and `run` in the declaration"
         )
-    return Cause(text=f"the engine did not start the container: {_short(start_error)}")
+    return Cause(text=f"the engine did not start the container: {short(start_error)}")
 
 
 def explain_exit(status: int, *, stderr: str) -> Cause:
@@ -101,12 +172,22 @@ def explain_exit(status: int, *, stderr: str) -> Cause:
 def out_of_memory(limit: int | None) -> Cause:
     """The kernel ended the process for memory."""
     allowed = f" of {limit / 2**30:.3g} GiB" if limit else ""
-    return Cause(text=f"it ran out of its memory{allowed}", remedy=_RAISE_MEMORY)
+    return Cause(text=f"it ran out of its memory{allowed}", remedy=_RAISE_MEMORY, code=Code.OUT_OF_MEMORY)
 
 
 def out_of_time(timeout: float) -> Cause:
     """It took too long."""
-    return Cause(text=f"it did not end within {timeout:g} s", remedy=_RAISE_TIME)
+    return Cause(text=f"it did not end within {timeout:g} s", remedy=_RAISE_TIME, code=Code.TIMED_OUT)
+
+
+def out_of_time_with_a_flood(timeout: float, dropped: int) -> Cause:
+    """It took too long, and printed more than is kept."""
+    return Cause(
+        text=f"it did not end within {timeout:g} s, and flooded its output: {dropped / 2**20:.0f} MiB were "
+        "thrown away",
+        remedy="look for code that runs when Python starts: sitecustomize.py, .pth files, PYTHONSTARTUP",
+        code=Code.OUTPUT_FLOOD,
+    )
 
 
 def explain_stage(child: Child, name: str, *, memory_kills: int, limit: int | None, timeout: float) -> Cause:
@@ -120,19 +201,33 @@ def explain_stage(child: Child, name: str, *, memory_kills: int, limit: int | No
         case "deadline" | "limit":
             return out_of_time(timeout)
         case "flood":
-            return Cause(text=f"it flooded its output, which ends with: {_last_line(child.output)}")
-    if child.signal == signal.SIGILL:
+            return Cause(
+                text=f"it flooded its output, which ends with: {_last_line(child.output)}",
+                code=Code.OUTPUT_FLOOD,
+            )
+    if child.signal:
+        return _explain_signal(child.signal, said=_last_line(child.output))
+    if stage is not None:
+        return Cause(
+            text=f"it ended its process (exit status {child.exit_status}): {_last_line(child.output)}",
+            code=Code.FRAMEWORK_BROKEN,
+        )
+    return Cause(text="an earlier stage failed")
+
+
+def _explain_signal(number: int, *, said: str) -> Cause:
+    if number == signal.SIGILL:
         return Cause(
             text="it uses CPU instructions that this machine lacks (SIGILL)",
             remedy="verify on a newer CPU, or declare an older framework",
         )
-    if child.signal:
-        return Cause(text=f"it crashed with {signal_name(child.signal)}: {_last_line(child.output)}")
-    if stage is not None:
+    if number == signal.SIGBUS:
         return Cause(
-            text=f"it ended its process (exit status {child.exit_status}): {_last_line(child.output)}"
+            text=f"it crashed with SIGBUS: /dev/shm is full, most often: {said}",
+            remedy=MORE_SHARED_MEMORY,
+            code=Code.SHM_TOO_SMALL,
         )
-    return Cause(text="an earlier stage failed")
+    return Cause(text=f"it crashed with {signal_name(number)}: {said}", code=Code.FRAMEWORK_BROKEN)
 
 
 def signal_name(number: int) -> str:
@@ -143,41 +238,46 @@ def signal_name(number: int) -> str:
         return f"signal {number}"
 
 
+def explain_text(said: str) -> Cause:
+    """What a framework's own words mean: `framework-broken` where they are not known."""
+    return _explain_exception("it said", said, output="")
+
+
 def _explain_exception(kind: str, text: str, *, output: str) -> Cause:
-    said = f"{kind}: {_short(text)}"
+    said = f"{kind}: {short(text)}"
     if found := _MISSING_LIBRARY.search(text):
-        return Cause(
-            text=f"the library {found['name']} is missing ({said})",
-            remedy="if it is CUDA's, build again from the lock; else add its OS package to `apt`",
-        )
-    if found := _OLD_GLIBC.search(text):
-        return Cause(
-            text=f"the image's OS is too old: it lacks {found['name']} ({said})",
-            remedy="declare a newer `os`",
-        )
-    if found := _NO_MODULE.search(text):
-        return Cause(
-            text=f"the Python package {found['name']} is not installed ({said})",
-            remedy="build it again from its lock: cudaforge build",
-        )
-    if found := _UNDEFINED.search(text):
-        return Cause(
-            text=f"libraries of different releases are mixed: undefined symbol {found['name']} ({said})",
-            remedy="look for CUDA libraries in LD_LIBRARY_PATH and for packages that `run` steps moved",
-        )
-    if _DENIED_FILE.search(text) or "executable stack" in text:
-        return Cause(text=f"the kernel or the engine forbids to load a library ({said})")
-    if kind == "MemoryError":
-        return Cause(text=said, remedy=_RAISE_MEMORY)
+        return _missing_library(found["name"], said)
+    for pattern, what, remedy, code in _EXCEPTIONS:
+        if found := pattern.search(f"{kind}: {text}"):
+            named = {"name": ""} | {key: value or "" for key, value in found.groupdict().items()}
+            return Cause(text=f"{what.format(**named)} ({said})", remedy=remedy, code=code)
     last = _last_line(output)
-    return Cause(text=f"{said}; it printed: {last}" if last and last not in said else said)
+    return Cause(
+        text=f"{said}; it printed: {last}" if last and last not in said else said,
+        code=Code.FRAMEWORK_BROKEN,
+    )
 
 
-def _short(text: str, limit: int = 300) -> str:
+def _missing_library(name: str, said: str) -> Cause:
+    for prefix, code in _LIBRARY_CODES:
+        if name.startswith(prefix):
+            remedy = "build it again from its lock: cudaforge build --no-cache"
+            if code is Code.DRIVER_MISSING:
+                remedy = "give the container a GPU: only then it has the driver's library"
+            return Cause(text=f"the library {name} is missing ({said})", remedy=remedy, code=code)
+    return Cause(
+        text=f"the library {name} is missing ({said})",
+        remedy="add the OS package that has it to `apt` and lock again",
+        code=Code.FRAMEWORK_BROKEN,
+    )
+
+
+def short(text: str, limit: int = 300) -> str:
+    """A text on one line, cut where it is long."""
     joined = " ".join(text.split())
     return joined if len(joined) <= limit else joined[:limit] + " ..."
 
 
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return _short(lines[-1]) if lines else ""
+    return short(lines[-1]) if lines else ""

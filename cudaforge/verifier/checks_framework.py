@@ -5,24 +5,25 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+from cudaforge.codes import Code
 from cudaforge.lockfile.model import LockedFramework
+from cudaforge.records import replace
+from cudaforge.verifier.causes import Cause, explain_text, short
+from cudaforge.verifier.checks_extras import extra_checks
 from cudaforge.verifier.checks_gpu import gpu_names
 from cudaforge.verifier.checks_image import REBUILD
-from cudaforge.verifier.evidence import SEED, Fact, NotSeen
-from cudaforge.verifier.judging import Check, Finding, compare, failed, failed_by, passed, skipped, unknown
-from cudaforge.verifier.model import Tier
-from cudaforge.verifier.probes import forward
+from cudaforge.verifier.evidence import Fact, NotSeen
+from cudaforge.verifier.judging import Check, Finding, compare, failed, failed_by, passed, skipped
+from cudaforge.verifier.model import CheckState, Tier
+from cudaforge.verifier.outcomes import find_stage, judge_losses, judge_outputs, misplaced
 from cudaforge.verifier.proofs import proof_work
 from cudaforge.verifier.situation import Situation
 from cudaforge.versions import InvalidVersion, Version
 
-MUST_FALL_TO = 0.98
-"""Of the first losses' average: two steps of this model on this data already reach 0.93."""
+SWAPPED = Code.BASE_FRAMEWORK_OVERWRITTEN
 _DRIVER_LIBRARY = "libcuda.so.1"
 _COLOUR = re.compile(r"\x1b\[[\d;]*m")
 _TELLING = 300
-MAY_DIFFER = 0.005
-"""Of a probability: GPUs multiply with 10 bits of fraction (TF32) where nobody forbids it."""
 
 
 def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[Check, ...]:
@@ -58,7 +59,7 @@ def framework_checks(situation: Situation, framework: LockedFramework) -> tuple[
             rows.append(
                 row(f"{work.name}_gpu", f"{work.does} on a GPU", _judge_gpu_work, listed, tier=Tier.GPU)
             )
-    return tuple(rows)
+    return (*rows, *extra_checks(situation, framework))
 
 
 def _judge_import(situation: Situation, framework: LockedFramework) -> Finding:
@@ -77,8 +78,9 @@ def _judge_version(situation: Situation, framework: LockedFramework) -> Finding:
     try:
         public = None if actual is None else Version(actual).public().text
     except InvalidVersion:
-        return failed(f"declared {framework.version}, found {actual!r}", REBUILD)
-    return compare(framework.version, public, remedy=REBUILD)
+        return failed(f"declared {framework.version}, found {actual!r}", REBUILD, code=SWAPPED)
+    finding = compare(framework.version, public, remedy=REBUILD)
+    return replace(finding, code=SWAPPED) if finding.state is CheckState.FAIL else finding
 
 
 def _judge_build(situation: Situation, framework: LockedFramework) -> Finding:
@@ -88,7 +90,14 @@ def _judge_build(situation: Situation, framework: LockedFramework) -> Finding:
     kind = "CUDA build" if is_cuda else "CPU build"
     if situation.is_cpu_twin == is_cuda or actual != framework.reported:
         declared = "CPU build" if situation.is_cpu_twin else "CUDA build"
-        return failed(f"declared {framework.reported}, {declared}; found {actual}, {kind}", REBUILD)
+        text = f"declared {framework.reported}, {declared}; found {actual}, {kind}"
+        if situation.is_cpu_twin == is_cuda:
+            return failed(
+                text, REBUILD, code=Code.CUDA_WHEEL_ON_CPU_IMAGE if is_cuda else Code.CPU_ONLY_BUILD
+            )
+        return failed(text, REBUILD, code=SWAPPED)
+    if unloadable := _explain_unloadable(described):
+        return failed_by(replace(unloadable, text=f"{kind} {actual}, but {unloadable.text}"))
     built_for = ", ".join(f"{name} {version}" for name, version in described["built_for"].texts.items())
     return passed(f"{actual}, {kind}" + (f", made for {built_for}" if built_for else ""))
 
@@ -99,33 +108,58 @@ def _judge_devices(situation: Situation, framework: LockedFramework) -> Finding:
     names = [f"{device['name'].text} ({device['capability'].text})" for device in found["devices"]]
     if names:
         return passed(", ".join(names))
+    if not child.value("describe")["cuda_build"].is_true:
+        text = f"it lists no GPU: {framework.name} is a build for the CPU alone"
+        return failed(text, REBUILD, code=Code.CPU_ONLY_BUILD)
     reason = _telling_line(child.output) or found["reason"].text or "it gives no reason"
+    cause = _explain_unloadable(child.value("describe")) or explain_text(reason)
     try:
         on_host = gpu_names(situation)
     except NotSeen:
         on_host = ()
-    if on_host:
-        return failed(
-            f"the CUDA driver lists {', '.join(on_host)}, {framework.name} lists none: {reason}",
-            "the framework's install or its CUDA libraries do not fit this driver or GPU: cudaforge doctor",
-        )
-    return failed(f"it lists no GPU: {reason}", "the checks of the driver above say why")
+    if not on_host:
+        return failed(f"it lists no GPU: {reason}", "the checks of the driver above say why", code=cause.code)
+    fallback = "its install or its CUDA libraries do not fit this driver or GPU: build it again from its lock"
+    return failed(
+        f"the CUDA driver lists {', '.join(on_host)}, {framework.name} lists none: {reason}",
+        cause.remedy or fallback,
+        code=cause.code,
+    )
+
+
+def _explain_unloadable(described: Fact) -> Cause | None:
+    """What became of CUDA's libraries that the framework could not load, if any."""
+    errors = described["unloadable"].texts
+    if not errors:
+        return None
+    said = short(next(iter(errors.values())))
+    return Cause(
+        text=f"it cannot load {', '.join(sorted(errors))} and falls back to the CPU without an error: {said}",
+        remedy=REBUILD,
+        code=Code.CUDNN_MISSING if set(errors) == {"cuDNN"} else Code.CUDA_MISSING,
+    )
 
 
 def _telling_line(output: str) -> str | None:
     """The line in which TensorFlow, JAX and ONNX Runtime say why they do without the GPU."""
+    # Those that name a library tell more than those that find no driver.
     words = (
+        "unable to load",
+        "jax plugin configuration error",
         "could not load dynamic library",
         "cannot dlopen",
-        "could not find cuda",
-        "cuinit",
         "failed to load library",
+        "cuinit",
+        "could not find cuda",
         "failed to create cudaexecutionprovider",
+        "will not be used",
     )
-    for line in _COLOUR.sub("", output).splitlines():
-        if any(word in line.lower() for word in words):
-            # Places in the source stand first, the reason last.
-            return line.strip()[-_TELLING:]
+    lines = _COLOUR.sub("", output).splitlines()
+    for word in words:
+        for line in lines:
+            if word in line.lower():
+                # Places in the source stand first, the reason last.
+                return line.strip()[-_TELLING:]
     return None
 
 
@@ -138,52 +172,12 @@ def _judge_gpu_work(situation: Situation, framework: LockedFramework) -> Finding
 
 
 def _judge_work(situation: Situation, framework: LockedFramework, *, device: str) -> Finding:
-    child, work = situation.child(framework), proof_work(framework.proof)
-    stage = f"{work.name}_{device}"
-    try:
-        seen = child.value(stage)
-    except NotSeen:
-        return failed_by(situation.why(child, stage))
-    if seen.value is None:
-        return skipped("the framework lists no GPU") if device == "gpu" else unknown("it was not tried")
-    places = [place.text or "" for place in seen["placed"]]
-    if not places or not all(_is_on(place, device) for place in places):
-        return failed(f"asked for the {device}, but its values were on {', '.join(places) or 'no device'}")
+    work = proof_work(framework.proof)
+    seen = find_stage(situation, framework, f"{work.name}_{device}")
+    if isinstance(seen, Finding):
+        return seen
+    if misplacing := misplaced(seen, device):
+        return misplacing
     if work.name == "compute":
-        return judge_outputs(seen)
+        return judge_outputs(seen, situation.challenge)
     return judge_losses(seen, situation.image.verify.steps)
-
-
-def _is_on(place: str, device: str) -> bool:
-    kinds = ("cuda", "gpu", "rocm") if device == "gpu" else ("cpu",)
-    return place.lower().split(":")[0] in kinds
-
-
-def judge_losses(trained: Fact, steps: int) -> Finding:
-    """Whether the losses of a training are all there, finite and falling."""
-    losses = [loss.number for loss in trained["losses"]]
-    numbers = [loss for loss in losses if loss is not None]
-    if len(losses) != steps + 1:
-        return failed(f"{steps} steps were asked for, {max(0, len(losses) - 1)} were made")
-    if len(numbers) != len(losses):
-        return failed("the loss is not finite")
-    part = max(1, len(numbers) // 4)
-    first, last = sum(numbers[:part]) / part, sum(numbers[-part:]) / part
-    shown = f"loss {numbers[0]:.3f} to {numbers[-1]:.3f} in {steps} steps ({trained['api'].text})"
-    if last > MUST_FALL_TO * first:
-        return failed(f"the loss does not fall: {shown}")
-    return passed(shown)
-
-
-def judge_outputs(computed: Fact) -> Finding:
-    """Whether what a framework computed is what the network answers, as Python computes it here."""
-    expected = forward.answer(forward.make_network(SEED))
-    outputs = [output.number for output in computed["outputs"]]
-    numbers = [output for output in outputs if output is not None]
-    if len(outputs) != len(expected):
-        return failed(f"{len(expected)} numbers were asked for, {len(outputs)} were computed")
-    if len(numbers) != len(outputs):
-        return failed("what it computed is not finite")
-    difference = max(abs(one - other) for one, other in zip(numbers, expected, strict=True))
-    shown = f"{len(numbers)} outputs within {difference:.1g} of the reference ({computed['api'].text})"
-    return passed(shown) if difference <= MAY_DIFFER else failed(f"it computes wrongly: {shown}")

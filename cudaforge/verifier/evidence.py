@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Iterator, Mapping
 
+from cudaforge.codes import Code
 from cudaforge.records import record
 
 SCHEMA = 1
@@ -22,6 +23,10 @@ class NotSeen(Exception):
 
 class NoResult(Exception):
     """The container printed no usable result. The text says what it printed instead."""
+
+    def __init__(self, text: str, code: Code | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 @record(kw_only=False)
@@ -133,16 +138,16 @@ def parse_output(output: str, nonce: str) -> Report:
     if not lines:
         raise NoResult("it printed no result")
     if len(lines) > 1:
-        raise NoResult(f"it printed {len(lines)} results where the probe prints one")
+        raise NoResult(f"it printed {len(lines)} results where the probe prints one", Code.RESULT_FORGED)
     if len(lines[0]) > _LINE_LIMIT:
-        raise NoResult("its result is too long to be the probe's")
+        raise NoResult("its result is too long to be the probe's", Code.RESULT_FORGED)
     try:
         # Not-a-number and infinity, which JSON does not have, are read as missing.
         facts = Fact(json.loads(lines[0].removeprefix(prefix), parse_constant=_missing, parse_float=_finite))
     except (ValueError, RecursionError):
-        raise NoResult("its result is damaged") from None
+        raise NoResult("its result is damaged", Code.RESULT_FORGED) from None
     if facts["schema"].number != SCHEMA or not isinstance(facts.value, dict):
-        raise NoResult("its result is not of this probe")
+        raise NoResult("its result is not of this probe", Code.RESULT_FORGED)
     return _report(facts, facts.value)
 
 

@@ -48,9 +48,14 @@ def failed_by(cause: Cause) -> Finding:
     return failed(cause.text, cause.remedy, code=cause.code)
 
 
-def skipped(reason: str, remedy: str | None = None) -> Finding:
+def skipped(reason: str, remedy: str | None = None, *, code: Code | None = None) -> Finding:
     """There is nothing to judge."""
-    return Finding(state=CheckState.SKIPPED, detail=reason, remedy=remedy)
+    return Finding(state=CheckState.SKIPPED, detail=reason, remedy=remedy, code=code)
+
+
+def skipped_by(cause: Cause) -> Finding:
+    """There is nothing to judge, for a known cause."""
+    return skipped(cause.text, cause.remedy, code=cause.code)
 
 
 def unknown(reason: str, remedy: str | None = None) -> Finding:

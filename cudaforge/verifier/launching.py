@@ -5,18 +5,22 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from cudaforge.codes import Code
 from cudaforge.engine import ContainerOutcome, ContainerSpec, Engine, GpuOffer, GpuRequest, ImageFacts
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
-from cudaforge.verifier import causes
+from cudaforge.verifier import causes, causes_gpu
 from cudaforge.verifier.bundle import probe_arguments
 from cudaforge.verifier.evidence import SEED, NoResult, parse_output
+from cudaforge.verifier.reference import draw_challenge
 from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
 
 GRACE_SECONDS = 20.0
 """For starting Python and printing the result, on top of the probe's own deadline."""
 PIDS = 4096
 """Frameworks start several threads for each CPU core."""
+SHARED_MEMORY = 1024 * 2**20
+"""Of /dev/shm, as NVIDIA has containers with several GPUs run; nothing is taken before it is used."""
 # Compilers of the frameworks load what they wrote there, hence exec.
 TMPFS = {"/tmp": "rw,exec,nosuid,nodev,mode=1777"}  # noqa: S108 -- inside the container
 _NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
@@ -41,14 +45,29 @@ def examine(
     launch = _Launch(image, built.id, engine=engine, run_id=run_id)
     if situation.wants_gpu:
         outcome = launch.run(offer.request)
-        if outcome.start_error and causes.is_read_only_refusal(outcome.start_error):
+        if outcome.start_error and causes_gpu.is_read_only_refusal(outcome.start_error):
             say("NVIDIA's hook needs a writable root file system: trying again with one")
             outcome = launch.run_writable(offer.request)
-        if outcome.start_error is None or not causes.is_gpu_refusal(outcome.start_error):
+        if outcome.start_error is None or not causes_gpu.is_gpu_refusal(outcome.start_error):
             return launch.read(outcome, situation)
         say("the engine refused the GPU: trying again without")
         situation = replace(situation, refusal=outcome.start_error)
     return launch.read(launch.run(None), situation)
+
+
+def probe_of(image: LockedImage, *, nonce: str, challenge: int) -> tuple[str, ...]:
+    """The arguments for the image's Python that prove it. Raises SurroundingsError as `probe_arguments`."""
+    settings = image.verify
+    return probe_arguments(
+        tuple(dict.fromkeys(framework.proof for framework in image.frameworks)),
+        nonce=nonce,
+        steps=settings.steps,
+        seed=SEED,
+        challenge=challenge,
+        timeout=settings.timeout,
+        memory_limit=settings.memory_limit,
+        has_compiler=image.flavor == "devel",
+    )
 
 
 class _Launch:
@@ -58,21 +77,17 @@ class _Launch:
         self._image = image
         self._engine = engine
         self._nonce = secrets.token_hex(16)
+        self._challenge = draw_challenge()
         settings = image.verify
         self._spec = ContainerSpec(
             image=image_id,
             run_id=run_id,
             entrypoint=(PYTHON,),
-            argv=probe_arguments(
-                tuple(dict.fromkeys(framework.proof for framework in image.frameworks)),
-                nonce=self._nonce,
-                steps=settings.steps,
-                seed=SEED,
-                timeout=settings.timeout,
-            ),
+            argv=probe_of(image, nonce=self._nonce, challenge=self._challenge),
             workdir="/",
             memory=settings.memory_limit,
             pids=PIDS,
+            shared_memory=SHARED_MEMORY,
             tmpfs=TMPFS,
             read_only=True,
             drop_capabilities=True,
@@ -91,9 +106,10 @@ class _Launch:
         failure = self._find_failure(outcome)
         if failure is None:
             try:
-                return replace(situation, report=parse_output(outcome.stdout, self._nonce))
+                report = parse_output(outcome.stdout, self._nonce)
+                return replace(situation, report=report, challenge=self._challenge)
             except NoResult as reason:
-                failure = self._explain_silence(outcome, str(reason))
+                failure = self._explain_silence(outcome, reason)
         return replace(situation, failure=failure)
 
     def _run(self, spec: ContainerSpec) -> ContainerOutcome:
@@ -104,6 +120,8 @@ class _Launch:
         if outcome.start_error is not None:
             return causes.explain_start_error(outcome.start_error, python=PYTHON)
         if outcome.timed_out:
+            if outcome.dropped:
+                return causes.out_of_time_with_a_flood(settings.timeout, outcome.dropped)
             return causes.out_of_time(settings.timeout)
         if outcome.exit_status != 0:
             if outcome.oom_killed:
@@ -111,10 +129,12 @@ class _Launch:
             return causes.explain_exit(outcome.exit_status or 0, stderr=outcome.stderr)
         return None
 
-    def _explain_silence(self, outcome: ContainerOutcome, reason: str) -> causes.Cause:
+    def _explain_silence(self, outcome: ContainerOutcome, reason: NoResult) -> causes.Cause:
+        text = str(reason)
         if outcome.dropped:
-            reason += f"; {outcome.dropped / 2**20:.0f} MiB of other output were in the way"
+            text += f"; {outcome.dropped / 2**20:.0f} MiB of other output were in the way"
         return causes.Cause(
-            text=reason,
+            text=text,
+            code=reason.code or (Code.OUTPUT_FLOOD if outcome.dropped else None),
             remedy="look for code that runs when Python starts: sitecustomize.py, .pth files, PYTHONSTARTUP",
         )

@@ -7,7 +7,7 @@ from importlib import import_module
 
 from cudaforge.records import record
 from cudaforge.verifier.bundle import PROBES, checked_proof
-from cudaforge.verifier.probes.core import work_of
+from cudaforge.verifier.probes.core import extras_of, work_of
 
 
 @record()
@@ -22,10 +22,19 @@ class Work:
     """`trains`."""
     devices: tuple[str, ...]
     """`cpu` and `gpu`, or the one that the framework can work on."""
+    extras: tuple[str, ...]
+    """Stages besides: `gradient_cpu`, `mixed_gpu`."""
 
 
 @cache
 def proof_work(proof: str) -> Work:
     """What a proof does. Raises SurroundingsError for one that this cudaforge does not have."""
-    name, devices = work_of(import_module(f"{PROBES}.{checked_proof(proof)}"))
-    return Work(name=name, done=f"{name.removesuffix('e')}ed", does=f"{name}s", devices=tuple(devices))
+    module = import_module(f"{PROBES}.{checked_proof(proof)}")
+    name, devices = work_of(module)
+    return Work(
+        name=name,
+        done=f"{name.removesuffix('e')}ed",
+        does=f"{name}s",
+        devices=tuple(devices),
+        extras=extras_of(module),
+    )

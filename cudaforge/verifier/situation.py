@@ -8,7 +8,7 @@ from cudaforge.engine import GpuOffer
 from cudaforge.lockfile.model import LockedFramework, LockedImage
 from cudaforge.records import record
 from cudaforge.verifier.causes import Cause, explain_stage
-from cudaforge.verifier.evidence import Child, Fact, NotSeen, Report
+from cudaforge.verifier.evidence import SEED, Child, Fact, NotSeen, Report
 
 PYTHON = "/opt/venv/bin/python"
 """The Python of every image that cudaforge renders."""
@@ -34,6 +34,8 @@ class Situation:
     refusal: str | None = None
     """What the engine said when it refused the GPUs; the probe ran without them then."""
     report: Report | None = None
+    challenge: int = SEED
+    """The seed of the network that the frameworks were given: another one each time."""
     failure: Cause | None = None
     """Why there is no report."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from enum import Enum
 
-from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts
+from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts, select_gpus
 from cudaforge.errors import InputError, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record, replace
@@ -62,13 +62,15 @@ def verify_image(
     run_id: str | None = None,
     on_event: OnEvent | None = None,
     gpu: str | None = None,
+    devices: tuple[str, ...] = (),
 ) -> Verdict:
     """Prove one built image from inside and compare it with its lock entry.
 
-    `gpu` overrides the lock's `verify.gpu`. An image that cannot be proven gives a verdict that says
-    so; EngineError is raised when the engine itself fails, InputError for an unknown `gpu`.
+    `gpu` overrides the lock's `verify.gpu`; `devices` are the GPUs to prove it on (`select_gpus`), which
+    an image with CUDA then requires. An image that cannot be proven gives a verdict that says so;
+    EngineError is raised when the engine itself fails, InputError for an unknown `gpu` or device.
     """
-    wish = _parse_wish(gpu or image.verify.gpu)
+    wish = _wish_for(image, gpu, devices)
     say = on_event or _ignore
     started = time.monotonic()
     say(VerifyEvent(name=image.name, phase=VerifyPhase.STARTED, text=reference))
@@ -77,7 +79,14 @@ def verify_image(
         verdict = _not_built(image, reference)
     else:
         verdict = _verify_built(
-            image, reference, built, engine=engine, gpu=wish, run_id=run_id or secrets.token_hex(8), say=say
+            image,
+            reference,
+            built,
+            engine=engine,
+            gpu=wish,
+            offer=select_gpus(engine.gpu_offer(), devices),
+            run_id=run_id or secrets.token_hex(8),
+            say=say,
         )
     verdict = _timed(verdict, time.monotonic() - started)
     say(VerifyEvent(name=image.name, phase=VerifyPhase.FINISHED, text=verdict.summary))
@@ -91,6 +100,7 @@ def verify_images(
     run_id: str | None = None,
     on_event: OnEvent | None = None,
     gpu: str | None = None,
+    devices: tuple[str, ...] = (),
     parallel: int = 2,
 ) -> tuple[Verdict, ...]:
     """Verify several images, at most `parallel` at a time; verdicts in the order of the jobs.
@@ -108,6 +118,7 @@ def verify_images(
                 run_id=shared_run,
                 on_event=on_event,
                 gpu=gpu,
+                devices=devices,
             )
             for job in jobs
         ]
@@ -120,13 +131,20 @@ def verify_images(
             raise
 
 
-def reuse_key(image: LockedImage, *, image_id: str, offer: GpuOffer, gpu: str | None = None) -> str:
+def reuse_key(
+    image: LockedImage,
+    *,
+    image_id: str,
+    offer: GpuOffer,
+    gpu: str | None = None,
+    devices: tuple[str, ...] = (),
+) -> str:
     """What a verdict depends on: the image's bytes, the lock entry, the probe, the settings, the GPUs.
 
     Two verifications with one key give the same verdict, as far as the host's driver stays the same.
     """
-    wish = _parse_wish(gpu or image.verify.gpu)
-    request = offer.request
+    wish = _wish_for(image, gpu, devices)
+    request = select_gpus(offer, devices).request
     parts = {
         "image": image_id,
         "lock": image.digest,
@@ -148,10 +166,10 @@ def _verify_built(
     *,
     engine: Engine,
     gpu: GpuWish,
+    offer: GpuOffer,
     run_id: str,
     say: OnEvent,
 ) -> Verdict:
-    offer = engine.gpu_offer()
     situation = examine(
         image,
         built,
@@ -186,7 +204,9 @@ def _facts(situation: Situation) -> Mapping[str, object]:
     return {
         "gpu": situation.gpu.value,
         "gpu_method": request.method.value if request and situation.wants_gpu else None,
+        "gpu_devices": list(request.devices) if request and situation.wants_gpu else [],
         "gpu_refusal": situation.refusal,
+        "challenge": situation.challenge,
         "probe": dict(situation.report.raw) if situation.report else None,
     }
 
@@ -227,6 +247,12 @@ def _not_built(image: LockedImage, reference: str) -> Verdict:
 
 def _timed(verdict: Verdict, seconds: float) -> Verdict:
     return replace(verdict, seconds=seconds)
+
+
+def _wish_for(image: LockedImage, gpu: str | None, devices: tuple[str, ...]) -> GpuWish:
+    # Who names a device wants to know whether the image works on it.
+    named = GpuWish.REQUIRED.value if devices and image.cuda is not None else None
+    return _parse_wish(gpu or named or image.verify.gpu)
 
 
 def _parse_wish(text: str) -> GpuWish:

@@ -1,22 +1,20 @@
 """Verification of real containers: images that lack something, hang, eat memory, and hosts without GPUs."""
 
+import copy
+import json
 import os
 import shutil
-import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
-from cudaforge.bootstrap import loaded_reference, write_archive
-from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, GpuMethod, GpuOffer, GpuRequest, connect
+from cudaforge.codes import Code
+from cudaforge.engine import RUN_LABEL, ContainerSpec, Engine, connect
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
-from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier import (
     CheckState,
     Verdict,
@@ -29,10 +27,10 @@ from cudaforge.verifier import (
 from cudaforge.verifier.bundle import probe_arguments
 from cudaforge.verifier.evidence import parse_output
 from cudaforge.verifier.situation import PYTHON
-from tests.engine.conftest import OfferGpus
-from tests.support.bases import make_base
-from tests.support.fakegpu import BROKEN_DRIVER, HEALTHY, NO_DEVICE, OLD_DRIVER, OLD_GPU
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE
+from tests.support.plain import PLAIN as PLAIN_DOCKERFILE
+from tests.support.plain import SITE_PACKAGES, built, docker
+from tests.unit.verifier.reports import RECORDED, TWIN, as_cpu_build, value
 
 pytestmark = [
     pytest.mark.engine,
@@ -42,32 +40,64 @@ pytestmark = [
 NAME = "cudaforge.invalid/test-verify"
 RUN = f"test-verify-{os.getpid()}"
 DOCKERFILE = f"""\
-FROM base AS plain
-RUN useradd --uid 1000 --create-home app && python3 -m venv --without-pip /opt/venv
-LABEL {ENTRY_LABEL}={GPU_IMAGE.digest}
-ENTRYPOINT ["/bin/false"]
-USER app
-
+{PLAIN_DOCKERFILE}
 FROM plain AS hang
-COPY hang.py /opt/venv/lib/python3.11/site-packages/torch.py
+COPY hang.py {SITE_PACKAGES}/torch.py
 FROM plain AS eat
-COPY eat.py /opt/venv/lib/python3.11/site-packages/torch.py
+COPY eat.py {SITE_PACKAGES}/torch.py
 FROM plain AS stuck
-COPY hang.pth /opt/venv/lib/python3.11/site-packages/
+COPY hang.pth {SITE_PACKAGES}/
 FROM plain AS loud
-COPY loud.pth /opt/venv/lib/python3.11/site-packages/
+COPY loud.pth {SITE_PACKAGES}/
+FROM plain AS flood
+COPY flood.pth {SITE_PACKAGES}/
+FROM plain AS forged
+COPY forge.py forge.pth {SITE_PACKAGES}/
+COPY forged.json /opt/venv/
+FROM forged AS prepared
+COPY prepared.py {SITE_PACKAGES}/forge_end.py
 FROM scratch AS empty
 COPY hang.py /
 USER 1000
 """
+
+
+def forged_report() -> dict:
+    """What a good image of `LIKE_A_TWIN` would have said of another network than it was given."""
+    facts = {**copy.deepcopy(RECORDED), "schema": 1}
+    as_cpu_build(facts)
+    value("pytorch", "train_cpu", losses=[2.3, 1.5, 0.9], placed=["cpu"], api="torch.nn")(facts)
+    return facts
+
+
+FORGE = """\
+# Reads the run's number out of the probe's own task, and prints what a good image would have said.
+import base64, json, os, sys, zlib
+if sys.orig_argv[-2].startswith("\\nimport base64"):
+    task = json.loads(zlib.decompress(base64.b85decode(sys.orig_argv[-1])))
+    facts = open("/opt/venv/forged.json").read()
+    os.write(1, ("\\n%s %s %s\\n" % (task["tag"], task["nonce"], facts)).encode())
+    try:
+        import forge_end
+    except ImportError:
+        pass
+"""
 FILES = {
+    "forged.json": json.dumps(forged_report()),
     "hang.py": "import time\ntime.sleep(3600)\n",
     "eat.py": "eaten = []\nwhile True: eaten.append(bytearray(1 << 24))\n",
     "hang.pth": "import time; time.sleep(3600)\n",
+    "flood.pth": "import os; exec(\"while True: os.write(1, b'y' * 65535 + b'\\\\n')\")\n",
+    "forge.pth": "import forge\n",
+    "forge.py": FORGE,
+    "prepared.py": "import os\nos._exit(0)\n",
     "loud.pth": "import os; [os.write(1, b'y' * 4095 + b'\\n') for _ in range(4000)]\n",
 }
 PLAIN = replace(CPU_IMAGE, closure=replace(CPU_IMAGE.closure, wheels=()), companions={})
 ON_GPU = replace(GPU_IMAGE, closure=PLAIN.closure, companions={})
+
+
+LIKE_A_TWIN = replace(PLAIN, frameworks=TWIN.frameworks, digest=GPU_IMAGE.digest)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,33 +109,17 @@ class Images:
     eat: str
     stuck: str
     loud: str
+    flood: str
+    forged: str
+    prepared: str
     empty: str
 
 
 @pytest.fixture(scope="module")
 def images(engine, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Images]:
-    base = make_base("bookworm")
-    directory = tmp_path_factory.mktemp("verify")
-    write_archive(base, directory / "base.tar")
-    docker("load", "--quiet", "--input", directory / "base.tar")
-    context = directory / "context"
-    context.mkdir()
-    (context / "Dockerfile").write_text(DOCKERFILE)
-    for name, text in FILES.items():
-        (context / name).write_text(text)
     made = {target: f"{NAME}:{target}-{os.getpid()}" for target in Images.__dataclass_fields__}
-    try:
-        for target, reference in made.items():
-            base_context = f"base=docker-image://{loaded_reference(base)}"
-            options = ("--build-context", base_context, "--target", target, "--tag", reference)
-            docker("buildx", "build", "--quiet", *options, context)
+    with built(DOCKERFILE, made, tmp_path_factory.mktemp("verify"), files=FILES):
         yield Images(**made)
-    finally:
-        for reference in made.values():
-            with suppress(AssertionError):
-                docker("rmi", "--force", reference)
-        with suppress(AssertionError):
-            docker("rmi", loaded_reference(base))
 
 
 @pytest.fixture
@@ -117,14 +131,6 @@ def connected(engine) -> Iterator[Engine]:
     assert docker("ps", "--all", "--quiet", "--filter", f"label={RUN_LABEL}={RUN}") == ""
 
 
-def docker(*words: str | Path) -> str:
-    done = subprocess.run(
-        ["docker", *map(str, words)], capture_output=True, text=True, timeout=300, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
 def verify(
     engine: Engine, image: LockedImage, reference: str, *, timeout: float = 60, memory: int | None = None
 ) -> Verdict:
@@ -134,6 +140,10 @@ def verify(
 
 def states(verdict: Verdict) -> dict[str, CheckState]:
     return {check.id: check.state for check in verdict.checks}
+
+
+def code(verdict: Verdict, check: str) -> Code | None:
+    return next(result.code for result in verdict.checks if result.id == check)
 
 
 def detail(verdict: Verdict, check: str) -> str:
@@ -192,6 +202,7 @@ def test_any_user_can_run_the_probe(connected: Engine, images: Images):
 def test_an_image_without_python(connected: Engine, images: Images):
     verdict = verify(connected, PLAIN, images.empty)
     assert detail(verdict, "probe") == f"the image has no Python at {PYTHON}"
+    assert code(verdict, "probe") is Code.PYTHON_MISSING
     assert verdict.summary == "nothing trained; failed: The probe ran"
 
 
@@ -206,12 +217,14 @@ def test_a_framework_that_hangs(connected: Engine, images: Images):
     assert time.monotonic() - started < 20
     assert states(verdict)["probe"] is CheckState.PASS
     assert "did not end within 4 s" in detail(verdict, "pytorch.import")
+    assert code(verdict, "pytorch.import") is Code.TIMED_OUT
 
 
 def test_a_python_that_never_comes_to_the_probe(connected: Engine, images: Images, monkeypatch):
     monkeypatch.setattr("cudaforge.verifier.launching.GRACE_SECONDS", 1.0)
     verdict = verify(connected, PLAIN, images.stuck, timeout=2)
     assert "did not end within 2 s" in detail(verdict, "probe")
+    assert code(verdict, "probe") is Code.TIMED_OUT
 
 
 def test_a_python_that_floods_its_output(connected: Engine, images: Images):
@@ -220,28 +233,37 @@ def test_a_python_that_floods_its_output(connected: Engine, images: Images):
     assert states(verdict)["probe"] is CheckState.PASS
 
 
+def test_a_python_that_floods_its_output_without_end(connected: Engine, images: Images, monkeypatch):
+    monkeypatch.setattr("cudaforge.verifier.launching.GRACE_SECONDS", 1.0)
+    verdict = verify(connected, PLAIN, images.flood, timeout=3)
+    assert code(verdict, "probe") is Code.OUTPUT_FLOOD
+    assert "flooded its output" in detail(verdict, "probe")
+
+
+def test_a_forged_result_beside_the_probe_s_own(connected: Engine, images: Images):
+    """The image's code reads the number of this run where the probe has it, too."""
+    verdict = verify(connected, LIKE_A_TWIN, images.forged)
+    assert detail(verdict, "probe").startswith("it printed 2 results")
+    assert code(verdict, "probe") is Code.RESULT_FORGED
+    assert not verdict.ok
+
+
+def test_a_prepared_result_in_the_probe_s_place(connected: Engine, images: Images):
+    """All is as a good image would say, but for the answer to a network that nobody could know before."""
+    verdict = verify(connected, LIKE_A_TWIN, images.prepared)
+    bad = {check.id for check in verdict.checks if check.state is not CheckState.PASS}
+    assert bad == {"pytorch.gradient_cpu"}
+    assert "computes wrongly" in detail(verdict, "pytorch.gradient_cpu")
+    assert not verdict.ok
+
+
 def test_a_framework_that_needs_too_much_memory(connected: Engine, images: Images):
     verdict = verify(connected, PLAIN, images.eat, memory=128 * 1024 * 1024)
     found = next(check for check in verdict.checks if check.state is CheckState.FAIL)
     assert found.id in {"probe", "pytorch.import"}
     assert found.detail == "it ran out of its memory of 0.125 GiB"
+    assert found.code is Code.OUT_OF_MEMORY
     assert "memory_limit" in (found.remedy or "")
-
-
-def test_a_gpu_that_the_engine_cannot_give(connected: Engine, images: Images, monkeypatch):
-    """Docker's set-up is at fault, and the rest of the image is still judged."""
-    for request in (
-        GpuRequest(method=GpuMethod.DEVICE_REQUEST),
-        GpuRequest(method=GpuMethod.RUNTIME),
-        GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=none-such",)),
-    ):
-        monkeypatch.setattr(connected, "gpu_offer", lambda request=request: GpuOffer(request=request))
-        verdict = verify(connected, ON_GPU, images.plain)
-        assert "not the image" in detail(verdict, "gpu.request"), request
-        assert states(verdict)["probe"] is CheckState.PASS
-        assert verdict.summary.startswith(
-            "nothing trained; not proven on a GPU; failed: GPUs for the container"
-        )
 
 
 def test_an_engine_without_gpus(connected: Engine, images: Images):
@@ -252,47 +274,6 @@ def test_an_engine_without_gpus(connected: Engine, images: Images):
     verdict = verify(connected, required, images.plain)
     assert states(verdict)["gpu.request"] is CheckState.FAIL
     assert 'not proven on a GPU, which verify.gpu = "required" asks for' in verdict.summary
-
-
-def test_a_gpu_of_which_only_the_driver_answers(
-    connected: Engine, images: Images, offer_fake_gpus: OfferGpus, monkeypatch
-):
-    device = offer_fake_gpus(HEALTHY)
-    _offer(connected, device, monkeypatch)
-    verdict = verify(connected, ON_GPU, images.plain)
-    passed = {"gpu.request", "gpu.nodes", "gpu.driver", "gpu.floor", "gpu.cuda", "gpu.architecture"}
-    assert {id_ for id_, state in states(verdict).items() if id_.startswith("gpu.")} == passed
-    assert all(states(verdict)[id_] is CheckState.PASS for id_ in passed)
-    assert "NVIDIA H100 80GB HBM3 (9.0, 80 GiB)" in detail(verdict, "gpu.cuda")
-    assert "570.124.06" in detail(verdict, "gpu.driver")
-    assert not verdict.ok
-    assert "trained" not in verdict.summary.replace("nothing trained", "")
-    assert "not proven on a GPU" in verdict.summary
-
-
-@pytest.mark.parametrize(
-    ("gpus", "check", "word"),
-    [
-        (OLD_DRIVER, "gpu.floor", "450.80.02 is older than 570.26"),
-        (OLD_GPU, "gpu.architecture", "compute capability 7.0"),
-        (BROKEN_DRIVER, "gpu.cuda", "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH"),
-        (NO_DEVICE, "gpu.cuda", "no device"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
-def test_what_is_wrong_with_a_gpu(
-    connected: Engine, images: Images, offer_fake_gpus: OfferGpus, monkeypatch, gpus, check: str, word: str
-):
-    _offer(connected, offer_fake_gpus(gpus), monkeypatch)
-    verdict = verify(connected, ON_GPU, images.plain)
-    assert states(verdict)[check] is CheckState.FAIL
-    assert word in detail(verdict, check)
-
-
-def _offer(engine: Engine, device: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Engines before Docker 28 do not list CDI devices, and another host's specs cannot be read.
-    offer = GpuOffer(request=GpuRequest(method=GpuMethod.CDI, devices=(device,)))
-    monkeypatch.setattr(engine, "gpu_offer", lambda: offer)
 
 
 def test_several_images_at_once(connected: Engine, images: Images):

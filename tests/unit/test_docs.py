@@ -21,8 +21,10 @@ from cudaforge.matrix.catalogue import subjects
 from cudaforge.matrix.check import RULES
 from cudaforge.matrix.joins import JOINS
 from cudaforge.matrix.rows import KEYS, known_fields
+from cudaforge.records import replace
 from cudaforge.renderer.context import _NEVER_SENT, _OWN_NAMES
 from cudaforge.verifier.checks import checks_for
+from tests.support.locks import GPU_IMAGE
 from tools.picture import make_picture
 
 ROOT = Path(__file__).parents[2]
@@ -278,12 +280,11 @@ def test_every_key_of_the_matrix_is_documented():
 
 
 def test_every_check_of_the_verifier_is_documented():
-    framework = SimpleNamespace(name="jax", proof="jax")
-    image = SimpleNamespace(frameworks=(framework,), companions={"torchvision": "1"})
-    titles = [
-        check.title.removeprefix("jax: ")
-        for check in checks_for(SimpleNamespace(image=image, is_cpu_twin=False))
-    ]
+    names = ("jax", "pytorch", "onnxruntime")
+    frameworks = [replace(GPU_IMAGE.frameworks[0], name=name, proof=name) for name in names]
+    image = replace(GPU_IMAGE, frameworks=tuple(frameworks), flavor="devel", toolkit="12.8")
+    checks = checks_for(SimpleNamespace(image=image, is_cpu_twin=False))
+    titles = [re.sub(rf"^({'|'.join(names)}): ", "", check.title) for check in checks]
     text = (ROOT / "docs/verify.md").read_text("utf-8")
     table = {name for row in FIRST_CELL.finditer(text) for name in row["cell"].split(", ")}
     assert set(titles) <= table

@@ -38,6 +38,7 @@ def collect(image: LockedImage, order: Order, text: str) -> Situation:
         gpu=order.gpu,
         offer=_offer(order, told),
         refusal=_decoded(told, "refusal"),
+        challenge=order.challenge,
     )
     try:
         return replace(situation, report=parse_output(_own_lines(text, order.nonce), order.nonce))

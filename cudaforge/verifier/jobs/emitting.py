@@ -18,10 +18,8 @@ from cudaforge.renderer.account import DEFAULT_UID, find_account
 from cudaforge.renderer.image import template_environment
 from cudaforge.renderer.mark import describe_mark, seal
 from cudaforge.renderer.model import ENTRY_LABEL, RenderedFile
-from cudaforge.verifier.bundle import probe_arguments
-from cudaforge.verifier.evidence import SEED
 from cudaforge.verifier.jobs.model import Form, Order
-from cudaforge.verifier.launching import GRACE_SECONDS, PIDS, TMPFS
+from cudaforge.verifier.launching import GRACE_SECONDS, PIDS, SHARED_MEMORY, TMPFS, probe_of
 from cudaforge.verifier.situation import PYTHON
 
 JOB_TAG = "cudaforge-job"
@@ -36,13 +34,7 @@ _NAME_LIMIT = 40
 def emit(image: LockedImage, order: Order) -> RenderedFile:
     """The job of an order, complete. Raises SurroundingsError for a proof that does not exist, UnsafeText
     for a value that cannot be carried."""
-    probe = probe_arguments(
-        tuple(dict.fromkeys(framework.proof for framework in image.frameworks)),
-        nonce=order.nonce,
-        steps=image.verify.steps,
-        seed=SEED,
-        timeout=image.verify.timeout,
-    )
+    probe = probe_of(image, nonce=order.nonce, challenge=order.challenge)
     context = {
         **_context(image, order),
         **(_kubernetes(image, order, probe) if order.form is Form.KUBERNETES else _shell(order, probe)),
@@ -65,6 +57,7 @@ def _context(image: LockedImage, order: Order) -> dict[str, object]:
         "seconds": seconds,
         "minutes": math.ceil((seconds + _PULL_SECONDS) / 60),
         "pids": PIDS,
+        "shared_memory": SHARED_MEMORY,
         "tmpfs": [f"{path}:{options}" for path, options in TMPFS.items()],
     }
 

@@ -8,6 +8,7 @@ from enum import Enum
 
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record
+from cudaforge.verifier.reference import draw_challenge
 from cudaforge.verifier.situation import GpuWish
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
@@ -40,6 +41,8 @@ class Order:
     gpu: GpuWish
     gpus: int
     """How many GPUs the job asks for; 0 for none."""
+    challenge: int
+    """The seed of the network that the frameworks are given."""
 
     @property
     def file(self) -> str:
@@ -59,6 +62,7 @@ def place_order(image: LockedImage, form: Form, *, nonce: str, gpus: int) -> Ord
         form=form,
         gpu=wish,
         gpus=gpus if wants_gpu else 0,
+        challenge=draw_challenge(),
     )
 
 
@@ -73,6 +77,7 @@ def order_to_json(order: Order) -> dict[str, object]:
         "form": order.form.value,
         "gpu": order.gpu.value,
         "gpus": order.gpus,
+        "challenge": order.challenge,
     }
 
 
@@ -81,8 +86,12 @@ def order_from_json(saved: object) -> Order | None:
     if not isinstance(saved, Mapping) or saved.get("schema") != 1:
         return None
     texts = {key: saved.get(key) for key in ("nonce", "image", "entry", "reference", "form", "gpu")}
-    gpus = saved.get("gpus")
-    if not isinstance(gpus, int) or not all(isinstance(value, str) for value in texts.values()):
+    gpus, challenge = saved.get("gpus"), saved.get("challenge")
+    if (
+        not isinstance(gpus, int)
+        or not isinstance(challenge, int)
+        or not all(isinstance(value, str) for value in texts.values())
+    ):
         return None
     words = {key: str(value) for key, value in texts.items()}
     if _NONCE.fullmatch(words["nonce"]) is None:
@@ -99,4 +108,5 @@ def order_from_json(saved: object) -> Order | None:
         form=form,
         gpu=gpu,
         gpus=gpus,
+        challenge=challenge,
     )

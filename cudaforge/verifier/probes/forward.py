@@ -1,6 +1,7 @@
 """A small network with fixed weights and what it answers, computed with Python's numbers alone.
 
-For frameworks that run models and do not train them: what they compute has to be what this computes.
+What a framework computes has to be what this computes. Its gradient is in `cudaforge.verifier.reference`,
+which no image sees.
 The same numbers on every machine and Python, since `random.Random` keeps its sequence.
 """
 
@@ -13,6 +14,8 @@ FILTERS = 4
 KERNEL = 3
 CLASSES = 10
 COUNT = 4
+LABELS = tuple(range(COUNT))
+"""What the images are said to show, where a gradient is asked for."""
 _MAP = SIDE - KERNEL + 1
 POOLED = _MAP // 2
 
@@ -49,24 +52,26 @@ def answer(network: Network) -> List[float]:
     """What the network says of the batch: COUNT rows of CLASSES probabilities."""
     rows: List[float] = []
     for image in range(COUNT):
-        rows.extend(_softmax(_scores(network, _features(network, image))))
+        rows.extend(softmax(scores(network, features(network, image))))
     return rows
 
 
-def _features(network: Network, image: int) -> List[float]:
+def features(network: Network, image: int) -> List[float]:
+    """What pooling leaves of one image: FILTERS planes of POOLED x POOLED."""
     pixels = network.pixels[image * SIDE * SIDE : (image + 1) * SIDE * SIDE]
-    features = []
+    pooled = []
     for filtered in range(FILTERS):
         kernel = network.kernels[filtered * KERNEL * KERNEL : (filtered + 1) * KERNEL * KERNEL]
-        plane = [[_convolve(pixels, kernel, row, column) for column in range(_MAP)] for row in range(_MAP)]
+        plane = [[convolve(pixels, kernel, row, column) for column in range(_MAP)] for row in range(_MAP)]
         for row in range(0, 2 * POOLED, 2):
             for column in range(0, 2 * POOLED, 2):
                 window = (*plane[row][column : column + 2], *plane[row + 1][column : column + 2])
-                features.append(max(0.0, *window))
-    return features
+                pooled.append(max(0.0, *window))
+    return pooled
 
 
-def _convolve(pixels: List[float], kernel: List[float], row: int, column: int) -> float:
+def convolve(pixels: List[float], kernel: List[float], row: int, column: int) -> float:
+    """One element of the map of one image under one kernel."""
     return sum(
         kernel[down * KERNEL + across] * pixels[(row + down) * SIDE + column + across]
         for down in range(KERNEL)
@@ -74,18 +79,18 @@ def _convolve(pixels: List[float], kernel: List[float], row: int, column: int) -
     )
 
 
-def _scores(network: Network, features: List[float]) -> List[float]:
+def scores(network: Network, pooled: List[float]) -> List[float]:
+    """The dense layer's answer to the features of one image."""
     return [
         network.bias[label]
-        + sum(
-            feature * network.matrix[position * CLASSES + label] for position, feature in enumerate(features)
-        )
+        + sum(feature * network.matrix[position * CLASSES + label] for position, feature in enumerate(pooled))
         for label in range(CLASSES)
     ]
 
 
-def _softmax(scores: List[float]) -> List[float]:
-    highest = max(scores)
-    powers = [math.exp(score - highest) for score in scores]
+def softmax(values: List[float]) -> List[float]:
+    """Probabilities for the scores of one image."""
+    highest = max(values)
+    powers = [math.exp(value - highest) for value in values]
     total = sum(powers)
     return [power / total for power in powers]

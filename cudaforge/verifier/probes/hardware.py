@@ -6,6 +6,8 @@ import os
 import re
 from typing import Dict, List, Optional
 
+from cudaforge.verifier.probes import nvml
+
 _PLACES = (
     "/usr/lib/*-linux-gnu",
     "/usr/lib64",
@@ -41,7 +43,8 @@ _DEVICES_LISTED = 32
 
 def find_nodes() -> Dict[str, object]:
     """NVIDIA's device nodes (or WSL's), and those that this user may not open."""
-    nodes = sorted(glob.glob("/dev/nvidia*") + glob.glob("/dev/dxg"))
+    patterns = ("/dev/nvidia*", "/dev/nvidia-caps/*", "/dev/dxg")
+    nodes = sorted(node for pattern in patterns for node in glob.glob(pattern))
     nodes = [node for node in nodes if not os.path.isdir(node)]
     return {"nodes": nodes, "denied": [node for node in nodes if not os.access(node, os.R_OK | os.W_OK)]}
 
@@ -133,13 +136,9 @@ def _error_name(library: ctypes.CDLL, code: int) -> str:
 
 
 def _driver_version() -> "tuple[Optional[str], Optional[str]]":
-    try:
-        library = ctypes.CDLL("libnvidia-ml.so.1")
-        text = ctypes.create_string_buffer(96)
-        if library.nvmlInit_v2() == 0 and library.nvmlSystemGetDriverVersion(text, 95) == 0:
-            return text.value.decode("ascii", "replace"), "NVML"
-    except (OSError, AttributeError):
-        pass
+    version = nvml.driver_version()
+    if version is not None:
+        return version, "NVML"
     try:
         with open("/proc/driver/nvidia/version") as file:
             found = re.search(r"\b(\d{3,}(?:\.\d+)+)\b", file.read(4096))

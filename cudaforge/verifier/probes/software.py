@@ -15,6 +15,8 @@ _SHOWN = (
     "NVIDIA_DRIVER_CAPABILITIES",
     "NVIDIA_REQUIRE_CUDA",
     "CUDA_VISIBLE_DEVICES",
+    "JAX_PLATFORMS",
+    "JAX_PLATFORM_NAME",
     "LD_LIBRARY_PATH",
     "PYTHONPATH",
 )
@@ -38,6 +40,7 @@ def describe_system() -> Dict[str, object]:
         "user": _user_name(),
         "cpus": len(os.sched_getaffinity(0)),
         "memory_limit": memory_limit(),
+        "shared_memory": shared_memory(),
         "env": {name: os.environ[name] for name in _SHOWN if name in os.environ},
     }
 
@@ -85,6 +88,15 @@ def memory_limit() -> Optional[int]:
         if text.isdigit() and int(text) < 1 << 60:
             return int(text)
     return None
+
+
+def shared_memory() -> Optional[int]:
+    """Bytes that still fit into /dev/shm; None where it is not there or not writable."""
+    try:
+        status = os.statvfs("/dev/shm")  # noqa: S108 -- the container's own, and only looked at
+    except OSError:
+        return None
+    return status.f_bavail * status.f_frsize if os.access("/dev/shm", os.W_OK) else None  # noqa: S108
 
 
 def memory_kills() -> int:

@@ -24,6 +24,10 @@ SPEC_NAME = "cudaforge-fake-gpu.json"
 NOTICE_SECONDS = 10.0
 MISMATCH = 803
 """CUDA_ERROR_SYSTEM_DRIVER_MISMATCH."""
+INSUFFICIENT = 35
+"""CUDA_ERROR_INSUFFICIENT_DRIVER."""
+NO_SUCH_DEVICE = 100
+"""CUDA_ERROR_NO_DEVICE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,14 @@ class FakeGpus:
     cuda: str = "12.8"
     init_error: int = 0
     """What cuInit returns, where it is not to succeed."""
+    nvml_error: int = 0
+    """What nvmlInit returns, where it is not to succeed."""
+    is_cut: bool = False
+    """Whether MIG is on: the devices are then instances of one GPU, `0:0`, `0:1` and their UUIDs."""
+    node_mode: int | None = None
+    """Of the device nodes, where not everybody may open them."""
+    lacks: tuple[str, ...] = ()
+    """Libraries that the host's driver does not have."""
 
     def environment(self) -> dict[str, str]:
         """The variables that the fake libraries read."""
@@ -49,6 +61,8 @@ class FakeGpus:
             "FAKE_DRIVER_VERSION": self.driver,
             "FAKE_CUDA_VERSION": str(1000 * int(cuda_major) + 10 * int(cuda_minor)),
             "FAKE_INIT_ERROR": str(self.init_error),
+            "FAKE_NVML_ERROR": str(self.nvml_error),
+            "FAKE_MIG": str(int(self.is_cut)),
         }
 
 
@@ -58,27 +72,43 @@ OLD_DRIVER = FakeGpus(driver="450.80.02", cuda="11.0")
 OLD_GPU = FakeGpus(name="Tesla V100-SXM2-32GB", compute_capability="7.0", memory_mib=32768)
 NO_DEVICE = FakeGpus(count=0)
 BROKEN_DRIVER = FakeGpus(init_error=MISMATCH)
+RTX_5090 = FakeGpus(name="NVIDIA GeForce RTX 5090", compute_capability="12.0", memory_mib=32607, cuda="12.9")
+EIGHT_GPUS = FakeGpus(count=8)
+INSUFFICIENT_DRIVER = FakeGpus(driver="450.80.02", cuda="11.0", init_error=INSUFFICIENT)
+NO_LIBRARY = FakeGpus(lacks=("libcuda.so.1",))
+FORBIDDEN = FakeGpus(node_mode=0o600, init_error=NO_SUCH_DEVICE)
+NVML_MISMATCH = FakeGpus(nvml_error=18, init_error=MISMATCH)
+"""NVML_ERROR_LIB_RM_VERSION_MISMATCH: the driver was updated, and the host not restarted."""
+CUT_GPU = FakeGpus(count=2, name="NVIDIA H100 80GB HBM3 MIG 1g.10gb", memory_mib=9984, is_cut=True)
 
 
 def dump_spec(gpus: FakeGpus, libraries: Path) -> str:
     """A CDI spec that injects the fake driver; its devices are `0`, `1`, ... and `all`."""
     numbers = list(range(gpus.count))
-    devices = [_device(str(number), [number]) for number in numbers]
+    named = [(name, number) for number in numbers for name in _names(gpus, number)]
+    libraries_there = [name for name in ("libcuda.so.1", "libnvidia-ml.so.1") if name not in gpus.lacks]
     spec = {
         "cdiVersion": "0.5.0",
         "kind": KIND,
         "containerEdits": {
             "env": [f"{name}={value}" for name, value in gpus.environment().items()],
-            "deviceNodes": [_node("nvidiactl"), _node("nvidia-uvm")],
+            "deviceNodes": [_node(gpus, "nvidiactl"), _node(gpus, "nvidia-uvm")],
             "mounts": [
-                _mount(libraries / "libcuda.so.1", f"{_library_directory()}/libcuda.so.1"),
-                _mount(libraries / "libnvidia-ml.so.1", f"{_library_directory()}/libnvidia-ml.so.1"),
+                *(_mount(libraries / name, f"{_library_directory()}/{name}") for name in libraries_there),
                 _mount(libraries / "nvidia-smi", "/usr/bin/nvidia-smi"),
             ],
         },
-        "devices": [*devices, _device("all", numbers)],
+        "devices": [
+            *(_device(gpus, name, [number]) for name, number in named),
+            _device(gpus, "all", numbers),
+        ],
     }
     return json.dumps(spec, indent=2)
+
+
+def uuid_of(gpus: FakeGpus, number: int) -> str:
+    """`GPU-...` or `MIG-...`, as the fake NVML says it."""
+    return f"{'MIG' if gpus.is_cut else 'GPU'}-00000000-0000-0000-0000-{number:012}"
 
 
 def install_runtime(directory: Path, gpus: FakeGpus) -> None:
@@ -145,15 +175,25 @@ def _library_directory() -> str:
     return f"/usr/lib/{platform.machine()}-linux-gnu"
 
 
-def _device(name: str, numbers: list[int]) -> dict[str, object]:
-    nodes = [_node(f"nvidia{number}") for number in numbers]
-    edits = {"env": [f"FAKE_GPU_COUNT={len(numbers)}"], **({"deviceNodes": nodes} if nodes else {})}
-    return {"name": name, "containerEdits": edits}
+def _names(gpus: FakeGpus, number: int) -> tuple[str, str]:
+    return (f"0:{number}" if gpus.is_cut else str(number), uuid_of(gpus, number))
 
 
-def _node(name: str) -> dict[str, str]:
+def _device(gpus: FakeGpus, name: str, numbers: list[int]) -> dict[str, object]:
+    if gpus.is_cut:
+        caps = [f"nvidia-caps/nvidia-cap{21 + number}" for number in numbers]
+        names = ["nvidia0", *caps] if numbers else []
+    else:
+        names = [f"nvidia{number}" for number in numbers]
+    nodes = [_node(gpus, node) for node in names]
+    counted = [f"FAKE_GPU_COUNT={len(numbers)}", f"FAKE_GPU_FIRST={min(numbers, default=0)}"]
+    return {"name": name, "containerEdits": {"env": counted, **({"deviceNodes": nodes} if nodes else {})}}
+
+
+def _node(gpus: FakeGpus, name: str) -> dict[str, object]:
     # Any character device does: nobody talks to it.
-    return {"path": f"/dev/{name}", "hostPath": "/dev/null"}
+    mode = {} if gpus.node_mode is None else {"fileMode": gpus.node_mode}
+    return {"path": f"/dev/{name}", "hostPath": "/dev/null", **mode}
 
 
 def _mount(source: Path, target: str) -> dict[str, object]:

@@ -5,6 +5,9 @@
 enum {
     NVML_SUCCESS = 0,
     NVML_ERROR_INVALID_ARGUMENT = 2,
+    NVML_ERROR_NO_PERMISSION = 4,
+    NVML_ERROR_DRIVER_NOT_LOADED = 9,
+    NVML_ERROR_LIB_RM_VERSION_MISMATCH = 18,
 };
 
 struct memory {
@@ -22,7 +25,16 @@ EXPORTED int nvmlInit_v2(void) { return number_setting("FAKE_NVML_ERROR", NVML_S
 
 EXPORTED int nvmlShutdown(void) { return NVML_SUCCESS; }
 
-EXPORTED const char *nvmlErrorString(int error) { return error ? "an error of the fake NVML" : "Success"; }
+EXPORTED const char *nvmlErrorString(int error)
+{
+    switch (error) {
+    case NVML_SUCCESS: return "Success";
+    case NVML_ERROR_NO_PERMISSION: return "Insufficient Permissions";
+    case NVML_ERROR_DRIVER_NOT_LOADED: return "Driver Not Loaded";
+    case NVML_ERROR_LIB_RM_VERSION_MISMATCH: return "Driver/library version mismatch";
+    default: return "Unknown Error";
+    }
+}
 
 EXPORTED int nvmlSystemGetDriverVersion(char *version, unsigned size)
 {
@@ -65,5 +77,24 @@ EXPORTED int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *m
 {
     *major = compute_capability() / 10;
     *minor = compute_capability() % 10;
+    return check_handle(device);
+}
+
+/* The number of the device stands in the UUID's last group of twelve digits. */
+EXPORTED int nvmlDeviceGetUUID(void *device, char *uuid, unsigned size)
+{
+    unsigned long number = (unsigned long)device - 1 + (unsigned long)number_setting("FAKE_GPU_FIRST", 0);
+    char text[] = "GPU-00000000-0000-0000-0000-000000000000";
+    unsigned place = sizeof text - 2;
+
+    for (; number; number /= 10)
+        text[place--] = (char)('0' + number % 10);
+    copy_text(uuid, text, size);
+    return check_handle(device);
+}
+
+EXPORTED int nvmlDeviceGetMigMode(void *device, unsigned *now, unsigned *later)
+{
+    *now = *later = (unsigned)number_setting("FAKE_MIG", 0);
     return check_handle(device);
 }

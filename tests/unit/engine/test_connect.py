@@ -53,6 +53,8 @@ def test_too_old(tmp_path, number):
 
 def test_podman_is_named(tmp_path):
     podman = version("4.3.1", Components=[{"Name": "Podman Engine"}])
+    with answering(tmp_path / "o", podman) as host:
+        assert connect(environment={"DOCKER_HOST": host}, may_be_podman=True).is_podman
     with answering(tmp_path / "s", podman) as host, pytest.raises(EngineTooOld, match="Podman"):
         connect(environment={"DOCKER_HOST": host})
 

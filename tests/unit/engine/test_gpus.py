@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cudaforge.engine import GpuMethod, GpuRequest
-from cudaforge.engine.gpus import find_host_devices, gpu_flags, parse_cdi_spec, read_offer
+from cudaforge.engine import GpuMethod, GpuOffer, GpuRequest
+from cudaforge.engine.gpus import find_host_devices, gpu_flags, parse_cdi_spec, read_offer, select_gpus
+from cudaforge.errors import InputError
 
 YAML = """\
 ---
@@ -121,3 +122,86 @@ def test_a_host_that_shows_gpus(tmp_path):
 
 def test_a_host_without_dev(tmp_path):
     assert find_host_devices(tmp_path / "none") == ()
+
+
+UUID = "GPU-5f0f1d1e-1111-2222-3333-444455556666"
+BY_CDI = GpuOffer(
+    request=GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=all",)),
+    cdi_devices=("nvidia.com/gpu=0", "nvidia.com/gpu=0:1", f"nvidia.com/gpu={UUID}", "nvidia.com/gpu=all"),
+)
+BY_RUNTIME = GpuOffer(request=GpuRequest(method=GpuMethod.RUNTIME))
+BY_REQUEST = GpuOffer(request=GpuRequest(method=GpuMethod.DEVICE_REQUEST))
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "flags"),
+    [
+        (BY_CDI, ("0",), ("--device", "nvidia.com/gpu=0")),
+        (BY_CDI, ("0:1",), ("--device", "nvidia.com/gpu=0:1")),
+        (BY_CDI, (UUID, "0"), ("--device", f"nvidia.com/gpu={UUID}", "--device", "nvidia.com/gpu=0")),
+        (BY_CDI, ("0", "0"), ("--device", "nvidia.com/gpu=0")),
+        (BY_CDI, ("nvidia.com/gpu=0",), ("--device", "nvidia.com/gpu=0")),
+        (BY_CDI, ("all",), ("--device", "nvidia.com/gpu=all")),
+        (BY_CDI, (), ("--device", "nvidia.com/gpu=all")),
+        (BY_RUNTIME, ("1", "2"), ("--runtime", "nvidia", "--env", "NVIDIA_VISIBLE_DEVICES=1,2")),
+        (BY_REQUEST, ("1",), ("--gpus", '"device=1"')),
+        (BY_REQUEST, ("MIG-1f/2/3", "1"), ("--gpus", '"device=MIG-1f/2/3,1"')),
+        (BY_REQUEST, ("all",), ("--gpus", "all")),
+        (GpuOffer(request=None), ("0",), ()),
+    ],
+)
+def test_single_gpus_are_asked_for(found, wanted, flags):
+    assert gpu_flags(select_gpus(found, wanted)) == flags
+
+
+@pytest.mark.parametrize(
+    ("wanted", "word"),
+    [
+        (("7",), "have no nvidia.com/gpu=7"),
+        (("0", "all"), "cannot be asked for together"),
+        (("",), "is not the name of a GPU"),
+        (("-1",), "is not the name of a GPU"),
+        (("0,1",), "is not the name of a GPU"),
+        (("--privileged",), "is not the name of a GPU"),
+        (('GPU-1"',), "is not the name of a GPU"),
+        (("vendor.com/net=0",), "is not the name of a GPU"),
+        (("0\n",), "is not the name of a GPU"),
+    ],
+)
+def test_what_names_no_gpu_is_refused(wanted, word):
+    with pytest.raises(InputError, match=word):
+        select_gpus(BY_CDI, wanted)
+
+
+def test_podman_reads_the_specs_where_they_lie_by_default(tmp_path, monkeypatch):
+    (tmp_path / "nvidia.yaml").write_text(YAML)
+    monkeypatch.setattr("cudaforge.engine.gpus._SPEC_DIRECTORIES", (str(tmp_path),))
+    found = read_offer({}, devices=tmp_path / "dev", is_local=True, is_podman=True)
+    assert found.request == GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=all",))
+    assert offer({}, tmp_path).request is None
+
+
+def test_podman_is_not_asked_in_a_way_that_it_ignores(tmp_path):
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / "nvidia0").touch()
+    found = read_offer({}, devices=tmp_path / "dev", is_local=True, is_podman=True)
+    assert (found.request, found.host_devices) == (None, (str(tmp_path / "dev" / "nvidia0"),))
+
+
+@pytest.mark.parametrize(
+    ("vendor", "class_", "is_gpu"),
+    [
+        ("0x10de", "0x030000", True),
+        ("0x10de", "0x030200", True),
+        ("0x10de", "0x040300", False),
+        ("0x8086", "0x030000", False),
+    ],
+)
+def test_a_gpu_on_the_bus_counts_without_a_driver(tmp_path, vendor: str, class_: str, is_gpu: bool):  # noqa: FBT001
+    device = tmp_path / "pci" / "0000:01:00.0"
+    device.mkdir(parents=True)
+    (device / "vendor").write_text(vendor + "\n")
+    (device / "class").write_text(class_ + "\n")
+    for is_local in (True, False):
+        found = read_offer({}, devices=tmp_path / "dev", is_local=is_local, pci=tmp_path / "pci")
+        assert (found.request, found.has_hardware) == (None, is_gpu and is_local)

@@ -12,12 +12,21 @@ from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier.checks import judge
 from cudaforge.verifier.evidence import SCHEMA, TAG, Report, parse_output
 from cudaforge.verifier.model import CheckResult
+from cudaforge.verifier.reference import find_reference
 from cudaforge.verifier.situation import GpuWish, Situation
 from tests.support.locks import GPU_IMAGE
 
 NO_GPU = GpuOffer(request=None)
 ONE_GPU = GpuOffer(request=GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=all",)))
 DEVICE = {"name": "NVIDIA H100", "capability": "9.0", "memory": 85899345920}
+NVML_DEVICE = {
+    "error": None,
+    "name": "NVIDIA H100",
+    "uuid": "GPU-11111111-2222-3333-4444-555555555555",
+    "memory": 85899345920,
+    "memory_used": 0,
+    "mig": False,
+}
 RECORDED = json.loads((Path(__file__).parent / "torch-2.8.0-cu128.json").read_text())
 LOSSES = [
     2.3,
@@ -88,6 +97,19 @@ TWIN = replace(
     closure=replace(TORCH.closure, wheels=()),
 )
 
+_REFERENCE = find_reference()
+GRADIENT = {
+    "outputs": list(_REFERENCE.outputs),
+    "loss": _REFERENCE.loss,
+    "gradients": {name: list(numbers) for name, numbers in _REFERENCE.gradients.items()},
+    "api": "torch.autograd",
+}
+_RECORDED_BEFORE = {
+    # The recording is older than these stages: what it would have had.
+    "system": {"nvml": {"error": "libnvidia-ml.so.1: cannot open shared object file"}, "compiler": None},
+    "pytorch": {"gradient_cpu": {**GRADIENT, "placed": ["cpu"]}},
+}
+
 Change = Callable[[dict], None]
 
 
@@ -101,6 +123,24 @@ def recorded(*changes: Change) -> Report:
     for change in changes:
         change(facts)
     return parse_output(as_line(facts), "n")
+
+
+def complete(facts: dict) -> None:
+    """Add the stages that came after the recording."""
+    for child, stages in _RECORDED_BEFORE.items():
+        owner = facts[child] if child == "system" else facts["frameworks"][child]
+        names = {entry["name"] for entry in owner["stages"]}
+        before = next(
+            (at for at, entry in enumerate(owner["stages"]) if entry["name"].startswith("train")),
+            len(owner["stages"]),
+        )
+        owner["stages"][before:before] = [
+            {"name": name, "state": "done", "seconds": 0.1, "value": copy.deepcopy(told)}
+            for name, told in stages.items()
+            if name not in names
+        ]
+    stage(facts, "system", "system")["value"].setdefault("shared_memory", 2**30)
+    stage(facts, "pytorch", "describe")["value"].setdefault("cudnn_compiled", "9.10.2")
 
 
 def situation(
@@ -175,7 +215,24 @@ def with_gpu(facts: dict) -> None:
     value("system", "driver", **driver)(facts)
     value("system", "cuda", code=0, name="CUDA_SUCCESS", version="12.8", count=1, devices=[DEVICE])(facts)
     value("pytorch", "devices", devices=[DEVICE], reason=None)(facts)
-    value("pytorch", "train_gpu", losses=LOSSES, placed=["cuda:0"], api="torch.nn")(facts)
+    nvml = {"error": None, "code": 0, "name": "Success", "driver": "570.124.06", "devices": [NVML_DEVICE]}
+    value("system", "nvml", **nvml)(facts)
+    trained = {"losses": LOSSES, "placed": ["cuda:0"], "api": "torch.nn"}
+    value("pytorch", "train_gpu", **trained)(facts)
+    for name, told in {
+        "gradient_gpu": {**GRADIENT, "placed": ["cuda:0"]},
+        "mixed_gpu": {**trained, "numbers": "bfloat16"},
+        "compiled_gpu": None,
+        "reduce_gpu": None,
+        "memory_gpu": {"taken": 2**27, "total": 2**36, "is_held": True, "rule": "a fraction"},
+    }.items():
+        add_stage(facts, "pytorch", name, told)
+
+
+def add_stage(facts: dict, child: str, name: str, told: object) -> None:
+    """Let a framework have come to one more stage."""
+    entry = {"name": name, "state": "done", "seconds": 0.1, "value": copy.deepcopy(told)}
+    facts["frameworks"][child]["stages"].append(entry)
 
 
 def as_cpu_build(facts: dict) -> None:
@@ -186,3 +243,6 @@ def as_cpu_build(facts: dict) -> None:
 
 def results(seen: Situation) -> dict[str, CheckResult]:
     return {result.id: result for result in judge(seen)}
+
+
+complete(RECORDED)

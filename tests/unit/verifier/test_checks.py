@@ -58,7 +58,11 @@ def test_a_gpu_image_on_a_gpu():
     seen = situation(with_gpu, offer=ONE_GPU)
     assert verdict(seen) == (True, "trained on CPU and GPU (NVIDIA H100)")
     assert {result.state for result in judge(seen)} == {PASS, SKIPPED}
-    assert [id_ for id_, result in results(seen).items() if result.state is SKIPPED] == ["toolkit"]
+    assert [id_ for id_, result in results(seen).items() if result.state is SKIPPED] == [
+        "toolkit",
+        "pytorch.compiled_gpu",
+        "pytorch.reduce_gpu",
+    ]
 
 
 def test_a_required_gpu_is_not_waived_for_a_cpu_twin():

@@ -1,0 +1,326 @@
+"""Why a container has no working GPU: from what the host offers, the engine says and the driver answers.
+
+The same symptom (no device) has many causes. Each function here is given the facts that tell them apart.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from cudaforge.codes import Code
+from cudaforge.engine import GpuMethod, GpuOffer
+from cudaforge.verifier.causes import Cause, short
+
+HOST_FAULT = "the container GPU set-up of this host is broken, not the image: "
+NO_DEVICE = "CUDA_ERROR_NO_DEVICE"
+_GPU_REFUSALS = re.compile(
+    r"could not select device driver|CDI device injection failed|unresolvable CDI devices"
+    r"|setting up CDI devices|unknown or invalid runtime name|Unknown runtime specified"
+    r"|nvidia-container-(?:cli|runtime|toolkit)"
+    r"|error running (?:prestart |createContainer )?hook|libnvidia-ml\.so|nvml error|nvidia-ctk",
+    re.IGNORECASE,
+)
+_READ_ONLY_HOOK = re.compile(r"ld\.so\.cache|update-ldcache|ldconfig|read-only file system", re.IGNORECASE)
+_UNSATISFIED = re.compile(r"unsatisfied condition:\s*(?P<condition>[^\n,]+)")
+_NO_DEVICE_CALLED = re.compile(r"device error:\s*(?P<name>[\w:.-]+): unknown device", re.IGNORECASE)
+_CONFIGURE = (
+    "install nvidia-container-toolkit, then `nvidia-ctk runtime configure --runtime=docker` (or "
+    "`nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`) and restart the engine"
+)
+_NEW_SPECS = "renew the specs: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml; then restart the engine"
+_INSTALL_DRIVER = "install NVIDIA's driver on the host; `nvidia-smi` there has to list the GPU"
+_REBOOT = "reboot the host after the driver's update (or reload its kernel modules), and renew the CDI specs"
+_HIDING = frozenset({"", "-1", "none", "void", "NoDevFiles"})
+_COMPUTE = frozenset({"compute", "all"})
+
+# Of what NVIDIA's tools say when a container is to be started: pattern, cause, remedy, code.
+_REFUSALS: tuple[tuple[str, str, str, Code], ...] = (
+    (
+        r"driver not loaded",
+        "the driver's kernel module is not loaded on this host",
+        _INSTALL_DRIVER,
+        Code.DRIVER_MISSING,
+    ),
+    (
+        r"driver/library version mismatch",
+        "the driver's libraries and its kernel module are of different releases on this host",
+        _REBOOT,
+        Code.DRIVER_MISMATCH,
+    ),
+    (
+        r"load library failed: lib|libnvidia-ml\.so\S*: cannot open",
+        "the driver's libraries are missing on this host",
+        _INSTALL_DRIVER,
+        Code.DRIVER_MISSING,
+    ),
+    (
+        r"insufficient permissions",
+        "the engine may not use this host's GPU devices",
+        "run the engine as root, or give its user access to /dev/nvidia*",
+        Code.DEVICE_PERMISSION,
+    ),
+    (
+        r"unsupported driver capabilit|unknown capabilit",
+        "NVIDIA_DRIVER_CAPABILITIES of the image names something that the toolkit does not know",
+        'declare env = { NVIDIA_DRIVER_CAPABILITIES = "compute,utility" }',
+        Code.VISIBLE_DEVICES,
+    ),
+    (
+        r"unresolvable CDI devices|CDI device injection failed|setting up CDI devices",
+        "the engine's CDI specs do not name the GPU",
+        _NEW_SPECS,
+        Code.CDI_MISSING,
+    ),
+)
+_INIT: Mapping[str, tuple[str, str, Code]] = {
+    "CUDA_ERROR_STUB_LIBRARY": (
+        "the stub of libcuda that the toolkit brings for linking was loaded",
+        "take the stubs directory out of LD_LIBRARY_PATH",
+        Code.CUDA_SHADOWED,
+    ),
+    "CUDA_ERROR_INSUFFICIENT_DRIVER": (
+        "the driver is older than the CUDA of the library that was loaded",
+        "install a newer driver on the host, or declare `driver` with the version that it has and lock again",
+        Code.DRIVER_TOO_OLD,
+    ),
+    "CUDA_ERROR_INVALID_DEVICE": (
+        "the device that was asked for does not exist",
+        "look at CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES, and at `nvidia-smi -L` on the host",
+        Code.VISIBLE_DEVICES,
+    ),
+    "CUDA_ERROR_SYSTEM_DRIVER_MISMATCH": (
+        "the driver library and the kernel module are of different releases",
+        _REBOOT,
+        Code.DRIVER_MISMATCH,
+    ),
+    "CUDA_ERROR_COMPAT_NOT_SUPPORTED_ON_DEVICE": (
+        "the image's forward-compatibility libcuda works on data-centre GPUs alone",
+        "declare forward_compat = false and lock again",
+        Code.COMPAT_LIB_ON_PATH,
+    ),
+    "CUDA_ERROR_SYSTEM_NOT_READY": (
+        "the system is not ready: on NVSwitch machines the fabric manager has to run",
+        "start it on the host: systemctl start nvidia-fabricmanager",
+        Code.DRIVER_NOT_READY,
+    ),
+    "CUDA_ERROR_DEVICE_UNAVAILABLE": (
+        "the GPU is taken by another process that has it to itself, or is failing",
+        "look at nvidia-smi on the host: compute mode, processes, errors",
+        Code.DRIVER_NOT_READY,
+    ),
+    "CUDA_ERROR_OUT_OF_MEMORY": (
+        "no memory was left on the GPU",
+        "look at nvidia-smi on the host: which processes hold it?",
+        Code.OUT_OF_MEMORY,
+    ),
+    "CUDA_ERROR_OPERATING_SYSTEM": (
+        "the operating system denied the driver what it asked for: the container's device rules, most often",
+        "update nvidia-container-toolkit, renew the CDI specs, restart the engine",
+        Code.DEVICE_PERMISSION,
+    ),
+    "CUDA_ERROR_UNKNOWN": (
+        "the driver did not come up in the container",
+        "check that nvidia-uvm is loaded on the host (nvidia-modprobe -u -c=0) and run nvidia-smi there",
+        Code.DRIVER_NOT_READY,
+    ),
+}
+# NVML's return codes, as nvml.h numbers them.
+_NVML: Mapping[int, tuple[str, str, Code]] = {
+    4: (
+        "this user may not talk to the driver",
+        "look at the mode of /dev/nvidia* on the host, and at `user` in the declaration",
+        Code.DEVICE_PERMISSION,
+    ),
+    9: ("the driver's kernel module is not loaded", _INSTALL_DRIVER, Code.DRIVER_MISSING),
+    12: ("a library of the driver is missing", _INSTALL_DRIVER, Code.DRIVER_MISSING),
+    15: (
+        "a GPU has fallen off the bus",
+        "look for Xid errors in the host's kernel log; reset the GPU or reboot",
+        Code.DRIVER_NOT_READY,
+    ),
+    18: (
+        "the driver's library and its kernel module are of different releases",
+        _REBOOT,
+        Code.DRIVER_MISMATCH,
+    ),
+}
+
+
+def is_gpu_refusal(start_error: str) -> bool:
+    """Whether the engine refused a container because of the GPUs that were asked for."""
+    return _GPU_REFUSALS.search(start_error) is not None
+
+
+def is_read_only_refusal(start_error: str) -> bool:
+    """Whether NVIDIA's hook failed because it could not write the container's loader cache."""
+    return is_gpu_refusal(start_error) and _READ_ONLY_HOOK.search(start_error) is not None
+
+
+def explain_no_offer(offer: GpuOffer) -> Cause:
+    """Why an engine offers no GPU at all."""
+    if offer.host_devices:
+        return Cause(
+            text="this host has GPUs, and Podman has no CDI spec that names them",
+            remedy="nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+            code=Code.CDI_MISSING,
+        )
+    if offer.has_hardware:
+        return Cause(
+            text="this host has a GPU of NVIDIA's and no driver for it",
+            remedy=_INSTALL_DRIVER,
+            code=Code.DRIVER_MISSING,
+        )
+    where = "this host has none" if offer.is_local else "whether its host has one cannot be seen from here"
+    return Cause(
+        text=f"this engine offers no GPU; {where}", remedy="verify on a host with one", code=Code.NO_GPU
+    )
+
+
+def explain_gpu_refusal(start_error: str) -> Cause:
+    """Why the engine does not hand its GPUs to a container."""
+    said = short(start_error)
+    if unsatisfied := _UNSATISFIED.search(start_error):
+        condition = unsatisfied["condition"].strip()
+        return Cause(
+            text=f"the driver of this host is too old for the image's gate: {condition}",
+            remedy='install a newer driver, or declare require_cuda = "relax" and lock again',
+            code=Code.DRIVER_TOO_OLD,
+        )
+    if unknown := _NO_DEVICE_CALLED.search(start_error):
+        return Cause(
+            text=f"this host has no GPU called {unknown['name']}",
+            remedy="nvidia-smi -L lists what there is; look at --device and NVIDIA_VISIBLE_DEVICES",
+            code=Code.VISIBLE_DEVICES,
+        )
+    for pattern, text, remedy, code in _REFUSALS:
+        if re.search(pattern, start_error, re.IGNORECASE):
+            return Cause(text=f"{HOST_FAULT}{text} ({said})", remedy=remedy, code=code)
+    return Cause(text=HOST_FAULT + said, remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING)
+
+
+def explain_missing_nodes(offer: GpuOffer, *, has_library: bool) -> Cause:
+    """Why a container that was to have a GPU has no device node of one."""
+    text = HOST_FAULT + "the container has no NVIDIA device node"
+    method = offer.request.method if offer.request else None
+    if method is GpuMethod.CDI and offer.is_podman and not has_library:
+        return Cause(
+            text=text + "; older releases of Podman drop CDI devices that Docker's API asks for",
+            remedy="update Podman, or verify with Docker",
+            code=Code.CDI_MISSING,
+        )
+    if method is GpuMethod.CDI:
+        return Cause(
+            text=text + ", though its CDI device was found", remedy=_NEW_SPECS, code=Code.CDI_MISSING
+        )
+    if has_library:
+        return Cause(
+            text=text + ", though it has the driver's library",
+            remedy="update nvidia-container-toolkit, renew its configuration, restart the engine",
+            code=Code.NO_GPU,
+        )
+    return Cause(text=text, remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING)
+
+
+def explain_missing_driver(
+    environment: Mapping[str, str], *, lying: tuple[str, ...], error: str | None, has_nodes: bool
+) -> Cause:
+    """Why libcuda.so.1 cannot be loaded in a container that was to have a GPU."""
+    capabilities = environment.get("NVIDIA_DRIVER_CAPABILITIES")
+    if capabilities and not _COMPUTE.intersection(capabilities.replace(" ", "").split(",")):
+        return explain_capabilities(capabilities)
+    if lying:
+        return Cause(
+            text=f"libcuda.so.1 lies at {', '.join(lying)}, where the loader does not look"
+            + (f" ({short(error)})" if error else ""),
+            remedy="update nvidia-container-toolkit and renew its configuration, then restart the engine",
+            code=Code.TOOLKIT_MISSING,
+        )
+    if has_nodes:
+        return Cause(
+            text=HOST_FAULT + "the container has the GPU's device nodes and no libcuda.so.1",
+            remedy="install the driver's compute libraries on the host, and renew the CDI specs: "
+            "nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml",
+            code=Code.DRIVER_MISSING,
+        )
+    return Cause(
+        text=HOST_FAULT + "no libcuda.so.1 in the container", remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING
+    )
+
+
+def explain_capabilities(capabilities: str) -> Cause:
+    """The toolkit gives a container no more of the driver than it asks for."""
+    return Cause(
+        text=f"NVIDIA_DRIVER_CAPABILITIES is {capabilities!r}: without compute the container gets no libcuda",
+        remedy='declare env = { NVIDIA_DRIVER_CAPABILITIES = "compute,utility" } and lock again',
+        code=Code.VISIBLE_DEVICES,
+    )
+
+
+def find_hiding(environment: Mapping[str, str]) -> Cause | None:
+    """A variable of the image that keeps its programs off every GPU, or None."""
+    for name in ("CUDA_VISIBLE_DEVICES",):
+        if name in environment and environment[name].strip() in _HIDING:
+            return _hidden(name, environment[name])
+    for name in ("JAX_PLATFORMS", "JAX_PLATFORM_NAME"):
+        if environment.get(name, "").strip().lower() == "cpu":
+            return _hidden(name, environment[name])
+    capabilities = environment.get("NVIDIA_DRIVER_CAPABILITIES")
+    if capabilities and not _COMPUTE.intersection(capabilities.replace(" ", "").split(",")):
+        return explain_capabilities(capabilities)
+    return None
+
+
+def _hidden(name: str, value: str) -> Cause:
+    return Cause(
+        text=f"{name} is {value!r} in the image: it hides every GPU",
+        remedy=f"take {name} out of `env`, of `run` steps and of the base image",
+        code=Code.VISIBLE_DEVICES,
+    )
+
+
+def explain_init(name: str, *, denied: tuple[str, ...] = (), is_cut: bool = False) -> Cause:
+    """Why cuInit failed, by its error's name.
+
+    `denied` are the nodes that the user may not open, `is_cut` says that MIG is on.
+    """
+    if denied and name in {NO_DEVICE, "CUDA_ERROR_UNKNOWN", "CUDA_ERROR_OPERATING_SYSTEM"}:
+        return explain_denied(denied)
+    if name == NO_DEVICE:
+        return explain_no_device(is_cut=is_cut)
+    text, remedy, code = _INIT.get(
+        name, ("the driver refuses to start", "run nvidia-smi on the host", Code.DRIVER_NOT_READY)
+    )
+    return Cause(text=f"cuInit: {name}: {text}", remedy=remedy, code=code)
+
+
+def explain_no_device(*, is_cut: bool) -> Cause:
+    """Why a driver that works lists no device."""
+    if is_cut:
+        return Cause(
+            text="MIG is on, and the container was given no instance of the GPU",
+            remedy="make one on the host (nvidia-smi mig -cgi ... -C), and ask for it: --device MIG-UUID",
+            code=Code.VISIBLE_DEVICES,
+        )
+    return Cause(
+        text=f"cuInit: {NO_DEVICE}: the driver sees no device",
+        remedy="run nvidia-smi on the host: does it list the GPU? Look at NVIDIA_VISIBLE_DEVICES, too",
+        code=Code.NO_GPU,
+    )
+
+
+def explain_denied(nodes: tuple[str, ...]) -> Cause:
+    """The image's user may not open device nodes."""
+    return Cause(
+        text=f"the image's user may not open {', '.join(nodes)}",
+        remedy="give the nodes mode 0666 on the host (NVreg_DeviceFileMode), or a group that `user` is in",
+        code=Code.DEVICE_PERMISSION,
+    )
+
+
+def explain_nvml(code: int, said: str) -> Cause:
+    """Why NVML does not start, by its return code."""
+    text, remedy, trouble = _NVML.get(
+        code, ("it does not start", "run nvidia-smi on the host", Code.DRIVER_NOT_READY)
+    )
+    return Cause(text=f"NVML: {said}: {text}", remedy=remedy, code=trouble)
