@@ -43,6 +43,22 @@ class Code(str, Enum):
     OUT_OF_MEMORY = "out-of-memory"
     SHM_TOO_SMALL = "shm-too-small"
     WRONG_ARCHITECTURE = "wrong-architecture"
+    DRIVER_MISMATCH = "driver-mismatch"
+    CDI_BROKEN = "cdi-broken"
+    CDI_STALE = "cdi-stale"
+    CGROUP_RELOAD = "cgroup-reload"
+
+    # Engine, disk and network of a host
+    ENGINE_MISSING = "engine-missing"
+    ENGINE_TOO_OLD = "engine-too-old"
+    ENGINE_SILENT = "engine-silent"
+    ENGINE_PERMISSION = "engine-permission"
+    BUILDX_MISSING = "buildx-missing"
+    DISK_FULL = "disk-full"
+    CREDENTIAL_HELPER_MISSING = "credential-helper-missing"
+    LOGIN_MISSING = "login-missing"
+    PROXY_UNREACHABLE = "proxy-unreachable"
+    CERTIFICATES_BROKEN = "certificates-broken"
 
     # Frameworks and Python packages
     FRAMEWORK_BROKEN = "framework-broken"
