@@ -26,6 +26,7 @@ COMMANDS = {
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
     "doctor": "cudaforge.cli.host",
+    "clean": "cudaforge.cli.host",
 }
 DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, AsJson, File
-from cudaforge.cli.output import write_json, write_text
-from cudaforge.errors import ExitCode
+from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.errors import ExitCode, InputError, Location, Problem
 
 
 def doctor(
@@ -30,3 +31,52 @@ def doctor(
     else:
         write_text(describe_health(findings))
     return ExitCode.OK if is_healthy else ExitCode.NEGATIVE
+
+
+def clean(
+    *,
+    file: File = DEFAULT_FILE,
+    everything: Annotated[
+        bool, typer.Option("--all", help="What every project of this machine left, and what they share.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Remove nothing, and say what would go.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Remove what cudaforge made: images, containers, caches, logs."""
+    from cudaforge.doctor.leftovers import Cleaned
+    from cudaforge.engine import connect
+    from cudaforge.pipeline import cleaning, decide
+    from cudaforge.report.leftovers import describe_leftovers, leftovers_json
+
+    declaration = None if everything else decide.load(file)
+    engine = connect()
+    found = cleaning.find(declaration, engine)
+    if dry_run or not any(not one.is_kept for one in found):
+        cleaned = Cleaned(items=found, freed=0)
+        dry_run = True
+    else:
+        if not yes:
+            write_note(describe_leftovers(Cleaned(items=found, freed=0), is_done=False))
+            _confirm()
+        cleaned = cleaning.clean(found, declaration, engine, on_note=write_note)
+    if as_json:
+        write_json({"dry_run": dry_run, **leftovers_json(cleaned)})
+    else:
+        write_text(describe_leftovers(cleaned, is_done=not dry_run))
+    return ExitCode.OK
+
+
+def _confirm() -> None:
+    """Raise unless the user, on a terminal, says yes."""
+    if not sys.stdin.isatty():
+        raise InputError(
+            Problem(
+                what="nothing is removed without a yes, and there is no terminal to ask on",
+                where=Location(file="command line"),
+                remedy="--yes removes it, --dry-run only says what would go",
+            )
+        )
+    typer.confirm("Remove it?", abort=True, err=True)
