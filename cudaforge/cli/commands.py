@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "cudaforge.cli.make",
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
+    "report": "cudaforge.cli.evidence",
     "doctor": "cudaforge.cli.host",
     "clean": "cudaforge.cli.host",
 }

@@ -96,17 +96,27 @@ def verify(
     file: File = DEFAULT_FILE,
     again: Again = False,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
+    reports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report", metavar="FILE", help="A report: .html, .md, .xml (JUnit), .jsonl (attestations)."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Prove each image: versions, GPU, a model trained in it."""
-    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import decide, reporting
     from cudaforge.pipeline import make as stages
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
 
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
+    paths = [Path(one) for one in reports or ()]
+    for path in paths:
+        reporting.format_of(path)
     verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
+    reporting.write_reports(reporting.proofs_of(verdicts), paths)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:
