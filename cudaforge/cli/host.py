@@ -60,7 +60,11 @@ def clean(
     else:
         if not yes:
             write_note(describe_leftovers(Cleaned(items=found, freed=0), is_done=False))
-            _confirm()
+            if not _is_confirmed():
+                write_note("nothing was removed")
+                if as_json:
+                    write_json({"dry_run": True, **leftovers_json(Cleaned(items=found, freed=0))})
+                return ExitCode.OK
         cleaned = cleaning.clean(found, declaration, engine, on_note=write_note)
     if as_json:
         write_json({"dry_run": dry_run, **leftovers_json(cleaned)})
@@ -69,8 +73,8 @@ def clean(
     return ExitCode.OK
 
 
-def _confirm() -> None:
-    """Raise unless the user, on a terminal, says yes."""
+def _is_confirmed() -> bool:
+    """Whether the user says yes. Raises InputError where there is no terminal to ask on."""
     if not sys.stdin.isatty():
         raise InputError(
             Problem(
@@ -79,4 +83,4 @@ def _confirm() -> None:
                 remedy="--yes removes it, --dry-run only says what would go",
             )
         )
-    typer.confirm("Remove it?", abort=True, err=True)
+    return typer.confirm("Remove it?", err=True)

@@ -18,6 +18,9 @@ _INSTALL_DRIVER = (
 _INSTALL_TOOLKIT = "install nvidia-container-toolkit, then: {next}"
 _GENERATE = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
 _CONFIGURE = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
+_HOOK = "nvidia-container-runtime-hook"
+"""Engines that find it at their start serve `--gpus`."""
+_TOOLS = ("nvidia-ctk", "nvidia-container-runtime")
 _NODES = ("/dev/nvidiactl", "/dev/nvidia-uvm")
 ELSEWHERE = "the engine is on another machine: run cudaforge doctor there"
 
@@ -144,12 +147,13 @@ def toolkit(seen: Situation) -> Judgement:
         return skipped("no engine answers")
     if seen.engine.is_local and not seen.has_gpu:
         return skipped("this machine has no NVIDIA GPU")
-    names = ("nvidia-ctk", "nvidia-container-runtime", "nvidia-container-runtime-hook")
-    programs = [name for name in names if seen.host.find_program(name) is not None]
+    programs = [name for name in (_HOOK, *_TOOLS) if seen.host.find_program(name) is not None]
     if offer.request is not None and offer.request.method is GpuMethod.CDI:
         return good(f"GPUs by CDI: {listed(offer.cdi_devices)}")
     if offer.has_runtime:
         return good("GPUs by the runtime nvidia")
+    if _HOOK in programs and offer.request is not None:
+        return good(f"GPUs by --gpus, with {_HOOK}")
     if not seen.engine.is_local:
         return problem(
             "the engine offers no GPU", _INSTALL_TOOLKIT.format(next=_CONFIGURE), code=Code.TOOLKIT_MISSING

@@ -118,7 +118,10 @@ def _ask_engine(host: Host, connect: Callable[[], Engine], expected: tuple[Expec
             info=info,
             offer=engine.gpu_offer(),
             buildx=_check_buildx(engine),
-            disk=host.disk(host.at(root)) if is_local and isinstance(root, str) else None,
+            # Of an engine in a virtual machine, as Docker Desktop is, the directory is not here.
+            disk=host.disk(host.at(root))
+            if is_local and isinstance(root, str) and host.exists(root)
+            else None,
             present=frozenset(one.name for one in expected if engine.find_image(one.reference) is not None),
         )
     finally:

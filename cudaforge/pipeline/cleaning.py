@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 _WAIT_SECONDS = 5.0
 _STATE = ("logs", "builds", "verdicts", "runs", "tmp", "results.json")
 """What a project's state directory has of ours, but for the files that runs hold each other off with."""
-_CACHE_MOUNT = re.compile(r'with id "/?cudaforge-')
+_CACHE_MOUNT = re.compile(r'with id "/?(?P<id>cudaforge-[^"]*)"')
+_NAME_LENGTH = 70
 _OWN_STEP = "/run/cudaforge/"
 """Where every step of ours that installs something has its mounts."""
 
@@ -138,8 +139,13 @@ def _names_of(image: ImageFacts, tags: frozenset[str], *, is_own: bool) -> tuple
 def _cache(engine: Engine) -> Iterator[Leftover]:
     for one in engine.list_cache():
         if _CACHE_MOUNT.search(one.description) or _OWN_STEP in one.description:
-            name = " ".join(one.description.split())[:200]
-            yield Leftover(kind=Kind.CACHE, name=name, id=one.id, bytes=one.size)
+            yield Leftover(kind=Kind.CACHE, name=_cache_name(one.description), id=one.id, bytes=one.size)
+
+
+def _cache_name(description: str) -> str:
+    """The id of a cache mount; of a step its first words."""
+    mount = _CACHE_MOUNT.search(description)
+    return mount["id"] if mount else " ".join(description.split())[:_NAME_LENGTH]
 
 
 def _project_files(declaration: Declaration) -> tuple[Path, ...]:

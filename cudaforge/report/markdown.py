@@ -11,6 +11,8 @@ from cudaforge.report.tables import seconds_text
 from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
 
 _SPECIAL = re.compile(r"[\\`*_\[\]<>#|~&@$\"]|:(?=/)|!(?=\[)")
+_LARGEST = 1_000_000
+"""GitHub takes 1 MiB for the summary of a step."""
 _MARKS = {
     CheckState.PASS: "pass",
     CheckState.FAIL: "**FAIL**",
@@ -20,12 +22,20 @@ _MARKS = {
 
 
 def markdown_text(proofs: Sequence[Proof]) -> str:
-    """A table of the images, what stands in the way of a good verdict, and every check folded away."""
+    """A table of the images, what stands in the way of a good verdict, and every check folded away; of images
+    that are proven no check where all would be more than a CI summary may hold."""
+    text = _text(proofs, [proof for proof in proofs if proof.verdict is not None])
+    if len(text.encode()) > _LARGEST:
+        text = _text(proofs, [proof for proof in proofs if proof.verdict is not None and not proof.is_good])
+    return text
+
+
+def _text(proofs: Sequence[Proof], told: Sequence[Proof]) -> str:
     good = sum(proof.is_good for proof in proofs)
     lines = [f"## cudaforge: {good} of {len(proofs)} images proven", ""]
     lines += ["| image | verdict | proven | time |", "| --- | --- | --- | --- |"]
     lines += [_row(proof) for proof in proofs]
-    for proof in proofs:
+    for proof in told:
         if proof.verdict is not None:
             lines += ["", *_image(proof.verdict)]
     return "\n".join(lines) + "\n"

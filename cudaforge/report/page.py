@@ -15,7 +15,7 @@ TEMPLATE = "report.html.j2"
 _WIDTH, _HEIGHT = 600.0, 200.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44.0, 12.0, 12.0, 28.0
 _TITLES = {
-    Tier.STATIC: "Files of the image",
+    Tier.STATIC: "The image itself",
     Tier.CPU: "On the CPU",
     Tier.GPU: "On the GPU",
 }

@@ -162,7 +162,7 @@ def test_build_cache_of_ours_is_told_from_that_of_others(project: Path, tmp_path
     base = make_base("bookworm").build_context
     docker("buildx", "build", "--quiet", "--no-cache", f"--build-context=base={base}", context)
     engine = connect()
-    items = [one for one in cleaning.find(None, engine) if 'id "/cudaforge-test"' in one.name]
+    items = [one for one in cleaning.find(None, engine) if one.name == "cudaforge-test"]
     assert len(items) == 1
     done = cleaning.clean(items, None, engine, on_note=print)
     assert (done.items[0].kind, done.items[0].is_kept) == (Kind.CACHE, False)

@@ -11,6 +11,7 @@ from cudaforge.codes import Code
 from cudaforge.doctor import CHECKS, Finding, State
 from cudaforge.doctor.host import Disk
 from cudaforge.doctor.situation import EngineTrouble, Expected, SeenEngine
+from cudaforge.engine import GpuMethod, GpuRequest
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import replace
 from tests.unit.doctor.machines import (
@@ -261,6 +262,14 @@ def test_a_toolkit_that_is_not_installed(healthy: Machine) -> None:
     trouble(healthy.findings()["toolkit"], Code.TOOLKIT_MISSING, "nvidia-ctk runtime configure")
     healthy.program("nvidia-ctk")
     trouble(healthy.findings()["toolkit"], Code.CDI_MISSING, "nvidia-ctk is installed", "restart docker")
+
+
+def test_a_hook_that_serves_gpus_without_a_runtime(healthy: Machine) -> None:
+    request = GpuRequest(method=GpuMethod.DEVICE_REQUEST)
+    healthy.offer = replace(BY_CDI, request=request, cdi_devices=())
+    assert healthy.findings()["toolkit"].state is State.PROBLEM
+    healthy.program("nvidia-container-runtime-hook")
+    assert healthy.findings()["toolkit"].state is State.OK
 
 
 def test_a_spec_of_an_older_driver(healthy: Machine) -> None:

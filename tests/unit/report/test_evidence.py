@@ -20,7 +20,7 @@ from cudaforge.report.markdown import escape
 from cudaforge.report.page import chart_of
 from cudaforge.verifier.serial import verdict_to_json
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
-from tests.unit.report.proofs import EVIL, GOOD, HOSTILE, IMAGE_ID, LOSSES, PROOFS
+from tests.unit.report.proofs import BAD, EVIL, GOOD, HOSTILE, IMAGE_ID, LOSSES, PROOFS, proof
 
 VOID = frozenset({"meta", "line"})
 
@@ -74,7 +74,7 @@ def test_the_page_says_what_was_proven(page: Page) -> None:
         "1 of 4 images proven",
         "trained on CPU and GPU (NVIDIA H100)",
         IMAGE_ID,
-        "Files of the image: 2 of 2 passed",
+        "The image itself: 2 of 2 passed",
         "On the GPU: 1 of 2 passed",
         "driver 450.80.02 is too old driver-too-old",
         "Try: install 570.26 or newer",
@@ -143,6 +143,14 @@ def test_markdown_is_a_table_that_nothing_breaks_out_of() -> None:
     assert "<script" not in text
     assert "driver 450.80.02 is too old (driver-too-old)" in text
     assert text.count("<details>") == text.count("</details>") == 3
+
+
+def test_a_summary_fits_into_what_ci_takes() -> None:
+    many = [replace(proof(GOOD), name=f"train-{number}") for number in range(3000)]
+    text = reporting.report_text([*many, proof(BAD)], "markdown")
+    assert len(text.encode()) < 2**20
+    assert text.count("<details>") == 1
+    assert "| train-2999 | ok |" in text
 
 
 def test_escaped_text_is_one_line_without_markup() -> None:
