@@ -200,10 +200,10 @@ class Engine:
         with self.asking("to remove build cache"):
             return usage.remove_cache(self.client, record_id)
 
-    def layer_bytes(self) -> int:
-        """Bytes of all layers of its images."""
+    def stored_bytes(self) -> int:
+        """Bytes of its images' layers, and of its build cache beyond them."""
         with self.asking("what its images take"):
-            return usage.layer_bytes(self.client)
+            return usage.stored_bytes(self.client)
 
     def close(self) -> None:
         """Close the sockets of every thread's client."""

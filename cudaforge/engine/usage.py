@@ -87,9 +87,11 @@ def list_cache(client: DockerClient) -> tuple[CacheRecord, ...]:
     )
 
 
-def layer_bytes(client: DockerClient) -> int:
-    """Bytes of all layers of all images."""
-    return int(_usage(client).get("LayersSize") or 0)
+def stored_bytes(client: DockerClient) -> int:
+    """Bytes of all layers of images, and of the build cache beyond them."""
+    usage = _usage(client)
+    cached = sum(int(one.get("Size") or 0) for one in usage.get("BuildCache") or () if not one.get("Shared"))
+    return int(usage.get("LayersSize") or 0) + cached
 
 
 def remove_cache(client: DockerClient, record_id: str) -> int:

@@ -63,7 +63,7 @@ def clean(
 
 
 def _remove_all(items: Sequence[Leftover], engine: Engine) -> Cleaned:
-    before = engine.layer_bytes()
+    before = engine.stored_bytes()
     done = []
     freed = 0
     for kind in Kind:
@@ -72,11 +72,11 @@ def _remove_all(items: Sequence[Leftover], engine: Engine) -> Cleaned:
             freed += count
             done.append(item if gone else replace(item, is_kept=True))
     kept = [one for one in items if one.is_kept]
-    return Cleaned(items=(*done, *kept), freed=freed + max(0, before - engine.layer_bytes()))
+    return Cleaned(items=(*done, *kept), freed=freed + max(0, before - engine.stored_bytes()))
 
 
 def _remove(item: Leftover, engine: Engine) -> tuple[bool, int]:
-    """Whether it is gone, and the bytes of it that are not layers of images."""
+    """Whether it is gone, and the bytes of it that the engine does not count."""
     match item.kind:
         case Kind.CONTAINER:
             engine.remove_container(item.id)
@@ -84,8 +84,7 @@ def _remove(item: Leftover, engine: Engine) -> tuple[bool, int]:
         case Kind.IMAGE:
             return engine.remove_unused_image(item.id), 0
         case Kind.CACHE:
-            count = engine.remove_cache(item.id)
-            return count > 0 or item.bytes == 0, count
+            return engine.remove_cache(item.id) > 0 or item.bytes == 0, 0
         case Kind.FILE:
             path = Path(item.id)
             if path.is_dir() and not path.is_symlink():

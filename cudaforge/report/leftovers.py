@@ -27,14 +27,14 @@ def describe_leftovers(cleaned: Cleaned, *, is_done: bool) -> str:
             lines += [f"  {shorten(item.name)}" for item in items[:_MOST]]
             lines += [f"  and {len(items) - _MOST} more"] if len(items) > _MOST else []
     kept = [item for item in cleaned.items if item.is_kept]
-    lines += [f"in use, stays: {item.name}" for item in kept]
+    lines += [f"stays, since something uses it: {shorten(item.name, 48)}" for item in kept]
     gone = [item for item in cleaned.items if not item.is_kept]
     if not gone:
         lines.append("nothing to remove")
     elif is_done:
         lines.append(f"{bytes_text(cleaned.freed)} freed")
     else:
-        lines.append(f"up to {bytes_text(_bytes(gone))} would be freed: images may share layers with others")
+        lines.append(f"up to {bytes_text(_bytes(gone))} would be freed: others may share layers")
     return visible("\n".join(lines))
 
 

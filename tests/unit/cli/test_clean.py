@@ -58,7 +58,7 @@ class FakeEngine:
     def list_cache(self) -> tuple[CacheRecord, ...]:
         return self.cache
 
-    def layer_bytes(self) -> int:
+    def stored_bytes(self) -> int:
         return self.bytes
 
     def remove_unused_image(self, reference: str) -> bool:
@@ -73,6 +73,7 @@ class FakeEngine:
 
     def remove_cache(self, record_id: str) -> int:
         self.removed.append(record_id)
+        self.bytes -= 7
         return 7
 
 
@@ -108,6 +109,15 @@ def test_a_project_loses_its_own_and_nothing_of_others(
     assert "freed" in capsys.readouterr().out
 
 
+def test_bytes_are_those_of_the_engine_and_of_files(
+    engine: FakeEngine, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    engine.image("sha256:own")
+    size = (project / ".cudaforge/builds/train.json").stat().st_size
+    assert run_command_line(["clean", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["freed"] == 300 + size
+
+
 def test_all_asks_for_everything_of_ours(engine: FakeEngine, project: Path) -> None:
     engine.image("sha256:own", "acme/a:1", "acme/b:1")
     engine.image("sha256:derived", "acme/derived:1", step="RUN pip install more")
@@ -123,6 +133,7 @@ def test_all_asks_for_everything_of_ours(engine: FakeEngine, project: Path) -> N
     (project / "cache/web").mkdir(parents=True)
     assert run_command_line(["clean", "--all", "--yes"]) == 0
     assert engine.removed == ["k1", "acme/a:1", "acme/b:1", "c1", "c2"]
+    assert engine.bytes == 1000 - 2 * 300 - 2 * 7
     assert not (project / "cache/web").exists()
     assert (project / ".cudaforge/builds").exists()
 
@@ -144,7 +155,7 @@ def test_an_image_in_use_stays_and_is_named(
     engine.image("sha256:own")
     engine.used = {"sha256:own"}
     assert run_command_line(["clean", "--yes"]) == 0
-    assert "in use, stays: sha256:own" in capsys.readouterr().out
+    assert "stays, since something uses it: sha256:own" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("answer", [True, False])
