@@ -160,7 +160,7 @@ def _config_trouble(seen: Situation) -> Iterator[Judgement]:
 
 def _reload_trouble(seen: Situation, text: str) -> Iterator[Judgement]:
     """systemd forgets devices that it was not told of, when it reads its units again: running containers then
-    say "Failed to initialize NVML: Unknown Error". Source: NVIDIA/nvidia-container-toolkit issue 48."""
+    say "Failed to initialize NVML: Unknown Error". Source: NVIDIA, forums.developer.nvidia.com/t/242308."""
     offer = seen.engine.offer
     if seen.engine.info.get("CgroupDriver") != "systemd" or offer is None or offer.request is None:
         return

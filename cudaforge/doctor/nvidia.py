@@ -20,7 +20,7 @@ _PCI = "/sys/bus/pci/devices"
 _NVIDIA_VENDOR = "0x10de"
 _DISPLAY_CLASS = "0x03"
 _KERNEL = re.compile(r"Kernel Module(?: for \S+)?\s+(?P<version>\d+\.\d+(?:\.\d+)?)")
-# From driver 590 on the table's head calls the kernel's driver KMD, and CUDA's the user-mode driver's.
+# Newer ones (seen: 610.43.02) say KMD for the kernel's driver, and UMD for the user-mode driver's CUDA.
 _BANNER_DRIVER = re.compile(r"(?:Driver|KMD) Version\s*:\s*(?P<version>\d+\.\d+(?:\.\d+)?)")
 _BANNER_CUDA = re.compile(r"CUDA (?:UMD )?Version\s*:\s*(?P<version>\d+\.\d+)")
 _LISTED = re.compile(r"^GPU \d+: (?P<name>.+?)(?: \(UUID: [^)]*\))?$", re.MULTILINE)

@@ -230,7 +230,7 @@ def test_a_gpu_that_the_driver_does_not_have(healthy: Machine) -> None:
         "| NVIDIA-SMI 570.124.06   Driver Version: 570.124.06   CUDA Version: 12.8 |",
         "| NVIDIA-SMI 570.124.06   KMD Version: 570.124.06   CUDA UMD Version: 12.8 |",
     ],
-    ids=["until 580", "since 590"],
+    ids=["older names", "newer names"],
 )
 @pytest.mark.parametrize("knows_query", [True, False])
 def test_the_text_of_nvidia_smi_stands_in_for_the_library(
