@@ -49,6 +49,19 @@ class Code(str, Enum):
     """The GPU, its memory or the fabric between GPUs fails."""
     PROGRAM_ERROR = "program-error"
     """The user's own program, on a set-up that works."""
+    CDI_BROKEN = "cdi-broken"
+    CDI_STALE = "cdi-stale"
+    CGROUP_RELOAD = "cgroup-reload"
+
+    # Engine, disk and network of a host
+    ENGINE_MISSING = "engine-missing"
+    ENGINE_TOO_OLD = "engine-too-old"
+    ENGINE_PERMISSION = "engine-permission"
+    BUILDX_MISSING = "buildx-missing"
+    CREDENTIAL_HELPER_MISSING = "credential-helper-missing"
+    LOGIN_MISSING = "login-missing"
+    PROXY_UNREACHABLE = "proxy-unreachable"
+    CERTIFICATES_BROKEN = "certificates-broken"
 
     # What came out of a container
     TIMED_OUT = "timed-out"

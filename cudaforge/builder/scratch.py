@@ -35,12 +35,19 @@ def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
 
 def sweep_scratch(parent: Path | None = None) -> None:
     """Remove what runs that were killed left behind: directories of this user whose process is gone."""
-    place = parent or Path(tempfile.gettempdir())
+    for path in find_abandoned(parent):
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def find_abandoned(parent: Path | None = None) -> tuple[Path, ...]:
+    """Scratch directories of this user whose process is gone."""
+    found = []
     with contextlib.suppress(OSError):
-        for path in place.iterdir():
+        for path in sorted((parent or Path(tempfile.gettempdir())).iterdir()):
             match = _NAME.fullmatch(path.name)
             if match and not _is_alive(int(match["pid"])) and _is_ours(path):
-                shutil.rmtree(path, ignore_errors=True)
+                found.append(path)
+    return tuple(found)
 
 
 def write_private(path: Path, content: bytes) -> None:

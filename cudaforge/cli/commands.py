@@ -26,6 +26,9 @@ COMMANDS = {
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
     "explain-error": "cudaforge.cli.explain_error",
+    "report": "cudaforge.cli.evidence",
+    "doctor": "cudaforge.cli.host",
+    "clean": "cudaforge.cli.host",
 }
 DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),

@@ -116,11 +116,17 @@ def verify(
     ] = None,
     device: Devices = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
+    reports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--report", metavar="FILE", help="A report: .html, .md, .xml (JUnit), .jsonl (attestations)."
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Prove each image: versions, GPU, a model trained in it."""
     from cudaforge.engine.gpus import parse_gpu_names
-    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import decide, reporting
     from cudaforge.pipeline import make as stages
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
@@ -132,6 +138,9 @@ def verify(
         return emit_jobs(
             locked, declaration, form=emit, output=output, gpus=gpus, force=force, as_json=as_json
         )
+    paths = [Path(one) for one in reports or ()]
+    for path in paths:
+        reporting.format_of(path)
     if collect:
         from cudaforge.pipeline import jobs
 
@@ -140,6 +149,7 @@ def verify(
         verdicts = stages.verify(
             locked, declaration=declaration, again=again, devices=devices, on_note=write_note
         )
+    reporting.write_reports(reporting.proofs_of(verdicts), paths)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
-from cudaforge.engine import containers, filesystem, gpus, images
+from cudaforge.engine import containers, filesystem, gpus, images, usage
 from cudaforge.engine.errors import BuildxUnusable, EngineRefused, EngineTooOld, EngineUnreachable
 from cudaforge.engine.explain import (
     INSTALL_REMEDY,
@@ -175,6 +175,41 @@ class Engine:
         """Remove a tag, and the image when it was the last; False where there is none."""
         with self.asking(f"to remove the image {reference}"):
             return images.remove_image(self.client, reference)
+
+    def remove_unused_image(self, reference: str) -> bool:
+        """Remove a tag, or an image, that nothing uses; False where it is not there or a container has it."""
+        with self.asking(f"to remove the image {reference}"):
+            return usage.remove_unused_image(self.client, reference)
+
+    def last_step(self, image_id: str) -> str:
+        """The instruction that made an image's last layer."""
+        with self.asking("for an image's history"):
+            return usage.last_step(self.client, image_id)
+
+    def list_containers(self, label: str) -> tuple[usage.KeptContainer, ...]:
+        """Containers, running or not, that carry a label."""
+        with self.asking("for its containers"):
+            return usage.list_containers(self.client, label)
+
+    def remove_container(self, container: str) -> None:
+        """Remove a container, killing it if need be."""
+        with self.asking("to remove a container"):
+            usage.remove_container(self.client, container)
+
+    def list_cache(self) -> tuple[usage.CacheRecord, ...]:
+        """The records of its build cache."""
+        with self.asking("for its build cache"):
+            return usage.list_cache(self.client)
+
+    def remove_cache(self, record_id: str) -> int:
+        """Remove a record of the build cache; how many bytes that freed."""
+        with self.asking("to remove build cache"):
+            return usage.remove_cache(self.client, record_id)
+
+    def stored_bytes(self) -> int:
+        """Bytes of its images' layers, and of its build cache beyond them."""
+        with self.asking("what its images take"):
+            return usage.stored_bytes(self.client)
 
     def close(self) -> None:
         """Close the sockets of every thread's client."""

@@ -40,13 +40,22 @@ def known_run(engine: Engine, directory: Path) -> Iterator[str]:
     _forget(record)
 
 
+def dead_runs(directory: Path) -> frozenset[str]:
+    """The ids of runs that are known in `directory` and whose process is not alive."""
+    return frozenset(run for _, run in _dead(directory))
+
+
 def _remove_old(engine: Engine, directory: Path) -> None:
-    records = sorted(directory.iterdir()) if directory.is_dir() else []
-    for record in records:
+    for record, run in _dead(directory):
+        engine.remove_leftovers(run)
+        _forget(record)
+
+
+def _dead(directory: Path) -> Iterator[tuple[Path, str]]:
+    for record in sorted(directory.iterdir()) if directory.is_dir() else ():
         known = _NAME.fullmatch(record.name)
         if known is not None and not _is_alive(int(known["pid"])):
-            engine.remove_leftovers(known["run"])
-            _forget(record)
+            yield record, known["run"]
 
 
 def _forget(record: Path) -> None:

@@ -64,7 +64,7 @@ def lock(
         if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
             return LockOutcome(path=path, lock=previous, previous=previous)
         kept = {image.name: image for image in previous.images} if previous is not None else {}
-        earlier = {name: _earlier(image) for name, image in kept.items()}
+        earlier = {name: earlier_of(image) for name, image in kept.items()}
         answers = resolve(declaration, earlier=earlier)
         require_answers(declaration, answers)
         site = find_site(declaration, offline=offline)
@@ -171,7 +171,8 @@ def tools() -> Mapping[str, str]:
     return {"cudaforge": __version__, "uv": uv_version()}
 
 
-def _earlier(image: LockedImage) -> Earlier:
+def earlier_of(image: LockedImage) -> Earlier:
+    """What a locked image was chosen to be."""
     return Earlier(
         frameworks={one.name: (one.version, one.build) for one in image.frameworks},
         cuda=image.cuda,

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +19,8 @@ from cudaforge.lockfile.model import Lock
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
-from cudaforge.records import record
+from cudaforge.records import record, replace
+from cudaforge.report.evidence import HOST_FACTS, TIME_FACT
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
@@ -249,6 +251,9 @@ def _verify(
             parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
             run_id=run_id,
         )
+    if found:
+        seen = _seen_now(engine)
+        found = tuple(replace(verdict, facts={**verdict.facts, **seen}) for verdict in found)
     for verdict in found:
         _save_verdict(verdict, declaration)
     by_name = {verdict.name: verdict for verdict in found}
@@ -268,17 +273,32 @@ def _kept_verdicts(
             continue
         key = reuse_key(image, image_id=facts.id, offer=offer, devices=devices)
         with contextlib.suppress(OSError, ValueError):
-            saved = json.loads(_verdict_file(image.name, declaration).read_text(encoding="utf-8"))
+            saved = json.loads(verdict_file(image.name, declaration).read_text(encoding="utf-8"))
             kept[image.name] = reuse_verdict(saved, key=key)
     return kept
+
+
+def _seen_now(engine: Engine) -> Mapping[str, object]:
+    """When and on what machine; without its name, since results are published."""
+    info = engine.info()
+    host = {
+        "os": info.get("OperatingSystem"),
+        "kernel": info.get("KernelVersion"),
+        "architecture": info.get("Architecture"),
+        "cpus": info.get("NCPU"),
+        "memory": info.get("MemTotal"),
+        "engine": f"Docker {engine.server_version}",
+    }
+    return {HOST_FACTS: host, TIME_FACT: datetime.now(tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
 
 
 def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:
     from cudaforge.verifier import verdict_to_json
 
     text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(_verdict_file(verdict.name, declaration), text)
+    write_atomically(verdict_file(verdict.name, declaration), text)
 
 
-def _verdict_file(name: str, declaration: Declaration) -> Path:
+def verdict_file(name: str, declaration: Declaration) -> Path:
+    """Where the last verdict of an image is kept."""
     return state_directory(declaration) / "verdicts" / f"{name}.json"

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import urlencode, urlsplit
 
 from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.records import record
@@ -19,6 +19,7 @@ from cudaforge.registry.transport import Request, Response, Transport, check_url
 _DEFAULT_API = "registry-1.docker.io"
 _CHALLENGE_PART = re.compile(r'([A-Za-z_]+)="((?:[^"\\]|\\.)*)"')
 UNPINNED = "a mirror under [registries], or --allow-unpinned to go on without a digest"
+_PUSH = "see whether docker push works there"
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _FAILED = 200, 401, 403, 404, 429, 500
 
 
@@ -55,8 +56,10 @@ class NoSuchImage(NegativeAnswer):
 class Session:
     """One repository at one registry; keeps the authorization between requests."""
 
-    def __init__(self, wanted: Reference, access: Access) -> None:
+    def __init__(self, wanted: Reference, access: Access, *, actions: str = "pull") -> None:
+        """`actions` is what tokens are asked for: `pull`, or `pull,push`."""
         self.wanted = wanted
+        self._actions = actions
         self._transport = access.transport()
         self._credentials = access.credentials
         self._authorization: str | None = None
@@ -71,20 +74,36 @@ class Session:
         `target` names what is asked for in messages: a tag, a digest, or nothing for the repository.
         Raises NoSuchImage, RegistryRefused and RegistryUnreachable.
         """
-        response = self._send(method, url, accept)
+        return self._exchange(
+            Request(method=method, url=url, headers={"Accept": accept}), target=target, good=_OK
+        )
+
+    def give(self, method: str, url: str, *, content_type: str, body: bytes, good: int) -> Response:
+        """The answer with the status `good` to a request that carries something. Raises as `ask`."""
+        headers = {"Content-Type": content_type}
+        return self._exchange(
+            Request(method=method, url=url, headers=headers, body=body), target="", good=good
+        )
+
+    def _exchange(self, request: Request, *, target: str, good: int) -> Response:
+        response = self._send(request)
         if response.status == _UNAUTHORIZED:
             self._authorization = self._authorize(response)
             if self._authorization is not None:
-                response = self._send(method, url, accept)
-        if response.status != _OK:
+                response = self._send(request)
+        if response.status != good:
             raise self._refused(response, target)
         return response
 
-    def _send(self, method: str, url: str, accept: str) -> Response:
-        headers = {"Accept": accept}
-        if self._authorization is not None:
-            headers["Authorization"] = self._authorization
-        return self._transport.send(Request(method=method, url=url, headers=headers))
+    def _send(self, request: Request) -> Response:
+        # Where uploads go is the registry's to say: another place gets no login of ours.
+        is_own = urlsplit(request.url).netloc == urlsplit(self.base).netloc
+        if self._authorization is None or not is_own:
+            return self._transport.send(request)
+        headers = {**request.headers, "Authorization": self._authorization}
+        return self._transport.send(
+            Request(method=request.method, url=request.url, headers=headers, body=request.body)
+        )
 
     def _authorize(self, response: Response) -> str | None:
         challenge = response.headers.get("www-authenticate", "")
@@ -101,7 +120,7 @@ class Session:
     def _fetch_token(self, challenge: Mapping[str, str], login: Credentials | None) -> str:
         realm = challenge.get("realm", "")
         check_url(realm)
-        query = {"scope": f"repository:{self.wanted.repository}:pull"}
+        query = {"scope": f"repository:{self.wanted.repository}:{self._actions}"}
         if challenge.get("service"):
             query["service"] = challenge["service"]
         if login is not None and login.identity_token is not None:
@@ -130,22 +149,23 @@ class Session:
         host = shown_host(response.url)
         who = f"registry {host}" + (f", {asked}," if asked else "")
         name = f"{self.wanted.registry}/{self.wanted.repository}"
+        may, way_out = ("read", UNPINNED) if self._actions == "pull" else ("write to", _PUSH)
         match response.status:
             case status if status == _NOT_FOUND and not asked:
                 return _not_found(target, name)
             case status if status == _UNAUTHORIZED:
                 what = f"{who} wants a login for {name}, or there is no such image"
-                remedy = f"docker login {self.wanted.registry}; or {UNPINNED}"
+                remedy = f"docker login {self.wanted.registry}; or {way_out}"
             case status if status == _FORBIDDEN:
-                what = f"{who} does not allow to read {name}"
-                remedy = f"ask for the right, docker login {self.wanted.registry}, or {UNPINNED}"
+                what = f"{who} does not allow to {may} {name}"
+                remedy = f"ask for the right, docker login {self.wanted.registry}, or {way_out}"
             case status if status == _TOO_MANY:
                 what = f"{who} has had too many requests from here"
-                remedy = f"wait, docker login {self.wanted.registry} for a higher limit, or {UNPINNED}"
+                remedy = f"wait, docker login {self.wanted.registry} for a higher limit, or {way_out}"
             case status if status >= _FAILED:
-                what, remedy = f"{who} failed with status {status}", f"try again later, or {UNPINNED}"
+                what, remedy = f"{who} failed with status {status}", f"try again later, or {way_out}"
             case status:
-                what, remedy = f"{who} answered with status {status}", UNPINNED
+                what, remedy = f"{who} answered with status {status}", way_out
         return RegistryRefused(Problem(what=what, remedy=remedy))
 
 

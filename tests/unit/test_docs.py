@@ -16,6 +16,7 @@ from cudaforge.declaration import axes, fields, fleet, layers
 from cudaforge.declaration.load import load_declaration
 from cudaforge.declaration.model import VerifySettings
 from cudaforge.declaration.words import _KNOWN, declaration_from_words
+from cudaforge.doctor import CHECKS, IMAGE_CHECKS
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.catalogue import subjects
 from cudaforge.matrix.check import RULES
@@ -200,6 +201,12 @@ def test_links_lead_somewhere(page):
         if match["anchor"]:
             headings = HEADING.finditer(BLOCK.sub("", target.read_text("utf-8")))
             assert match["anchor"] in {slug(heading["text"]) for heading in headings}, match[0]
+
+
+def test_every_finding_of_doctor_is_documented():
+    rows = FIRST_CELL.finditer(section("docs/doctor.md", "Findings"))
+    named = [row["cell"].strip("`") for row in rows if row["cell"].startswith("`")]
+    assert named == [check.id for check in (*CHECKS, *IMAGE_CHECKS)]
 
 
 def slug(heading):

@@ -23,6 +23,13 @@ static int check_handle(void *device)
 
 EXPORTED int nvmlInit_v2(void) { return number_setting("FAKE_NVML_ERROR", NVML_SUCCESS); }
 
+/* What NVIDIA's own Python bindings begin with. */
+EXPORTED int nvmlInitWithFlags(unsigned flags)
+{
+    (void)flags;
+    return nvmlInit_v2();
+}
+
 EXPORTED int nvmlShutdown(void) { return NVML_SUCCESS; }
 
 EXPORTED const char *nvmlErrorString(int error)

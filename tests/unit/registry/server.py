@@ -47,7 +47,7 @@ class Exchange(BaseHTTPRequestHandler):
         with contextlib.suppress(ConnectionError):
             self.server.answer(self)
 
-    do_GET = do_HEAD = do_POST = handle_one  # noqa: N815 -- names that the base class looks for
+    do_GET = do_HEAD = do_POST = do_PUT = handle_one  # noqa: N815 -- names that the base class looks for
 
     def send(self, status: int, body: bytes = b"", **headers: str) -> None:
         """A whole answer. Header names with `_` for `-`."""

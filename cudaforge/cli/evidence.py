@@ -1,0 +1,86 @@
+"""`report`: what was proven, as pages, summaries and attestations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cudaforge.cli.options import DEFAULT_FILE, AsJson, File, Images
+from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.errors import ExitCode, InputError, Location, Problem
+
+
+def report(
+    images: Images = None,
+    *,
+    file: File = DEFAULT_FILE,
+    outputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="A file: .html, .md, .xml (JUnit), .jsonl (attestations)."
+        ),
+    ] = None,
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="What is printed without --output: markdown, html, junit or attestation.",
+        ),
+    ] = "markdown",
+    attach: Annotated[
+        bool, typer.Option("--attach", help="Attach the attestations to the images in their registries.")
+    ] = False,
+    as_json: AsJson = False,
+) -> int:
+    """Report what the last verification proved. Exits with 1 where an image is not proven."""
+    from cudaforge.pipeline import decide, reporting
+
+    _check_format(form, reporting.FORMATS)
+    declaration = decide.load(file)
+    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=10**6)
+    proofs = reporting.load_proofs(locked, declaration)
+    paths = [Path(one) for one in outputs or ()]
+    reporting.write_reports(proofs, paths)
+    attached = reporting.attach_all(proofs, declaration) if attach else ()
+    for one in attached:
+        listed = "listed by tag" if one.attached.by_tag else "a referrer"
+        write_note(f"{one.name}: attached to {one.attached.subject} ({listed}): {one.attached.digest}")
+    if as_json:
+        by_name = {one.name: one.attached for one in attached}
+        write_json(
+            {
+                "written": [str(path) for path in paths],
+                "images": [
+                    {
+                        "name": proof.name,
+                        "reference": proof.reference,
+                        "ok": proof.is_good,
+                        "summary": proof.summary,
+                        "image_id": proof.verdict.image_id if proof.verdict is not None else None,
+                        "subject": by_name[proof.name].subject if proof.name in by_name else None,
+                        "attestation": by_name[proof.name].digest if proof.name in by_name else None,
+                    }
+                    for proof in proofs
+                ],
+            }
+        )
+    elif paths:
+        write_text("\n".join(f"wrote {path}" for path in paths))
+    elif not attach:
+        write_text(reporting.report_text(proofs, form))
+    return ExitCode.OK if all(proof.is_good for proof in proofs) else ExitCode.NEGATIVE
+
+
+def _check_format(form: str, known: object) -> None:
+    names = list(known) if isinstance(known, dict) else []
+    if form not in names:
+        raise InputError(
+            Problem(
+                what=f"{form!r} is no format of reports",
+                where=Location(file="command line", key="--format"),
+                remedy=f"one of {', '.join(names)}",
+            )
+        )

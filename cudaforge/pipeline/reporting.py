@@ -1,0 +1,164 @@
+"""From verdicts to evidence: reports in files, and attestations at images in their registries."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from cudaforge import __version__
+from cudaforge.declaration.model import Declaration
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
+from cudaforge.files import write_atomically
+from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.pipeline.make import verdict_file
+from cudaforge.pipeline.outside import find_site, registry_access
+from cudaforge.records import record
+from cudaforge.registry import Attached, attach, find_subject
+from cudaforge.report.evidence import Proof
+from cudaforge.verifier.model import Verdict
+from cudaforge.verifier.serial import verdict_from_json
+
+TOOL = f"cudaforge {__version__}"
+FORMATS: Mapping[str, tuple[str, ...]] = {
+    "html": (".html", ".htm"),
+    "junit": (".xml",),
+    "markdown": (".md", ".markdown"),
+    "attestation": (".jsonl", ".json"),
+}
+"""Each format with the endings of files that mean it."""
+_ATTACH_SECONDS = 120.0
+_LARGEST_VERDICT = 64 * 1024 * 1024
+
+
+@record()
+class AttachedProof:
+    """An image whose attestation is in its registry."""
+
+    name: str
+    reference: str
+    attached: Attached
+
+
+def format_of(path: Path) -> str:
+    """The format that a file's ending means. Raises InputError for another."""
+    for name, endings in FORMATS.items():
+        if path.suffix.lower() in endings:
+            return name
+    known = ", ".join(ending for endings in FORMATS.values() for ending in endings)
+    raise InputError(
+        Problem(
+            what=f"{path.name!r} does not say by its ending which report it is to be",
+            where=Location(file="command line"),
+            remedy=f"end it with one of {known}",
+        )
+    )
+
+
+def load_proofs(lock: Lock, declaration: Declaration) -> tuple[Proof, ...]:
+    """What the last verifications of the lock's images left; one of another lock entry does not count."""
+    return tuple(_load(image, verdict_file(image.name, declaration)) for image in lock.images)
+
+
+def proofs_of(verdicts: Sequence[Verdict]) -> tuple[Proof, ...]:
+    """The same for verdicts that were made just now."""
+    return tuple(Proof(name=one.name, reference=one.reference, verdict=one) for one in verdicts)
+
+
+def report_text(proofs: Sequence[Proof], form: str) -> str:
+    """The report in one of FORMATS. An attestation is one line for each image that has a verdict."""
+    return _WRITERS[form](proofs)
+
+
+def write_reports(proofs: Sequence[Proof], paths: Sequence[Path]) -> None:
+    """Write each file in the format that its ending means. Raises InputError before anything is written."""
+    for path, form in [(path, format_of(path)) for path in paths]:
+        write_atomically(path, report_text(proofs, form))
+
+
+def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[AttachedProof, ...]:
+    """Attach each verdict to its image in its registry.
+
+    Raises NegativeAnswer where an image has no verdict, or its registry another image;
+    SurroundingsError where the registry fails. Images before that one keep what was attached to them.
+    """
+    from cudaforge.report.attestation import MEDIA_TYPE, PREDICATE, statement_text
+
+    access = registry_access(find_site(declaration), timeout=_ATTACH_SECONDS)
+    done = []
+    for proof in proofs:
+        verdict = proof.verdict
+        if verdict is None or not verdict.image_id:
+            raise NegativeAnswer(
+                Problem(
+                    what=f"{proof.name}: {proof.summary}: there is nothing to attach",
+                    remedy=f"cudaforge verify {proof.name}",
+                )
+            )
+        subject = find_subject(verdict.reference, access, image_id=verdict.image_id)
+        attached = attach(
+            verdict.reference,
+            access,
+            subject=subject,
+            media_type=MEDIA_TYPE,
+            content=statement_text(verdict, tool=TOOL, subject=subject.digest).encode(),
+            annotations={"in-toto.io/predicate-type": PREDICATE},
+        )
+        done.append(AttachedProof(name=proof.name, reference=verdict.reference, attached=attached))
+    return tuple(done)
+
+
+def _load(image: LockedImage, path: Path) -> Proof:
+    verdict = _read(path)
+    missing = None
+    if verdict is None:
+        missing = "not verified yet"
+    elif verdict.lock_digest != image.digest:
+        verdict, missing = None, "not verified since the lock was changed"
+    return Proof(name=image.name, reference=image.tags[0], verdict=verdict, missing=missing)
+
+
+def _read(path: Path) -> Verdict | None:
+    try:
+        if not path.is_file() or path.stat().st_size > _LARGEST_VERDICT:
+            return None
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return verdict_from_json(saved) if isinstance(saved, dict) else None
+
+
+def _html(proofs: Sequence[Proof]) -> str:
+    from cudaforge.report.page import page_text
+
+    return page_text(proofs, tool=TOOL)
+
+
+def _junit(proofs: Sequence[Proof]) -> str:
+    from cudaforge.report.junit import junit_text
+
+    return junit_text(proofs)
+
+
+def _markdown(proofs: Sequence[Proof]) -> str:
+    from cudaforge.report.markdown import markdown_text
+
+    return markdown_text(proofs)
+
+
+def _attestation(proofs: Sequence[Proof]) -> str:
+    from cudaforge.report.attestation import statement_text
+
+    return "".join(
+        statement_text(proof.verdict, tool=TOOL)
+        for proof in proofs
+        if proof.verdict is not None and proof.verdict.image_id
+    )
+
+
+_WRITERS: Mapping[str, Callable[[Sequence[Proof]], str]] = {
+    "html": _html,
+    "junit": _junit,
+    "markdown": _markdown,
+    "attestation": _attestation,
+}

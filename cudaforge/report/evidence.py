@@ -1,0 +1,107 @@
+"""What was proven about images, as reports show it: one model for pages, summaries, JUnit and attestations.
+
+Everything in a verdict's facts may have been written by the image itself: it is read with distrust, and shown
+escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from cudaforge.records import record
+from cudaforge.units import bytes_text
+from cudaforge.verifier.evidence import Fact
+from cudaforge.verifier.model import Verdict
+
+HOST_FACTS = "host"
+"""In a verdict's facts: the machine that verified, as its engine describes it."""
+TIME_FACT = "verified"
+"""In a verdict's facts: when it was verified, ISO 8601 in UTC."""
+_MOST_LOSSES = 10_000
+_MOST_GPUS = 64
+
+
+@record()
+class Proof:
+    """One image and what is known of it."""
+
+    name: str
+    reference: str
+    verdict: Verdict | None
+    missing: str | None = None
+    """Why there is no verdict that counts."""
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the image is proven."""
+        return self.verdict is not None and self.verdict.ok
+
+    @property
+    def summary(self) -> str:
+        """The verdict's sentence, or why there is none."""
+        return self.verdict.summary if self.verdict is not None else (self.missing or "not verified")
+
+
+@record()
+class Curve:
+    """The losses of one training, step by step."""
+
+    framework: str
+    device: str
+    """`CPU` or `GPU`."""
+    losses: tuple[float, ...]
+
+
+def curves(verdict: Verdict) -> tuple[Curve, ...]:
+    """The trainings of a verdict."""
+    return tuple(_curves(verdict))
+
+
+def _curves(verdict: Verdict) -> Iterator[Curve]:
+    frameworks = Fact(verdict.facts.get("probe"))["frameworks"].value
+    for name in frameworks if isinstance(frameworks, dict) else ():
+        for stage in Fact(frameworks)[name]["stages"]:
+            kind = stage["name"].text or ""
+            numbers = [one.number for one in stage["value"]["losses"]][:_MOST_LOSSES]
+            losses = tuple(float(one) for one in numbers if one is not None)
+            if kind.startswith("train_") and len(losses) > 1 and len(losses) == len(numbers):
+                yield Curve(framework=str(name), device=kind.removeprefix("train_").upper(), losses=losses)
+
+
+def driver_of(verdict: Verdict) -> str | None:
+    """The version of the driver that the image saw."""
+    return _stage(verdict, "driver")["version"].text
+
+
+def gpus_of(verdict: Verdict) -> tuple[str, ...]:
+    """The GPUs that the image saw, by the driver's names."""
+    found = [one["name"].text for one in _stage(verdict, "cuda")["devices"]][:_MOST_GPUS]
+    return tuple(name for name in found if name)
+
+
+def machine_of(verdict: Verdict) -> tuple[tuple[str, str], ...]:
+    """The machine that verified, as labels and values; of what is not known nothing."""
+    host = Fact(verdict.facts.get(HOST_FACTS))
+    system = _stage(verdict, "system")
+    cpus, memory = host["cpus"].number or system["cpus"].number, host["memory"].number
+    rows = [
+        ("Verified", Fact(verdict.facts.get(TIME_FACT)).text),
+        ("Host", host["os"].text),
+        ("Kernel", host["kernel"].text or system["kernel"].text),
+        (
+            "CPUs",
+            f"{cpus:.0f} ({system['machine'].text or host['architecture'].text or '?'})" if cpus else None,
+        ),
+        ("Memory", bytes_text(int(memory)) if memory else None),
+        ("Engine", host["engine"].text),
+        ("Driver", driver_of(verdict)),
+        ("GPUs", ", ".join(gpus_of(verdict)) or None),
+    ]
+    return tuple((label, value) for label, value in rows if value)
+
+
+def _stage(verdict: Verdict, name: str) -> Fact:
+    for stage in Fact(verdict.facts.get("probe"))["system"]["stages"]:
+        if stage["name"].text == name:
+            return stage["value"]
+    return Fact()
