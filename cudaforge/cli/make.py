@@ -126,7 +126,7 @@ def verify(
 ) -> int:
     """Prove each image: versions, GPU, a model trained in it."""
     from cudaforge.engine.gpus import parse_gpu_names
-    from cudaforge.pipeline import decide, reporting
+    from cudaforge.pipeline import decide, gathering, reporting
     from cudaforge.pipeline import make as stages
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
@@ -149,7 +149,8 @@ def verify(
         verdicts = stages.verify(
             locked, declaration=declaration, again=again, devices=devices, on_note=write_note
         )
-    reporting.write_reports(reporting.proofs_of(verdicts), paths)
+    if paths:
+        reporting.write_reports(gathering.with_lock(verdicts, locked, declaration), paths)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

@@ -20,7 +20,7 @@ from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record, replace
-from cudaforge.report.evidence import HOST_FACTS, TIME_FACT
+from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
@@ -289,7 +289,7 @@ def _seen_now(engine: Engine) -> Mapping[str, object]:
         "memory": info.get("MemTotal"),
         "engine": f"Docker {engine.server_version}",
     }
-    return {HOST_FACTS: host, TIME_FACT: datetime.now(tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {HOST_FACTS: host, TIME_FACT: datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)}
 
 
 def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:
