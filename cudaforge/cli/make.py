@@ -91,22 +91,52 @@ def build(
 
 
 def verify(
-    images: Images = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE|REF|WISH",
+            help="Images of the declaration by name (all without any), other images of the engine by "
+            "reference, and what these are for: gpu=H100, driver=570.86.",
+        ),
+    ] = None,
     *,
     file: File = DEFAULT_FILE,
+    framework: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--framework",
+            metavar="NAME",
+            help="What is proven in an image by reference; may be repeated; without it all that it has.",
+        ),
+    ] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(
+            "--tier",
+            metavar="static|cpu|gpu",
+            help="How deep: its files alone, also its run on the CPU, or all, with a GPU required.",
+        ),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Pull an image that the engine does not have.")
+    ] = False,
     again: Again = False,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
-    """Prove each image: versions, GPU, a model trained in it."""
-    from cudaforge.pipeline import decide
-    from cudaforge.pipeline import make as stages
+    """Prove each image: versions, libraries, GPU code, a model trained in it."""
+    from cudaforge.pipeline.verifying import VerifyRequest, verify_asked
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
 
-    declaration = decide.load(file)
-    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
-    verdicts = stages.verify(locked, declaration=declaration, again=again, on_note=write_note)
+    request = VerifyRequest(
+        words=tuple(images or ()),
+        frameworks=tuple(framework or ()),
+        tier=tier,
+        again=again,
+        pull=pull,
+    )
+    verdicts = verify_asked(request, file, maximum=max_images, on_note=write_note)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

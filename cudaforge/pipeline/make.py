@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
@@ -13,11 +12,12 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
 from cudaforge.lockfile.model import Lock, LockedImage
-from cudaforge.pipeline.decide import Note, load_current_lock
+from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
+from cudaforge.pipeline.expecting import expected_of
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record
-from cudaforge.verifier.model import Verdict
+from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine
@@ -66,12 +66,23 @@ def build(
 
 
 def verify(
-    lock: Lock, *, declaration: Declaration, again: bool = False, on_note: Note = ignore
+    lock: Lock,
+    *,
+    declaration: Declaration,
+    again: bool = False,
+    tier: str | None = None,
+    on_note: Note = ignore,
 ) -> tuple[Verdict, ...]:
-    """Prove the lock's images. A good verdict of an unchanged image is kept, unless `again`."""
-    from cudaforge.engine import connect
+    """Prove the lock's images. A good verdict of an unchanged image is kept, unless `again`.
 
-    return _verify(lock, connect(), declaration=declaration, again=again, on_note=on_note)
+    `tier` is the last that is gone into: `static`, `cpu`, or `gpu`, which requires one. Without it all is
+    done that the host allows. Raises InputError for another.
+    """
+    from cudaforge.engine import connect
+    from cudaforge.verifier import parse_tier
+
+    chosen = None if tier is None else parse_tier(tier)
+    return verify_locked(lock, connect(), declaration=declaration, again=again, tier=chosen, on_note=on_note)
 
 
 def make(
@@ -105,7 +116,7 @@ def make(
     )
     builds = {result.name: result for result in results}
     built = tuple(image for image in lock.images if is_built(builds[image.name]))
-    verdicts = _verify(
+    verdicts = verify_locked(
         Lock(
             project=lock.project,
             declaration=lock.declaration,
@@ -198,13 +209,22 @@ def _build(
         )
 
 
-def _verify(
-    lock: Lock, engine: Engine, *, declaration: Declaration, again: bool, on_note: Note
+def verify_locked(
+    lock: Lock,
+    engine: Engine,
+    *,
+    declaration: Declaration,
+    again: bool,
+    tier: Tier | None = None,
+    on_note: Note,
 ) -> tuple[Verdict, ...]:
+    """`verify` on an engine that is connected."""
+    from cudaforge.pipeline.findings import KeptFindings
     from cudaforge.verifier import VerifyEvent, VerifyJob, VerifyPhase, verify_images
 
-    kept = {} if again else {image.name: _find_verdict(image, engine, declaration) for image in lock.images}
-    waiting = [image for image in lock.images if kept.get(image.name) is None]
+    kept_or_not = [_Verification(image, declaration, tier) for image in lock.images]
+    kept = {} if again else {one.image.name: one.find(engine) for one in kept_or_not}
+    waiting = [one for one in kept_or_not if kept.get(one.image.name) is None]
 
     def say(event: VerifyEvent) -> None:
         word = "verifying" if event.phase is VerifyPhase.STARTED else event.phase.value
@@ -212,37 +232,57 @@ def _verify(
 
     with known_run(engine, state_directory(declaration) / "runs") as run_id:
         found = verify_images(
-            [VerifyJob(image=image, reference=image.tags[0]) for image in waiting],
+            [
+                VerifyJob(image=one.image, reference=one.image.tags[0], expected=one.expected)
+                for one in waiting
+            ],
             engine=engine,
             on_event=say,
             parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
             run_id=run_id,
+            tier=tier,
+            findings=KeptFindings(),
         )
-    for verdict in found:
-        _save_verdict(verdict, declaration)
+    for one, verdict in zip(waiting, found, strict=True):
+        one.save(verdict)
     by_name = {verdict.name: verdict for verdict in found}
     return tuple(kept.get(image.name) or by_name[image.name] for image in lock.images)
 
 
-def _find_verdict(image: LockedImage, engine: Engine, declaration: Declaration) -> Verdict | None:
-    from cudaforge.verifier import reuse_key, reuse_verdict
+class _Verification:
+    """One image of a project to one depth, and its verdict's place."""
 
-    facts = engine.find_image(image.tags[0])
-    if facts is None:
-        return None
-    try:
-        saved = json.loads(_verdict_file(image.name, declaration).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return reuse_verdict(saved, key=reuse_key(image, image_id=facts.id, offer=engine.gpu_offer()))
+    def __init__(self, image: LockedImage, declaration: Declaration, tier: Tier | None) -> None:
+        self.image = image
+        self._tier = tier
+        wishes = {one.name: one.wishes for one in declaration.images}.get(image.name)
+        self.expected = expected_of(image, matrix_of(declaration), gpus=wishes.gpus if wishes else ())
+        name = image.name if tier is None else f"{image.name}.{tier.value}"
+        self._file = state_directory(declaration) / "verdicts" / f"{name}.json"
 
+    def find(self, engine: Engine) -> Verdict | None:
+        """The verdict of an earlier run, if it is good and everything is as it was."""
+        from cudaforge.verifier import reuse_key, reuse_verdict
 
-def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:
-    from cudaforge.verifier import verdict_to_json
+        facts = engine.find_image(self.image.tags[0])
+        if facts is None:
+            return None
+        try:
+            saved = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        key = reuse_key(
+            self.image,
+            image_id=facts.id,
+            offer=engine.gpu_offer(),
+            tier=self._tier,
+            expected=self.expected,
+        )
+        return reuse_verdict(saved, key=key)
 
-    text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(_verdict_file(verdict.name, declaration), text)
+    def save(self, verdict: Verdict) -> None:
+        """Keep a verdict for later runs and reports."""
+        from cudaforge.verifier import verdict_to_json
 
-
-def _verdict_file(name: str, declaration: Declaration) -> Path:
-    return state_directory(declaration) / "verdicts" / f"{name}.json"
+        text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self._file, text)

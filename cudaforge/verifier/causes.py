@@ -74,11 +74,13 @@ def explain_start_error(start_error: str, *, python: str) -> Cause:
         return Cause(
             text="the image is for another CPU architecture than this engine's",
             remedy="verify it where its platform is native",
+            code=Code.WRONG_ARCHITECTURE,
         )
     if python in start_error and _NO_PROGRAM.search(start_error):
         return Cause(
             text=f"the image has no Python at {python}",
             remedy="build it again from its lock: cudaforge build",
+            code=Code.PYTHON_MISSING,
         )
     if python in start_error and "permission denied" in start_error.lower():
         return Cause(

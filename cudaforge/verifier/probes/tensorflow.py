@@ -17,6 +17,13 @@ ENVIRONMENT = {
     "TF_FORCE_GPU_ALLOW_GROWTH": "true",
     "KERAS_BACKEND": "tensorflow",
 }
+PACKAGE = r"tensorflow(-cpu|-gpu)?"
+ROOTS = (
+    "tensorflow/libtensorflow_cc.so.2",
+    "tensorflow/python/_pywrap_tensorflow_internal.so",
+    "tensorflow_core/python/_pywrap_tensorflow_internal.so",
+)
+KERNELS = ROOTS
 
 
 def load() -> ModuleType:
