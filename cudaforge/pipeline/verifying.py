@@ -43,6 +43,8 @@ def verify_asked(
     tier = None if request.tier is None else parse_tier(request.tier)
     wishes = [word for word in request.words if is_word(word)]
     named = [word for word in request.words if not is_word(word)]
+    if not named and (wishes or request.frameworks):
+        raise _nobody_asked(wishes, request.frameworks)
     declaration = decide.load(file) if file.exists() or not named else None
     ours = [name for name in named if declaration is not None and decide.has_image(declaration, name)]
     others = [name for name in named if name not in ours]

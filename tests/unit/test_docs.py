@@ -22,6 +22,7 @@ from cudaforge.matrix.check import RULES
 from cudaforge.matrix.joins import JOINS
 from cudaforge.matrix.rows import KEYS, known_fields
 from cudaforge.renderer.context import _NEVER_SENT, _OWN_NAMES
+from cudaforge.verifier import Expected, Tier
 from cudaforge.verifier.checks import checks_for
 from tools.picture import make_picture
 
@@ -280,9 +281,11 @@ def test_every_key_of_the_matrix_is_documented():
 def test_every_check_of_the_verifier_is_documented():
     framework = SimpleNamespace(name="jax", proof="jax")
     image = SimpleNamespace(frameworks=(framework,), companions={"torchvision": "1"})
+    seen = {"image": image, "is_cpu_twin": False, "expected": Expected(driver="570"), "depth": Tier.GPU}
     titles = [
         check.title.removeprefix("jax: ")
-        for check in checks_for(SimpleNamespace(image=image, is_cpu_twin=False))
+        for is_foreign in (False, True)
+        for check in checks_for(SimpleNamespace(is_foreign=is_foreign, **seen))
     ]
     text = (ROOT / "docs/verify.md").read_text("utf-8")
     table = {name for row in FIRST_CELL.finditer(text) for name in row["cell"].split(", ")}
