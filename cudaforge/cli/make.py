@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cudaforge.cli.jobs import JobForm, emit_jobs
+from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs
 from cudaforge.cli.options import (
     DEFAULT_FILE,
     Again,
@@ -93,9 +93,35 @@ def build(
 
 
 def verify(
-    images: Images = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE|REF|WISH",
+            help="Images of the declaration by name (all without any), other images of the engine by "
+            "reference, and what these are for: gpu=H100, driver=570.86.",
+        ),
+    ] = None,
     *,
     file: File = DEFAULT_FILE,
+    framework: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--framework",
+            metavar="NAME",
+            help="What is proven in an image by reference; may be repeated; without it all that it has.",
+        ),
+    ] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(
+            "--tier",
+            metavar="static|cpu|gpu",
+            help="How deep: its files alone, also its run on the CPU, or all, with a GPU required.",
+        ),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Pull an image that the engine does not have.")
+    ] = False,
     again: Again = False,
     emit: Annotated[
         JobForm | None,
@@ -124,33 +150,35 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Prove each image: versions, GPU, a model trained in it."""
+    """Prove each image: versions, libraries, GPU code, a model trained in it."""
     from cudaforge.engine.gpus import parse_gpu_names
-    from cudaforge.pipeline import decide, gathering, reporting
-    from cudaforge.pipeline import make as stages
+    from cudaforge.pipeline import gathering, reporting
+    from cudaforge.pipeline.verifying import VerifyRequest, verify_asked
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
 
     devices = parse_gpu_names(tuple(device or ()))
-    declaration = decide.load(file)
-    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
-    if emit is not None:
-        return emit_jobs(
-            locked, declaration, form=emit, output=output, gpus=gpus, force=force, as_json=as_json
-        )
     paths = [Path(one) for one in reports or ()]
     for path in paths:
         reporting.format_of(path)
-    if collect:
-        from cudaforge.pipeline import jobs
-
-        verdicts = jobs.collect(locked, declaration, collect)
-    else:
-        verdicts = stages.verify(
-            locked, declaration=declaration, again=again, devices=devices, on_note=write_note
+    if emit is not None:
+        return emit_jobs(
+            file, images or (), form=emit, output=output, gpus=gpus, force=force, as_json=as_json
         )
+    if collect:
+        verdicts = collect_jobs(file, images or (), collect)
+    else:
+        request = VerifyRequest(
+            words=tuple(images or ()),
+            frameworks=tuple(framework or ()),
+            tier=tier,
+            devices=devices,
+            again=again,
+            pull=pull,
+        )
+        verdicts = verify_asked(request, file, maximum=max_images, on_note=write_note)
     if paths:
-        reporting.write_reports(gathering.with_lock(verdicts, locked, declaration), paths)
+        reporting.write_reports(gathering.with_lock(verdicts, file), paths)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:

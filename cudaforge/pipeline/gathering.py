@@ -10,6 +10,7 @@ from pathlib import Path
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.pipeline.decide import load, load_current_lock
 from cudaforge.pipeline.host import state_directory
 from cudaforge.records import record
 from cudaforge.report.evidence import TIME_FACT, Made, Proof, read_made
@@ -54,13 +55,24 @@ def gather(lock: Lock, declaration: Declaration, places: Sequence[Path] = ()) ->
     return tuple(_proof(image, left) for image in lock.images)
 
 
-def with_lock(verdicts: Sequence[Verdict], lock: Lock, declaration: Declaration) -> tuple[Proof, ...]:
-    """The proofs that verdicts made just now are, with what is known of their images' builds."""
-    left = _Left(verdicts={one.name: [one] for one in verdicts}, made={}, logs={})
-    for path in _files((state_directory(declaration),)):
-        if path.parent.name != "verdicts":
-            _take(path, left)
-    return tuple(_proof(image, left) for image in lock.images if image.name in left.verdicts)
+def with_lock(verdicts: Sequence[Verdict], file: Path) -> tuple[Proof, ...]:
+    """The proofs that verdicts made just now are, with what is known of the builds of those images that a
+    declaration has."""
+    ours: dict[str, Proof] = {}
+    if any(one.lock_digest is not None for one in verdicts):
+        declaration = load(file)
+        left = _Left(verdicts={one.name: [one] for one in verdicts}, made={}, logs={})
+        for path in _files((state_directory(declaration),)):
+            if path.parent.name != "verdicts":
+                _take(path, left)
+        lock = load_current_lock(declaration)
+        ours = {image.name: _proof(image, left) for image in lock.images if image.name in left.verdicts}
+    return tuple(
+        ours[one.name]
+        if one.lock_digest is not None
+        else Proof(name=one.name, reference=one.reference, verdict=one)
+        for one in verdicts
+    )
 
 
 def _files(places: Sequence[Path]) -> Iterator[Path]:
