@@ -15,12 +15,32 @@ from cudaforge.records import record
 
 MAXIMUM_BYTES = 1024 * 1024
 _KEYWORDS = frozenset(
-    "ADD ARG CMD COPY ENTRYPOINT ENV EXPOSE FROM HEALTHCHECK LABEL MAINTAINER ONBUILD RUN SHELL STOPSIGNAL "
-    "USER VOLUME WORKDIR".split()
+    [
+        "ADD",
+        "ARG",
+        "CMD",
+        "COPY",
+        "ENTRYPOINT",
+        "ENV",
+        "EXPOSE",
+        "FROM",
+        "HEALTHCHECK",
+        "LABEL",
+        "MAINTAINER",
+        "ONBUILD",
+        "RUN",
+        "SHELL",
+        "STOPSIGNAL",
+        "USER",
+        "VOLUME",
+        "WORKDIR",
+    ]
 )
 _TAKES_HEREDOCS = frozenset(("RUN", "COPY", "ADD"))
 _DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
-_HEREDOC = re.compile(r"(?:^|(?<=[\s;|&0-9]))<<(-?)(?:'([^'\s<]+)'|\"([^\"\s<]+)\"|([A-Za-z_][A-Za-z0-9_.]*))")
+_HEREDOC = re.compile(
+    r"(?:^|(?<=[\s;|&0-9]))<<(-?)(?:'([^'\s<]+)'|\"([^\"\s<]+)\"|([A-Za-z_][A-Za-z0-9_.]*))"
+)
 _FLAG = re.compile(r"--[A-Za-z0-9][A-Za-z0-9-]*(?:=(?:\"[^\"]*\"|'[^']*'|[^\s\"'])*)?(?:\s+|$)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -81,7 +101,9 @@ class Instruction:
 
     def flag(self, name: str) -> str | None:
         """The value of `--name=value`."""
-        return next((one.partition("=")[2] for one in self.flags if one.partition("=")[0] == f"--{name}"), None)
+        return next(
+            (one.partition("=")[2] for one in self.flags if one.partition("=")[0] == f"--{name}"), None
+        )
 
 
 @record()
@@ -138,9 +160,7 @@ class _Reader:
             found.append(self._instruction())
         if not any(one.keyword == "FROM" for one in found):
             raise _wrong(self._file, 1, "no FROM instruction: this is no Dockerfile", "audit a Dockerfile")
-        return Dockerfile(
-            instructions=tuple(found), lines=tuple(self._lines), comments=tuple(self._comments)
-        )
+        return Dockerfile(instructions=tuple(found), lines=tuple(self._lines), comments=tuple(self._comments))
 
     def _note_comment(self, at: int, stripped: str) -> None:
         if stripped.startswith("#"):

@@ -105,11 +105,15 @@ class _Lexer:
                 self.at += 2
             elif char == "#" and behind is None:
                 self.at = _end_of_line(self.text, self.at)
-            elif (match := _REDIRECT.match(self.text, self.at)) and (not match[0][0].isdigit() or behind is None):
+            elif (match := _REDIRECT.match(self.text, self.at)) and (
+                not match[0][0].isdigit() or behind is None
+            ):
                 yield self._redirect(match, behind)
                 behind = None
-            elif (operator := next((one for one in _OPERATORS if self.text.startswith(one, self.at)), None)):
-                yield _Token(kind="operator", operator=operator, word=Word(text=operator, line=self.line(self.at)))
+            elif operator := next((one for one in _OPERATORS if self.text.startswith(one, self.at)), None):
+                yield _Token(
+                    kind="operator", operator=operator, word=Word(text=operator, line=self.line(self.at))
+                )
                 self.at, behind = self.at + len(operator), None
             else:
                 start = self.at

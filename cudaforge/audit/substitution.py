@@ -106,7 +106,8 @@ class _Expander:
 
     def _modified(self, name: str, rest: str) -> str:
         value = self._scope.get(name)
-        is_set, word = name in self._scope, rest
+        # An ARG without a value is unset unless the build gives it one.
+        is_set, word = value is not None, rest
         if word[0] == ":":
             is_set, word = is_set and value != "", word[1:]
         operator, operand = word[:1], word[1:]

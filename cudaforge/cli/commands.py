@@ -25,6 +25,7 @@ COMMANDS = {
     "verify": "cudaforge.cli.make",
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
+    "audit": "cudaforge.cli.audit",
 }
 DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),

@@ -355,7 +355,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="wheel_tags",
-        title="wheel tags and the pip for them",
+        title="the pip of wheel tags",
         word="tag",
         rows=lambda matrix: matrix.wheel_tags,
         columns=("glibc", "tag", "pip"),

@@ -393,4 +393,6 @@ class Broken:
     effect: str
     is_fatal: bool = True
     """False where it works after all, with the `effect` that the answer warns of."""
+    code: str | None = None
+    """The kind of trouble that it is, as `cudaforge.codes` names it, where it is a particular one."""
     source: Source

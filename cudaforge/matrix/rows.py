@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from cudaforge.codes import Code
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
@@ -289,8 +290,16 @@ def _broken(read: Reader) -> Broken:
         when=when,
         effect=read.text("effect"),
         is_fatal=read.flag("is_fatal", default=True),
+        code=_code(read),
         source=read.source(),
     )
+
+
+def _code(read: Reader) -> str | None:
+    code = read.optional("code")
+    if code is not None and code not in {one.value for one in Code}:
+        raise ValueError(f"code is {code!r}: no kind of trouble that cudaforge knows")
+    return code
 
 
 _PROVIDERS = tuple(provider.value for provider in CudaProvider)
