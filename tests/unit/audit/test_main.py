@@ -66,8 +66,8 @@ def test_three_thousand_lines_take_less_than_a_second() -> None:
         "FROM scratch AS a\nFROM a AS a\nFROM a\n",
         "FROM ${UNSET}\nRUN pip install torch\n",
         "FROM UPPER/case:::\nRUN pip install torch\n",
-        HEAD
-        + "RUN pip install -r\nRUN pip install -r requirements.txt -c\nRUN uv\nRUN uv pip\nRUN conda\nRUN python -m\n",
+        HEAD + "RUN pip install -r\nRUN pip install -r x.txt -c\nRUN uv\nRUN uv pip\n",
+        HEAD + "RUN conda\nRUN python -m\nRUN uv venv\nRUN apt-get\n",
     ],
 )
 def test_hostile_files_are_audited_or_refused_in_time(text) -> None:
