@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from cudaforge.audit import rules_base, rules_cuda, rules_hosts, rules_packages, rules_python
 from cudaforge.audit.choice import is_confirmed
-from cudaforge.audit.dockerfile import Dockerfile, read_dockerfile
+from cudaforge.audit.dockerfile import Dockerfile, Instruction, read_dockerfile
 from cudaforge.audit.frameworks import settle
 from cudaforge.audit.loaded import system_cuda
 from cudaforge.audit.model import Asked, Facts, Finding, Report, Severity, Silenced, judge
@@ -17,6 +17,7 @@ from cudaforge.audit.state import ReadFile
 from cudaforge.audit.walk import walk
 from cudaforge.codes import Code
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
 
 _IGNORE = re.compile(r"cudaforge:\s*ignore=(?P<codes>[a-z0-9-]+(?:,[a-z0-9-]+)*)(?:\s+(?P<reason>\S.*))?$")
@@ -113,6 +114,13 @@ def _bad_comment(file: str, line: int, what: str) -> InputError:
     )
 
 
+def _started(one: Instruction | None) -> tuple[str, ...] | None:
+    """What an instruction starts; the shell form as a shell does."""
+    if one is None:
+        return None
+    return one.exec_form or ("/bin/sh", "-c", one.text.strip())
+
+
 def _facts(scene: Scene) -> Facts:
     image, base, system = scene.image, scene.base, scene.system
     builds = {
@@ -127,6 +135,11 @@ def _facts(scene: Scene) -> Facts:
         cuda=str(system.cuda) if system.cuda else None,
         cudnn=str(system.cudnn) if system.cudnn else None,
         frameworks=builds,
+        builds={one.framework: one.build.build for one in scene.installed() if one.build},
+        copies=tuple(image.copies),
+        is_for_gpu=any(
+            one.build is None or one.build.provider is not CudaProvider.NONE for one in scene.installed()
+        ),
         packages=tuple(
             dict.fromkeys(
                 str(one.requirement)
@@ -138,6 +151,6 @@ def _facts(scene: Scene) -> Facts:
         env=dict(image.env),
         workdir=image.workdir if image.workdir != "/" else None,
         user=image.user,
-        command=image.command.exec_form if image.command else None,
-        entrypoint=image.entrypoint.exec_form if image.entrypoint else None,
+        command=_started(image.command),
+        entrypoint=_started(image.entrypoint),
     )

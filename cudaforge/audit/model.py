@@ -98,14 +98,19 @@ class Facts:
     cudnn: str | None = None
     frameworks: Mapping[str, str] = made(default_factory=dict)
     """Framework to `release+build`."""
+    builds: Mapping[str, str] = made(default_factory=dict)
+    """Framework to the name of its build, where that is known."""
     packages: tuple[str, ...] = ()
     """What else pip installs, as it was asked for."""
     apt: tuple[str, ...] = ()
+    copies: tuple[tuple[str, str], ...] = ()
+    """What comes from the build context: from where, to where."""
     env: Mapping[str, str] = made(default_factory=dict)
     workdir: str | None = None
     user: str | None = None
     command: tuple[str, ...] | None = None
     entrypoint: tuple[str, ...] | None = None
+    is_for_gpu: bool = True
 
 
 @record()

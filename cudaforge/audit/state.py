@@ -121,6 +121,8 @@ class Image:
         self.files: dict[str, str | None] = {}
         """What was copied in: path in the image to path in the context, None where that is not known."""
         self.copies_all = False
+        self.copies: list[tuple[str, str]] = []
+        """From the context to the image, in order."""
         self.workdir = "/"
         self.user: str | None = None
         self.shell: tuple[str, ...] = ("/bin/sh", "-c")
@@ -141,7 +143,7 @@ class Image:
         new.unmanaged, new.files, new.copies_all = self.unmanaged, dict(self.files), self.copies_all
         new.workdir, new.user, new.shell = self.workdir, self.user, self.shell
         new.command, new.entrypoint, new.conda = self.command, self.entrypoint, self.conda
-        new.counter = self.counter
+        new.counter, new.copies = self.counter, list(self.copies)
         return new
 
     def note_unknown(self, line: int, message: str) -> None:

@@ -171,6 +171,7 @@ class _Walker:
         place = target if target.startswith("/") else f"{image.workdir.rstrip('/')}/{target}"
         for path in sources:
             name = path.removeprefix("./")
+            image.copies.append((path, normal_path(place)))
             if name in ("", ".", "/"):
                 image.copies_all = True
                 image.files[normal_path(place)] = ""

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from cudaforge.cli.options import AsJson
+from cudaforge.cli.options import AsJson, Force
 from cudaforge.cli.output import write_json, write_note, write_text
-from cudaforge.errors import ExitCode
+from cudaforge.errors import ExitCode, InputError, Problem
+
+if TYPE_CHECKING:
+    from cudaforge.audit import Asked, Report
+    from cudaforge.matrix import Matrix
 
 _Format = Literal["text", "json", "sarif", "github"]
 _Level = Literal["broken", "risky", "wasteful", "unknown"]
@@ -43,6 +48,13 @@ def audit(
     fix: Annotated[
         bool, typer.Option("--fix", help="Write the mended lines into the files, and show the difference.")
     ] = False,
+    adopt: Annotated[
+        bool,
+        typer.Option(
+            "--adopt", help="Write cudaforge.toml for the same image next to a Dockerfile, or a cog.yaml."
+        ),
+    ] = False,
+    force: Force = False,
     as_json: AsJson = False,
 ) -> int:
     """Say what is wrong with Dockerfiles, why, and what line mends it. Builds and runs nothing."""
@@ -60,6 +72,10 @@ def audit(
         for one in mended:
             if one.diff:
                 write_note(one.diff.rstrip("\n"))
+    if adopt:
+        _adopt(reports, given.asked, matrix, force=force)
+        if not (as_json or form != "text"):
+            return ExitCode.OK
     if as_json or form == "json":
         write_json(report.audits_json(reports, auditing.worst(reports)))
     elif form == "sarif":
@@ -69,3 +85,16 @@ def audit(
     else:
         write_text(report.describe_audits(reports))
     return ExitCode.NEGATIVE if auditing.fails(reports, Verdict(fail_on)) else ExitCode.OK
+
+
+def _adopt(reports: Sequence[Report], asked: Asked, matrix: Matrix, *, force: bool) -> None:
+    from cudaforge.pipeline.adopting import adopt
+
+    if len(reports) != 1:
+        raise InputError(
+            Problem(what=f"--adopt takes one file, and {len(reports)} are named", remedy="name one of them")
+        )
+    adopted = adopt(reports[0], asked, matrix, force=force)
+    write_note(f"wrote {adopted.path}")
+    if adopted.dropped:
+        write_note(f"given up, as nothing has all of it: {', '.join(adopted.dropped)}")

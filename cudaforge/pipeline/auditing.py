@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from cudaforge.audit import Asked, Finding, Fix, Report, Verdict, audit_dockerfile
+from cudaforge.audit import Asked, Finding, Fix, Report, Unknown, Verdict, audit_dockerfile
 from cudaforge.audit.dockerfile import MAXIMUM_BYTES
 from cudaforge.declaration import fields
 from cudaforge.declaration.kinds import BadValue, bad
@@ -18,6 +18,7 @@ from cudaforge.declaration.values import GPU
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import write_atomically
 from cudaforge.matrix import Matrix, load_matrix
+from cudaforge.pipeline.cog import is_cog
 from cudaforge.records import record
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
 from cudaforge.versions import Version
@@ -211,6 +212,10 @@ def context_reader(directory: Path) -> Callable[[str], str | None]:
 
 
 def _audit_file(path: Path, asked: Asked, matrix: Matrix) -> Report:
+    if is_cog(path):
+        _content(path)
+        unknown = Unknown(line=1, message="cog builds this image itself: `--adopt` makes a declaration of it")
+        return Report(file=str(path), verdict=Verdict.UNKNOWN, findings=(), unknowns=(unknown,))
     return audit_dockerfile(
         _content(path), file=str(path), asked=asked, matrix=matrix, read=context_reader(path.parent)
     )
@@ -226,6 +231,8 @@ def mend(reports: Sequence[Report], asked: Asked, matrix: Matrix) -> tuple[Mende
 
 def _mend(report: Report, asked: Asked, matrix: Matrix) -> Mended:
     path = Path(report.file)
+    if is_cog(path):
+        return Mended(report=report, diff="")
     before = _content(path).decode("utf-8")
     text, current = before, report
     for _ in range(_MOST_ROUNDS):

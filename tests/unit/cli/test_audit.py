@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.declaration import load_declaration
 
 ROOT = Path(__file__).parents[3]
 GOOD = "FROM python:3.12-slim-trixie\nRUN pip install torch==2.8.0\n"
@@ -183,9 +184,107 @@ def test_nothing_outside_of_the_context_is_read(place, capsys) -> None:
     )
     (Path("app") / "link.txt").symlink_to(Path("secret.txt").resolve())
     Path("app/Dockerfile").write_text(
-        "FROM python:3.12-slim-trixie\nCOPY . /a\nRUN pip install torch==2.8.0 -r /a/../secret.txt -r /a/link.txt\n",
+        "FROM python:3.12-slim-trixie\nCOPY . /a\nRUN pip install -r /a/../secret.txt -r /a/link.txt\n",
         "utf-8",
     )
     _, out, _ = run(capsys, "app/Dockerfile", *AS_OF, "--json")
     assert "python-unsupported" not in out
     assert json.loads(out)["verdict"] != "fine"
+
+
+ADOPTED = (
+    "FROM python:3.11-slim-trixie\n"
+    "RUN apt-get update && apt-get install -y --no-install-recommends git ffmpeg\n"
+    "WORKDIR /app\n"
+    "COPY requirements.txt .\n"
+    "RUN pip install -r requirements.txt\n"
+    "COPY src ./src\n"
+    "ENV HF_HOME=/data/hf PYTHONUNBUFFERED=1\n"
+    'CMD ["python", "src/main.py"]\n'
+)
+
+
+def test_adopting_writes_a_declaration_of_the_same_image_that_resolves(place, capsys) -> None:
+    root = place(
+        Dockerfile=ADOPTED, requirements_txt="torch==2.6.0\ntransformers==4.48.0\n", src__main_py="print()\n"
+    )
+    code, _, err = run(capsys, "Dockerfile", "gpu=H100", *AS_OF, "--adopt")
+    assert (code, err) == (0, "wrote cudaforge.toml\n")
+    (image,) = load_declaration(root / "cudaforge.toml").images
+    wishes = image.wishes
+    assert [(one.name, str(one.version)) for one in wishes.frameworks] == [("pytorch", "==2.6.0")]
+    assert (wishes.build, str(wishes.python), wishes.os, wishes.gpus) == (
+        "cu124",
+        "3.11",
+        "debian13",
+        ("H100",),
+    )
+    text = (root / "cudaforge.toml").read_text("utf-8")
+    for kept in ("transformers==4.48.0", "git", "ffmpeg", "HF_HOME", 'to = "/app/src"', "src/main.py"):
+        assert kept in text
+    assert "PYTHONUNBUFFERED" not in text
+    assert "requirements.txt" not in text
+    assert run_command_line(["resolve", "-f", "cudaforge.toml"]) == 0
+
+
+def test_adopting_says_what_it_gave_up(place, capsys) -> None:
+    place(Dockerfile=BROKEN)
+    assert run(capsys, "Dockerfile", *AS_OF, "--adopt")[0] == 2  # nothing is installed: nothing to adopt
+    place(
+    )
+    place(Dockerfile="FROM python:3.8-slim-bookworm\nRUN pip install tensorflow-cpu==2.5.0\n")
+    code, _, err = run(capsys, "Dockerfile", *AS_OF, "--adopt")
+    assert code == 0
+    assert "given up, as nothing has all of it: " in err
+
+
+def test_adopting_keeps_a_declaration_that_is_there(place, capsys) -> None:
+    root = place(Dockerfile=GOOD, cudaforge_toml="mine")
+    code, _, err = run(capsys, "Dockerfile", *AS_OF, "--adopt")
+    assert (code, (root / "cudaforge.toml").read_text("utf-8")) == (2, "mine")
+    assert "--force" in err
+    assert run(capsys, "Dockerfile", *AS_OF, "--adopt", "--force")[0] == 0
+    assert sorted(path.name for path in root.iterdir()) == ["Dockerfile", "cudaforge.toml"]
+
+
+COG = """\
+build:
+  gpu: true
+  python_version: "3.11"
+  system_packages: [ffmpeg]
+  python_packages:
+    - torch==2.6.0
+    - torchvision==0.21.0
+predict: "predict.py:Predictor"
+"""
+
+
+def test_a_cog_file_is_adopted(place, capsys) -> None:
+    root = place(cog_yaml=COG)
+    assert run(capsys, "cog.yaml", *AS_OF, "--adopt")[0] == 0
+    (image,) = load_declaration(root / "cudaforge.toml").images
+    assert (image.wishes.build, str(image.wishes.python)) == ("cu124", "3.11")
+    assert "torchvision==0.21.0" in (root / "cudaforge.toml").read_text("utf-8")
+
+
+def test_a_cog_file_without_a_gpu_becomes_a_cpu_image(place, capsys) -> None:
+    root = place(cog_yaml=COG.replace("gpu: true", "gpu: false"))
+    assert run(capsys, "cog.yaml", *AS_OF, "--adopt")[0] == 0
+    assert 'cuda = "none"' in (root / "cudaforge.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("build: [", "cannot be read as YAML"),
+        ("predict: x", "has no build"),
+        ("build:\n  python_version: 3.11\n", "write it as a text"),
+        ("build:\n  python_packages: torch\n", "must be a list of texts"),
+        ("!!python/object/apply:os.system ['true']", "cannot be read as YAML"),
+    ],
+)
+def test_a_cog_file_that_is_wrong_is_one_clear_message(place, capsys, text, says) -> None:
+    place(cog_yaml=text)
+    code, _, err = run(capsys, "cog.yaml", *AS_OF, "--adopt")
+    assert code == 2
+    assert says in err
