@@ -230,8 +230,7 @@ def test_adopting_writes_a_declaration_of_the_same_image_that_resolves(place, ca
 def test_adopting_says_what_it_gave_up(place, capsys) -> None:
     place(Dockerfile=BROKEN)
     assert run(capsys, "Dockerfile", *AS_OF, "--adopt")[0] == 2  # nothing is installed: nothing to adopt
-    place(
-    )
+    place()
     place(Dockerfile="FROM python:3.8-slim-bookworm\nRUN pip install tensorflow-cpu==2.5.0\n")
     code, _, err = run(capsys, "Dockerfile", *AS_OF, "--adopt")
     assert code == 0
