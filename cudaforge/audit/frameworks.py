@@ -225,7 +225,10 @@ class _Settling:
             row
             for row in self._matrix.companions(framework)
             if row.package == name
-            and install.requirement.specifier.contains(row.version.public().text, prereleases=True)
+            and (
+                is_pinned(install)
+                or install.requirement.specifier.contains(row.version.public().text, prereleases=True)
+            )
             and (row.released is None or row.released <= self._asked.as_of)
             and (not row.pythons or install.python.minor is None or install.python.minor in row.pythons)
         ]

@@ -188,7 +188,8 @@ def _cpu_advice(scene: Scene, build: FrameworkBuild) -> str:
 
 
 def _others_load_system(scene: Scene) -> bool:
-    return any(
+    """Whether another framework loads CUDA from the system, or may: of some nothing is known."""
+    return bool(scene.outcome.unresolved) or any(
         one.build is not None and one.build.provider is CudaProvider.SYSTEM for one in scene.installed()
     )
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from cudaforge.audit import Finding, Report, Severity, Verdict
+from cudaforge.quoting import escape_for_display
 
 _WIDTH = 80
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -68,8 +70,9 @@ def _finding(report: Report, finding: Finding) -> list[str]:
     lines += _wrapped(f"  where    {place}", indent=11)
     lines += _wrapped(f"  because  {finding.source}", indent=11)
     if finding.fix is not None:
-        lines.append(f"  line {finding.fix.line}: - {finding.fix.old}")
-        lines.append(f"  {'':{len(str(finding.fix.line)) + 5}}  + {finding.fix.new}")
+        old, new = escape_for_display(finding.fix.old), escape_for_display(finding.fix.new)
+        lines.append(f"  line {finding.fix.line}: - {old}")
+        lines.append(f"  {'':{len(str(finding.fix.line)) + 5}}  + {new}")
     elif finding.advice is not None:
         lines += _wrapped(f"  try      {finding.advice}", indent=11)
     return lines
@@ -77,7 +80,11 @@ def _finding(report: Report, finding: Finding) -> list[str]:
 
 def _wrapped(text: str, *, indent: int) -> list[str]:
     return textwrap.wrap(
-        text, _WIDTH, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+        escape_for_display(text),
+        _WIDTH,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
 
 
@@ -159,7 +166,8 @@ def audits_sarif(reports: Sequence[Report], version: str) -> dict[str, object]:
 
 
 def _result(report: Report, finding: Finding, reason: str | None) -> dict[str, object]:
-    uri = (_place(report, finding)).replace("\\", "/").lstrip("/")
+    place = _place(report, finding)
+    uri = ("file://" if place.startswith("/") else "") + quote(place)
     result: dict[str, object] = {
         "ruleId": finding.code.value,
         "level": _LEVELS[finding.severity],
@@ -190,7 +198,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def _data(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return escape_for_display(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

@@ -287,3 +287,11 @@ def test_a_cog_file_that_is_wrong_is_one_clear_message(place, capsys, text, says
     code, _, err = run(capsys, "cog.yaml", *AS_OF, "--adopt")
     assert code == 2
     assert says in err
+
+
+def test_characters_that_turn_a_line_round_are_shown_as_what_they_are(place, capsys) -> None:
+    place(Dockerfile="FROM python:3.12-slim-trixie\nRUN pip install 'torch\u202e==2.8.0'\n")
+    for form in ("text", "github"):
+        _, out, _ = run(capsys, "Dockerfile", *AS_OF, "--format", form)
+        assert "\u202e" not in out
+    assert "\\u202e" in run(capsys, "Dockerfile", *AS_OF)[1]
