@@ -168,7 +168,7 @@ def _python(image: Image, command: Command, around: Surroundings) -> None:
         (not texts or texts[0] == "-") and any("get-pip" in word.text for word in command.piped_from)
     ):
         _get_pip(image, program)
-    elif texts[:1] == ["-c"] and len(texts) > 1:
+    elif texts[:1] == ["-c"] and len(texts) > 1 and not command.may_fail:
         image.note("python-code", command, texts[1])
 
 

@@ -9,6 +9,7 @@ from cudaforge.audit.dockerfile import Piece
 from cudaforge.records import record
 
 _OPERATORS = ("&&", "||", ";;", ";", "|&", "|", "&", "\n", "(", ")")
+_END = "end"
 _REDIRECT = re.compile(r"[0-9]*(?:>>|>\||>&|<<<|<<-?|<&|<>|&>>|&>|>|<)")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
@@ -204,15 +205,17 @@ class _Reader:
         self._depth = 0
         self._piped: tuple[Word, ...] = ()
         self._is_alternative = False
+        self._stops = False
+        """Whether the shell ends at the first failure: `set -e`."""
 
     def read(self, tokens: Sequence[_Token]) -> Iterator[Command]:
         """Every command."""
         group: list[_Token] = []
-        for token in (*tokens, _Token(kind="operator", operator="\n")):
+        for token in _ended(tokens):
             if token.kind != "operator":
                 group.append(token)
                 continue
-            command = self._command(group, fails_over=token.operator == "||") if group else None
+            command = self._command(group, fails_over=self._goes_on(token.operator)) if group else None
             if command is not None:
                 yield command
             self._piped = command.words if command and token.operator in ("|", "|&") else ()
@@ -220,6 +223,12 @@ class _Reader:
                 self._is_alternative and token.operator not in (";", "\n")
             )
             group = []
+
+    def _goes_on(self, operator: str) -> bool:
+        """Whether the shell goes on behind a command that failed."""
+        if operator in (";", "\n"):
+            return not self._stops
+        return operator in ("||", "|", "|&", "&")
 
     def _command(self, group: Sequence[_Token], *, fails_over: bool) -> Command | None:
         assignments: dict[str, str | None] = {}
@@ -234,6 +243,8 @@ class _Reader:
         if not words:
             self._scope.update(assignments)
             return None
+        if words[0].text == "set" and any(re.match(r"-[a-z]*e", word.text) for word in words[1:]):
+            self._stops = True
         if words[0].text in ("export", "declare", "local", "readonly"):
             for word in words[1:]:
                 match = _ASSIGNMENT.fullmatch(word.text)
@@ -271,6 +282,14 @@ class _Reader:
             words += [Word(text=part, line=raw.line, raw=raw.raw) for part in text.split()]
         else:
             words.append(Word(text=text, line=raw.line, is_sure=is_sure, raw=raw.raw))
+
+
+def _ended(tokens: Sequence[_Token]) -> list[_Token]:
+    """The tokens with an end behind the last command, in the place of what separates it from nothing."""
+    kept = list(tokens)
+    while kept and kept[-1].operator in (";", "\n"):
+        kept.pop()
+    return [*kept, _Token(kind="operator", operator=_END)]
 
 
 def expand_word(raw: str, scope: Mapping[str, str | None]) -> tuple[str, bool, bool]:
