@@ -19,7 +19,9 @@ from cudaforge.codes import Code
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.tables import Matrix
+from cudaforge.records import replace
 
+_PLATFORMS = ("linux/amd64", "linux/arm64")
 _IGNORE = re.compile(r"cudaforge:\s*ignore=(?P<codes>[a-z0-9-]+(?:,[a-z0-9-]+)*)(?:\s+(?P<reason>\S.*))?$")
 
 
@@ -30,6 +32,8 @@ def audit_dockerfile(content: bytes, *, file: str, asked: Asked, matrix: Matrix,
     """
     dockerfile = read_dockerfile(content, file)
     image = walk(dockerfile, asked, matrix, read)
+    if image.platform in _PLATFORMS:
+        asked = replace(asked, platform=image.platform)
     outcome = settle(image, asked, matrix)
     scene = Scene(
         matrix=matrix,

@@ -310,6 +310,11 @@ def _script(image: Image, command: Command, _: Surroundings) -> None:
         image.conda = Python(None, "conda")
 
 
+def _project(image: Image, command: Command, _: Surroundings) -> None:
+    if {"install", "sync", "add", "update"} & set(command.texts[1:]):
+        image.note_unknown(command.line, f"what {command.name} installs stands in the project's lock")
+
+
 def _operands(words: Sequence[Word], with_value: Sequence[str]) -> list[Word]:
     found: list[Word] = []
     skip = False
@@ -340,6 +345,10 @@ _HANDLERS: dict[str, Callable[[Image, Command, Surroundings], None]] = {
     "mv": _remove,
     "nvidia-smi": _smi,
     "uv": _uv,
+    "poetry": _project,
+    "pipenv": _project,
+    "pdm": _project,
+    "pixi": _project,
     "conda": _conda,
     "mamba": _conda,
     "micromamba": _conda,

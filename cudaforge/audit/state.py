@@ -132,6 +132,8 @@ class Image:
         self.conda: Python | None = None
         self.removed_python = False
         self.links: dict[str, str] = {}
+        self.platform: str | None = None
+        """The platform that FROM fixes, whatever the build is for."""
 
     def child(self) -> Image:
         """The state of a stage that starts from this one."""
@@ -143,6 +145,7 @@ class Image:
         new.unmanaged, new.files, new.copies_all = self.unmanaged, dict(self.files), self.copies_all
         new.workdir, new.user, new.shell = self.workdir, self.user, self.shell
         new.command, new.entrypoint, new.conda = self.command, self.entrypoint, self.conda
+        new.platform = self.platform
         new.counter, new.copies = self.counter, list(self.copies)
         return new
 

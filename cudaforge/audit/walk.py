@@ -86,6 +86,14 @@ class _Walker:
         return None
 
     def _start(self, number: int, stage: _Stage) -> Image:
+        image = self._started(number, stage)
+        flag = stage.start.flag("platform")
+        if flag is not None:
+            expanded = expand(flag, self._globals)
+            image.platform = unquote(expanded.text) if expanded.is_sure else None
+        return image
+
+    def _started(self, number: int, stage: _Stage) -> Image:
         raw = stage.start.text.split()[0]
         expanded = expand(raw, self._globals)
         text = unquote(expanded.text)
