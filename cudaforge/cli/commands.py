@@ -29,6 +29,7 @@ COMMANDS = {
     "report": "cudaforge.cli.evidence",
     "doctor": "cudaforge.cli.host",
     "clean": "cudaforge.cli.host",
+    "audit": "cudaforge.cli.audit",
 }
 DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),

@@ -18,6 +18,7 @@ from cudaforge.matrix.model import (
     CompanionRole,
     CudaRelease,
     CudnnRelease,
+    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -28,6 +29,7 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
+    WheelTag,
 )
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import read_rows
@@ -174,6 +176,14 @@ class CompiledRows:
     def standalone_pythons(self) -> Sequence[StandalonePython]:
         """All releases of standalone Pythons."""
         return self._read("standalone_pythons", "standalone_pythons", StandalonePython)
+
+    def distributions(self) -> Sequence[Distribution]:
+        """All names that frameworks are installed by, beside what builds require."""
+        return self._read("distributions", "distributions", Distribution)
+
+    def wheel_tags(self) -> Sequence[WheelTag]:
+        """From which pip on wheels for a glibc are seen."""
+        return self._read("wheel_tags", "wheel_tags", WheelTag)
 
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""
