@@ -37,6 +37,7 @@ _DRIVER = (
 """In an order in which each imports earlier ones alone."""
 _INSPECTION = (
     "stages",
+    "nvml",
     "hardware",
     "software",
     "elf",
