@@ -95,11 +95,8 @@ def _find_build(
         if row.version == release.public() and platform in row.platforms and is_confirmed(row.source)
     ]
     if not rows:
-        return (
-            None,
-            f"the matrix of {matrix.as_of} has no confirmed facts of {framework.title} {release.public()} for "
-            f"{platform}",
-        )
+        what = f"{framework.title} {release.public()} for {platform}"
+        return None, f"the matrix of {matrix.as_of} has no confirmed facts of {what}"
     fitting = [row for row in rows if _came_from(row, python, release, tells)]
     # Builds that differ in how they are installed, and in nothing that is compared, are one.
     facts = {(row.cuda, row.cudnn, row.cubins, row.ptx): row for row in fitting}
