@@ -133,6 +133,8 @@ def _is_cuda_build(situation: Situation, framework: LockedFramework) -> bool:
 
 
 def _judge_libraries(situation: Situation, framework: LockedFramework) -> Finding:
+    if not proof_files(framework.proof).roots:
+        return skipped("it has no libraries of its own")
     walked = situation.files(f"libraries.{framework.proof}")
     if not list(walked["roots"]):
         return failed("none of its libraries lies where it should", REBUILD, code=Code.FRAMEWORK_BROKEN)

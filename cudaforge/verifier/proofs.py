@@ -44,8 +44,8 @@ def proof_files(proof: str) -> ProofFiles:
     module = import_module(f"{PROBES}.{checked_proof(proof)}")
     return ProofFiles(
         package=module.PACKAGE,
-        roots=module.ROOTS,
-        kernels=module.KERNELS,
+        roots=getattr(module, "ROOTS", ()),
+        kernels=getattr(module, "KERNELS", ()),
         compiles=getattr(module, "COMPILES", False),
     )
 

@@ -17,6 +17,7 @@ other module is the proof of one framework and has these names:
     ROOTS                                  the libraries that it loads itself, as patterns below sys.path
     KERNELS                                those that hold code for GPUs, if it is a CUDA build
     COMPILES = True                        where these do not say on which GPUs it runs: it compiles more
+                                           (none of these three for a framework of Python alone)
     DEVICES                                where it can, if that is not ("cpu", "gpu")
 
 and, where the framework has it, on GPUs alone:

@@ -77,7 +77,7 @@ def test_every_proof_has_its_names(name: str):
         elif isinstance(node, ast.AnnAssign | ast.Assign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             defined.update(target.id for target in targets if isinstance(target, ast.Name))
-    assert {"ENVIRONMENT", "load", "describe", "find_devices"} <= defined
+    assert {"ENVIRONMENT", "PACKAGE", "load", "describe", "find_devices"} <= defined
     assert len({"train", "compute"} & defined) == 1
 
 
