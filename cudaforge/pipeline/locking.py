@@ -15,7 +15,7 @@ from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
-from cudaforge.packages.closure import find_refusal, resolve_closure
+from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
@@ -73,7 +73,7 @@ def lock(
             find_digest=source.find,
             make_base=partial(bootstrapped_base, offline=offline),
         )
-        fitting = Fitting(declaration, find_refusal=partial(find_refusal, site=site), earlier=earlier)
+        fitting = Fitting(declaration, look_up=partial(find_versions, site=site), earlier=earlier)
         fitted = lock_images(
             declaration,
             answers,

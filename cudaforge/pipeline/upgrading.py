@@ -9,7 +9,7 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedBase, LockedImage
 from cudaforge.lockfile.store import write_lock, write_wheels
-from cudaforge.packages.closure import find_refusal, resolve_closure
+from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
 from cudaforge.pipeline.decide import (
     Note,
@@ -107,7 +107,7 @@ class _Renewal:
             answers,
             kept={},
             pins=BasePins(find_digest=source.find, make_base=make_base),
-            fitting=Fitting(self._chosen, find_refusal=partial(find_refusal, site=site)),
+            fitting=Fitting(self._chosen, look_up=partial(find_versions, site=site)),
             resolve_packages=partial(resolve_closure, site=site),
             on_note=on_note,
         )
