@@ -6,7 +6,9 @@ import re
 from collections.abc import Iterable
 
 from cudaforge.errors import Location, Problem
+from cudaforge.matrix.gpu_names import parse_capability
 from cudaforge.matrix.tables import Matrix
+from cudaforge.versions import Version
 
 _SHOWN = 8
 _NEAREST = 3
@@ -66,13 +68,23 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
     """That a GPU is not known, and those that are called alike; for a capability, those that there are."""
     if _CAPABILITY.fullmatch(text.strip().lower()):
         known = sorted({gpu.capability for gpu in matrix.gpus})
-        remedy = f"compute capabilities that are known: {', '.join(map(str, known))}"
+        named = parse_capability(text)
+        below = [one for one in known if named is not None and one < named]
+        hint = f"did you mean {_architecture((below or known)[-1 if below else 0])}? " if named else ""
+        remedy = (
+            f"{hint}compute capabilities that are known: {', '.join(map(str, known))}; "
+            "a GPU that is newer than the facts goes into an overlay ([matrices] overlays)"
+        )
     else:
         plain = {_plain_gpu(name): name for name in reversed(gpu_names(matrix))}
         near = near_names(_plain_gpu(text), plain, cutoff=_NEAR_GPU)
         hint = f"did you mean {' or '.join(plain[one] for one in near)}? " if near else ""
         remedy = f"{hint}'cudaforge data list gpus' lists what is known"
     return wish_problem("gpus", f"GPU {text!r} is not known", remedy=remedy)
+
+
+def _architecture(capability: Version) -> str:
+    return "sm_" + "".join(str(part) for part in capability.release)
 
 
 def _plain_gpu(name: str) -> str:
