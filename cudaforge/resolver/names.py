@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from cudaforge.errors import Location, Problem
 from cudaforge.matrix.gpu_names import parse_capability
 from cudaforge.matrix.tables import Matrix
+from cudaforge.records import replace
+from cudaforge.resolver.packages import normal
 from cudaforge.versions import Version
 
 _SHOWN = 8
@@ -36,6 +38,27 @@ def unknown_name(key: str, kind: str, name: str, known: Iterable[str]) -> Proble
         shown = ", ".join(related[-_SHOWN:])
         remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
     return wish_problem(key, f"{kind} {name!r} is not known", remedy=remedy)
+
+
+def unknown_framework(written: str, name: str, matrix: Matrix) -> Problem:
+    """That there is no such framework; of a package, how it is asked for."""
+    names = [known for one in matrix.frameworks.values() for known in (one.name, *one.aliases)]
+    problem = unknown_name("framework", "framework", name, names)
+    how = f'packages = ["{written}"], on the command line "package={written}"'
+    hosts = [
+        one.name
+        for one in matrix.frameworks.values()
+        if any(row.package == normal(name) for row in matrix.companions(one.name))
+    ]
+    if hosts:
+        return replace(
+            problem,
+            what=f"{name!r} is a package that goes with {' and '.join(hosts)}, and no framework",
+            remedy=f"ask for it as a package beside its framework: {how}",
+        )
+    if near_names(name, names):
+        return problem
+    return replace(problem, remedy=f"{problem.remedy}; if it is a Python package: {how}")
 
 
 def near_names(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
