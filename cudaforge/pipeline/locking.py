@@ -41,6 +41,8 @@ class LockOutcome:
     previous: Lock | None
     moves: Mapping[str, str] = made_by(default_factory=dict)
     """By image, what its packages moved away from the best answer, and why, in words."""
+    warnings: Mapping[str, tuple[str, ...]] = made_by(default_factory=dict)
+    """By image, what has to be known of what was chosen in this run; nothing for what is kept as it is."""
 
 
 def lock(
@@ -94,12 +96,23 @@ def lock(
         )
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
-    return LockOutcome(path=path, lock=made, previous=previous, moves=moves_of(fitted))
+    return LockOutcome(
+        path=path, lock=made, previous=previous, moves=moves_of(fitted), warnings=warnings_of(fitted)
+    )
 
 
 def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
     """What packages moved, by image."""
     return {name: one.move for name, one in fitted.items() if one.move is not None}
+
+
+def warnings_of(fitted: Mapping[str, Fitted]) -> Mapping[str, tuple[str, ...]]:
+    """What has to be known of the answers, by image."""
+    return {
+        name: one.answer.warnings
+        for name, one in fitted.items()
+        if isinstance(one.answer, Resolution) and one.answer.warnings
+    }
 
 
 def own_wheels(declaration: Declaration) -> Mapping[str, Path]:

@@ -29,6 +29,7 @@ from cudaforge.pipeline.locking import (
     moves_of,
     own_wheels,
     tools,
+    warnings_of,
 )
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
@@ -114,7 +115,11 @@ class _Renewal:
         entries = [one.entry for one in fitted.values() if one.entry is not None]
         made = self._lock({entry.image.name: entry.image for entry in entries}, dropped_points(fitted))
         outcome = LockOutcome(
-            path=lock_path(self._declaration), lock=made, previous=self._current, moves=moves_of(fitted)
+            path=lock_path(self._declaration),
+            lock=made,
+            previous=self._current,
+            moves=moves_of(fitted),
+            warnings=warnings_of(fitted),
         )
         return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
 
