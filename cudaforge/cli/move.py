@@ -54,9 +54,9 @@ def upgrade(
         told = upgrade_json(*moved, dry_run=dry_run, gpus=gpus)
         write_json({**told, "moves": outcome.moves, "warnings": outcome.warnings})
     else:
-        write_text(describe_upgrade(*moved, dry_run=dry_run, gpus=gpus))
         if outcome.warnings:
-            write_text(describe_warnings(outcome.warnings))
+            write_note(describe_warnings(outcome.warnings))
+        write_text(describe_upgrade(*moved, dry_run=dry_run, gpus=gpus))
     return ExitCode.OK
 
 
