@@ -161,11 +161,12 @@ def lock(
     gpus = known_gpus(decide.matrix_of(declaration))
     if as_json:
         told = lock_json(outcome.path, outcome.lock, outcome.previous, gpus=gpus)
-        write_json({**told, "moves": outcome.moves})
+        write_json({**told, "moves": outcome.moves, "warnings": outcome.warnings})
     elif check:
         write_text("the lock is up to date")
     else:
-        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
+        moved = (outcome.path, outcome.lock, outcome.previous)
+        write_text(describe_lock(*moved, gpus=gpus, warnings=outcome.warnings))
     return ExitCode.OK
 
 

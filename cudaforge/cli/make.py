@@ -207,13 +207,14 @@ def up(
     """Resolve, lock, render, build, verify and report."""
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
-    from cudaforge.report.locks import describe_changes
+    from cudaforge.report.locks import NO_WARNINGS, describe_changes, describe_warnings
     from cudaforge.report.progress import show_progress
     from cudaforge.report.summary import describe_run, run_json
 
     declaration = decide.load(file)
     if locked is None:
         locked = os.environ.get("CI", "").lower() == "true"
+    warnings = NO_WARNINGS
     if locked:
         current = decide.load_current_lock(declaration)
     else:
@@ -225,6 +226,9 @@ def up(
         )
         gpus = known_gpus(decide.matrix_of(declaration))
         write_note(describe_changes(outcome.lock, outcome.previous, gpus=gpus))
+        warnings = outcome.warnings
+        if warnings:
+            write_note(describe_warnings(warnings))
         current = outcome.lock
     with show_progress() as on_event:
         run = stages.make(
@@ -238,7 +242,8 @@ def up(
             on_note=write_note,
         )
     if as_json:
-        write_json(run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
+        told = run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
+        write_json({**told, "warnings": dict(warnings)})
     else:
         write_text(describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
     return ExitCode.OK if run.ok else ExitCode.NEGATIVE

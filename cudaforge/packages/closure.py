@@ -72,11 +72,13 @@ def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, .
     return wheels
 
 
-def find_refusal(request: ClosureRequest, site: Site) -> NoClosure | None:
-    """Why there is no set of wheels; None where there is one, in whatever build of what is pinned. Raises
-    SurroundingsError where an index does not answer."""
+def find_versions(request: ClosureRequest, site: Site) -> Mapping[str, str] | NoClosure:
+    """The versions of a set of wheels by package, in whatever build of what is pinned, or why there is none.
+    Raises SurroundingsError where an index does not answer."""
     found = _find(_read(request), request, site)
-    return refuse(request.name, found, target=_target(request)) if isinstance(found, NoSolution) else None
+    if isinstance(found, NoSolution):
+        return refuse(request.name, found, target=_target(request))
+    return {offer.package: offer.version for offer in found}
 
 
 def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:

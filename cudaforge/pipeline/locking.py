@@ -15,7 +15,7 @@ from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
-from cudaforge.packages.closure import find_refusal, resolve_closure
+from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
@@ -42,6 +42,8 @@ class LockOutcome:
     previous: Lock | None
     moves: Mapping[str, str] = made_by(default_factory=dict)
     """By image, what its packages moved away from the best answer, and why, in words."""
+    warnings: Mapping[str, tuple[str, ...]] = made_by(default_factory=dict)
+    """By image, what has to be known of what was chosen in this run; nothing for what is kept as it is."""
 
 
 def lock(
@@ -74,7 +76,7 @@ def lock(
             find_digest=source.find,
             make_base=partial(bootstrapped_base, offline=offline),
         )
-        fitting = Fitting(declaration, find_refusal=partial(find_refusal, site=site), earlier=earlier)
+        fitting = Fitting(declaration, look_up=partial(find_versions, site=site), earlier=earlier)
         fitted = lock_images(
             declaration,
             answers,
@@ -95,12 +97,23 @@ def lock(
         )
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
-    return LockOutcome(path=path, lock=made, previous=previous, moves=moves_of(fitted))
+    return LockOutcome(
+        path=path, lock=made, previous=previous, moves=moves_of(fitted), warnings=warnings_of(fitted)
+    )
 
 
 def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
     """What packages moved, by image."""
     return {name: one.move for name, one in fitted.items() if one.move is not None}
+
+
+def warnings_of(fitted: Mapping[str, Fitted]) -> Mapping[str, tuple[str, ...]]:
+    """What has to be known of the answers, by image."""
+    return {
+        name: one.answer.warnings
+        for name, one in fitted.items()
+        if isinstance(one.answer, Resolution) and one.answer.warnings
+    }
 
 
 def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
