@@ -11,7 +11,7 @@ from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.images import BuildSettings, ImageBuilds, ImageJob, count_workers
 from cudaforge.builder.inputs import PythonProvider, Sources, prepare_inputs, secret_cleaner
-from cudaforge.builder.model import BuildEvent, BuildResult
+from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import Engine
 from cudaforge.errors import InputError, Location, Problem
@@ -53,6 +53,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     indexes: Mapping[str, str] | None = None,
     jobs: int | None = None,
     no_cache: bool = False,
+    reproducible: Reproducible = Reproducible.NO,
     on_event: Callable[[BuildEvent], None] = _ignore,
     environment: Mapping[str, str] | None = None,
     timeout: float = BUILD_SECONDS,
@@ -85,6 +86,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         state=state,
         workers=count_workers(jobs, len(images)),
         is_uncached=no_cache,
+        reproducible=reproducible,
         timeout=timeout,
     )
     own = _read_own_ignore(root / ".dockerignore")

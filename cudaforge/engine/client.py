@@ -165,6 +165,16 @@ class Engine:
                 Problem(what=f"the engine refused to load {archive.name}: {loaded.stderr.strip()}")
             )
 
+    def save_image(self, reference: str, archive: Path, *, timeout: float) -> None:
+        """Write the image of the store into an archive, as `docker save` does."""
+        words = ("docker", "save", "--output", str(archive), reference)
+        saved = process.run(words, timeout=timeout, env=self.cli_env)
+        if saved.returncode != 0:
+            self.check_alive()
+            raise EngineRefused(
+                Problem(what=f"the engine refused to save {reference}: {saved.stderr.strip()}")
+            )
+
     def remove_image(self, reference: str) -> bool:
         """Remove a tag, and the image when it was the last; False where there is none."""
         with self.asking(f"to remove the image {reference}"):

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reproducible
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
@@ -49,6 +49,7 @@ def build(
     declaration: Declaration,
     jobs: int | None = None,
     no_cache: bool = False,
+    reproducible: Reproducible = Reproducible.NO,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
@@ -61,6 +62,7 @@ def build(
         declaration=declaration,
         jobs=jobs,
         no_cache=no_cache,
+        reproducible=reproducible,
         on_event=on_event,
         on_note=on_note,
     )
@@ -160,13 +162,14 @@ def run_image(
     )
 
 
-def _build(
+def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     lock: Lock,
     engine: Engine,
     *,
     declaration: Declaration,
     jobs: int | None,
     no_cache: bool,
+    reproducible: Reproducible = Reproducible.NO,
     offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
@@ -190,6 +193,7 @@ def _build(
             state=state,
             jobs=jobs,
             no_cache=no_cache,
+            reproducible=reproducible,
             on_event=on_event,
             base_provider=lambda image: assemble_locked_base(
                 image.base, platform=image.platforms[0], offline=offline

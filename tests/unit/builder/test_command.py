@@ -56,6 +56,17 @@ def test_the_older_store_is_not_asked_to_compress():
     assert output_option(OLD_STORE) == "type=docker"
 
 
+def test_a_reproducible_image_goes_through_an_archive():
+    archive = Path("/state, of mine/image.tar")
+    assert next(csv.reader([output_option(NEW_STORE, archive=archive)], strict=True)) == [
+        *("type=oci", "compression=zstd", "oci-mediatypes=true"),
+        *("rewrite-timestamp=true", f"dest={archive}"),
+    ]
+    assert output_option(OLD_STORE, archive=Path("/i.tar")) == (
+        "type=docker,rewrite-timestamp=true,dest=/i.tar"
+    )
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
 def test_a_secret_of_any_path_is_one_field(name):
     inputs = BuildInputs(
