@@ -1,6 +1,7 @@
 """Locked images to images in the engine's store, by BuildKit."""
 
 from cudaforge.builder.errors import BuildAborted
+from cudaforge.builder.inputs import Vendored
 from cudaforge.builder.model import (
     BuildEvent,
     BuildResult,
@@ -18,6 +19,7 @@ __all__ = [
     "BuildState",
     "EventKind",
     "Reproducible",
+    "Vendored",
     "build_images",
     "result_to_json",
 ]

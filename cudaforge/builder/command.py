@@ -27,6 +27,8 @@ class BuildInputs:
     has_ssh: bool = False
     needs_host_network: bool = False
     """Whether an address is one of the engine's own machine."""
+    has_no_network: bool = False
+    """Whether no step may reach anything."""
     is_uncached: bool = False
     archive: Path | None = None
     """Where the image goes as an archive for `docker load`, with its times rewritten; None: straight into
@@ -57,7 +59,9 @@ def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path)
         words += ["--platform", platform]
     if inputs.has_ssh:
         words += ["--ssh", "default"]
-    if inputs.needs_host_network:
+    if inputs.has_no_network:
+        words += ["--network", "none"]
+    elif inputs.needs_host_network:
         words += ["--network", "host"]
     if inputs.is_uncached:
         words.append("--no-cache")

@@ -70,6 +70,12 @@ def build(
     reproduce: Annotated[
         bool, typer.Option("--reproduce", help="Build each image twice, and list the files that differ.")
     ] = False,
+    offline: Annotated[
+        Path | None,
+        typer.Option(
+            "--offline", metavar="DIR", help="Build from what `vendor` put there, with the network off."
+        ),
+    ] = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
@@ -90,6 +96,7 @@ def build(
             jobs=jobs,
             no_cache=no_cache,
             reproducible=Reproducible.PROVEN if reproduce else wanted,
+            vendored=offline,
             on_event=on_event,
             on_note=write_note,
         )

@@ -165,6 +165,14 @@ class Engine:
                 Problem(what=f"the engine refused to load {archive.name}: {loaded.stderr.strip()}")
             )
 
+    def pull_image(self, reference: str, *, platform: str, timeout: float) -> None:
+        """Take an image from its registry into the store."""
+        words = ("docker", "pull", "--quiet", "--platform", platform, reference)
+        pulled = process.run(words, timeout=timeout, env=self.cli_env)
+        if pulled.returncode != 0:
+            self.check_alive()
+            raise EngineRefused(Problem(what=f"the engine cannot pull {reference}: {pulled.stderr.strip()}"))
+
     def save_image(self, reference: str, archive: Path, *, timeout: float) -> None:
         """Write the image of the store into an archive, as `docker save` does."""
         words = ("docker", "save", "--output", str(archive), reference)

@@ -13,7 +13,7 @@ from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reprodu
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.lockfile.model import Lock, LockedImage, LockedWheel
 from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
@@ -21,6 +21,7 @@ from cudaforge.records import record
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
+    from cudaforge.bootstrap import BootstrapImage
     from cudaforge.engine import Engine
 
 _MOST_VERIFICATIONS = 2
@@ -50,10 +51,14 @@ def build(
     jobs: int | None = None,
     no_cache: bool = False,
     reproducible: Reproducible = Reproducible.NO,
+    vendored: Path | None = None,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
-    """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail."""
+    """Build the lock's images, several at once, with `vendored` from what that directory has alone.
+
+    Raises SurroundingsError when engine or network fail, or something is not in the directory.
+    """
     from cudaforge.engine import connect
 
     return _build(
@@ -63,6 +68,7 @@ def build(
         jobs=jobs,
         no_cache=no_cache,
         reproducible=reproducible,
+        vendored=vendored,
         on_event=on_event,
         on_note=on_note,
     )
@@ -170,6 +176,7 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     jobs: int | None,
     no_cache: bool,
     reproducible: Reproducible = Reproducible.NO,
+    vendored: Path | None = None,
     offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
@@ -177,11 +184,11 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     from cudaforge.builder import build_images
     from cudaforge.packages.archives import fetch_python
     from cudaforge.packages.built import fetch_source
-    from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
+    from cudaforge.pipeline.vendoring import find_python, open_vendored
 
     state = state_directory(declaration)
-    site = find_site(declaration, offline=offline)
+    site = find_site(declaration, offline=offline or vendored is not None)
     feeds = find_feeds(declaration, lock)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
@@ -194,15 +201,37 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
             jobs=jobs,
             no_cache=no_cache,
             reproducible=reproducible,
+            vendored=open_vendored(vendored) if vendored is not None else None,
             on_event=on_event,
-            base_provider=lambda image: assemble_locked_base(
-                image.base, platform=image.platforms[0], offline=offline
+            base_provider=partial(_base, vendored=vendored, offline=offline),
+            python_provider=lambda image: (
+                find_python(vendored, image)
+                if vendored is not None
+                else fetch_python(
+                    image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
+                )
             ),
-            python_provider=lambda image: fetch_python(
-                image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
+            source_provider=(
+                partial(_vendored_source, vendored)
+                if vendored is not None
+                else partial(fetch_source, site=site, cache=cache_directory())
             ),
-            source_provider=partial(fetch_source, site=site, cache=cache_directory()),
         )
+
+
+def _base(image: LockedImage, *, vendored: Path | None, offline: bool) -> BootstrapImage:
+    from cudaforge.pipeline.bases import assemble_locked_base
+    from cudaforge.pipeline.vendoring import find_base
+
+    if vendored is not None:
+        return find_base(vendored, image)
+    return assemble_locked_base(image.base, platform=image.platforms[0], offline=offline)
+
+
+def _vendored_source(directory: Path, wheel: LockedWheel, _: str) -> Path:
+    from cudaforge.pipeline.vendoring import find_wheel
+
+    return find_wheel(directory, wheel)
 
 
 def _verify(
