@@ -12,6 +12,7 @@ from cudaforge.builder.command import (
     mirror_contexts,
     output_option,
 )
+from cudaforge.records import replace
 
 DIGEST = "sha256:" + "a" * 64
 INPUTS = BuildInputs(
@@ -116,3 +117,10 @@ def test_a_mirror_of_an_unpinned_base():
     assert mirror_contexts("python:3.12", None, {"docker.io": "m.example"}) == {
         "python:3.12": "docker-image://m.example/library/python:3.12"
     }
+
+
+def test_with_the_network_off_no_step_has_one():
+    inputs = replace(INPUTS, has_no_network=True, needs_host_network=True)
+    words = buildx_command(inputs, NEW_STORE, metadata=Path("/m"))
+    assert words.count("--network") == 1
+    assert words[words.index("--network") + 1] == "none"
