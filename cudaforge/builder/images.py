@@ -13,8 +13,9 @@ from cudaforge import process
 from cudaforge.builder.command import BuildInputs, EngineTraits
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
-from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inputs, load_record, save_record
+from cudaforge.builder.reproduce import compare_again
 from cudaforge.builder.runner import BuildEnd, Listener, run_buildx
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import Engine, EngineError, ImageFacts
@@ -25,6 +26,7 @@ from cudaforge.renderer.model import RenderedImage
 
 WATCH_SECONDS = 20.0
 """How often the engine is asked whether it is still there, while builds run."""
+LOAD_SECONDS = 1800.0
 _STRIKES = 2
 _END_SECONDS = 0.2
 
@@ -51,6 +53,7 @@ class BuildSettings:
     state: Path
     workers: int
     is_uncached: bool
+    reproducible: Reproducible
     timeout: float
 
 
@@ -67,6 +70,7 @@ class ImageBuilds:
         self._engine = engine
         self._settings = settings
         self._on_event = on_event
+        self._is_reproducible = settings.reproducible is not Reproducible.NO
         self._event_lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._problems: list[Problem] = []
@@ -141,38 +145,73 @@ class ImageBuilds:
         inputs = fingerprint_inputs(job.image, job.rendered, root=settings.root, state=settings.state)
         record = load_record(self._record_path(job.image))
         if not settings.is_uncached:
-            found = find_current(self._engine, job.image, inputs=inputs, record=record)
+            found = find_current(
+                self._engine,
+                job.image,
+                inputs=inputs,
+                record=record,
+                is_reproducible=self._is_reproducible,
+            )
             if found is not None:
                 self._tag(job.image, found)
-                return self._result(job.image, BuildState.CACHED, found)
+                return self._finish(job, BuildState.CACHED, found)
         end = self._run_buildx(job)
         if end.failure is not None:
             return self._failed(job, end, end.failure)
         facts = self._engine.find_image(job.image.tags[0])
         if facts is None:
             raise _vanished(job.image)
-        save_record(self._record_path(job.image), BuildRecord(image_id=facts.id, inputs=inputs))
-        return self._result(job.image, BuildState.BUILT, facts)
+        made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
+        save_record(self._record_path(job.image), made)
+        return self._finish(job, BuildState.BUILT, facts)
 
-    def _run_buildx(self, job: ImageJob) -> BuildEnd:
+    def _finish(self, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
+        result = self._result(job.image, state, facts)
+        if self._settings.reproducible is not Reproducible.PROVEN or result.state is BuildState.FAILED:
+            return result
+        with scratch_directory(self._settings.state / "tmp") as directory:
+            again = directory / "again.tar"
+            end = self._run_buildx(job, again=again)
+            if end.failure is not None:
+                return self._failed(job, end, end.failure)
+            return compare_again(result, self._engine, again=again, directory=directory)
+
+    def _run_buildx(self, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
+        """Build into the engine's store, or once more, without cache, into the archive `again`."""
         self._engine.require_buildx()
         traits = EngineTraits(
             builder=self._engine.builder, has_containerd_store=self._engine.has_containerd_store
         )
         large = self._settings.state / "tmp"
-        with scratch_directory() as scratch, scratch_directory(large) as staging:
-            inputs = replace(job.prepare(scratch, staging), is_uncached=self._settings.is_uncached)
+        with (
+            scratch_directory() as scratch,
+            scratch_directory(large) as staging,
+            scratch_directory(large) as output,
+        ):
+            archive = again or (output / "image.tar" if self._is_reproducible else None)
+            inputs = replace(
+                job.prepare(scratch, staging),
+                is_uncached=self._settings.is_uncached or again is not None,
+                archive=archive,
+            )
             if self._is_stopped.is_set():
                 raise _Stopped
-            return run_buildx(
+            end = run_buildx(
                 job.image.name,
                 inputs,
                 traits,
                 cli_env=self._engine.cli_env,
                 metadata=scratch / "metadata.json",
-                listener=Listener(log=self._log_path(job.image), clean=job.clean, emit=self._emit),
+                listener=Listener(
+                    log=self._log_path(job.image, "" if again is None else ".again"),
+                    clean=job.clean,
+                    emit=self._emit,
+                ),
                 timeout=self._settings.timeout,
             )
+            if archive is not None and again is None and end.failure is None:
+                self._engine.load_image(archive, timeout=LOAD_SECONDS)
+            return end
 
     def _tag(self, image: LockedImage, facts: ImageFacts) -> None:
         for tag in image.tags:
@@ -275,8 +314,8 @@ class ImageBuilds:
     def _record_path(self, image: LockedImage) -> Path:
         return self._settings.state / "builds" / f"{image.name}.json"
 
-    def _log_path(self, image: LockedImage) -> Path:
-        return self._settings.state / "logs" / f"{image.name}.log"
+    def _log_path(self, image: LockedImage, kind: str = "") -> Path:
+        return self._settings.state / "logs" / f"{image.name}{kind}.log"
 
 
 def count_workers(jobs: int | None, images: int) -> int:

@@ -10,8 +10,8 @@ from pathlib import Path
 from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.images import BuildSettings, ImageBuilds, ImageJob, count_workers
-from cudaforge.builder.inputs import PythonProvider, Sources, prepare_inputs, secret_cleaner
-from cudaforge.builder.model import BuildEvent, BuildResult
+from cudaforge.builder.inputs import PythonProvider, Sources, Vendored, prepare_inputs, secret_cleaner
+from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import Engine
 from cudaforge.errors import InputError, Location, Problem
@@ -51,8 +51,10 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     python_provider: PythonProvider = _no_python,
     source_provider: SourceProvider = _no_source,
     indexes: Mapping[str, str] | None = None,
+    vendored: Vendored | None = None,
     jobs: int | None = None,
     no_cache: bool = False,
+    reproducible: Reproducible = Reproducible.NO,
     on_event: Callable[[BuildEvent], None] = _ignore,
     environment: Mapping[str, str] | None = None,
     timeout: float = BUILD_SECONDS,
@@ -61,7 +63,8 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
 
     `root` is the project, `state` keeps logs and records between runs, `indexes` has the public addresses
     of the package indexes that the lock names. An image that the engine has from the same lock entry and
-    the same files is not built again, unless `no_cache`; a second run goes on where the first stopped.
+    the same files is not built again, unless `no_cache`; a second run goes on where the first stopped. With
+    `vendored` no step has a network.
 
     A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
     the results of all; InputError for values that are wrong; nothing temporary is left on any way out.
@@ -79,12 +82,14 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         find_python=python_provider,
         find_source=source_provider,
         environment=chosen,
+        vendored=vendored,
     )
     settings = BuildSettings(
         root=root,
         state=state,
         workers=count_workers(jobs, len(images)),
         is_uncached=no_cache,
+        reproducible=reproducible,
         timeout=timeout,
     )
     own = _read_own_ignore(root / ".dockerignore")

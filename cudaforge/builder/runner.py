@@ -16,6 +16,10 @@ from cudaforge.builder.scratch import disk_error
 from cudaforge.builder.tracker import Tracker
 from cudaforge.records import record
 
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+EPOCH = 315_532_800
+"""1980-01-01, in seconds: the first day that a zip file, and so a wheel, can hold."""
+
 
 @record()
 class Listener:
@@ -68,7 +72,7 @@ def run_buildx(
             buildx_command(inputs, traits, metadata=metadata),
             on_stderr=take,
             timeout=timeout,
-            env=cli_env,
+            env={**cli_env, **_epoch()},
         )
         for event in tracker.finish():
             listener.emit(event)
@@ -85,6 +89,11 @@ def _explain(tracker: Tracker, status: int) -> BuildEnd:
     error = f"{tracker.error}\n{failed.error}"
     failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (failed.error,))
+
+
+def _epoch() -> Mapping[str, str]:
+    """The time that builds take for now: what the environment says, else the same for everybody."""
+    return {} if os.environ.get(EPOCH_VARIABLE) else {EPOCH_VARIABLE: str(EPOCH)}
 
 
 def _write_line(file: TextIO, line: str, path: Path) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "outdated": "cudaforge.cli.move",
     "upgrade": "cudaforge.cli.move",
     "diff": "cudaforge.cli.move",
+    "vendor": "cudaforge.cli.vendor",
     "render": "cudaforge.cli.make",
     "build": "cudaforge.cli.make",
     "verify": "cudaforge.cli.make",

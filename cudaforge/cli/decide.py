@@ -138,6 +138,14 @@ def lock(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the lock is there and up to date.")
     ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="DAY",
+            help="Only what was released by that day (2026-06-01); the lock keeps it. 'none' ends that.",
+        ),
+    ] = None,
     allow_unpinned: AllowUnpinned = False,
     offline: Offline = False,
     as_json: AsJson = False,
@@ -149,11 +157,12 @@ def lock(
 
     declaration = decide.load(file)
     if check:
-        current = decide.load_current_lock(declaration)
+        current = locking.current_lock(declaration, as_of=as_of)
         outcome = locking.LockOutcome(path=host.lock_path(declaration), lock=current, previous=current)
     else:
         outcome = locking.lock(
             declaration,
+            as_of=as_of,
             allow_unpinned=allow_unpinned,
             offline=offline,
             on_note=write_note,

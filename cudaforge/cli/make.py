@@ -64,11 +64,24 @@ def build(
     file: File = DEFAULT_FILE,
     jobs: Jobs = None,
     no_cache: NoCache = False,
+    reproducible: Annotated[
+        bool,
+        typer.Option("--reproducible", help="Give the same image for the same lock, to the digest; slower."),
+    ] = False,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Build each image twice, and list the files that differ.")
+    ] = False,
+    offline: Annotated[
+        Path | None,
+        typer.Option(
+            "--offline", metavar="DIR", help="Build from what `vendor` put there, with the network off."
+        ),
+    ] = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
     """Build what is locked, several images at once."""
-    from cudaforge.builder.model import result_to_json
+    from cudaforge.builder.model import Reproducible, result_to_json
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.builds import describe_builds
@@ -76,12 +89,15 @@ def build(
 
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
+    wanted = Reproducible.YES if reproducible else Reproducible.NO
     with show_progress() as on_event:
         results = stages.build(
             locked,
             declaration=declaration,
             jobs=jobs,
             no_cache=no_cache,
+            reproducible=Reproducible.PROVEN if reproduce else wanted,
+            vendored=offline,
             on_event=on_event,
             on_note=write_note,
         )

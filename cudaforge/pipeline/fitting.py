@@ -59,6 +59,7 @@ class Fitting:
         earlier: Mapping[str, Earlier] | None = None,
     ) -> None:
         self._root = declaration.root
+        self._as_of = declaration.as_of
         self._matrix = matrix_of(declaration)
         self._host_os = find_host_os()
         self._earlier = earlier or {}
@@ -100,7 +101,7 @@ class Fitting:
         self, image: ImageDeclaration, resolution: Resolution, texts: Collection[str] | None = None
     ) -> ClosureRequest:
         """What the closure has to contain; of packages and constraints these alone."""
-        request = closure_request(image, resolution, root=self._root)
+        request = closure_request(image, resolution, root=self._root, as_of=self._as_of)
         return request if texts is None else only(request, texts)
 
     def _weigh(self, image: ImageDeclaration, learnt: _Learnt) -> Resolution | Collision:

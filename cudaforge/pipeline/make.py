@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reproducible
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.lockfile.model import Lock, LockedImage, LockedWheel
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
 from cudaforge.pipeline.expecting import expected_of
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
@@ -24,6 +24,7 @@ from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
 from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
+    from cudaforge.bootstrap import BootstrapImage
     from cudaforge.engine import Engine
 
 _MOST_VERIFICATIONS = 2
@@ -52,10 +53,15 @@ def build(
     declaration: Declaration,
     jobs: int | None = None,
     no_cache: bool = False,
+    reproducible: Reproducible = Reproducible.NO,
+    vendored: Path | None = None,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
-    """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail."""
+    """Build the lock's images, several at once, with `vendored` from what that directory has alone.
+
+    Raises SurroundingsError when engine or network fail, or something is not in the directory.
+    """
     from cudaforge.engine import connect
 
     return _build(
@@ -64,6 +70,8 @@ def build(
         declaration=declaration,
         jobs=jobs,
         no_cache=no_cache,
+        reproducible=reproducible,
+        vendored=vendored,
         on_event=on_event,
         on_note=on_note,
     )
@@ -193,13 +201,15 @@ def run_image(
     )
 
 
-def _build(
+def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     lock: Lock,
     engine: Engine,
     *,
     declaration: Declaration,
     jobs: int | None,
     no_cache: bool,
+    reproducible: Reproducible = Reproducible.NO,
+    vendored: Path | None = None,
     offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
@@ -207,11 +217,11 @@ def _build(
     from cudaforge.builder import build_images
     from cudaforge.packages.archives import fetch_python
     from cudaforge.packages.built import fetch_source
-    from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
+    from cudaforge.pipeline.vendoring import find_python, open_vendored
 
     state = state_directory(declaration)
-    site = find_site(declaration, offline=offline)
+    site = find_site(declaration, offline=offline or vendored is not None)
     feeds = find_feeds(declaration, lock)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
@@ -223,15 +233,38 @@ def _build(
             state=state,
             jobs=jobs,
             no_cache=no_cache,
+            reproducible=reproducible,
+            vendored=open_vendored(vendored) if vendored is not None else None,
             on_event=on_event,
-            base_provider=lambda image: assemble_locked_base(
-                image.base, platform=image.platforms[0], offline=offline
+            base_provider=partial(_base, vendored=vendored, offline=offline),
+            python_provider=lambda image: (
+                find_python(vendored, image)
+                if vendored is not None
+                else fetch_python(
+                    image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
+                )
             ),
-            python_provider=lambda image: fetch_python(
-                image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
+            source_provider=(
+                partial(_vendored_source, vendored)
+                if vendored is not None
+                else partial(fetch_source, site=site, cache=cache_directory())
             ),
-            source_provider=partial(fetch_source, site=site, cache=cache_directory()),
         )
+
+
+def _base(image: LockedImage, *, vendored: Path | None, offline: bool) -> BootstrapImage:
+    from cudaforge.pipeline.bases import assemble_locked_base
+    from cudaforge.pipeline.vendoring import find_base
+
+    if vendored is not None:
+        return find_base(vendored, image)
+    return assemble_locked_base(image.base, platform=image.platforms[0], offline=offline)
+
+
+def _vendored_source(directory: Path, wheel: LockedWheel, _: str) -> Path:
+    from cudaforge.pipeline.vendoring import find_wheel
+
+    return find_wheel(directory, wheel)
 
 
 def verify_locked(

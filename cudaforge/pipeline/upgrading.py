@@ -53,7 +53,7 @@ def upgrade(
     """
     with hold_lock(declaration, on_note):
         current = load_current_lock(declaration)
-        renewal = _Renewal(declaration, current, names, offline=offline)
+        renewal = _Renewal(replace(declaration, as_of=current.as_of), current, names, offline=offline)
         outcome, closures = renewal.renewed(
             allow_unpinned=allow_unpinned,
             on_note=on_note,
@@ -75,7 +75,7 @@ def plan_upgrade(
     """What `upgrade` would lock. Nothing is written, and no base is made: of one made from the OS archive the
     packages are known, and not the digest. Raises what `upgrade` raises."""
     current = load_current_lock(declaration)
-    renewal = _Renewal(declaration, current, names, offline=offline)
+    renewal = _Renewal(replace(declaration, as_of=current.as_of), current, names, offline=offline)
     outcome, _ = renewal.renewed(
         allow_unpinned=allow_unpinned,
         on_note=on_note,
