@@ -69,6 +69,8 @@ def _of_framework(situation: Situation, framework: LockedFramework) -> Iterator[
 
 
 def _judge_files(situation: Situation) -> Finding:
+    if not situation.is_looked_into:
+        return skipped("a job elsewhere does not look at the image's files; verify --tier static does")
     if situation.inspection_failure is not None:
         return failed_by(situation.inspection_failure)
     report = situation.inspected

@@ -43,6 +43,8 @@ class Situation:
     depth: Tier = Tier.GPU
     """The last tier that is gone into."""
     python: str = PYTHON
+    is_looked_into: bool = True
+    """Whether the image's files are looked at: a job elsewhere runs the probe alone."""
     inspection: Report | None = None
     """What the image's files say."""
     inspection_failure: Cause | None = None
