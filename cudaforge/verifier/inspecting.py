@@ -88,9 +88,16 @@ def question_of(image: LockedImage, python: str) -> Question:
 
 
 def inspect(
-    image_id: str, question: Question, *, engine: Engine, run_id: str, findings: Findings
+    image_id: str,
+    question: Question,
+    *,
+    engine: Engine,
+    run_id: str,
+    findings: Findings,
+    patience: float = _SECONDS,
 ) -> Inspection:
-    """Look into an image, or take what was found in it before. Raises EngineError when the engine fails."""
+    """Look into an image, or take what was found in it before, and give up after so many seconds if the image
+    is to be proven in less than this may take. Raises EngineError when the engine fails."""
     task = _task(question)
     key = _key(image_id, question.python, task)
     try:
@@ -111,7 +118,7 @@ def inspect(
         read_only=True,
         drop_capabilities=True,
     )
-    outcome = engine.run_container(spec, timeout=_SECONDS + _GRACE_SECONDS)
+    outcome = engine.run_container(spec, timeout=min(_SECONDS, patience) + _GRACE_SECONDS)
     if outcome.start_error is not None:
         failure = causes.explain_start_error(outcome.start_error, python=question.python)
         return Inspection(failure=failure, is_startable=False)
@@ -151,7 +158,7 @@ def _read(outcome: ContainerOutcome, nonce: str) -> Report:
 
 def _explain(outcome: ContainerOutcome, reason: str) -> causes.Cause:
     if outcome.timed_out:
-        return causes.Cause(text=f"reading the image's files did not end within {_SECONDS:g} s")
+        return causes.Cause(text="reading the image's files took too long")
     if outcome.oom_killed:
         return causes.out_of_memory(_MEMORY)
     if outcome.exit_status:

@@ -45,7 +45,14 @@ def examine(
     """
     image, offer = situation.image, situation.offer
     question = question_of(image, situation.python)
-    looked = inspect(image_id, question, engine=engine, run_id=run_id, findings=findings)
+    looked = inspect(
+        image_id,
+        question,
+        engine=engine,
+        run_id=run_id,
+        findings=findings,
+        patience=image.verify.timeout,
+    )
     situation = replace(
         situation,
         inspection=looked.report,
