@@ -71,7 +71,7 @@ def test_a_build_with_the_network_off(project: TinyProject, index: Index, tmp_pa
     assert contents(store) == before
     assert "1.0" in docker(
         *("run", "--rm", "--network=none", f"{project.name}:one", "python", "-c"),
-        "import tensorflow; print(tensorflow.__version__)",
+        "import tiny_frame; print(tiny_frame.__version__)",
     )
     # A second time there is nothing to fetch.
     again = project.run("vendor", str(store))
