@@ -106,21 +106,36 @@ def resolve_all(
     if problems:
         raise InputError(tuple(dict.fromkeys(problems)))
     conflicts = {impossible: impossible.conflicts() for impossible in matrices.values()}
+    within = _Limits()
     return tuple(
         ImageAnswer(
             name=image.name,
             answer=conflicts[one.impossible][one.group]
             if isinstance(one, _Shared)
-            else _within(one, image.contents.max_size),
+            else within(one, image.contents.max_size),
         )
         for image, one in zip(declaration.images, found, strict=True)
     )
 
 
-def _within(answer: Answer, limit: int | None) -> Answer:
-    """The answer, with a warning where it is expected to be larger than allowed: the build measures."""
-    if limit is None or isinstance(answer, Conflict):
-        return answer
+class _Limits:
+    """Answers with a warning where they are expected to be larger than allowed: the build measures. Images that
+    share an answer and a limit share the result."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], tuple[Answer, Answer]] = {}
+
+    def __call__(self, answer: Answer, limit: int | None) -> Answer:
+        if limit is None or isinstance(answer, Conflict):
+            return answer
+        key = (id(answer), limit)
+        if key not in self._known:
+            # The answer is kept with the result, so that no other one gets its identity.
+            self._known[key] = (answer, _limited(answer, limit))
+        return self._known[key][1]
+
+
+def _limited(answer: Resolution, limit: int) -> Resolution:
     text = too_large(answer.size, limit)
     return answer if text is None else replace(answer, warnings=(*answer.warnings, text))
 
