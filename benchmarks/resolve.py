@@ -7,10 +7,10 @@ Matrices of many points are in `points.py`.
 
 The matrices are loaded. No declaration is asked twice, as the second time it would be looked up: each
 figure is the middle one of a series that differs in the driver, in processor time. `first` is the one that
-also compiles the facts which the series shares. Next to them in the same run: `uv pip compile`, offline with a
-warm cache, which resolves the packages of one framework and knows neither GPUs nor drivers nor base images;
-and a plain search through all rows (`tests/unit/resolver/naive.py`), which stops at the first answer or proves
-that there is none, or is given up.
+also compiles the facts which the series shares. Next to them in the same run: `uv pip compile`, offline with
+a warm cache, which resolves the packages of one framework and knows neither GPUs nor drivers nor base images;
+and a plain search through all rows (`tests/unit/resolver/naive.py`), which stops at the first answer or
+proves that there is none, or is given up.
 """
 
 from __future__ import annotations
@@ -145,7 +145,7 @@ def _search(wishes: Wishes, matrix: Matrix) -> tuple[float, bool]:
     return time.process_time() - start, True
 
 
-def _give_up(number: int, frame: FrameType | None) -> None:
+def _give_up(_number: int, _frame: FrameType | None) -> None:
     raise TimeoutError
 
 

@@ -119,8 +119,10 @@ def resolve_all(
 
 
 class _Limits:
-    """Answers with a warning where they are expected to be larger than allowed: the build measures. Images that
-    share an answer and a limit share the result."""
+    """Answers with a warning where they are expected to be larger than allowed: the build measures.
+
+    Images that share an answer and a limit share the result.
+    """
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int], tuple[Answer, Answer]] = {}
