@@ -24,7 +24,7 @@ from cudaforge.report.evidence import HOST_FACTS, TIME_FACT
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
-    from cudaforge.engine import Engine
+    from cudaforge.engine import Engine, NamedBuilder
 
 _MOST_VERIFICATIONS = 2
 _WAIT_SECONDS = 6 * 3600.0
@@ -51,18 +51,25 @@ def build(
     *,
     declaration: Declaration,
     jobs: int | None = None,
+    builders: tuple[str, ...] = (),
+    keep_going: bool = False,
     no_cache: bool = False,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
-    """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail."""
-    from cudaforge.engine import connect
+    """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail.
+
+    `builders` share the work: buildx builders, docker contexts, addresses of engines; without any, the
+    engine of the docker command line does it. `keep_going` begins further images after one has failed.
+    """
+    from cudaforge.pipeline.builders import connect_builders
 
     return _build(
         lock,
-        connect(),
+        connect_builders(builders, on_note=on_note),
         declaration=declaration,
         jobs=jobs,
+        keep_going=keep_going,
         no_cache=no_cache,
         on_event=on_event,
         on_note=on_note,
@@ -88,11 +95,13 @@ def verify(
     return _verify(lock, engine, declaration=declaration, again=again, devices=devices, on_note=on_note)
 
 
-def make(
+def make(  # noqa: PLR0913 -- one keyword for each option of `up`
     lock: Lock,
     *,
     declaration: Declaration,
     jobs: int | None = None,
+    builders: tuple[str, ...] = (),
+    keep_going: bool = False,
     no_cache: bool = False,
     again: bool = False,
     offline: bool = False,
@@ -101,37 +110,32 @@ def make(
 ) -> Run:
     """Build the lock's images and prove those that were built; the results are kept as JSON.
 
-    With `offline` nothing is asked but the engine, and build steps find no network.
+    `builders` and `keep_going` are as in `build`; each image is proven by the engine that has it.
+    With `offline` nothing is asked but the engines, and build steps find no network.
     """
-    from cudaforge.engine import connect
+    from cudaforge.pipeline.builders import connect_builders
     from cudaforge.report.summary import run_json
 
-    engine = connect()
+    named = connect_builders(builders, on_note=on_note)
     results = _build(
         lock,
-        engine,
+        named,
         declaration=declaration,
         jobs=jobs,
+        keep_going=keep_going,
         no_cache=no_cache,
         offline=offline,
         on_event=on_event,
         on_note=on_note,
     )
     builds = {result.name: result for result in results}
-    built = tuple(image for image in lock.images if is_built(builds[image.name]))
-    verdicts = _verify(
-        Lock(
-            project=lock.project,
-            declaration=lock.declaration,
-            matrix=lock.matrix,
-            tools=lock.tools,
-            images=built,
-        ),
-        engine,
-        declaration=declaration,
-        again=again,
-        on_note=on_note,
-    )
+    verdicts: list[Verdict] = []
+    for one in named:
+        here = [image for image in lock.images if builds[image.name].builder == one.name]
+        built = tuple(image for image in here if is_built(builds[image.name]))
+        if built:
+            part = replace(lock, images=built, dropped=())
+            verdicts += _verify(part, one.engine, declaration=declaration, again=again, on_note=on_note)
     run = Run(lock=lock, builds=builds, verdicts={verdict.name: verdict for verdict in verdicts})
     document = {"schema": 1, **run_json(lock.images, run.builds, run.verdicts, lock.dropped)}
     write_atomically(
@@ -183,12 +187,13 @@ def run_image(
     )
 
 
-def _build(
+def _build(  # noqa: PLR0913 -- what `build` and `make` were given
     lock: Lock,
-    engine: Engine,
+    builders: tuple[NamedBuilder, ...],
     *,
     declaration: Declaration,
     jobs: int | None,
+    keep_going: bool,
     no_cache: bool,
     offline: bool = False,
     on_event: _OnEvent,
@@ -206,12 +211,13 @@ def _build(
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
             lock.images,
-            engine=engine,
+            builders=builders,
             site=site,
             indexes=find_indexes(declaration, lock),
             root=declaration.root,
             state=state,
             jobs=jobs,
+            keep_going=keep_going,
             no_cache=no_cache,
             on_event=on_event,
             base_provider=lambda image: assemble_locked_base(

@@ -20,7 +20,7 @@ import pytest
 import cudaforge.builder.images
 from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.builder import BuildAborted, BuildEvent, BuildState, EventKind, build_images
-from cudaforge.engine import Engine, EngineDied, EngineFrozen, connect
+from cudaforge.engine import Engine, EngineDied, EngineFrozen, connect, own_builder
 from cudaforge.errors import InputError
 from cudaforge.files import hash_file
 from cudaforge.lockfile.model import Closure, LockedBase, LockedCopy, LockedImage
@@ -75,12 +75,12 @@ class Project:
             **changes,
         )
 
-    def build(self, *images: LockedImage, engine: Engine | None = None, **options):
+    def build(self, *images: LockedImage, engine: Engine | None = None, builders=(), **options):
         self.events.clear()
         settings = {"site": self.site, "on_event": self.events.append, **options}
         return build_images(
             images,
-            engine=engine or self.engine,
+            builders=builders or (own_builder(engine or self.engine),),
             root=self.root,
             state=self.state,
             base_provider=lambda _: make_base(CODENAME),
@@ -216,7 +216,7 @@ def test_a_missing_tag_is_set_again(project: Project):
 def test_a_step_that_fails_is_told_and_others_are_built(project: Project):
     bad = project.image("bad", "echo first; echo what went wrong >&2; exit 3")
     good = project.image("good")
-    failed, built = project.build(bad, good)
+    failed, built = project.build(bad, good, keep_going=True)
     assert built.state is BuildState.BUILT
     assert failed.state is BuildState.FAILED
     assert "what went wrong" in failed.last_lines
