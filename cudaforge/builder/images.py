@@ -206,7 +206,7 @@ class ImageBuilds:
         for other in others:
             if self._queue.has_builder(other.number):
                 try:
-                    other.builder.find_image("cudaforge.invalid/is-it-there")
+                    other.builder.check_alive()
                     answering.append(other)
                 except EngineError as error:
                     self._take_out(other, error.problems)

@@ -2,6 +2,7 @@
 """Several builders from one queue: real engines, one of which is lost."""
 
 import os
+import resource
 import threading
 from pathlib import Path
 
@@ -34,10 +35,11 @@ def test_a_killed_builder_s_work_is_done_by_the_other(
     finished: list[str] = []
     begun: list[str] = []
     lost: list[str] = []
-    monkeypatch.setenv("DOCKER_HOST", second_address())
+    here, there = own_address(), second_address()
+    monkeypatch.setenv("DOCKER_HOST", there)
     with engine_proxy(tmp_path) as proxy:
-        monkeypatch.setenv("DOCKER_HOST", own_address())
-        builders = (connect_named(own_address()), connect_named(proxy.address))
+        monkeypatch.setenv("DOCKER_HOST", here)
+        builders = (connect_named(here), connect_named(proxy.address))
 
         def listen(event):
             if event.kind is EventKind.IMAGE_FINISHED:
@@ -52,12 +54,16 @@ def test_a_killed_builder_s_work_is_done_by_the_other(
         results = project.build(*images, builders=builders, jobs=2, on_event=listen)
         for builder in builders:
             builder.engine.close()
-    assert {result.state for result in results} == {BuildState.BUILT}
+    # Where both are ways to one engine, it may have ended what was in flight.
+    ended = {result.state for result in results}
+    assert ended == {BuildState.BUILT} or (here == there and BuildState.FAILED not in ended)
     assert {result.builder for result in results} == {builder.name for builder in builders}
     assert sorted(finished) == sorted(image.name for image in images)
     assert len(lost) == 1
     assert builders[1].name in lost[0]
     assert len(begun) - FEW <= 2  # what was in flight on the lost one
+    # Kilobytes on Linux, of this process with all its tests so far.
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 250_000
 
 
 def test_when_the_last_builder_is_lost_the_run_has_failed(project: Project, tmp_path: Path):
