@@ -19,7 +19,7 @@ class BaseContexts:
 
     def __init__(self, named: NamedBuilder, provide: BaseProvider) -> None:
         self._engine: Engine = named.engine
-        self._takes_layouts = not named.is_own or named.engine.has_containerd_store
+        self._is_own = named.is_own
         self._provide = provide
         # Images of one run mostly share their base: the first makes it, the others find it made.
         self._lock = threading.Lock()
@@ -28,7 +28,7 @@ class BaseContexts:
         """What the named context of this image's bootstrapped base is."""
         with self._lock:
             base = self._provide(image)
-            if self._takes_layouts:
+            if not self._is_own or self._engine.has_containerd_store:
                 return base.build_context
             # "unknown scheme oci-layout" is what the older store answers.
             return f"docker-image://{self._load(base, scratch)}"

@@ -66,6 +66,8 @@ def test_a_killed_builder_s_work_is_done_by_the_other(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 250_000
 
 
+# The Docker SDK leaves the socket of a refused connection open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_when_the_last_builder_is_lost_the_run_has_failed(project: Project, tmp_path: Path):
     images = [project.image(f"last-{number}", "true") for number in range(3)]
     with engine_proxy(tmp_path) as proxy:
