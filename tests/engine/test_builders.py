@@ -12,8 +12,14 @@ from cudaforge.builder import BuildAborted, BuildState, EventKind
 from cudaforge.engine import connect_named
 from cudaforge.errors import InputError
 from cudaforge.records import replace
-from tests.engine.test_build import Project, project, pytestmark  # noqa: F401 -- the same needs
+from tests.engine.test_build import Project, project  # noqa: F401
 from tests.support.proxy import engine_proxy
+
+pytestmark = [
+    pytest.mark.engine,
+    # The Docker SDK leaves the socket of a refused connection open, until some later test.
+    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning"),
+]
 
 FEW = int(os.environ.get("CUDAFORGE_TEST_IMAGES", "10"))
 
@@ -66,8 +72,6 @@ def test_a_killed_builder_s_work_is_done_by_the_other(
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 250_000
 
 
-# The Docker SDK leaves the socket of a refused connection open.
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_when_the_last_builder_is_lost_the_run_has_failed(project: Project, tmp_path: Path):
     images = [project.image(f"last-{number}", "true") for number in range(3)]
     with engine_proxy(tmp_path) as proxy:
