@@ -10,6 +10,7 @@ from cudaforge.bootstrap.archive import loaded_reference, write_archive
 from cudaforge.bootstrap.assemble import assemble_bootstrap
 from cudaforge.bootstrap.download import refuse_missing
 from cudaforge.bootstrap.host import ArchiveAccess, find_archive_access, find_host_codename
+from cudaforge.bootstrap.layout import find_image
 from cudaforge.bootstrap.model import BootstrapImage, BootstrapPackage, BootstrapPlan
 from cudaforge.bootstrap.plan import keep_lists, plan_bootstrap
 
@@ -21,6 +22,7 @@ __all__ = [
     "assemble_bootstrap",
     "find_archive_access",
     "find_host_codename",
+    "find_image",
     "keep_lists",
     "loaded_reference",
     "plan_bootstrap",

@@ -57,7 +57,7 @@ def assemble_bootstrap(
         fetch(plan, cache, deadline)
         unpacked = place.with_name(f".{place.name}.debs")
         with build_directory(place) as layout, scratch_directory(unpacked) as scratch:
-            tree = build_tree(_read_debs(plan, cache, scratch, deadline), architecture=plan.architecture)
+            tree = build_tree(_read_debs(plan, cache, scratch), architecture=plan.architecture)
             write_layout(layout, tree.finished(), architecture=oci_architecture(plan.architecture))
     made = find_image(place)
     if made is None:
@@ -77,10 +77,10 @@ def build_tree(debs: tuple[Deb, ...], *, architecture: str) -> Tree:
     return tree
 
 
-def _read_debs(plan: BootstrapPlan, cache: Path, scratch: Path, deadline: Deadline) -> tuple[Deb, ...]:
+def _read_debs(plan: BootstrapPlan, cache: Path, scratch: Path) -> tuple[Deb, ...]:
     def read(package: BootstrapPackage) -> Deb:
         content = load_package(cache, package)
-        return read_deb(content, name=package.name, scratch=scratch, deadline=deadline)
+        return read_deb(content, name=package.name, scratch=scratch)
 
     with _threads() as threads:
         return tuple(threads.map(read, plan.packages))

@@ -9,15 +9,19 @@ from __future__ import annotations
 import bz2
 import gzip
 import lzma
+import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cudaforge import process
-from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.tree import Entry, Kind, Stored
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import record
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _MAGIC = b"!<arch>\n"
 _HEADER_BYTES = 60
@@ -33,7 +37,12 @@ _DECOMPRESSORS: Mapping[str, Callable[[bytes], bytes]] = {
     ".gz": gzip.decompress,
     ".xz": lzma.decompress,
     ".bz2": bz2.decompress,
+    ".zst": zstd.decompress,
 }
+_BROKEN = (
+    *(KeyError, ValueError, EOFError),
+    *(tarfile.TarError, lzma.LZMAError, gzip.BadGzipFile, zstd.ZstdError),
+)
 
 
 @record()
@@ -45,17 +54,25 @@ class Deb:
     entries: tuple[Entry, ...]
 
 
-def read_deb(content: bytes, *, name: str, scratch: Path, deadline: Deadline) -> Deb:
+def read_deb(content: bytes, *, name: str, scratch: Path) -> Deb:
     """Read a .deb; its data is unpacked into a file below `scratch`, to which the entries refer.
 
     Raises SurroundingsError for a file that is no .deb.
     """
     try:
         members = dict(parse_ar(content))
-        control = _decompress(members, "control.tar", scratch / f"{name}.control", deadline)
-        data = _decompress(members, "data.tar", scratch / f"{name}.data", deadline)
+        control = _decompress(members, "control.tar", scratch / f"{name}.control")
+        data = _decompress(members, "data.tar", scratch / f"{name}.data")
         return Deb(control=_read_control(control), entries=tuple(_read_entries(data)))
-    except (KeyError, ValueError, EOFError, tarfile.TarError, lzma.LZMAError, gzip.BadGzipFile) as error:
+    except (
+        KeyError,
+        ValueError,
+        EOFError,
+        tarfile.TarError,
+        lzma.LZMAError,
+        gzip.BadGzipFile,
+        zstd.ZstdError,
+    ) as error:
         raise SurroundingsError(Problem(what=f"the package {name} cannot be read: {error}")) from error
 
 
@@ -73,26 +90,13 @@ def parse_ar(archive: bytes) -> Iterator[tuple[str, bytes]]:
         position = start + size + size % 2
 
 
-def _decompress(members: Mapping[str, bytes], stem: str, into: Path, deadline: Deadline) -> Path:
+def _decompress(members: Mapping[str, bytes], stem: str, into: Path) -> Path:
     name = next((name for name in members if name == stem or name.startswith(f"{stem}.")), None)
     if name is None:
         raise ValueError(f"there is no {stem} in it")
     suffix = name.removeprefix(stem)
-    if suffix == ".zst":
-        _decompress_zstd(members[name], into, deadline)
-    else:
-        into.write_bytes(_DECOMPRESSORS[suffix](members[name]))
+    into.write_bytes(_DECOMPRESSORS[suffix](members[name]))
     return into
-
-
-def _decompress_zstd(compressed: bytes, into: Path, deadline: Deadline) -> None:
-    # Ubuntu compresses with zstd, which Python reads from 3.14 on only.
-    packed = into.with_name(f"{into.name}.zst")
-    packed.write_bytes(compressed)
-    argv = ["zstd", "--decompress", "--quiet", "--force", "--rm", "-o", str(into), str(packed)]
-    done = process.run(argv, timeout=deadline.remaining())
-    if done.returncode != 0:
-        raise ValueError(done.stderr.strip())
 
 
 def _read_control(archive: Path) -> dict[str, bytes]:

@@ -1,7 +1,15 @@
 """Locked images to images in the engine's store, by BuildKit."""
 
 from cudaforge.builder.errors import BuildAborted
-from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, result_to_json
+from cudaforge.builder.inputs import Vendored
+from cudaforge.builder.model import (
+    BuildEvent,
+    BuildResult,
+    BuildState,
+    EventKind,
+    Reproducible,
+    result_to_json,
+)
 from cudaforge.builder.project import build_images
 
 __all__ = [
@@ -10,6 +18,8 @@ __all__ = [
     "BuildResult",
     "BuildState",
     "EventKind",
+    "Reproducible",
+    "Vendored",
     "build_images",
     "result_to_json",
 ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from cudaforge import process
 from cudaforge.builder.command import EngineTraits
 from cudaforge.builder.inputs import Sources, prepare_inputs
@@ -10,6 +12,8 @@ from cudaforge.builder.runner import run_buildx
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import Engine, ImageFacts, NamedBuilder
 from cudaforge.records import replace
+
+ARCHIVE_SECONDS = 1800.0
 
 
 class BuildKit:
@@ -24,26 +28,41 @@ class BuildKit:
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         """See `Builder`."""
         self.engine.require_buildx()
-        # A builder of its own hands images over as the older store takes them, whichever store there is.
-        traits = EngineTraits(
-            builder=self._named.builder,
-            has_containerd_store=self._named.is_own and self.engine.has_containerd_store,
-        )
-        with scratch_directory() as scratch, scratch_directory(order.state / "tmp") as staging:
-            inputs = prepare_inputs(job.image, job.rendered, self._sources, private=scratch, staging=staging)
-            inputs = replace(inputs, is_uncached=order.is_uncached)
+        large = order.state / "tmp"
+        with (
+            scratch_directory() as scratch,
+            scratch_directory(large) as staging,
+            scratch_directory(large) as output,
+        ):
+            archive = order.again or (output / "image.tar" if order.is_reproducible else None)
+            inputs = replace(
+                prepare_inputs(job.image, job.rendered, self._sources, private=scratch, staging=staging),
+                is_uncached=order.is_uncached or order.again is not None,
+                archive=archive,
+            )
             if order.is_given_up():
                 raise GivenUp
-            return run_buildx(
+            end = run_buildx(
                 job.image.name,
                 inputs,
-                traits,
+                self._traits(has_archive=archive is not None),
                 cli_env=self.engine.cli_env,
                 metadata=scratch / "metadata.json",
                 listener=listener,
                 timeout=order.timeout,
                 owner=self,
             )
+            if archive is not None and order.again is None and end.failure is None:
+                self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
+            return end
+
+    def _traits(self, *, has_archive: bool) -> EngineTraits:
+        # A builder of its own hands images over as the older store takes them, whichever store there is.
+        is_direct = self._named.is_own or has_archive
+        return EngineTraits(
+            builder=self._named.builder,
+            has_containerd_store=is_direct and self.engine.has_containerd_store,
+        )
 
     def find_image(self, reference: str) -> ImageFacts | None:
         """See `Builder`."""
@@ -52,6 +71,10 @@ class BuildKit:
     def tag_image(self, image_id: str, reference: str) -> None:
         """See `Builder`."""
         self.engine.tag_image(image_id, reference)
+
+    def save_image(self, reference: str, archive: Path) -> None:
+        """See `Builder`."""
+        self.engine.save_image(reference, archive, timeout=ARCHIVE_SECONDS)
 
     def check_alive(self) -> None:
         """See `Builder`."""

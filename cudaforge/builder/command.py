@@ -27,7 +27,12 @@ class BuildInputs:
     has_ssh: bool = False
     needs_host_network: bool = False
     """Whether an address is one of the engine's own machine."""
+    has_no_network: bool = False
+    """Whether no step may reach anything."""
     is_uncached: bool = False
+    archive: Path | None = None
+    """Where the image goes as an archive for `docker load`, with its times rewritten; None: straight into
+    the engine's store, which takes no such image directly."""
 
 
 @record()
@@ -39,11 +44,11 @@ class EngineTraits:
 
 
 def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path) -> tuple[str, ...]:
-    """The arguments of `docker buildx build` that leave the image in the engine's store."""
+    """The arguments of `docker buildx build` that leave the image in the engine's store or the archive."""
     words = ["docker", "buildx", "build", "--builder", traits.builder, "--progress=rawjson"]
     words += ["--metadata-file", str(metadata), "--file", str(inputs.dockerfile)]
     # Attestations make an index of every image, and cost time; they belong to pushing.
-    words += ["--provenance=false", "--sbom=false", "--output", output_option(traits)]
+    words += ["--provenance=false", "--sbom=false", "--output", output_option(traits, archive=inputs.archive)]
     for tag in inputs.tags:
         words += ["--tag", tag]
     for name, value in sorted(inputs.contexts.items()):
@@ -54,22 +59,30 @@ def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path)
         words += ["--platform", platform]
     if inputs.has_ssh:
         words += ["--ssh", "default"]
-    if inputs.needs_host_network:
+    if inputs.has_no_network:
+        words += ["--network", "none"]
+    elif inputs.needs_host_network:
         words += ["--network", "host"]
     if inputs.is_uncached:
         words.append("--no-cache")
     return (*words, "--", str(inputs.context))
 
 
-def output_option(traits: EngineTraits) -> str:
-    """How BuildKit writes the image into the engine's store.
+def output_option(traits: EngineTraits, *, archive: Path | None = None) -> str:
+    """How BuildKit writes the image: into the engine's store, or into an archive that the store can load.
 
     The containerd store keeps layers compressed: zstd takes half of gzip's time. The older store keeps
     them unpacked and has no choice to offer.
     """
+    fields = ["type=image" if archive is None else "type=oci"]
     if traits.has_containerd_store:
-        return "type=image,compression=zstd,oci-mediatypes=true"
-    return "type=docker"
+        fields += ["compression=zstd", "oci-mediatypes=true"]
+    else:
+        fields = ["type=docker"]
+    if archive is not None:
+        # "exporter option rewrite-timestamp conflicts with unpack" is what the store itself answers.
+        fields += ["rewrite-timestamp=true", f"dest={archive}"]
+    return _comma_separated(*fields)
 
 
 def mirror_contexts(reference: str, digest: str | None, mirrors: Mapping[str, str]) -> Mapping[str, str]:

@@ -13,10 +13,12 @@ from pathlib import Path
 from cudaforge import process
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
-from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.queue import JobQueue
 from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inputs, load_record, save_record
+from cudaforge.builder.reproduce import compare_again
+from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import EngineError, ImageFacts
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
@@ -39,6 +41,7 @@ class BuildSettings:
     workers: int
     """Builds at a time on each builder."""
     is_uncached: bool
+    reproducible: Reproducible
     timeout: float
     keeps_going: bool = True
     """Whether images are begun after another one failed."""
@@ -69,6 +72,7 @@ class ImageBuilds:
         self._places = tuple(_Place(number, builder) for number, builder in enumerate(builders))
         self._settings = settings
         self._on_event = on_event
+        self._is_reproducible = settings.reproducible is not Reproducible.NO
         self._event_lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._problems: list[Problem] = []
@@ -174,30 +178,55 @@ class ImageBuilds:
         record = load_record(self._record_path(job.image))
         if not settings.is_uncached:
             for holder in self._holders(place):
-                found = find_current(holder.builder, job.image, inputs=inputs, record=record)
+                found = find_current(
+                    holder.builder,
+                    job.image,
+                    inputs=inputs,
+                    record=record,
+                    is_reproducible=self._is_reproducible,
+                )
                 if found is not None:
                     _tag(holder.builder, job.image, found)
-                    return self._result(holder, job.image, BuildState.CACHED, found)
-        order = BuildOrder(
-            state=settings.state,
-            is_uncached=settings.is_uncached,
-            timeout=settings.timeout,
-            is_given_up=lambda: self._is_stopped.is_set() or not self._queue.has_builder(place.number),
-        )
-        listener = Listener(log=self._log_path(job.image), clean=job.clean, emit=self._emit)
-        try:
-            end = place.builder.build(job, order, listener)
-        except GivenUp:
-            if self._is_stopped.is_set():
-                raise
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
+                    return self._proven(holder, job, BuildState.CACHED, found)
+        end = self._run(place, job)
         if end.failure is not None:
             return self._failed(place, job, end, end.failure)
         facts = place.builder.find_image(job.image.tags[0])
         if facts is None:
             raise _vanished(job.image)
-        save_record(self._record_path(job.image), BuildRecord(image_id=facts.id, inputs=inputs))
-        return self._result(place, job.image, BuildState.BUILT, facts)
+        made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
+        save_record(self._record_path(job.image), made)
+        return self._proven(place, job, BuildState.BUILT, facts)
+
+    def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
+        settings = self._settings
+        order = BuildOrder(
+            state=settings.state,
+            is_uncached=settings.is_uncached,
+            is_reproducible=self._is_reproducible,
+            again=again,
+            timeout=settings.timeout,
+            is_given_up=lambda: self._is_stopped.is_set() or not self._queue.has_builder(place.number),
+        )
+        log = self._log_path(job.image, "" if again is None else ".again")
+        try:
+            return place.builder.build(job, order, Listener(log=log, clean=job.clean, emit=self._emit))
+        except GivenUp:
+            if self._is_stopped.is_set():
+                raise
+            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
+
+    def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
+        """The result, after a second build by the same builder where that was asked for."""
+        result = self._result(place, job.image, state, facts)
+        if self._settings.reproducible is not Reproducible.PROVEN or result.state is BuildState.FAILED:
+            return result
+        with scratch_directory(self._settings.state / "tmp") as directory:
+            again = directory / "again.tar"
+            end = self._run(place, job, again=again)
+            if end.failure is not None:
+                return self._failed(place, job, end, end.failure)
+            return compare_again(result, place.builder.save_image, again=again, directory=directory)
 
     def _holders(self, place: _Place) -> Sequence[_Place]:
         """Who may have the image already: this builder first, then the others that still answer."""
@@ -334,8 +363,8 @@ class ImageBuilds:
     def _record_path(self, image: LockedImage) -> Path:
         return self._settings.state / "builds" / f"{image.name}.json"
 
-    def _log_path(self, image: LockedImage) -> Path:
-        return self._settings.state / "logs" / f"{image.name}.log"
+    def _log_path(self, image: LockedImage, kind: str = "") -> Path:
+        return self._settings.state / "logs" / f"{image.name}{kind}.log"
 
 
 class _BuilderFailed(SurroundingsError):

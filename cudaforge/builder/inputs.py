@@ -15,10 +15,11 @@ from cudaforge.builder.scratch import disk_error, write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.addresses import is_loopback, redact
-from cudaforge.packages.fetch import FilledClosure, SourceProvider, fill_closure
+from cudaforge.packages.fetch import FilledClosure, SourceProvider, WheelProvider, fill_closure
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
 from cudaforge.records import record
+from cudaforge.references import parse_reference
 from cudaforge.renderer import dump_apt_config
 from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,
@@ -44,6 +45,15 @@ _SHORTEST_SECRET = 4
 
 
 @record()
+class Vendored:
+    """A directory that has all that builds need, so that no step has a network."""
+
+    find_wheel: WheelProvider
+    find_base: Callable[[LockedImage], Path]
+    """The OCI image layout of an image's base."""
+
+
+@record()
 class Sources:
     """Where this site has what builds need."""
 
@@ -58,6 +68,8 @@ class Sources:
     find_source: SourceProvider
     environment: Mapping[str, str]
     """Has the values of the declaration's secrets."""
+    vendored: Vendored | None = None
+    """What is built from where the network is off."""
 
 
 def prepare_inputs(
@@ -72,7 +84,8 @@ def prepare_inputs(
     write_private(private / "Dockerfile.dockerignore", rendered.ignore.encode())
     own_secrets = _write_secrets(image, sources.environment, private)
     closure = _fill(image, sources, staging)
-    access = _archive_access(image, rendered)
+    is_offline = sources.vendored is not None
+    access = None if is_offline else _archive_access(image, rendered)
     contexts = {
         UV_CONTEXT: str(_uv_context(image, private)),
         WHEELS_CONTEXT: str(staging),
@@ -96,9 +109,9 @@ def prepare_inputs(
         },
         platforms=image.platforms,
         has_ssh=_check_ssh(image, sources.environment),
-        needs_host_network=(
-            closure.needs_host_network or sources.site.needs_host_network or _is_on_this_machine(access)
-        ),
+        has_no_network=is_offline,
+        needs_host_network=not is_offline
+        and (closure.needs_host_network or sources.site.needs_host_network or _is_on_this_machine(access)),
     )
 
 
@@ -120,9 +133,19 @@ def _hidden_texts(values: Iterable[str]) -> set[str]:
 
 
 def _base_context(image: LockedImage, sources: Sources, private: Path) -> Mapping[str, str]:
+    if sources.vendored is not None and not image.base.is_bootstrap:
+        layout = sources.vendored.find_base(image)
+        return {_from_text(image): f"oci-layout://{layout}@{image.base.digest}"}
     if image.base.is_bootstrap:
         return {BASE_CONTEXT: sources.bases.find_context(image, private)}
     return mirror_contexts(image.base.reference, image.base.digest, sources.site.registries)
+
+
+def _from_text(image: LockedImage) -> str:
+    """What stands behind FROM."""
+    base = image.base
+    pinned = f"@{base.digest}" if base.digest and parse_reference(base.reference).digest is None else ""
+    return f"{base.reference}{pinned}"
 
 
 def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
@@ -134,6 +157,7 @@ def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
         staging=staging,
         own=sources.own_wheels,
         find_source=sources.find_source,
+        find_wheel=sources.vendored.find_wheel if sources.vendored is not None else None,
     )
 
 

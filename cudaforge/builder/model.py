@@ -18,6 +18,15 @@ class BuildState(str, Enum):
     CANCELLED = "cancelled"
 
 
+class Reproducible(str, Enum):
+    """Whether the same lock has to give the same image, to the digest."""
+
+    NO = "no"
+    YES = "yes"
+    PROVEN = "proven"
+    """Each image is built a second time, without cache, and fails where that gives another one."""
+
+
 @record()
 class BuildResult:
     """One image's build."""
@@ -38,6 +47,10 @@ class BuildResult:
     reason: str | None = None
     """Why it failed or was cancelled, in one sentence."""
     remedy: str | None = None
+    is_reproduced: bool | None = None
+    """Whether a second build gave the same image; None where there was none."""
+    differences: tuple[str, ...] = ()
+    """What differed in the second build."""
 
 
 class EventKind(str, Enum):
@@ -101,4 +114,6 @@ def result_to_json(result: BuildResult) -> Mapping[str, object]:
         "last_lines": list(result.last_lines),
         "reason": result.reason,
         "remedy": result.remedy,
+        "reproduced": result.is_reproduced,
+        "differences": list(result.differences),
     }

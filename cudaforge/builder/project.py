@@ -12,8 +12,8 @@ from cudaforge.bootstrap import BootstrapImage
 from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
-from cudaforge.builder.inputs import PythonProvider, Sources, secret_cleaner
-from cudaforge.builder.model import BuildEvent, BuildResult
+from cudaforge.builder.inputs import PythonProvider, Sources, Vendored, secret_cleaner
+from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.protocol import ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import NamedBuilder
@@ -54,8 +54,10 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     python_provider: PythonProvider = _no_python,
     source_provider: SourceProvider = _no_source,
     indexes: Mapping[str, str] | None = None,
+    vendored: Vendored | None = None,
     jobs: int | None = None,
     no_cache: bool = False,
+    reproducible: Reproducible = Reproducible.NO,
     keep_going: bool = False,
     on_event: Callable[[BuildEvent], None] = _ignore,
     environment: Mapping[str, str] | None = None,
@@ -69,7 +71,8 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
 
     `root` is the project, `state` keeps logs and records between runs, `indexes` has the public addresses
     of the package indexes that the lock names. An image that a builder has from the same lock entry and
-    the same files is not built again, unless `no_cache`; a second run goes on where the first stopped.
+    the same files is not built again, unless `no_cache`; a second run goes on where the first stopped. With
+    `vendored` no step has a network.
 
     A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
     the results of all; InputError for values that are wrong; nothing temporary is left on any way out.
@@ -90,6 +93,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
             find_python=python_provider,
             find_source=source_provider,
             environment=chosen,
+            vendored=vendored,
         )
 
     settings = BuildSettings(
@@ -97,6 +101,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         state=state,
         workers=count_workers(jobs, len(images)),
         is_uncached=no_cache,
+        reproducible=reproducible,
         timeout=timeout,
         keeps_going=keep_going,
     )

@@ -54,6 +54,10 @@ class BuildOrder:
     state: Path
     """Where large temporary files may lie, below `tmp`."""
     is_uncached: bool
+    is_reproducible: bool
+    """Whether times are rewritten, so that the same lock gives the same image."""
+    again: Path | None
+    """Where the image goes as an archive, built without cache; None: it is kept by the builder."""
     timeout: float
     """Seconds for one image."""
     is_given_up: Callable[[], bool]
@@ -85,6 +89,9 @@ class Builder(Protocol):
 
     def tag_image(self, image_id: str, reference: str) -> None:
         """Let `reference` mean this image."""
+
+    def save_image(self, reference: str, archive: Path) -> None:
+        """Write an image that is kept here into an archive."""
 
     def check_alive(self) -> None:
         """Raise EngineError unless it still answers."""

@@ -26,6 +26,7 @@ class BuildRecord:
     image_id: str
     inputs: str
     """Fingerprint of its Dockerfile and of the project's files in it."""
+    is_reproducible: bool = False
 
 
 def fingerprint_inputs(image: LockedImage, rendered: RenderedImage, *, root: Path, state: Path) -> str:
@@ -44,11 +45,17 @@ def fingerprint_inputs(image: LockedImage, rendered: RenderedImage, *, root: Pat
 
 
 def find_current(
-    engine: Engine | Builder, image: LockedImage, *, inputs: str, record: BuildRecord | None
+    engine: Engine | Builder,
+    image: LockedImage,
+    *,
+    inputs: str,
+    record: BuildRecord | None,
+    is_reproducible: bool = False,
 ) -> ImageFacts | None:
     """The engine's image of exactly this lock entry and these files, or None if it has to be built.
 
-    Without a record of how it was built, an image that has files of the project in it is built again.
+    Without a record of how it was built, an image that has files of the project in it is built again, and
+    so is one that has to be reproducible.
     """
     facts = engine.find_image(image.tags[0])
     if facts is None and record is not None:
@@ -56,7 +63,9 @@ def find_current(
     if facts is None or facts.labels.get(ENTRY_LABEL) != image.digest:
         return None
     if record is None:
-        return None if image.copy else facts
+        return None if image.copy or is_reproducible else facts
+    if is_reproducible and not record.is_reproducible:
+        return None
     is_same = record.image_id == facts.id and record.inputs == inputs
     return facts if is_same else None
 
@@ -67,14 +76,23 @@ def load_record(path: Path) -> BuildRecord | None:
         document = json.loads(path.read_bytes())
         if document["schema"] != RECORD_SCHEMA:
             return None
-        return BuildRecord(image_id=str(document["image_id"]), inputs=str(document["inputs"]))
+        return BuildRecord(
+            image_id=str(document["image_id"]),
+            inputs=str(document["inputs"]),
+            is_reproducible=document.get("reproducible") is True,
+        )
     except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return None
 
 
 def save_record(path: Path, record: BuildRecord) -> None:
     """Write the record, whole or not at all."""
-    document = {"schema": RECORD_SCHEMA, "image_id": record.image_id, "inputs": record.inputs}
+    document = {
+        "schema": RECORD_SCHEMA,
+        "image_id": record.image_id,
+        "inputs": record.inputs,
+        "reproducible": record.is_reproducible,
+    }
     write_atomically(path, json.dumps(document, indent=1) + "\n")
 
 

@@ -16,6 +16,10 @@ from cudaforge.builder.rawjson import Message, RawJsonReader
 from cudaforge.builder.scratch import disk_error
 from cudaforge.builder.tracker import Tracker
 
+EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
+EPOCH = 315_532_800
+"""1980-01-01, in seconds: the first day that a zip file, and so a wheel, can hold."""
+
 
 def run_buildx(
     name: str,
@@ -51,7 +55,7 @@ def run_buildx(
             buildx_command(inputs, traits, metadata=metadata),
             on_stderr=take,
             timeout=timeout,
-            env=cli_env,
+            env={**cli_env, **_epoch()},
             owner=owner,
         )
         for event in tracker.finish():
@@ -69,6 +73,11 @@ def _explain(tracker: Tracker, status: int) -> BuildEnd:
     error = f"{tracker.error}\n{failed.error}"
     failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (failed.error,))
+
+
+def _epoch() -> Mapping[str, str]:
+    """The time that builds take for now: what the environment says, else the same for everybody."""
+    return {} if os.environ.get(EPOCH_VARIABLE) else {EPOCH_VARIABLE: str(EPOCH)}
 
 
 def _write_line(file: TextIO, line: str, path: Path) -> None:

@@ -20,6 +20,7 @@ COMMANDS = {
     "outdated": "cudaforge.cli.move",
     "upgrade": "cudaforge.cli.move",
     "diff": "cudaforge.cli.move",
+    "vendor": "cudaforge.cli.vendor",
     "render": "cudaforge.cli.make",
     "build": "cudaforge.cli.make",
     "verify": "cudaforge.cli.make",
@@ -29,6 +30,7 @@ COMMANDS = {
     "report": "cudaforge.cli.evidence",
     "doctor": "cudaforge.cli.host",
     "clean": "cudaforge.cli.host",
+    "audit": "cudaforge.cli.audit",
 }
 DATA_COMMANDS = {
     "list": ("cudaforge.cli.data", "list_subjects"),

@@ -138,6 +138,14 @@ def lock(
     check: Annotated[
         bool, typer.Option("--check", help="Only say whether the lock is there and up to date.")
     ] = False,
+    as_of: Annotated[
+        str | None,
+        typer.Option(
+            "--as-of",
+            metavar="DAY",
+            help="Only what was released by that day (2026-06-01); the lock keeps it. 'none' ends that.",
+        ),
+    ] = None,
     allow_unpinned: AllowUnpinned = False,
     offline: Offline = False,
     as_json: AsJson = False,
@@ -149,11 +157,12 @@ def lock(
 
     declaration = decide.load(file)
     if check:
-        current = decide.load_current_lock(declaration)
+        current = locking.current_lock(declaration, as_of=as_of)
         outcome = locking.LockOutcome(path=host.lock_path(declaration), lock=current, previous=current)
     else:
         outcome = locking.lock(
             declaration,
+            as_of=as_of,
             allow_unpinned=allow_unpinned,
             offline=offline,
             on_note=write_note,
@@ -161,11 +170,12 @@ def lock(
     gpus = known_gpus(decide.matrix_of(declaration))
     if as_json:
         told = lock_json(outcome.path, outcome.lock, outcome.previous, gpus=gpus)
-        write_json({**told, "moves": outcome.moves})
+        write_json({**told, "moves": outcome.moves, "warnings": outcome.warnings})
     elif check:
         write_text("the lock is up to date")
     else:
-        write_text(describe_lock(outcome.path, outcome.lock, outcome.previous, gpus=gpus))
+        moved = (outcome.path, outcome.lock, outcome.previous)
+        write_text(describe_lock(*moved, gpus=gpus, warnings=outcome.warnings))
     return ExitCode.OK
 
 

@@ -30,18 +30,26 @@ def report(
             help="What is printed without --output: markdown, html, junit or attestation.",
         ),
     ] = "markdown",
+    merge: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--merge",
+            metavar="DIR",
+            help="Take what CI jobs left, from a directory and all below it. May repeat.",
+        ),
+    ] = None,
     attach: Annotated[
         bool, typer.Option("--attach", help="Attach the attestations to the images in their registries.")
     ] = False,
     as_json: AsJson = False,
 ) -> int:
     """Report what the last verification proved. Exits with 1 where an image is not proven."""
-    from cudaforge.pipeline import decide, reporting
+    from cudaforge.pipeline import decide, gathering, reporting
 
     _check_format(form, reporting.FORMATS)
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=10**6)
-    proofs = reporting.load_proofs(locked, declaration)
+    proofs = gathering.gather(locked, declaration, [Path(one) for one in merge or ()])
     paths = [Path(one) for one in outputs or ()]
     reporting.write_reports(proofs, paths)
     attached = reporting.attach_all(proofs, declaration) if attach else ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,8 +11,9 @@ from cudaforge.cli.output import write_json, write_text
 from cudaforge.errors import ExitCode
 
 if TYPE_CHECKING:
-    from cudaforge.declaration.model import Declaration
-    from cudaforge.lockfile.model import Lock
+    from cudaforge.verifier.model import Verdict
+
+_MOST_JOBS = 10_000
 
 
 class JobForm(str, Enum):
@@ -30,8 +32,8 @@ _NEXT = {
 
 
 def emit_jobs(
-    lock: Lock,
-    declaration: Declaration,
+    file: Path,
+    names: Sequence[str],
     *,
     form: JobForm,
     output: Path,
@@ -39,9 +41,11 @@ def emit_jobs(
     force: bool,
     as_json: bool,
 ) -> int:
-    """Write the jobs and say what to do with them."""
-    from cudaforge.pipeline import jobs
+    """Write the jobs for a declaration's images and say what to do with them."""
+    from cudaforge.pipeline import decide, jobs
 
+    declaration = decide.load(file)
+    lock = decide.select(decide.load_current_lock(declaration), names, maximum=_MOST_JOBS)
     done = jobs.emit(lock, declaration, form=form.value, directory=output, gpus=gpus, force=force)
     if as_json:
         write_json({"directory": str(output), "written": list(done.written)})
@@ -49,3 +53,12 @@ def emit_jobs(
     lines = [f"wrote {output / path}" for path in done.written]
     write_text("\n".join([*lines, f"next  {_NEXT[form]}"]))
     return ExitCode.OK
+
+
+def collect_jobs(file: Path, names: Sequence[str], logs: Sequence[str]) -> tuple[Verdict, ...]:
+    """The verdicts of jobs whose output is in the logs."""
+    from cudaforge.pipeline import decide, jobs
+
+    declaration = decide.load(file)
+    lock = decide.select(decide.load_current_lock(declaration), names, maximum=_MOST_JOBS)
+    return jobs.collect(lock, declaration, logs)

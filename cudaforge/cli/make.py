@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from cudaforge.cli.jobs import JobForm, emit_jobs
+from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs
 from cudaforge.cli.options import (
     DEFAULT_FILE,
     Again,
@@ -68,11 +68,24 @@ def build(
     builders: Builders = None,
     keep_going: KeepGoing = False,
     no_cache: NoCache = False,
+    reproducible: Annotated[
+        bool,
+        typer.Option("--reproducible", help="Give the same image for the same lock, to the digest; slower."),
+    ] = False,
+    reproduce: Annotated[
+        bool, typer.Option("--reproduce", help="Build each image twice, and list the files that differ.")
+    ] = False,
+    offline: Annotated[
+        Path | None,
+        typer.Option(
+            "--offline", metavar="DIR", help="Build from what `vendor` put there, with the network off."
+        ),
+    ] = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
     """Build what is locked, several images at once."""
-    from cudaforge.builder.model import result_to_json
+    from cudaforge.builder.model import Reproducible, result_to_json
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.builds import describe_builds
@@ -80,6 +93,7 @@ def build(
 
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
+    wanted = Reproducible.YES if reproducible else Reproducible.NO
     with show_progress() as on_event:
         results = stages.build(
             locked,
@@ -88,6 +102,8 @@ def build(
             builders=tuple(builders or ()),
             keep_going=keep_going,
             no_cache=no_cache,
+            reproducible=Reproducible.PROVEN if reproduce else wanted,
+            vendored=offline,
             on_event=on_event,
             on_note=write_note,
         )
@@ -99,9 +115,35 @@ def build(
 
 
 def verify(
-    images: Images = None,
+    images: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE|REF|WISH",
+            help="Images of the declaration by name (all without any), other images of the engine by "
+            "reference, and what these are for: gpu=H100, driver=570.86.",
+        ),
+    ] = None,
     *,
     file: File = DEFAULT_FILE,
+    framework: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--framework",
+            metavar="NAME",
+            help="What is proven in an image by reference; may be repeated; without it all that it has.",
+        ),
+    ] = None,
+    tier: Annotated[
+        str | None,
+        typer.Option(
+            "--tier",
+            metavar="static|cpu|gpu",
+            help="How deep: its files alone, also its run on the CPU, or all, with a GPU required.",
+        ),
+    ] = None,
+    pull: Annotated[
+        bool, typer.Option("--pull", help="Pull an image that the engine does not have.")
+    ] = False,
     again: Again = False,
     emit: Annotated[
         JobForm | None,
@@ -130,32 +172,35 @@ def verify(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Prove each image: versions, GPU, a model trained in it."""
+    """Prove each image: versions, libraries, GPU code, a model trained in it."""
     from cudaforge.engine.gpus import parse_gpu_names
-    from cudaforge.pipeline import decide, reporting
-    from cudaforge.pipeline import make as stages
+    from cudaforge.pipeline import gathering, reporting
+    from cudaforge.pipeline.verifying import VerifyRequest, verify_asked
     from cudaforge.report.verdicts import describe_verdicts
     from cudaforge.verifier import verdict_to_json
 
     devices = parse_gpu_names(tuple(device or ()))
-    declaration = decide.load(file)
-    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
-    if emit is not None:
-        return emit_jobs(
-            locked, declaration, form=emit, output=output, gpus=gpus, force=force, as_json=as_json
-        )
     paths = [Path(one) for one in reports or ()]
     for path in paths:
         reporting.format_of(path)
-    if collect:
-        from cudaforge.pipeline import jobs
-
-        verdicts = jobs.collect(locked, declaration, collect)
-    else:
-        verdicts = stages.verify(
-            locked, declaration=declaration, again=again, devices=devices, on_note=write_note
+    if emit is not None:
+        return emit_jobs(
+            file, images or (), form=emit, output=output, gpus=gpus, force=force, as_json=as_json
         )
-    reporting.write_reports(reporting.proofs_of(verdicts), paths)
+    if collect:
+        verdicts = collect_jobs(file, images or (), collect)
+    else:
+        request = VerifyRequest(
+            words=tuple(images or ()),
+            frameworks=tuple(framework or ()),
+            tier=tier,
+            devices=devices,
+            again=again,
+            pull=pull,
+        )
+        verdicts = verify_asked(request, file, maximum=max_images, on_note=write_note)
+    if paths:
+        reporting.write_reports(gathering.with_lock(verdicts, file), paths)
     if as_json:
         write_json({"images": [verdict_to_json(verdict) for verdict in verdicts]})
     else:
@@ -186,13 +231,14 @@ def up(
     """Resolve, lock, render, build, verify and report."""
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
-    from cudaforge.report.locks import describe_changes
+    from cudaforge.report.locks import NO_WARNINGS, describe_changes, describe_warnings
     from cudaforge.report.progress import show_progress
     from cudaforge.report.summary import describe_run, run_json
 
     declaration = decide.load(file)
     if locked is None:
         locked = os.environ.get("CI", "").lower() == "true"
+    warnings = NO_WARNINGS
     if locked:
         current = decide.load_current_lock(declaration)
     else:
@@ -204,6 +250,9 @@ def up(
         )
         gpus = known_gpus(decide.matrix_of(declaration))
         write_note(describe_changes(outcome.lock, outcome.previous, gpus=gpus))
+        warnings = outcome.warnings
+        if warnings:
+            write_note(describe_warnings(warnings))
         current = outcome.lock
     with show_progress() as on_event:
         run = stages.make(
@@ -219,7 +268,8 @@ def up(
             on_note=write_note,
         )
     if as_json:
-        write_json(run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
+        told = run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
+        write_json({**told, "warnings": dict(warnings)})
     else:
         write_text(describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
     return ExitCode.OK if run.ok else ExitCode.NEGATIVE

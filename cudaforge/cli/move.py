@@ -40,6 +40,7 @@ def upgrade(
     """Move what is locked, all of it together, and say what is gained and lost."""
     from cudaforge.lockfile.effects import known_gpus
     from cudaforge.pipeline import decide, upgrading
+    from cudaforge.report.locks import describe_warnings
     from cudaforge.report.outlooks import describe_upgrade, upgrade_json
 
     declaration = decide.load(file)
@@ -50,8 +51,11 @@ def upgrade(
     gpus = known_gpus(decide.matrix_of(declaration))
     moved = (outcome.path, outcome.lock, outcome.previous)
     if as_json:
-        write_json({**upgrade_json(*moved, dry_run=dry_run, gpus=gpus), "moves": outcome.moves})
+        told = upgrade_json(*moved, dry_run=dry_run, gpus=gpus)
+        write_json({**told, "moves": outcome.moves, "warnings": outcome.warnings})
     else:
+        if outcome.warnings:
+            write_note(describe_warnings(outcome.warnings))
         write_text(describe_upgrade(*moved, dry_run=dry_run, gpus=gpus))
     return ExitCode.OK
 

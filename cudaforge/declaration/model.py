@@ -232,6 +232,8 @@ class Declaration:
     overlays: tuple[Path, ...] = ()
     fleet: Fleet | None = None
     """Asked about by `resolve` alone: no image, and so no lock, is made from it."""
+    as_of: str | None = None
+    """The day that facts and packages are taken from, as YYYY-MM-DD: `lock --as-of` says it, and no file."""
     digest: str
     """SHA-256 over what the lock is made from: what the declaration, the files it extends and its
     requirements mean (no comments, no formatting) and the bytes of its overlays. `[network]` and

@@ -16,7 +16,7 @@ from cudaforge.errors import InputError, Location
 _PART = re.compile(r'\.?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^.\[\]"]+)|\[(?P<index>[0-9]+)\])')
 
 _INDEX = re.compile(r"\[[0-9]+\]$")
-_WORDS_OF_LISTS = {"gpus": "gpu", "platforms": "platform"}
+_WORDS_OF_LISTS = {"gpus": "gpu", "platforms": "platform", "packages": "package"}
 
 
 def locate(declaration_or_path: Declaration | Path, key: str) -> Location:

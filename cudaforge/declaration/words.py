@@ -12,9 +12,11 @@ from cudaforge.declaration.kinds import Mistake, attempt, bad, nearest
 from cudaforge.declaration.load import DEFAULT_PROJECT
 from cudaforge.declaration.meaning import declaration_digest
 from cudaforge.declaration.model import Declaration, FrameworkWish, Network
+from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
 from cudaforge.declaration.tables import Field, Values, any_field
 from cudaforge.declaration.text import find_refused_character, show
-from cudaforge.declaration.values import GPU, read_framework
+from cudaforge.declaration.values import GPU, PACKAGE, read_framework
+from cudaforge.declaration.wheels import is_local, read_local_wheel
 from cudaforge.errors import InputError, Location, Problem
 
 IMAGE_NAME = "adhoc"
@@ -39,15 +41,15 @@ _PLAIN = {
     "cuda_provider": any_field(fields.CUDA_PROVIDER),
     "require_cuda": any_field(fields.REQUIRE_CUDA),
 }
-_GPU, _PLATFORM, _FORWARD = "gpu", "platform", fields.FORWARD_COMPAT.name
-_KNOWN = (*_VERSIONS, *_PLAIN, _FORWARD, _GPU, _PLATFORM)
+_GPU, _PLATFORM, _PACKAGE, _FORWARD = "gpu", "platform", "package", fields.FORWARD_COMPAT.name
+_KNOWN = (*_VERSIONS, *_PLAIN, _FORWARD, _GPU, _PLATFORM, _PACKAGE)
 # High enough that frameworks whose names resemble a key ("cudf") are still taken for frameworks.
 _SURELY_MEANT = 0.85
 
 
 def declaration_from_words(words: Sequence[str], *, root: Path) -> Declaration:
     """The declaration that ad-hoc words stand for. Raises InputError with every mistake in them."""
-    reader = _WordReader()
+    reader = _WordReader(root)
     problems: list[Problem] = []
     for word in words:
         mistakes: list[Mistake] = []
@@ -64,7 +66,7 @@ def declaration_from_words(words: Sequence[str], *, root: Path) -> Declaration:
         )
     if problems:
         raise InputError(problems)
-    images = tuple(make_images(IMAGE_NAME, reader.values()))
+    images = tuple(make_images(IMAGE_NAME, reader.values(), reader.needed))
     return Declaration(
         path=Path(COMMAND_LINE),
         root=root,
@@ -79,8 +81,10 @@ def declaration_from_words(words: Sequence[str], *, root: Path) -> Declaration:
 class _WordReader:
     """Collects the wishes of words, one after the other."""
 
-    def __init__(self) -> None:
+    def __init__(self, root: Path) -> None:
         self.frameworks: list[FrameworkWish] = []
+        self.needed = NOTHING_NEEDED
+        self._root = root
         self._gpus: list[str] = []
         self._read: dict[str, object] = {}
 
@@ -97,6 +101,8 @@ class _WordReader:
             self._read_framework(word, name, is_value=match is not None and match["operator"] == "=")
         elif key == _GPU:
             self._gpus.append(GPU.read(_plain_value(key, match)))
+        elif key == _PACKAGE:
+            self._need(PACKAGE.read(_plain_value(key, match)))
         elif key == _PLATFORM:
             self._put(key, fields.PLATFORMS.name, fields.PLATFORMS.kind.read([_plain_value(key, match)]))
         elif key == _FORWARD:
@@ -115,8 +121,13 @@ class _WordReader:
 
     def _put(self, key: str, name: str, value: object) -> None:
         if name in self._read:
-            bad(f"'{key}' is given twice", "only gpu may be repeated")
+            bad(f"'{key}' is given twice", f"only {_GPU} and {_PACKAGE} may be repeated")
         self._read[name] = value
+
+    def _need(self, text: str) -> None:
+        """A package; one that is a wheel is looked at where the words are written."""
+        more = read_local_wheel(self._root, text) if is_local(text) else Needed(packages=(text,))
+        self.needed = self.needed.and_also(more)
 
     def _read_framework(self, word: str, name: str, *, is_value: bool) -> None:
         meant = _meant_key(name)

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 PROBE_SECONDS = 10
 """A frozen daemon accepts connections and never answers."""
 CALL_SECONDS = 60
+_ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONTAINERD_STORE = "io.containerd.snapshotter"
 _BUILDX_VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
@@ -56,6 +57,7 @@ class Engine:
         self._is_buildx_checked = False
         self._api_version: str | None = None
         self._has_containerd_store: bool | None = None
+        self._architecture: str | None = None
         self.server_version = self._probe(probe_timeout)
 
     @property
@@ -98,6 +100,14 @@ class Engine:
                 client.close()
                 with self._lock:
                     self._clients.remove(client)
+
+    @property
+    def architecture(self) -> str:
+        """The CPU architecture that its containers run on, as images name it: `amd64`."""
+        if self._architecture is None:
+            said = str(self.info().get("Architecture") or "")
+            self._architecture = _ARCHITECTURES.get(said, said)
+        return self._architecture
 
     @property
     def has_containerd_store(self) -> bool:
@@ -162,15 +172,28 @@ class Engine:
         with self.asking(f"to tag an image {reference}"):
             images.tag_image(self.client, image_id, reference)
 
+    def pull_image(self, reference: str, *, timeout: float, platform: str | None = None) -> None:
+        """Get an image from its registry, with the logins of the docker command line."""
+        wanted = ("--platform", platform) if platform is not None else ()
+        words = ("docker", "pull", "--quiet", *wanted, "--", reference)
+        self._run(words, timeout=timeout, refusal=f"the engine could not pull {reference}")
+
     def load_image(self, archive: Path, *, timeout: float) -> None:
         """Take the images of a `docker save` or OCI archive into the engine's store."""
         words = ("docker", "load", "--quiet", "--input", str(archive))
-        loaded = process.run(words, timeout=timeout, env=self.cli_env)
-        if loaded.returncode != 0:
+        self._run(words, timeout=timeout, refusal=f"the engine refused to load {archive.name}")
+
+    def save_image(self, reference: str, archive: Path, *, timeout: float) -> None:
+        """Write the image of the store into an archive, as `docker save` does."""
+        words = ("docker", "save", "--output", str(archive), "--", reference)
+        self._run(words, timeout=timeout, refusal=f"the engine refused to save {reference}")
+
+    def _run(self, words: tuple[str, ...], *, timeout: float, refusal: str) -> None:
+        """Have the docker command line do it. Raises EngineError where the engine is lost or refuses."""
+        done = process.run(words, timeout=timeout, env=self.cli_env)
+        if done.returncode != 0:
             self.check_alive()
-            raise EngineRefused(
-                Problem(what=f"the engine refused to load {archive.name}: {loaded.stderr.strip()}")
-            )
+            raise EngineRefused(Problem(what=f"{refusal}: {done.stderr.strip()}"))
 
     def remove_image(self, reference: str) -> bool:
         """Remove a tag, and the image when it was the last; False where there is none."""

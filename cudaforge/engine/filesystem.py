@@ -31,6 +31,17 @@ class ImageFilesystem:
         with self._asking(_DOING):
             yield from self._client.api.export(self._container, chunk_size=_CHUNK)
 
+    def has(self, path: str) -> bool:
+        """Whether there is anything at a path, a link that leads nowhere included."""
+        from docker.errors import NotFound
+
+        with self._asking(_DOING):
+            try:
+                self._client.api.get_archive(self._container, path, chunk_size=_CHUNK)[0].close()
+            except NotFound:
+                return False
+        return True
+
     def archive(self, path: str) -> Iterator[bytes]:
         """A file, or a directory with all that is in it; nothing where there is none."""
         from docker.errors import NotFound

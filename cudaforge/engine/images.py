@@ -54,19 +54,27 @@ def _facts(client: DockerClient, attributes: Mapping[str, object]) -> ImageFacts
     config = attributes.get("Config")
     labels = config.get("Labels") if isinstance(config, Mapping) else None
     tags = attributes.get("RepoTags")
+    layers = _layers(client, image_id)
     return ImageFacts(
         id=image_id,
         tags=tuple(str(tag) for tag in tags) if isinstance(tags, (list, tuple)) else (),
-        size=_unpacked_size(client, image_id),
+        size=sum(layers),
         labels=dict(labels or {}),
         architecture=str(attributes.get("Architecture", "")),
         created=str(attributes.get("Created") or ""),
+        layers=layers,
+        env=_environment(config.get("Env") if isinstance(config, Mapping) else None),
     )
 
 
-def _unpacked_size(client: DockerClient, image_id: str) -> int:
+def _environment(entries: object) -> Mapping[str, str]:
+    pairs = (str(entry).partition("=") for entry in entries) if isinstance(entries, list) else ()
+    return {name: value for name, _, value in pairs}
+
+
+def _layers(client: DockerClient, image_id: str) -> tuple[int, ...]:
     # `Size` counts compressed blobs, unpacked layers or both, depending on the image store and the
     # engine's version; the history's layers are unpacked everywhere.
-    layers = client.api.history(image_id)  # type: ignore[no-untyped-call]  # the stubs leave it
-    sizes: list[int] = [int(layer.get("Size") or 0) for layer in layers]
-    return sum(sizes)
+    history = client.api.history(image_id)  # type: ignore[no-untyped-call]  # the stubs leave it
+    sizes = (int(layer.get("Size") or 0) for layer in history)
+    return tuple(sorted((size for size in sizes if size), reverse=True))

@@ -127,3 +127,7 @@ class ImageFacts:
     labels: Mapping[str, str]
     architecture: str
     created: str
+    layers: tuple[int, ...] = ()
+    """Bytes of its unpacked layers that are not empty, the largest first."""
+    env: Mapping[str, str] = made(default_factory=dict)
+    """The environment that its containers begin with."""

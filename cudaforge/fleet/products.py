@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from cudaforge.matrix.gpu_names import parse_capability
 from cudaforge.matrix.tables import Matrix
 from cudaforge.resolver.model import ConflictReason, ReasonKind
 from cudaforge.resolver.names import gpu_names, near_names
@@ -10,8 +9,8 @@ from cudaforge.resolver.reasons.view import REFRESH
 
 
 def is_known_product(name: str, matrix: Matrix) -> bool:
-    """Whether the matrix knows a GPU, or a compute capability, by that name."""
-    return bool(matrix.find_gpus(name)) or parse_capability(name) is not None
+    """Whether the matrix knows a GPU by that name, or one of that compute capability."""
+    return bool(matrix.find_gpus(name))
 
 
 def unknown_product(name: str, matrix: Matrix) -> ConflictReason:

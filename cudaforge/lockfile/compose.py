@@ -54,7 +54,7 @@ class NewEntry:
     closure_text: str
 
 
-def lock_image(
+def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many places
     image: ImageDeclaration,
     resolution: Resolution,
     *,
@@ -64,13 +64,16 @@ def lock_image(
     pin_base: BasePinner,
     root: Path,
     preferred: tuple[LockedWheel, ...] = (),
+    as_of: str | None = None,
 ) -> NewEntry:
     """Pin one image: its base by digest, every wheel by hash.
 
-    `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit.
+    `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit;
+    `as_of` is the day that packages are taken from.
     """
     platform = resolution.platforms[0]
-    wheels = resolve_packages(closure_request(image, resolution, root=root, preferred=preferred))
+    request = closure_request(image, resolution, root=root, preferred=preferred, as_of=as_of)
+    wheels = resolve_packages(request)
     text = dump_closure(wheels, python=resolution.python)
     base = pin_base(
         BaseRequest(
@@ -99,6 +102,7 @@ def closure_request(
     *,
     root: Path,
     preferred: tuple[LockedWheel, ...] = (),
+    as_of: str | None = None,
 ) -> ClosureRequest:
     """What the closure of an image of the project at `root` has to contain."""
     named = [framework for framework in resolution.frameworks if framework.index in resolution.indexes]
@@ -120,6 +124,7 @@ def closure_request(
         files={wheel.package: root / wheel.path for wheel in image.contents.wheels},
         from_source=image.contents.from_source,
         preferred=preferred,
+        as_of=as_of,
     )
 
 

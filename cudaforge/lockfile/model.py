@@ -174,5 +174,7 @@ class Lock:
     """Revision (SHA-256) of the matrix that it was made from."""
     tools: Mapping[str, str]
     """Versions of cudaforge and uv that made it."""
+    as_of: str | None = None
+    """The day, as YYYY-MM-DD, that facts and packages were taken from; None for that of locking."""
     images: tuple[LockedImage, ...]
     dropped: tuple[DroppedPoint, ...] = ()

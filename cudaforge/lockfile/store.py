@@ -114,6 +114,8 @@ def _own_wheels(lock: Lock) -> Iterator[LockedWheel]:
 
 def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:
     """Why the lock is not that of the declaration; empty when it is."""
+    if declaration.as_of is not None and declaration.as_of != lock.as_of:
+        return (f"it was made as of {lock.as_of or 'the day of locking'}, not of {declaration.as_of}",)
     if lock.declaration == declaration.digest:
         return ()
     locked = {image.name for image in lock.images} | {point.name for point in lock.dropped}
@@ -127,8 +129,9 @@ def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
     """Raise NegativeAnswer unless the lock is that of the declaration."""
     reasons = find_staleness(lock, declaration)
     if reasons:
+        mend = f"{MEND} --as-of {declaration.as_of}" if declaration.as_of else MEND
         raise NegativeAnswer(
-            Problem(what="the lock is stale", where=Location(file=str(path)), because=reasons, remedy=MEND)
+            Problem(what="the lock is stale", where=Location(file=str(path)), because=reasons, remedy=mend)
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -36,6 +37,7 @@ MEND = "cudaforge lock"
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 _PACKAGE_FIELDS = 6
 _UNPINNED = "unpinned"
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
 def dump_lock(lock: Lock) -> str:
@@ -49,6 +51,7 @@ def dump_lock(lock: Lock) -> str:
         "project": lock.project,
         "declaration": lock.declaration,
         "matrix": lock.matrix,
+        "as_of": lock.as_of,
         "tools": dict(sorted(lock.tools.items())),
         "bases": [_dump_base(named[name]) for name in sorted(named)],
         "images": [_dump_image(image, base=names[image.base]) for image in lock.images],
@@ -99,6 +102,7 @@ def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure
             declaration=document["declaration"],
             matrix=document["matrix"],
             tools=document.get("tools", {}),
+            as_of=_load_day(document.get("as_of"), file),
             images=tuple(
                 _load_image(image, bases, closure_of=closure_of, file=file)
                 for image in document.get("images", [])
@@ -137,6 +141,12 @@ def _parse(text: str, file: str) -> dict[str, Any]:
     if schema != LOCK_SCHEMA:
         raise _other_schema(schema, file)
     return document
+
+
+def _load_day(day: object, file: str) -> str | None:
+    if day is None or (isinstance(day, str) and _DAY.fullmatch(day)):
+        return day
+    raise damaged(file, f"as_of is {day!r}, and no day")
 
 
 def _other_schema(schema: object, file: str) -> NegativeAnswer:

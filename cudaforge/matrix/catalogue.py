@@ -346,6 +346,22 @@ _SUBJECTS: tuple[Subject, ...] = (
         find=_companion_rows,
     ),
     Subject(
+        name="distributions",
+        title="names to install by",
+        word="package",
+        rows=lambda matrix: matrix.distributions,
+        columns=("name", "versions", "build", "retired", "replaced_by"),
+        find=_starting(lambda matrix: matrix.distributions, "name"),
+    ),
+    Subject(
+        name="wheel_tags",
+        title="the pip of wheel tags",
+        word="tag",
+        rows=lambda matrix: matrix.wheel_tags,
+        columns=("glibc", "tag", "pip"),
+        find=_starting(lambda matrix: matrix.wheel_tags, "tag"),
+    ),
+    Subject(
         name="indexes",
         title="package indexes",
         word="index",

@@ -26,6 +26,7 @@ _SORTED = {
     "drivers": ("branch", ()),
     "pythons": ("version", ()),
     "standalone_pythons": ("version", ()),
+    "wheel_tags": ("glibc", ()),
     "companions": ("version", ("framework", "package")),
 }
 """Subject to the field that its rows are sorted by, and those within whose values they are."""

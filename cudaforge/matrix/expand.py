@@ -43,6 +43,8 @@ _TABLES = (
     "systems",
     "pythons",
     "standalone_pythons",
+    "distributions",
+    "wheel_tags",
     "base_images",
     "framework_images",
     "drivers",

@@ -74,5 +74,7 @@ _TABLES: Mapping[str, Callable[[Matrix], Iterable[_Row]]] = {
     "companions": _of_frameworks(lambda matrix, name: matrix.companions(name)),
     "pythons": lambda matrix: matrix.pythons.values(),
     "standalone_pythons": lambda matrix: matrix.standalone_pythons,
+    "distributions": lambda matrix: matrix.distributions,
+    "wheel_tags": lambda matrix: matrix.wheel_tags,
     "broken": lambda matrix: matrix.broken,
 }

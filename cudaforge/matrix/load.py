@@ -18,6 +18,7 @@ from cudaforge.matrix.model import (
     CompanionRole,
     CudaRelease,
     CudnnRelease,
+    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -28,6 +29,7 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
+    WheelTag,
 )
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import read_rows
@@ -41,23 +43,33 @@ _FORMAT = 2
 _Row = TypeVar("_Row")
 
 
-def load_matrix(*, overlays: Sequence[Path] = (), root: Path | None = None) -> Matrix:
+def load_matrix(
+    *, overlays: Sequence[Path] = (), root: Path | None = None, until: str | None = None
+) -> Matrix:
     """The facts of this installation, with the user's overlay files laid on them, in their order. Facts
-    name an overlay by its path below `root`.
+    name an overlay by its path below `root`. `until` is a day: what was released later is left out.
 
     Raises InputError for an overlay that is malformed or does not fit the facts, and SurroundingsError for
     a broken installation.
     """
     rows = CompiledRows(_compiled())
     if not overlays:
-        return Matrix(rows)
+        return _matrix(rows, until)
     from cudaforge.matrix.joins import require_joins
     from cudaforge.matrix.overlay import read_overlays
 
     laid = rows.lay_on(read_overlays(overlays, root=root))
     matrix = Matrix(rows)
     require_joins(matrix, laid)
-    return matrix
+    return matrix if until is None else _matrix(rows, until)
+
+
+def _matrix(rows: CompiledRows, until: str | None) -> Matrix:
+    if until is None:
+        return Matrix(rows)
+    from cudaforge.matrix.past import PastMatrix
+
+    return PastMatrix(rows, until)
 
 
 def matrix_from_directory(directory: Path) -> Matrix:
@@ -174,6 +186,14 @@ class CompiledRows:
     def standalone_pythons(self) -> Sequence[StandalonePython]:
         """All releases of standalone Pythons."""
         return self._read("standalone_pythons", "standalone_pythons", StandalonePython)
+
+    def distributions(self) -> Sequence[Distribution]:
+        """All names that frameworks are installed by, beside what builds require."""
+        return self._read("distributions", "distributions", Distribution)
+
+    def wheel_tags(self) -> Sequence[WheelTag]:
+        """From which pip on wheels for a glibc are seen."""
+        return self._read("wheel_tags", "wheel_tags", WheelTag)
 
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""

@@ -27,6 +27,8 @@ _WORDS = {
     "drivers": "driver branch ",
     "pythons": "Python ",
     "standalone_pythons": "standalone Python ",
+    "distributions": "package ",
+    "wheel_tags": "wheels for glibc ",
     "indexes": "index ",
     "broken": "what is broken with ",
 }

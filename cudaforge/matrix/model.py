@@ -175,6 +175,12 @@ class OperatingSystem:
     bootstrap_packages: tuple[str, ...]
     """Packages of a bootstrapped base; empty where it cannot be bootstrapped."""
     eol: str | None
+    archive_python: str | None = None
+    """The Python minor of its archive where images that are made do not use it (too old for uv)."""
+    pip: Version | None = None
+    """The pip of its archive."""
+    externally_managed: bool = False
+    """Whether pip refuses to install into its Python outside of virtual environments (PEP 668)."""
     user: str | None = None
     """The account with uid 1000 that its images bring (`ubuntu` on ubuntu24.04)."""
     size: int | None = None
@@ -242,6 +248,39 @@ class PackageIndex:
 
     name: str
     url: str
+    source: Source
+
+
+@record()
+class Distribution:
+    """A name on the package index, or an extra of it, by which frameworks and what they break on are
+    installed, beside what builds require: for audits."""
+
+    name: str
+    """Normalised: `tensorflow-gpu`, or with an extra `jax[cuda12]`."""
+    framework: str | None = None
+    build: str | None = None
+    """The build of the framework that it stands for."""
+    versions: VersionWish | None = None
+    """The releases that it speaks of: those that have the extra, or that the effect holds for."""
+    released: str | None = None
+    """The day of the first of these releases."""
+    retired: str | None = None
+    """Since when it is no longer to be used (ISO date)."""
+    replaced_by: str | None = None
+    effect: str | None = None
+    """What is the matter with it."""
+    source: Source
+
+
+@record()
+class WheelTag:
+    """From which pip on wheels for a glibc are seen at all."""
+
+    glibc: Version
+    """The newest glibc of the tag; what is newer belongs to the next row."""
+    tag: str
+    pip: Version
     source: Source
 
 
@@ -354,4 +393,6 @@ class Broken:
     effect: str
     is_fatal: bool = True
     """False where it works after all, with the `effect` that the answer warns of."""
+    code: str | None = None
+    """The kind of trouble that it is, as `cudaforge.codes` names it, where it is a particular one."""
     source: Source

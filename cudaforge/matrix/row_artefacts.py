@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import re
 
-from cudaforge.matrix.model import BaseImage, Feed, FrameworkImage, PythonRelease, StandalonePython
+from cudaforge.matrix.model import (
+    BaseImage,
+    Distribution,
+    Feed,
+    FrameworkImage,
+    PythonRelease,
+    StandalonePython,
+    WheelTag,
+)
 from cudaforge.matrix.reader import Reader
 
 _FLAVORS = ("base", "runtime", "devel")
@@ -100,3 +108,25 @@ def read_feed(read: Reader) -> Feed:
     if not url.startswith("https://"):
         raise ValueError("url must begin with https://")
     return Feed(name=read.text("name"), subject=subject, url=url, source=read.source())
+
+
+def read_distribution(read: Reader) -> Distribution:
+    """A name that frameworks are installed by. Raises ValueError for what is wrong in it."""
+    return Distribution(
+        name=read.text("name"),
+        framework=read.optional("framework"),
+        build=read.optional("build"),
+        versions=read.optional_wish("versions"),
+        released=read.optional("released"),
+        retired=read.optional("retired"),
+        replaced_by=read.optional("replaced_by"),
+        effect=read.optional("effect"),
+        source=read.source(),
+    )
+
+
+def read_wheel_tag(read: Reader) -> WheelTag:
+    """From which pip on a platform tag is known. Raises ValueError for what is wrong in it."""
+    return WheelTag(
+        glibc=read.version("glibc"), tag=read.text("tag"), pip=read.version("pip"), source=read.source()
+    )

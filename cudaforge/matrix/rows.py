@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
+from cudaforge.codes import Code
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
@@ -14,6 +15,7 @@ from cudaforge.matrix.model import (
     CudaProvider,
     CudaRelease,
     CudnnRelease,
+    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -24,14 +26,17 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
+    WheelTag,
 )
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
 from cudaforge.matrix.row_artefacts import (
     read_base_image,
+    read_distribution,
     read_feed,
     read_framework_image,
     read_python,
     read_standalone,
+    read_wheel_tag,
 )
 from cudaforge.matrix.sources import Source
 from cudaforge.records import field_names, record
@@ -222,6 +227,9 @@ def _system(read: Reader) -> OperatingSystem:
         python_packages=read.words("python_packages"),
         library_packages=read.words("library_packages"),
         bootstrap_packages=read.words("bootstrap_packages"),
+        archive_python=read.optional("archive_python"),
+        pip=read.optional_version("pip"),
+        externally_managed=read.flag("externally_managed", default=False),
         user=read.optional("user"),
         eol=read.optional("eol"),
         size=read.optional_integer("size"),
@@ -282,8 +290,16 @@ def _broken(read: Reader) -> Broken:
         when=when,
         effect=read.text("effect"),
         is_fatal=read.flag("is_fatal", default=True),
+        code=_code(read),
         source=read.source(),
     )
+
+
+def _code(read: Reader) -> str | None:
+    code = read.optional("code")
+    if code is not None and code not in {one.value for one in Code}:
+        raise ValueError(f"code is {code!r}: no kind of trouble that cudaforge knows")
+    return code
 
 
 _PROVIDERS = tuple(provider.value for provider in CudaProvider)
@@ -308,6 +324,8 @@ _TYPES: Mapping[str, type] = {
     "framework_images": FrameworkImage,
     "pythons": PythonRelease,
     "standalone_pythons": StandalonePython,
+    "distributions": Distribution,
+    "wheel_tags": WheelTag,
     "broken": Broken,
 }
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -325,6 +343,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "framework_images": ("reference",),
     "pythons": ("version",),
     "standalone_pythons": ("version",),
+    "distributions": ("name",),
+    "wheel_tags": ("glibc",),
     "broken": ("when",),
 }
 """Subject to the fields that make a row of it unique."""
@@ -343,5 +363,7 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "framework_images": read_framework_image,
     "pythons": read_python,
     "standalone_pythons": read_standalone,
+    "distributions": read_distribution,
+    "wheel_tags": read_wheel_tag,
     "broken": _broken,
 }

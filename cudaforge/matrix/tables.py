@@ -16,6 +16,7 @@ from cudaforge.matrix.model import (
     CompanionRole,
     CudaRelease,
     CudnnRelease,
+    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -26,6 +27,7 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
+    WheelTag,
 )
 from cudaforge.records import record
 
@@ -86,6 +88,12 @@ class RowSource(Protocol):
     def standalone_pythons(self) -> Sequence[StandalonePython]:
         """All releases of standalone Pythons."""
 
+    def distributions(self) -> Sequence[Distribution]:
+        """All names that frameworks are installed by, beside what builds require."""
+
+    def wheel_tags(self) -> Sequence[WheelTag]:
+        """From which pip on wheels for a glibc are seen."""
+
     def broken(self) -> Sequence[Broken]:
         """All combinations known not to work."""
 
@@ -110,6 +118,8 @@ class Rows:
     all_framework_images: tuple[FrameworkImage, ...] = ()
     all_pythons: tuple[PythonRelease, ...] = ()
     all_standalone_pythons: tuple[StandalonePython, ...] = ()
+    all_distributions: tuple[Distribution, ...] = ()
+    all_wheel_tags: tuple[WheelTag, ...] = ()
     all_broken: tuple[Broken, ...] = ()
 
     def frameworks(self) -> Sequence[Framework]:
@@ -172,6 +182,14 @@ class Rows:
         """See RowSource."""
         return self.all_standalone_pythons
 
+    def distributions(self) -> Sequence[Distribution]:
+        """See RowSource."""
+        return self.all_distributions
+
+    def wheel_tags(self) -> Sequence[WheelTag]:
+        """See RowSource."""
+        return self.all_wheel_tags
+
     def broken(self) -> Sequence[Broken]:
         """See RowSource."""
         return self.all_broken
@@ -203,6 +221,8 @@ class Matrix:
         framework_images: Iterable[FrameworkImage] = (),
         pythons: Iterable[PythonRelease] = (),
         standalone_pythons: Iterable[StandalonePython] = (),
+        distributions: Iterable[Distribution] = (),
+        wheel_tags: Iterable[WheelTag] = (),
         broken: Iterable[Broken] = (),
         revision: str = "rows",
         as_of: str = "1970-01-01",
@@ -226,6 +246,8 @@ class Matrix:
                 all_framework_images=tuple(framework_images),
                 all_pythons=tuple(pythons),
                 all_standalone_pythons=tuple(standalone_pythons),
+                all_distributions=tuple(distributions),
+                all_wheel_tags=tuple(wheel_tags),
                 all_broken=tuple(broken),
             )
         )
@@ -343,6 +365,16 @@ class Matrix:
     def standalone_pythons(self) -> tuple[StandalonePython, ...]:
         """Releases of Pythons that no OS and no image has to bring, oldest first."""
         return tuple(sorted(self._rows.standalone_pythons(), key=lambda row: row.version))
+
+    @cached_property
+    def distributions(self) -> tuple[Distribution, ...]:
+        """Names that frameworks are installed by, beside what builds require."""
+        return tuple(self._rows.distributions())
+
+    @cached_property
+    def wheel_tags(self) -> tuple[WheelTag, ...]:
+        """From which pip on wheels for a glibc are seen, oldest glibc first."""
+        return tuple(sorted(self._rows.wheel_tags(), key=lambda row: row.glibc))
 
     @cached_property
     def broken(self) -> tuple[Broken, ...]:

@@ -185,7 +185,7 @@ class Collector:
                 return Reading(value=known[0], where=where), Reading(value=known[1], where=where)
         if "cubins" in self._tells:
             return self._tells["cubins"], self._tells["ptx"]
-        return (None, None) if self._is_partial else _common(self._code)
+        return (None, None) if self._is_partial else common_code(self._code)
 
     def _brings_cuda(self, cuda: Reading | None, pins: _Pins) -> bool | None:
         if cuda is None or cuda.value == NONE:
@@ -275,7 +275,7 @@ def _library_code(path: str, window: Window) -> LibraryCode:
     )
 
 
-def _common(code: Mapping[str, Window]) -> tuple[Reading | None, Reading | None]:
+def common_code(code: Mapping[str, Window]) -> tuple[Reading | None, Reading | None]:
     """What the library with the most fat binaries has in at least a tenth of them.
 
     Smaller libraries are often made for other GPUs, and single files for fewer (kernels of one

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, timedelta
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
@@ -66,17 +67,19 @@ def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, .
     plan = _read(request)
     found = _find(plan, request, site)
     if isinstance(found, NoSolution):
-        raise refuse(request.name, found, target=_target(request))
+        raise refuse(request.name, found, target=_target(request), as_of=request.as_of)
     wheels = tuple(_choose(found, plan, request))
     _check_pins(wheels, plan, request)
     return wheels
 
 
-def find_refusal(request: ClosureRequest, site: Site) -> NoClosure | None:
-    """Why there is no set of wheels; None where there is one, in whatever build of what is pinned. Raises
-    SurroundingsError where an index does not answer."""
+def find_versions(request: ClosureRequest, site: Site) -> Mapping[str, str] | NoClosure:
+    """The versions of a set of wheels by package, in whatever build of what is pinned, or why there is none.
+    Raises SurroundingsError where an index does not answer."""
     found = _find(_read(request), request, site)
-    return refuse(request.name, found, target=_target(request)) if isinstance(found, NoSolution) else None
+    if isinstance(found, NoSolution):
+        return refuse(request.name, found, target=_target(request), as_of=request.as_of)
+    return {offer.package: offer.version for offer in found}
 
 
 def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
@@ -174,8 +177,23 @@ def _question(
         sources=sources,
         indexes=indexes,
         preferred=request.preferred,
-        options=(f"--python-platform={python_tag_platform(request.platform, request.glibc)}",),
+        options=(
+            f"--python-platform={python_tag_platform(request.platform, request.glibc)}",
+            *_until(request),
+        ),
     )
+
+
+def _until(request: ClosureRequest) -> Iterator[str]:
+    """What keeps uv to a day. The facts date what they pin: an index may not tell when it got it."""
+    if request.as_of is None:
+        return
+    end = date.fromisoformat(request.as_of) + timedelta(days=1)
+    yield f"--exclude-newer={end.isoformat()}T00:00:00Z"
+    for text in (*request.requirements, *request.constraints):
+        pin = _pin(text)
+        if pin.version is not None:
+            yield f"--exclude-newer-package={pin.package}=false"
 
 
 def _read(request: ClosureRequest) -> _Plan:

@@ -32,6 +32,8 @@ from cudaforge.records import record
 
 WHEELS_DIRECTORY = "wheels"
 
+WheelProvider = Callable[[LockedWheel], Path]
+"""Finds a locked wheel, or the archive that it is built from, as a file of this machine."""
 SourceProvider = Callable[[LockedWheel, str], Path]
 """Finds what a wheel is built from, given the address that this site has it at, as a file of this machine."""
 
@@ -47,6 +49,36 @@ class FilledClosure:
     """Whether an address is one of this machine, so that the build step needs its network."""
 
 
+@record()
+class Place:
+    """Where this site has a file of a lock."""
+
+    wheel: LockedWheel
+    address: str
+    """With the site's user and password, where it has some; of a commit, its repository."""
+    path: Path | None
+    """The file, if it is one of this machine."""
+
+
+def find_places(
+    wheels: Sequence[LockedWheel], *, python: str, indexes: Mapping[str, str], site: Site, own: Path
+) -> tuple[Place, ...]:
+    """Where each wheel, and what wheels are built from, is at this site. Raises as `fill_closure` does."""
+    served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
+    offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
+    offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
+    credentials = _credentials(site)
+    places = []
+    for wheel in wheels:
+        if wheel.git is not None:
+            places.append(Place(wheel=wheel, address=wheel.git.url, path=None))
+            continue
+        offer = _match(wheel, offers)
+        address = _whereabouts(wheel, offer, credentials).get("url", offer.address)
+        places.append(Place(wheel=wheel, address=address, path=offer.path))
+    return tuple(places)
+
+
 def fill_closure(
     wheels: Sequence[LockedWheel],
     *,
@@ -56,15 +88,20 @@ def fill_closure(
     staging: Path,
     own: Path,
     find_source: SourceProvider,
+    find_wheel: WheelProvider | None = None,
 ) -> FilledClosure:
     """Find every wheel at this site, and put those that it has as files into `staging`. Those of the project
     lie in `own`. What is built goes there as the source that `find_source` gives, under its locked name.
 
-    `indexes` has the public address of each index that the wheels name. Raises NegativeAnswer where a file
+    `indexes` has the public address of each index that the wheels name. With `find_wheel` no index is asked:
+    it gives the file of each wheel that is not the project's. Raises NegativeAnswer where a file
     of that name is another one than the locked, SurroundingsError where the site does not have it.
     """
     served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
-    offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
+    if find_wheel is not None:
+        offers = {wheel.package: [_file_offer(wheel, find_wheel(wheel))] for wheel in served}
+    else:
+        offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
     offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
     credentials = _credentials(site)
     installed = [wheel for wheel in wheels if not wheel.is_built]
@@ -113,6 +150,10 @@ def _own(wheel: LockedWheel, own: Path) -> Offer:
                 remedy="get it back, or lock again: cudaforge lock",
             )
         )
+    return _file_offer(wheel, path)
+
+
+def _file_offer(wheel: LockedWheel, path: Path) -> Offer:
     return Offer(
         package=wheel.package,
         version=wheel.version,

@@ -100,3 +100,6 @@ class ClosureRequest:
     """Packages that are built from their source."""
     preferred: tuple[LockedWheel, ...] = ()
     """An earlier closure, whose versions are kept where they still fit."""
+    as_of: str | None = None
+    """The day, as YYYY-MM-DD, after which nothing counts that an index was given. What is pinned by
+    `requirements` and `constraints` is dated by the facts."""

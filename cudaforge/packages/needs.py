@@ -69,6 +69,16 @@ def named_in(explanation: Iterable[str], asked: Iterable[str]) -> tuple[str, ...
     return tuple(text for text, (name, _) in _requirements(asked) if name in words)
 
 
+def clauses_between(explanation: Iterable[str], package: str, asked: Iterable[str]) -> Iterator[str]:
+    """What the explanation says of which versions of a package need which of one that is asked for:
+    `jax>=0.11 depends on numpy>=2.1`."""
+    names = {name for _, (name, _) in _requirements(asked)}
+    for line in explanation:
+        for match in _DEPENDS.finditer(line):
+            if _normal(match["package"]) == package and _normal(match["needed"]) in names:
+                yield match[0].strip()
+
+
 def absent_from(explanation: Iterable[str]) -> frozenset[str]:
     """The packages that no index has, or of which none has the version."""
     text = " ".join(explanation)

@@ -14,7 +14,7 @@ from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, Surroundin
 from cudaforge.packages.addresses import find_address, host_of, is_loopback, redact, without_addresses
 from cudaforge.packages.site import Site
 from cudaforge.process import Completed, ProgramTimeout, run
-from cudaforge.records import record
+from cudaforge.records import record, replace
 
 ARCHITECTURES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 DEADLINE = 300.0
@@ -46,6 +46,8 @@ _GIT_SETTINGS = {
 }
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden|40[13])\b")
 _BY_ADDRESS = re.compile(r"Package `(?P<package>[^`\s]+)` was included as a URL dependency")
+_UNTIL = "--exclude-newer="
+_UNDATED = re.compile(r"`(?P<file>[^`\s]+)` is missing an upload date")
 _WITHOUT_GIT = "Git executable not found"
 _GIT_FAILED = "Git operation failed"
 _NEEDS_BUILD = re.compile(r"Building source distributions for `(?P<package>[^`\s]+)` is disabled")
@@ -113,7 +115,8 @@ def compile_closure(
         "--format=pylock.toml",
         "--only-binary=:all:",
         "--no-header",
-        "--quiet",
+        # Which files of an index have no date, it only warns of.
+        *(() if any(word.startswith(_UNTIL) for word in arguments) else ("--quiet",)),
         *(("--offline",) if site.offline else ()),
         *(("--no-index",) if site.no_index else ()),
         *arguments,
@@ -255,12 +258,31 @@ def _no_solution(stderr: str, site: Site) -> NoSolution:
                 remedy="run once without --offline",
             )
         )
+    undated = _UNDATED.findall(stderr)
+    if undated:
+        raise SurroundingsError(_undated_problem(undated, _explained(explanation)))
     return NoSolution(explanation=_explained(explanation), hints=hints)
 
 
+def _undated_problem(files: Sequence[str], explanation: tuple[str, ...]) -> Problem:
+    return Problem(
+        what="a package index does not tell when it got its files, so that what it had on a day is not known",
+        because=(f"{len(files)} files without a date, such as {files[0]}", *explanation),
+        remedy="use an index that tells upload times (PEP 700), or lock without a day: cudaforge lock "
+        "--as-of none",
+    )
+
+
 def _explained(text: str) -> tuple[str, ...]:
-    lines = _lines(without_addresses(text).replace(f"{PROJECT_NAME} depends on", "the image needs"))
+    lines = _lines(
+        _without_warnings(without_addresses(text)).replace(f"{PROJECT_NAME} depends on", "the image needs")
+    )
     return tuple(line for line in lines if not line.startswith("No solution found"))
+
+
+def _without_warnings(text: str) -> str:
+    """What uv says without `--quiet` besides its answer left out."""
+    return text[text.find("error:") :] if "error:" in text else text
 
 
 def _lines(text: str) -> tuple[str, ...]:
@@ -309,9 +331,13 @@ class NoClosure(NegativeAnswer):
         self.explanation = tuple(explanation)
 
 
-def refuse(name: str, answer: NoSolution, *, target: str) -> NoClosure:
+def refuse(name: str, answer: NoSolution, *, target: str, as_of: str | None = None) -> NoClosure:
     """The error for a closure that does not exist, with uv's explanation."""
-    return NoClosure(_refusal(name, answer, target=target), answer.explanation)
+    problem = _refusal(name, answer, target=target)
+    if as_of is not None:
+        told = f"only what the package index had on {as_of} counts (--as-of)"
+        problem = replace(problem, because=(*problem.because, told))
+    return NoClosure(problem, answer.explanation)
 
 
 def _refusal(name: str, answer: NoSolution, *, target: str) -> Problem:

@@ -214,8 +214,8 @@ def select(lock: Lock, names: Sequence[str], *, maximum: int) -> Lock:
 
 
 def matrix_of(declaration: Declaration) -> Matrix:
-    """The facts that the declaration is judged by: this installation's, with its overlays."""
-    return load_matrix(overlays=declaration.overlays, root=declaration.root)
+    """The facts that the declaration is judged by: this installation's, with its overlays, as of its day."""
+    return load_matrix(overlays=declaration.overlays, root=declaration.root, until=declaration.as_of)
 
 
 def _no_such_images(names: Sequence[str], known: Sequence[str]) -> InputError:
@@ -261,12 +261,18 @@ def conflict_problem(
     declaration: Declaration, images: Sequence[ImageDeclaration], conflict: Conflict
 ) -> Problem:
     """The one conflict of these images as a problem of the declaration, with its place there."""
+    from cudaforge.pipeline.days import later_releases
+
     fixes = [f"{fix.words()} (gives {fix.gives})" for fix in conflict.fixes]
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
     key = f"{images[0].key}.{conflict.keys[0]}" if conflict.keys else images[0].key
     return Problem(
         what=f"{names_text([one.name for one in images])}: {' and '.join(conflict.core)} {verb}",
         where=locate(declaration, key),
-        because=(*(reason.cited() for reason in conflict.reasons), *conflict.warnings),
+        because=(
+            *(reason.cited() for reason in conflict.reasons),
+            *conflict.warnings,
+            *later_releases(declaration, images),
+        ),
         remedy="\nor ".join(fixes) or None,
     )

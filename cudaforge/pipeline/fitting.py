@@ -11,9 +11,10 @@ from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.compose import NewEntry, closure_request
 from cudaforge.packages.model import ClosureRequest
 from cudaforge.packages.needs import absent_from, find_needs, named_in, sourceless_in
-from cudaforge.packages.uv import NoClosure
+from cudaforge.packages.uv import NoClosure, python_tag_platform
 from cudaforge.pipeline.decide import matrix_of
 from cudaforge.pipeline.host import find_host_os
+from cudaforge.pipeline.spans import NEWEST_GLIBC, find_span, only, renewed_span
 from cudaforge.records import record, replace
 from cudaforge.resolver import Answer, Collision, Earlier, Obstacle, Resolution, weigh
 from cudaforge.resolver.model import Conflict
@@ -24,12 +25,11 @@ _TOLD = 3
 """Reasons for a move that are told; of more, the first ones and the last."""
 _CULPRITS = 4
 """Packages of which it is worth finding out which of them collide."""
-_NEWEST_GLIBC = "2.999"
 _CONCLUSION = re.compile(r", we can conclude| and the image needs | and only ")
 _PUBLIC = re.compile(r"={2,3}(?P<version>[^+;\s]+)(?:\+\S+)?")
 
-RefusalFinder = Callable[[ClosureRequest], NoClosure | None]
-"""Why a closure does not exist; None where it does. Raises SurroundingsError where nobody can say."""
+VersionFinder = Callable[[ClosureRequest], Mapping[str, str] | NoClosure]
+"""The versions of a closure by package, or why there is none. Raises SurroundingsError where nobody says."""
 _Learnt = tuple[Obstacle, ...]
 
 
@@ -48,22 +48,23 @@ class Fitted:
 class Fitting:
     """Finds the best answers of a declaration's images that go with their packages.
 
-    `find_refusal` asks the package indexes; what was chosen `earlier`, by image name, goes first.
+    `look_up` asks the package indexes; what was chosen `earlier`, by image name, goes first.
     """
 
     def __init__(
         self,
         declaration: Declaration,
         *,
-        find_refusal: RefusalFinder,
+        look_up: VersionFinder,
         earlier: Mapping[str, Earlier] | None = None,
     ) -> None:
         self._root = declaration.root
+        self._as_of = declaration.as_of
         self._matrix = matrix_of(declaration)
         self._host_os = find_host_os()
         self._earlier = earlier or {}
-        self._find_refusal = find_refusal
-        self._asked: dict[str, NoClosure | None] = {}
+        self._look_up = look_up
+        self._asked: dict[str, Mapping[str, str] | NoClosure | None] = {}
 
     def fit(self, image: ImageDeclaration, answer: Answer, lock: Callable[[Resolution], NewEntry]) -> Fitted:
         """The entry that `lock` makes of the answer, or of the best one after it whose packages exist.
@@ -81,7 +82,7 @@ class Fitting:
                 more = self._weaken(image, found, learnt)
                 if not more:
                     return Fitted(answer=self._conflict(image, found), entry=None, learnt=learnt)
-            else:
+            elif not (more := self._foresee(self._request(image, found), found, learnt)):
                 try:
                     entry = lock(found)
                 except NoClosure as error:
@@ -97,17 +98,11 @@ class Fitting:
         raise NegativeAnswer(_too_many(image, learnt))
 
     def _request(
-        self, image: ImageDeclaration, resolution: Resolution, only: Collection[str] | None = None
+        self, image: ImageDeclaration, resolution: Resolution, texts: Collection[str] | None = None
     ) -> ClosureRequest:
         """What the closure has to contain; of packages and constraints these alone."""
-        request = closure_request(image, resolution, root=self._root)
-        if only is None:
-            return request
-        return replace(
-            request,
-            packages=tuple(text for text in only if text not in request.limits),
-            limits=tuple(text for text in request.limits if text in only),
-        )
+        request = closure_request(image, resolution, root=self._root, as_of=self._as_of)
+        return request if texts is None else only(request, texts)
 
     def _weigh(self, image: ImageDeclaration, learnt: _Learnt) -> Resolution | Collision:
         earlier = self._earlier.get(image.name)
@@ -141,6 +136,9 @@ class Fitting:
         needs = [one for one in _needs(refusal, request) if one.excludes(pins) and one not in known]
         if needs:
             return tuple(needs)
+        narrow = self._without_frameworks(request, refusal) or self._span(request, resolution, refusal)
+        if narrow is not None:
+            return (narrow,)
         alone = self._refusal(replace(request, packages=()))
         if alone is None:
             return (self._tried(request, resolution, refusal),)
@@ -148,18 +146,62 @@ class Fitting:
             raise refusal  # the index and the facts disagree on the best answer itself, which has to be seen
         return (_uninstallable(request, resolution, alone),)
 
+    def _foresee(self, request: ClosureRequest, resolution: Resolution, known: _Learnt) -> _Learnt:
+        """What failed with another Python and fails with this one, too, which is less to ask than for all."""
+        for one in known:
+            if one.python in (None, request.python) or one.glibc is not None or one.needs or one.tried:
+                continue
+            if one.excluded is None:
+                bare = replace(_bare(request), packages=one.packages)
+                found = None if self._exists(bare) else self._pythonless(bare)
+            else:
+                found = self._renewed(one, request, resolution)
+            if found is not None:
+                return (found,)
+        return ()
+
+    def _renewed(self, span: Obstacle, request: ClosureRequest, resolution: Resolution) -> Obstacle | None:
+        for framework in resolution.frameworks:
+            rows = self._matrix.builds(framework.name)
+            found = renewed_span(span, request, framework, rows, look=self._look)
+            if found is not None:
+                return found
+        return None
+
+    def _without_frameworks(self, request: ClosureRequest, refusal: NoClosure) -> Obstacle | None:
+        """That the packages which the failure is about have no closure on this Python, with no framework."""
+        named = named_in(refusal.explanation, request.packages)
+        bare = replace(_bare(request), packages=named)
+        if not named or self._exists(bare):
+            return None
+        return self._pythonless(replace(bare, packages=self._culprits(bare, refusal)))
+
+    def _pythonless(self, bare: ClosureRequest) -> Obstacle:
+        refusal = self._refusal(bare)
+        reason = f": {_first(refusal)}" if refusal is not None and _first(refusal) else ""
+        return Obstacle(
+            packages=bare.packages,
+            python=bare.python,
+            glibc=self._glibc(bare),
+            text=f"with Python {bare.python} there is no set of wheels for "
+            f"{' and '.join(bare.packages)}{reason}",
+        )
+
+    def _span(self, request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle | None:
+        """The releases of a framework that fail together, where they are more than one."""
+        named = named_in(refusal.explanation, (*request.packages, *request.limits))
+        for framework in resolution.frameworks:
+            rows = self._matrix.builds(framework.name)
+            span = find_span(request, framework, rows, named=named, look=self._look)
+            if span is not None:
+                return span
+        return None
+
     def _tried(self, request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle:
         """The widest statement that a failure of which nothing can be read still proves."""
-        bare = replace(request, requirements=(), constraints=(), indexes={}, index_of={})
+        bare = _bare(request)
         if not self._exists(bare):
-            packages = self._culprits(bare, refusal)
-            return Obstacle(
-                packages=packages,
-                python=request.python,
-                glibc=self._glibc(replace(bare, packages=packages)),
-                text=f"with Python {request.python} there is no set of wheels for {' and '.join(packages)}: "
-                f"{_first(refusal)}",
-            )
+            return self._pythonless(replace(bare, packages=self._culprits(bare, refusal)))
         released = _released(request)
         is_release = not self._exists(released)
         packages = self._culprits(released if is_release else request, refusal)
@@ -174,7 +216,7 @@ class Fitting:
 
     def _glibc(self, request: ClosureRequest) -> str | None:
         """The C library that a failure depends on: what fails next to the newest one fails next to any."""
-        return request.glibc if self._exists(replace(request, glibc=_NEWEST_GLIBC)) else None
+        return request.glibc if self._exists(replace(request, glibc=NEWEST_GLIBC)) else None
 
     def _culprits(self, request: ClosureRequest, refusal: NoClosure) -> tuple[str, ...]:
         """The packages that fail together and not without any one of them, as far as that is worth asking."""
@@ -192,13 +234,24 @@ class Fitting:
 
     def _refusal(self, request: ClosureRequest) -> NoClosure | None:
         """Why there is no closure; where nobody can say, there may be one."""
-        key = repr(request)
-        if key not in self._asked:
-            try:
-                self._asked[key] = self._find_refusal(request)
-            except SurroundingsError:
-                self._asked[key] = None
+        found = self._look(request)
+        return found if isinstance(found, NoClosure) else None
+
+    def _look(self, request: ClosureRequest) -> Mapping[str, str] | NoClosure | None:
+        """The versions of a closure, or why there is none; None where nobody can say."""
+        try:
+            tags = python_tag_platform(request.platform, request.glibc)
+            key = repr(replace(request, glibc=tags))
+            if key not in self._asked:
+                self._asked[key] = self._look_up(request)
+        except SurroundingsError:
+            return None
         return self._asked[key]
+
+
+def _bare(request: ClosureRequest) -> ClosureRequest:
+    """The packages alone, with no framework."""
+    return replace(request, requirements=(), constraints=(), indexes={}, index_of={})
 
 
 def _uninstallable(request: ClosureRequest, resolution: Resolution, refusal: NoClosure) -> Obstacle:
@@ -269,7 +322,8 @@ def _names(resolution: Resolution, *, with_build: bool) -> str:
 def _first(refusal: NoClosure) -> str:
     """What uv's explanation begins with."""
     line = (refusal.explanation or ("uv does not say why",))[0]
-    return _CONCLUSION.split(line.removeprefix("Because "))[0].rstrip(".:")
+    reason = _CONCLUSION.split(line.removeprefix("Because "))[0].rstrip(".")
+    return "" if reason.endswith(":") else reason  # a list follows that is no reason to people
 
 
 def _too_many(image: ImageDeclaration, learnt: _Learnt) -> Problem:

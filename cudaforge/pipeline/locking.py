@@ -10,24 +10,26 @@ from pathlib import Path
 
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
-from cudaforge.errors import NegativeAnswer
+from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
-from cudaforge.packages.closure import find_refusal, resolve_closure
+from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
-from cudaforge.pipeline.decide import Note, matrix_of, require_answers, resolve
+from cudaforge.pipeline.days import check_day
+from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of, require_answers, resolve
 from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path, state_directory
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
-from cudaforge.records import record
+from cudaforge.records import record, replace
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict
 
+NO_DAY = "none"
 WORKERS = 4
 """Images that are locked at a time."""
 _WAIT_SECONDS = 3600.0
@@ -42,39 +44,47 @@ class LockOutcome:
     previous: Lock | None
     moves: Mapping[str, str] = made_by(default_factory=dict)
     """By image, what its packages moved away from the best answer, and why, in words."""
+    warnings: Mapping[str, tuple[str, ...]] = made_by(default_factory=dict)
+    """By image, what has to be known of what was chosen in this run; nothing for what is kept as it is."""
 
 
 def lock(
     declaration: Declaration,
     *,
+    as_of: str | None = None,
     allow_unpinned: bool = False,
     offline: bool = False,
     on_note: Note = ignore,
 ) -> LockOutcome:
     """Pin every image of the declaration and write the lock beside it.
 
-    What an earlier lock chose and pinned is kept where it still fits: `upgrade` is what moves it. Raises
-    NegativeAnswer where wishes collide, SurroundingsError where an index, a registry or the OS archive does
-    not answer; the old lock is then as it was.
+    `as_of` is the day that facts and packages are taken from: None for that of the earlier lock, if it has
+    one, and `NO_DAY` for none. What an earlier lock of the same day chose and pinned is kept where it still
+    fits: `upgrade` is what moves it. Raises NegativeAnswer where wishes collide, InputError for what is no
+    day, SurroundingsError where an index, a registry or the OS archive does not answer; the old lock is then
+    as it was.
     """
     path = lock_path(declaration)
     with hold_lock(declaration, on_note):
         previous = _read_previous(path, on_note)
+        declaration = _dated(declaration, as_of, previous, on_note)
         is_whole = previous is not None and has_own_wheels(previous, path)
         if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
             return LockOutcome(path=path, lock=previous, previous=previous)
         kept = {image.name: image for image in previous.images} if previous is not None else {}
+        if previous is not None and previous.as_of != declaration.as_of:
+            kept = {}
         earlier = {name: earlier_of(image) for name, image in kept.items()}
         answers = resolve(declaration, earlier=earlier)
         require_answers(declaration, answers)
         site = find_site(declaration, offline=offline)
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         pins = BasePins(
-            previous=[image.base for image in kept.values()],
+            previous=[image.base for image in previous.images] if previous is not None else (),
             find_digest=source.find,
             make_base=partial(bootstrapped_base, offline=offline),
         )
-        fitting = Fitting(declaration, find_refusal=partial(find_refusal, site=site), earlier=earlier)
+        fitting = Fitting(declaration, look_up=partial(find_versions, site=site), earlier=earlier)
         fitted = lock_images(
             declaration,
             answers,
@@ -90,17 +100,29 @@ def lock(
             declaration=declaration.digest,
             matrix=matrix_of(declaration).revision,
             tools=tools(),
+            as_of=declaration.as_of,
             images=tuple(entry.image for entry in entries),
             dropped=dropped_points(fitted),
         )
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
-    return LockOutcome(path=path, lock=made, previous=previous, moves=moves_of(fitted))
+    return LockOutcome(
+        path=path, lock=made, previous=previous, moves=moves_of(fitted), warnings=warnings_of(fitted)
+    )
 
 
 def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
     """What packages moved, by image."""
     return {name: one.move for name, one in fitted.items() if one.move is not None}
+
+
+def warnings_of(fitted: Mapping[str, Fitted]) -> Mapping[str, tuple[str, ...]]:
+    """What has to be known of the answers, by image."""
+    return {
+        name: one.answer.warnings
+        for name, one in fitted.items()
+        if isinstance(one.answer, Resolution) and one.answer.warnings
+    }
 
 
 def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
@@ -145,6 +167,7 @@ def lock_images(
                 pin_base=partial(pins.pin, own=before.base if before else None),
                 root=declaration.root,
                 preferred=before.closure.wheels if before else (),
+                as_of=declaration.as_of,
             )
 
         return fitting.fit(image, answer.answer, entry)
@@ -197,4 +220,35 @@ def _read_previous(path: Path, on_note: Note) -> Lock | None:
 def _is_current(lock: Lock, declaration: Declaration, allow_unpinned: bool) -> bool:  # noqa: FBT001
     is_pinned = allow_unpinned or all(image.base.digest for image in lock.images)
     same_facts = lock.matrix == matrix_of(declaration).revision
-    return is_pinned and same_facts and not find_staleness(lock, declaration)
+    same_day = lock.as_of == declaration.as_of
+    return is_pinned and same_facts and same_day and not find_staleness(lock, declaration)
+
+
+def current_lock(declaration: Declaration, *, as_of: str | None = None) -> Lock:
+    """The lock as it is. Raises NegativeAnswer where it is missing, damaged, stale or of another day than
+    was asked for."""
+    found = load_current_lock(of_day(declaration, as_of))
+    if as_of == NO_DAY and found.as_of is not None:
+        path = lock_path(declaration)
+        raise NegativeAnswer(
+            Problem(
+                what=f"the lock is stale: it was made as of {found.as_of}",
+                where=Location(file=str(path)),
+                remedy=f"cudaforge lock --as-of {NO_DAY}",
+            )
+        )
+    return found
+
+
+def of_day(declaration: Declaration, as_of: str | None) -> Declaration:
+    """The declaration of the day that was asked for. Raises InputError for what is no day."""
+    if as_of is None or as_of == NO_DAY:
+        return declaration
+    return replace(declaration, as_of=check_day(as_of))
+
+
+def _dated(declaration: Declaration, as_of: str | None, previous: Lock | None, on_note: Note) -> Declaration:
+    if as_of is None and previous is not None and previous.as_of is not None:
+        on_note(f"as of {previous.as_of}, as the lock was made; --as-of {NO_DAY} leaves that day")
+        return replace(declaration, as_of=previous.as_of)
+    return of_day(declaration, as_of)

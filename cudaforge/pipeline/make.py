@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 from collections.abc import Callable, Mapping
@@ -11,19 +10,21 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.builder.model import BuildEvent, BuildResult, BuildState
+from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reproducible
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock
-from cudaforge.pipeline.decide import Note, load_current_lock
+from cudaforge.lockfile.model import Lock, LockedImage, LockedWheel
+from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
+from cudaforge.pipeline.expecting import expected_of
 from cudaforge.pipeline.host import cache_directory, ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record, replace
-from cudaforge.report.evidence import HOST_FACTS, TIME_FACT
-from cudaforge.verifier.model import Verdict
+from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
+from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
+    from cudaforge.bootstrap import BootstrapImage
     from cudaforge.engine import Engine, NamedBuilder
 
 _MOST_VERIFICATIONS = 2
@@ -46,7 +47,7 @@ class Run:
         return all(image.name in self.verdicts and self.verdicts[image.name].ok for image in self.lock.images)
 
 
-def build(
+def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     lock: Lock,
     *,
     declaration: Declaration,
@@ -54,13 +55,16 @@ def build(
     builders: tuple[str, ...] = (),
     keep_going: bool = False,
     no_cache: bool = False,
+    reproducible: Reproducible = Reproducible.NO,
+    vendored: Path | None = None,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
-    """Build the lock's images, several at once. Raises SurroundingsError when engine or network fail.
+    """Build the lock's images, several at once, with `vendored` from what that directory has alone.
 
     `builders` share the work: buildx builders, docker contexts, addresses of engines; without any, the
     engine of the docker command line does it. `keep_going` begins further images after one has failed.
+    Raises SurroundingsError when engine or network fail, or something is not in the directory.
     """
     from cudaforge.pipeline.builders import connect_builders
 
@@ -71,6 +75,8 @@ def build(
         jobs=jobs,
         keep_going=keep_going,
         no_cache=no_cache,
+        reproducible=reproducible,
+        vendored=vendored,
         on_event=on_event,
         on_note=on_note,
     )
@@ -82,17 +88,27 @@ def verify(
     declaration: Declaration,
     again: bool = False,
     devices: tuple[str, ...] = (),
+    tier: str | None = None,
     on_note: Note = ignore,
 ) -> tuple[Verdict, ...]:
     """Prove the lock's images. A good verdict of an unchanged image is kept, unless `again`.
 
-    `devices` are the GPUs to prove them on: indexes, UUIDs, MIG instances, or `all`. Raises InputError
-    for one that does not exist.
+    `devices` are the GPUs to prove them on: indexes, UUIDs, MIG instances, or `all`. `tier` is the last that
+    is gone into: `static`, `cpu`, or `gpu`, which requires one. Without it all is done that the host allows.
+    Raises InputError for a device or a tier that does not exist.
     """
     from cudaforge.engine import connect
+    from cudaforge.verifier import parse_tier
 
-    engine = connect(may_be_podman=True)
-    return _verify(lock, engine, declaration=declaration, again=again, devices=devices, on_note=on_note)
+    return verify_locked(
+        lock,
+        connect(may_be_podman=True),
+        declaration=declaration,
+        again=again,
+        devices=devices,
+        tier=None if tier is None else parse_tier(tier),
+        on_note=on_note,
+    )
 
 
 def make(  # noqa: PLR0913 -- one keyword for each option of `up`
@@ -134,8 +150,13 @@ def make(  # noqa: PLR0913 -- one keyword for each option of `up`
         here = [image for image in lock.images if builds[image.name].builder == one.name]
         built = tuple(image for image in here if is_built(builds[image.name]))
         if built:
-            part = replace(lock, images=built, dropped=())
-            verdicts += _verify(part, one.engine, declaration=declaration, again=again, on_note=on_note)
+            verdicts += verify_locked(
+                replace(lock, images=built, dropped=()),
+                one.engine,
+                declaration=declaration,
+                again=again,
+                on_note=on_note,
+            )
     run = Run(lock=lock, builds=builds, verdicts={verdict.name: verdict for verdict in verdicts})
     document = {"schema": 1, **run_json(lock.images, run.builds, run.verdicts, lock.dropped)}
     write_atomically(
@@ -187,7 +208,7 @@ def run_image(
     )
 
 
-def _build(  # noqa: PLR0913 -- what `build` and `make` were given
+def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     lock: Lock,
     builders: tuple[NamedBuilder, ...],
     *,
@@ -195,6 +216,8 @@ def _build(  # noqa: PLR0913 -- what `build` and `make` were given
     jobs: int | None,
     keep_going: bool,
     no_cache: bool,
+    reproducible: Reproducible = Reproducible.NO,
+    vendored: Path | None = None,
     offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
@@ -202,11 +225,11 @@ def _build(  # noqa: PLR0913 -- what `build` and `make` were given
     from cudaforge.builder import build_images
     from cudaforge.packages.archives import fetch_python
     from cudaforge.packages.built import fetch_source
-    from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
+    from cudaforge.pipeline.vendoring import find_python, open_vendored
 
     state = state_directory(declaration)
-    site = find_site(declaration, offline=offline)
+    site = find_site(declaration, offline=offline or vendored is not None)
     feeds = find_feeds(declaration, lock)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
@@ -219,30 +242,57 @@ def _build(  # noqa: PLR0913 -- what `build` and `make` were given
             jobs=jobs,
             keep_going=keep_going,
             no_cache=no_cache,
+            reproducible=reproducible,
+            vendored=open_vendored(vendored) if vendored is not None else None,
             on_event=on_event,
-            base_provider=lambda image: assemble_locked_base(
-                image.base, platform=image.platforms[0], offline=offline
+            base_provider=partial(_base, vendored=vendored, offline=offline),
+            python_provider=lambda image: (
+                find_python(vendored, image)
+                if vendored is not None
+                else fetch_python(
+                    image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
+                )
             ),
-            python_provider=lambda image: fetch_python(
-                image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
+            source_provider=(
+                partial(_vendored_source, vendored)
+                if vendored is not None
+                else partial(fetch_source, site=site, cache=cache_directory())
             ),
-            source_provider=partial(fetch_source, site=site, cache=cache_directory()),
         )
 
 
-def _verify(
+def _base(image: LockedImage, *, vendored: Path | None, offline: bool) -> BootstrapImage:
+    from cudaforge.pipeline.bases import assemble_locked_base
+    from cudaforge.pipeline.vendoring import find_base
+
+    if vendored is not None:
+        return find_base(vendored, image)
+    return assemble_locked_base(image.base, platform=image.platforms[0], offline=offline)
+
+
+def _vendored_source(directory: Path, wheel: LockedWheel, _: str) -> Path:
+    from cudaforge.pipeline.vendoring import find_wheel
+
+    return find_wheel(directory, wheel)
+
+
+def verify_locked(
     lock: Lock,
     engine: Engine,
     *,
     declaration: Declaration,
     again: bool,
     devices: tuple[str, ...] = (),
+    tier: Tier | None = None,
     on_note: Note,
 ) -> tuple[Verdict, ...]:
+    """`verify` on an engine that is connected."""
+    from cudaforge.pipeline.findings import KeptFindings
     from cudaforge.verifier import VerifyEvent, VerifyJob, VerifyPhase, verify_images
 
-    kept = {} if again else _kept_verdicts(lock, engine, declaration, devices)
-    waiting = [image for image in lock.images if kept.get(image.name) is None]
+    asked = [_Verification(image, declaration, tier, devices) for image in lock.images]
+    kept = {} if again else {one.image.name: one.find(engine) for one in asked}
+    waiting = [one for one in asked if kept.get(one.image.name) is None]
 
     def say(event: VerifyEvent) -> None:
         word = "verifying" if event.phase is VerifyPhase.STARTED else event.phase.value
@@ -250,38 +300,25 @@ def _verify(
 
     with known_run(engine, state_directory(declaration) / "runs") as run_id:
         found = verify_images(
-            [VerifyJob(image=image, reference=image.tags[0]) for image in waiting],
+            [
+                VerifyJob(image=one.image, reference=one.image.tags[0], expected=one.expected)
+                for one in waiting
+            ],
             engine=engine,
             devices=devices,
             on_event=say,
             parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
             run_id=run_id,
+            tier=tier,
+            findings=KeptFindings(),
         )
     if found:
         seen = _seen_now(engine)
         found = tuple(replace(verdict, facts={**verdict.facts, **seen}) for verdict in found)
-    for verdict in found:
-        _save_verdict(verdict, declaration)
+    for one, verdict in zip(waiting, found, strict=True):
+        one.save(verdict)
     by_name = {verdict.name: verdict for verdict in found}
     return tuple(kept.get(image.name) or by_name[image.name] for image in lock.images)
-
-
-def _kept_verdicts(
-    lock: Lock, engine: Engine, declaration: Declaration, devices: tuple[str, ...]
-) -> dict[str, Verdict | None]:
-    from cudaforge.verifier import reuse_key, reuse_verdict
-
-    offer = engine.gpu_offer()
-    kept: dict[str, Verdict | None] = {}
-    for image in lock.images:
-        facts = engine.find_image(image.tags[0])
-        if facts is None:
-            continue
-        key = reuse_key(image, image_id=facts.id, offer=offer, devices=devices)
-        with contextlib.suppress(OSError, ValueError):
-            saved = json.loads(verdict_file(image.name, declaration).read_text(encoding="utf-8"))
-            kept[image.name] = reuse_verdict(saved, key=key)
-    return kept
 
 
 def _seen_now(engine: Engine) -> Mapping[str, object]:
@@ -295,14 +332,50 @@ def _seen_now(engine: Engine) -> Mapping[str, object]:
         "memory": info.get("MemTotal"),
         "engine": f"Docker {engine.server_version}",
     }
-    return {HOST_FACTS: host, TIME_FACT: datetime.now(tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")}
+    return {HOST_FACTS: host, TIME_FACT: datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)}
 
 
-def _save_verdict(verdict: Verdict, declaration: Declaration) -> None:
-    from cudaforge.verifier import verdict_to_json
+class _Verification:
+    """One image of a project to one depth, and its verdict's place."""
 
-    text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
-    write_atomically(verdict_file(verdict.name, declaration), text)
+    def __init__(
+        self, image: LockedImage, declaration: Declaration, tier: Tier | None, devices: tuple[str, ...]
+    ) -> None:
+        self.image = image
+        self._tier = tier
+        self._devices = devices
+        wishes = {one.name: one.wishes for one in declaration.images}.get(image.name)
+        self.expected = expected_of(image, matrix_of(declaration), gpus=wishes.gpus if wishes else ())
+        name = image.name if tier is None else f"{image.name}.{tier.value}"
+        self._file = verdict_file(name, declaration)
+
+    def find(self, engine: Engine) -> Verdict | None:
+        """The verdict of an earlier run, if it is good and everything is as it was."""
+        from cudaforge.verifier import reuse_key, reuse_verdict
+
+        facts = engine.find_image(self.image.tags[0])
+        if facts is None:
+            return None
+        try:
+            saved = json.loads(self._file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        key = reuse_key(
+            self.image,
+            image_id=facts.id,
+            offer=engine.gpu_offer(),
+            devices=self._devices,
+            tier=self._tier,
+            expected=self.expected,
+        )
+        return reuse_verdict(saved, key=key)
+
+    def save(self, verdict: Verdict) -> None:
+        """Keep a verdict for later runs and reports."""
+        from cudaforge.verifier import verdict_to_json
+
+        text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
+        write_atomically(self._file, text)
 
 
 def verdict_file(name: str, declaration: Declaration) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
@@ -14,7 +14,7 @@ from cudaforge.lockfile.compose import BaseRequest, NewEntry, lock_image
 from cudaforge.lockfile.effects import KnownGpus, known_gpus
 from cudaforge.lockfile.model import LockedBase, LockedImage
 from cudaforge.lockfile.outlook import ImageOutlook, Outlook
-from cudaforge.packages.closure import find_refusal, resolve_closure
+from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import NoClosure
@@ -53,7 +53,7 @@ def find_outdated(
     bases = [image.base for image in current.images]
     asker = _Asker(find_site(declaration, offline=offline), bases, on_note)
 
-    fitting = Fitting(chosen, find_refusal=asker.refusal)
+    fitting = Fitting(chosen, look_up=asker.versions)
 
     def look(image: ImageDeclaration, answer: Answer) -> Fitted | NegativeAnswer:
         lock = partial(_entry, image, before=locked.get(image.name), declaration=declaration, asker=asker)
@@ -152,9 +152,9 @@ class _Asker:
         self.has_answer = True
         return found
 
-    def refusal(self, request: ClosureRequest) -> NoClosure | None:
-        """Why the indexes have no such closure now."""
-        return find_refusal(request, self._site)
+    def versions(self, request: ClosureRequest) -> Mapping[str, str] | NoClosure:
+        """The versions that the indexes have now, or why they have none."""
+        return find_versions(request, self._site)
 
     def base(self, request: BaseRequest, *, before: LockedImage | None) -> LockedBase:
         """The base as its registry or the OS archive has it now, asked once."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,14 +9,10 @@ from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage
-from cudaforge.pipeline.make import verdict_file
 from cudaforge.pipeline.outside import find_site, registry_access
 from cudaforge.records import record
 from cudaforge.registry import Attached, attach, find_subject
 from cudaforge.report.evidence import Proof
-from cudaforge.verifier.model import Verdict
-from cudaforge.verifier.serial import verdict_from_json
 
 TOOL = f"cudaforge {__version__}"
 FORMATS: Mapping[str, tuple[str, ...]] = {
@@ -28,7 +23,6 @@ FORMATS: Mapping[str, tuple[str, ...]] = {
 }
 """Each format with the endings of files that mean it."""
 _ATTACH_SECONDS = 120.0
-_LARGEST_VERDICT = 64 * 1024 * 1024
 
 
 @record()
@@ -53,16 +47,6 @@ def format_of(path: Path) -> str:
             remedy=f"end it with one of {known}",
         )
     )
-
-
-def load_proofs(lock: Lock, declaration: Declaration) -> tuple[Proof, ...]:
-    """What the last verifications of the lock's images left; one of another lock entry does not count."""
-    return tuple(_load(image, verdict_file(image.name, declaration)) for image in lock.images)
-
-
-def proofs_of(verdicts: Sequence[Verdict]) -> tuple[Proof, ...]:
-    """The same for verdicts that were made just now."""
-    return tuple(Proof(name=one.name, reference=one.reference, verdict=one) for one in verdicts)
 
 
 def report_text(proofs: Sequence[Proof], form: str) -> str:
@@ -106,26 +90,6 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
         )
         done.append(AttachedProof(name=proof.name, reference=verdict.reference, attached=attached))
     return tuple(done)
-
-
-def _load(image: LockedImage, path: Path) -> Proof:
-    verdict = _read(path)
-    missing = None
-    if verdict is None:
-        missing = "not verified yet"
-    elif verdict.lock_digest != image.digest:
-        verdict, missing = None, "not verified since the lock was changed"
-    return Proof(name=image.name, reference=image.tags[0], verdict=verdict, missing=missing)
-
-
-def _read(path: Path) -> Verdict | None:
-    try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_VERDICT:
-            return None
-        saved = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return verdict_from_json(saved) if isinstance(saved, dict) else None
 
 
 def _html(proofs: Sequence[Proof]) -> str:

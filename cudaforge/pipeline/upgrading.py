@@ -9,7 +9,7 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedBase, LockedImage
 from cudaforge.lockfile.store import write_lock, write_wheels
-from cudaforge.packages.closure import find_refusal, resolve_closure
+from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
 from cudaforge.pipeline.decide import (
     Note,
@@ -29,6 +29,7 @@ from cudaforge.pipeline.locking import (
     moves_of,
     own_wheels,
     tools,
+    warnings_of,
 )
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
@@ -52,7 +53,7 @@ def upgrade(
     """
     with hold_lock(declaration, on_note):
         current = load_current_lock(declaration)
-        renewal = _Renewal(declaration, current, names, offline=offline)
+        renewal = _Renewal(replace(declaration, as_of=current.as_of), current, names, offline=offline)
         outcome, closures = renewal.renewed(
             allow_unpinned=allow_unpinned,
             on_note=on_note,
@@ -74,7 +75,7 @@ def plan_upgrade(
     """What `upgrade` would lock. Nothing is written, and no base is made: of one made from the OS archive the
     packages are known, and not the digest. Raises what `upgrade` raises."""
     current = load_current_lock(declaration)
-    renewal = _Renewal(declaration, current, names, offline=offline)
+    renewal = _Renewal(replace(declaration, as_of=current.as_of), current, names, offline=offline)
     outcome, _ = renewal.renewed(
         allow_unpinned=allow_unpinned,
         on_note=on_note,
@@ -107,14 +108,18 @@ class _Renewal:
             answers,
             kept={},
             pins=BasePins(find_digest=source.find, make_base=make_base),
-            fitting=Fitting(self._chosen, find_refusal=partial(find_refusal, site=site)),
+            fitting=Fitting(self._chosen, look_up=partial(find_versions, site=site)),
             resolve_packages=partial(resolve_closure, site=site),
             on_note=on_note,
         )
         entries = [one.entry for one in fitted.values() if one.entry is not None]
         made = self._lock({entry.image.name: entry.image for entry in entries}, dropped_points(fitted))
         outcome = LockOutcome(
-            path=lock_path(self._declaration), lock=made, previous=self._current, moves=moves_of(fitted)
+            path=lock_path(self._declaration),
+            lock=made,
+            previous=self._current,
+            moves=moves_of(fitted),
+            warnings=warnings_of(fitted),
         )
         return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
 

@@ -23,8 +23,11 @@ def describe_builds(results: Sequence[BuildResult]) -> str:
         )
         for result in results
     ]
+    same = [result.name for result in results if result.is_reproduced]
     parts = [table(("image", "state", "size", "time", "reference"), rows)]
     parts += [describe_failure(result) for result in results if result.state is BuildState.FAILED]
+    if same:
+        parts.append(f"built again, and the same to the digest: {', '.join(same)}")
     return "\n\n".join(parts)
 
 

@@ -14,6 +14,7 @@ GITHUB_MOST_JOBS = 256
 GITLAB_INCLUDE = ".gitlab/cudaforge.yml"
 """The file that says what a job of the child pipeline runs on, and with what."""
 GITLAB_JOB = ".cudaforge-image"
+GITLAB_REPORT = ".cudaforge-report"
 
 
 @record()
@@ -57,7 +58,7 @@ def github_matrix(jobs: Sequence[CiJob]) -> dict[str, object]:
 
 def gitlab_pipeline(jobs: Sequence[CiJob]) -> dict[str, object]:
     """A child pipeline, as JSON, which is YAML: one job extends GITLAB_JOB for each of ours."""
-    pipeline: dict[str, object] = {"include": [{"local": GITLAB_INCLUDE}], "stages": ["images"]}
+    pipeline: dict[str, object] = {"include": [{"local": GITLAB_INCLUDE}], "stages": ["images", "report"]}
     for job in jobs:
         pipeline[f"image: {job.name}"] = {
             "extends": f"{GITLAB_JOB}-gpu" if job.needs_gpu else GITLAB_JOB,
@@ -67,7 +68,14 @@ def gitlab_pipeline(jobs: Sequence[CiJob]) -> dict[str, object]:
                 "CUDAFORGE_PLATFORMS": ",".join(job.platforms),
             },
         }
-    if not jobs:
+    if jobs:
+        names = " ".join(job.names for job in jobs)
+        pipeline["report"] = {
+            "extends": GITLAB_REPORT,
+            "stage": "report",
+            "variables": {"CUDAFORGE_IMAGES": names},
+        }
+    else:
         # A pipeline without any job is an error.
         pipeline["no image has changed"] = {"stage": "images", "script": ["true"]}
     return pipeline

@@ -6,9 +6,9 @@ escaped.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
-from cudaforge.records import record
+from cudaforge.records import made, record
 from cudaforge.units import bytes_text
 from cudaforge.verifier.evidence import Fact
 from cudaforge.verifier.model import Verdict
@@ -17,8 +17,22 @@ HOST_FACTS = "host"
 """In a verdict's facts: the machine that verified, as its engine describes it."""
 TIME_FACT = "verified"
 """In a verdict's facts: when it was verified, ISO 8601 in UTC."""
+TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _MOST_LOSSES = 10_000
 _MOST_GPUS = 64
+
+
+@record()
+class Made:
+    """How an image was built."""
+
+    state: str
+    """As a build's result says: `built`, `cached`, `failed`, ..."""
+    size: int | None
+    """Bytes on disk."""
+    seconds: float
+    reason: str | None = None
+    """Why it failed."""
 
 
 @record()
@@ -30,6 +44,14 @@ class Proof:
     verdict: Verdict | None
     missing: str | None = None
     """Why there is no verdict that counts."""
+    versions: Mapping[str, str] = made(default_factory=dict)
+    """Of frameworks, `cuda`, `cudnn` and `python`, as locked."""
+    entry: str = ""
+    """Digest of its lock entry."""
+    made: Made | None = None
+    dockerfile: str = ""
+    log: str = ""
+    """The end of the build's log."""
 
     @property
     def is_good(self) -> bool:
@@ -50,6 +72,19 @@ class Curve:
     device: str
     """`CPU` or `GPU`."""
     losses: tuple[float, ...]
+
+
+def read_made(build: Fact) -> Made | None:
+    """The entry of one build in a run's results; None for anything else."""
+    state, size, seconds = build["state"].text, build["size"].number, build["seconds"].number
+    if state is None or seconds is None:
+        return None
+    return Made(
+        state=state,
+        size=None if size is None else int(size),
+        seconds=float(seconds),
+        reason=build["reason"].text,
+    )
 
 
 def curves(verdict: Verdict) -> tuple[Curve, ...]:

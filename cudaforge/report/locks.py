@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from cudaforge.lockfile.changes import compare_locks, wheel_bytes
 from cudaforge.lockfile.effects import KnownGpus
@@ -11,9 +13,19 @@ from cudaforge.report.differences import image_json, summarise_image
 from cudaforge.report.tables import paragraph, table
 from cudaforge.units import bytes_text
 
+NO_WARNINGS: Mapping[str, Sequence[str]] = MappingProxyType({})
+_NAMED = 3
 
-def describe_lock(path: Path, lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:
-    """What is locked, one line per image, and what that changes."""
+
+def describe_lock(
+    path: Path,
+    lock: Lock,
+    previous: Lock | None,
+    *,
+    gpus: KnownGpus,
+    warnings: Mapping[str, Sequence[str]] = NO_WARNINGS,
+) -> str:
+    """What is locked, one line per image, what has to be known of it, and what that changes."""
     rows = [
         (
             image.name,
@@ -32,7 +44,25 @@ def describe_lock(path: Path, lock: Lock, previous: Lock | None, *, gpus: KnownG
         for point in lock.dropped
     ]
     parts = [table(header, rows), *(["\n".join(dropped)] if dropped else [])]
+    parts += [describe_warnings(warnings)] if warnings else []
     return "\n\n".join([*parts, f"{path}: {describe_changes(lock, previous, gpus=gpus)}"])
+
+
+def describe_warnings(warnings: Mapping[str, Sequence[str]]) -> str:
+    """Each warning once, with the images that it is about."""
+    images: dict[str, list[str]] = {}
+    for name, texts in warnings.items():
+        for text in texts:
+            images.setdefault(text, []).append(name)
+    return "\n".join(
+        paragraph(f"{_some(names)}: {text}", first="  warning  ", indent=" " * 11)
+        for text, names in images.items()
+    )
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
 
 
 def describe_changes(lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:

@@ -9,6 +9,7 @@ from cudaforge.report.evidence import Curve, Proof, curves, machine_of
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 from cudaforge.resources import find_resource
+from cudaforge.units import bytes_text
 from cudaforge.verifier.model import CheckState, Tier, Verdict
 
 TEMPLATE = "report.html.j2"
@@ -54,6 +55,23 @@ class Chart:
     description: str
 
 
+@record()
+class Place:
+    """An image in the grid. `number` is its place on the page, from 1."""
+
+    number: int
+    proof: Proof
+
+
+@record()
+class Grid:
+    """Images by what they are made of."""
+
+    pythons: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[tuple[Place, ...], ...]], ...]
+    """Each with its label and a cell for each of `pythons`."""
+
+
 def page_text(proofs: Sequence[Proof], *, tool: str) -> str:
     """The whole page. `tool` is what verified, with its version."""
     import jinja2
@@ -67,26 +85,75 @@ def page_text(proofs: Sequence[Proof], *, tool: str) -> str:
         keep_trailing_newline=True,
     )
     environment.filters["shown"] = visible
+    largest = max((proof.made.size or 0 for proof in proofs if proof.made), default=0)
+    slowest = max(map(_seconds, proofs), default=0.0)
     return environment.get_template(TEMPLATE).render(
-        proofs=[_section(proof) for proof in proofs],
+        proofs=[_section(proof, largest=largest, slowest=slowest) for proof in proofs],
+        grid=grid_of(proofs),
+        has_builds=any(proof.made for proof in proofs),
         good=sum(proof.is_good for proof in proofs),
         tool=tool,
     )
 
 
-def _section(proof: Proof) -> dict[str, object]:
-    verdict = proof.verdict
+def _seconds(proof: Proof) -> float:
+    """What building and verifying the image took."""
+    verified = proof.verdict.seconds if proof.verdict is not None else 0.0
+    return verified + (proof.made.seconds if proof.made is not None else 0.0)
+
+
+def grid_of(proofs: Sequence[Proof]) -> Grid | None:
+    """The images by framework and CUDA, and by Python; None where that would be a single cell."""
+    cells: dict[str, dict[str, list[Place]]] = {}
+    for number, proof in enumerate(proofs, start=1):
+        versions = dict(proof.versions)
+        python = versions.pop("python", "?")
+        versions.pop("cudnn", None)
+        cuda = versions.pop("cuda", None)
+        row = ", ".join(f"{name} {version}" for name, version in versions.items()) or "?"
+        row += f" (CUDA {cuda})" if cuda else " (no CUDA)"
+        cells.setdefault(row, {}).setdefault(python, []).append(Place(number=number, proof=proof))
+    pythons = sorted({python for row in cells.values() for python in row}, key=_numbers)
+    if len(cells) * len(pythons) <= 1:
+        return None
+    return Grid(
+        pythons=tuple(pythons),
+        rows=tuple(
+            (row, tuple(tuple(found.get(python, ())) for python in pythons)) for row, found in cells.items()
+        ),
+    )
+
+
+def _numbers(version: str) -> tuple[tuple[int, str], ...]:
+    return tuple((int(part) if part.isdecimal() else -1, part) for part in version.split("."))
+
+
+def _section(proof: Proof, *, largest: int, slowest: float) -> dict[str, object]:
+    verdict, made, seconds = proof.verdict, proof.made, _seconds(proof)
     return {
         "name": proof.name,
         "reference": proof.reference,
         "is_good": proof.is_good,
         "summary": proof.summary,
         "image_id": verdict.image_id if verdict is not None else "",
-        "time": seconds_text(verdict.seconds) if verdict is not None else "",
+        "time": seconds_text(seconds) if verdict is not None or made is not None else "",
+        "time_share": _share(seconds, slowest),
+        "size": bytes_text(made.size) if made is not None and made.size is not None else "",
+        "size_share": _share(made.size or 0 if made is not None else 0, largest),
+        "build": made,
+        "entry": proof.entry,
+        "versions": proof.versions,
+        "dockerfile": proof.dockerfile,
+        "log": proof.log,
         "machine": machine_of(verdict) if verdict is not None else (),
         "tiers": _tiers(verdict) if verdict is not None else (),
         "chart": chart_of(curves(verdict)) if verdict is not None else None,
     }
+
+
+def _share(part: float, whole: float) -> int:
+    """Per cent of the largest, at least one for what is there at all."""
+    return max(1, round(100 * part / whole)) if part and whole else 0
 
 
 def _tiers(verdict: Verdict) -> list[dict[str, object]]:

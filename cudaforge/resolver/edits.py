@@ -12,6 +12,7 @@ from cudaforge.resolver.answer import driver_floor
 from cudaforge.resolver.candidates import BuildCandidate, Environment, has_installer, is_confirmed
 from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.drivers import cuda_floor
+from cudaforge.resolver.named_gpus import named_gpus
 from cudaforge.resolver.packages import pinned
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.question import GpuWish, Item
@@ -195,7 +196,7 @@ def _repinned(case: Case, item: Item, wishes: Wishes, versions: Iterable[Version
 
 
 def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:
-    """The bare capability of a product whose own row makes no yes."""
+    """The bare capability of a product whose own row makes no yes, where it means the same machines."""
     wish: GpuWish = next(one for one in case.question.gpus if one.item is item)
     if wish.capability is not None:
         return
@@ -203,6 +204,8 @@ def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:
     name = "gpu" if len(case.question.gpus) == 1 else item.word
     for capability, _ in wish.capabilities:
         text = "sm_" + "".join(str(part) for part in capability.release)
+        if named_gpus(case.scene.tables.matrix, text).platforms != wish.named.platforms:
+            continue
         gpus = tuple(text if one == word else one for one in wishes.gpus)
         yield Edit(((name, text),), replace(wishes, gpus=gpus))
 

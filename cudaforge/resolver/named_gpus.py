@@ -30,8 +30,6 @@ class NamedGpus:
         """The oldest driver that knows all of them; of a bare capability, any product with it."""
 
     def _capabilities(self) -> tuple[tuple[Version, bool], ...]:
-        if not self.gpus and self.capability is not None:
-            return ((self.capability, False),)
         return tuple(sorted({(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}))
 
     def _platforms(self) -> frozenset[str]:
@@ -52,5 +50,6 @@ class NamedGpus:
 
 @lru_cache(maxsize=4096)
 def named_gpus(matrix: Matrix, text: str) -> NamedGpus:
-    """What a text names; it has no `capabilities` where nobody knows the name."""
+    """What a text names; it has no `capabilities` where nobody knows the name, or no known product has the
+    capability."""
     return NamedGpus(matrix.find_gpus(text), parse_capability(text))

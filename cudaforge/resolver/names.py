@@ -6,7 +6,11 @@ import re
 from collections.abc import Iterable
 
 from cudaforge.errors import Location, Problem
+from cudaforge.matrix.gpu_names import parse_capability
 from cudaforge.matrix.tables import Matrix
+from cudaforge.records import replace
+from cudaforge.resolver.packages import normal
+from cudaforge.versions import Version
 
 _SHOWN = 8
 _NEAREST = 3
@@ -34,6 +38,27 @@ def unknown_name(key: str, kind: str, name: str, known: Iterable[str]) -> Proble
         shown = ", ".join(related[-_SHOWN:])
         remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
     return wish_problem(key, f"{kind} {name!r} is not known", remedy=remedy)
+
+
+def unknown_framework(written: str, name: str, matrix: Matrix) -> Problem:
+    """That there is no such framework; of a package, how it is asked for."""
+    names = [known for one in matrix.frameworks.values() for known in (one.name, *one.aliases)]
+    problem = unknown_name("framework", "framework", name, names)
+    how = f'packages = ["{written}"], on the command line "package={written}"'
+    hosts = [
+        one.name
+        for one in matrix.frameworks.values()
+        if any(row.package == normal(name) for row in matrix.companions(one.name))
+    ]
+    if hosts:
+        return replace(
+            problem,
+            what=f"{name!r} is a package that goes with {' and '.join(hosts)}, and no framework",
+            remedy=f"ask for it as a package beside its framework: {how}",
+        )
+    if near_names(name, names):
+        return problem
+    return replace(problem, remedy=f"{problem.remedy}; if it is a Python package: {how}")
 
 
 def near_names(name: str, names: Iterable[str], *, cutoff: float = 0.6) -> list[str]:
@@ -66,13 +91,23 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
     """That a GPU is not known, and those that are called alike; for a capability, those that there are."""
     if _CAPABILITY.fullmatch(text.strip().lower()):
         known = sorted({gpu.capability for gpu in matrix.gpus})
-        remedy = f"compute capabilities that are known: {', '.join(map(str, known))}"
+        named = parse_capability(text)
+        below = [one for one in known if named is not None and one < named]
+        hint = f"did you mean {_architecture((below or known)[-1 if below else 0])}? " if named else ""
+        remedy = (
+            f"{hint}compute capabilities that are known: {', '.join(map(str, known))}; "
+            "a GPU that is newer than the facts goes into an overlay ([matrices] overlays)"
+        )
     else:
         plain = {_plain_gpu(name): name for name in reversed(gpu_names(matrix))}
         near = near_names(_plain_gpu(text), plain, cutoff=_NEAR_GPU)
         hint = f"did you mean {' or '.join(plain[one] for one in near)}? " if near else ""
         remedy = f"{hint}'cudaforge data list gpus' lists what is known"
     return wish_problem("gpus", f"GPU {text!r} is not known", remedy=remedy)
+
+
+def _architecture(capability: Version) -> str:
+    return "sm_" + "".join(str(part) for part in capability.release)
 
 
 def _plain_gpu(name: str) -> str:

@@ -14,7 +14,13 @@ from cudaforge.resolver.candidates import BOOTSTRAP, HOST, OwnBase
 from cudaforge.resolver.learnt import Obstacle, asked
 from cudaforge.resolver.model import PythonProvider
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
-from cudaforge.resolver.names import like_base, unknown_gpu, unknown_name, wish_problem
+from cudaforge.resolver.names import (
+    like_base,
+    unknown_framework,
+    unknown_gpu,
+    unknown_name,
+    wish_problem,
+)
 from cudaforge.resolver.packages import PackageWish, package_wishes
 from cudaforge.versions import InvalidVersion, Version
 
@@ -175,8 +181,7 @@ def _frameworks(wishes: Wishes, matrix: Matrix, problems: list[Problem]) -> tupl
     for wish in wishes.frameworks:
         row = matrix.find_framework(wish.name)
         if row is None:
-            names = [name for one in matrix.frameworks.values() for name in (one.name, *one.aliases)]
-            problems.append(unknown_name("framework", "framework", wish.name, names))
+            problems.append(unknown_framework(str(wish), wish.name, matrix))
         elif row.facts_only:
             problems.append(_facts_only(row, matrix))
         elif row in found:

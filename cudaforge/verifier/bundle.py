@@ -11,7 +11,7 @@ import hashlib
 import json
 import re
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
@@ -22,8 +22,32 @@ ARGUMENT_LIMIT = 128 * 1024
 """Linux's MAX_ARG_STRLEN: one argument, its ending NUL included."""
 
 PROBES = "cudaforge.verifier.probes"
-_DRIVER = ("samples", "forward", "stages", "nvml", "hardware", "software", "libraries", "compiler", "core")
+_DRIVER = (
+    "samples",
+    "forward",
+    "stages",
+    "nvml",
+    "hardware",
+    "software",
+    "elf",
+    "libraries",
+    "compiler",
+    "core",
+)
 """In an order in which each imports earlier ones alone."""
+_INSPECTION = (
+    "stages",
+    "nvml",
+    "hardware",
+    "software",
+    "elf",
+    "libraries",
+    "ldpath",
+    "kernels",
+    "inventory",
+    "inspection",
+)
+"""What looks at files alone; likewise."""
 _PROOF_NAME = re.compile(r"[a-z][a-z0-9_]*")
 _LAUNCHER = """
 import base64, json, sys, types, zlib
@@ -33,13 +57,13 @@ for name, source in task.pop("sources"):
     module = sys.modules[name] = types.ModuleType(name)
     module.__path__ = []
     exec(compile(source, "<" + name + ">", "exec"), module.__dict__)
-sys.modules["cudaforge.verifier.probes.core"].main(task)
+sys.modules["cudaforge.verifier.probes." + task.pop("main")].main(task)
 """
 
 
 def has_proof(name: str) -> bool:
     """Whether there is a proof of that name."""
-    if _PROOF_NAME.fullmatch(name) is None or name in _DRIVER:
+    if _PROOF_NAME.fullmatch(name) is None or name in (*_DRIVER, *_INSPECTION):
         return False
     return resources.files(PROBES).joinpath(f"{name}.py").is_file()
 
@@ -63,6 +87,7 @@ def probe_arguments(
     names a proof that this cudaforge does not have.
     """
     task = {
+        "main": "core",
         "proofs": list(proofs),
         "schema": SCHEMA,
         "tag": TAG,
@@ -73,8 +98,30 @@ def probe_arguments(
         "timeout": timeout,
         "memory_limit": memory_limit,
         "compiles": has_compiler,
-        "sources": _sources(tuple(proofs)),
+        "sources": _sources((*_DRIVER, *map(checked_proof, proofs))),
     }
+    return _packed(task)
+
+
+def inspection_arguments(task: Mapping[str, object], *, nonce: str) -> tuple[str, ...]:
+    """Arguments for a Python that look at files, as the task says, and print one line with the nonce."""
+    whole = {
+        **task,
+        "main": "inspection",
+        "schema": SCHEMA,
+        "tag": TAG,
+        "nonce": nonce,
+        "sources": _sources(_INSPECTION),
+    }
+    return _packed(whole)
+
+
+def inspection_digest() -> str:
+    """SHA-256 over the sources of what looks at files: its findings depend on nothing else of cudaforge."""
+    return hashlib.sha256(repr(_sources(_INSPECTION)).encode()).hexdigest()
+
+
+def _packed(task: Mapping[str, object]) -> tuple[str, ...]:
     packed = base64.b85encode(zlib.compress(json.dumps(task).encode("utf-8"), 9)).decode("ascii")
     return ("-B", "-c", _LAUNCHER, packed)
 
@@ -82,15 +129,15 @@ def probe_arguments(
 def probe_digest(proofs: Sequence[str]) -> str:
     """SHA-256 over all that decides what a verdict says: the probe's sources and the judgement."""
     digest = hashlib.sha256()
-    for name, source in (*_sources(tuple(proofs)), *_judgement()):
+    modules = (*_DRIVER, *_INSPECTION, *map(checked_proof, proofs))
+    for name, source in (*_sources(modules), *_judgement()):
         digest.update(f"{name}\0{len(source)}\0{source}".encode())
     return digest.hexdigest()
 
 
-def _sources(proofs: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _sources(modules: Sequence[str]) -> tuple[tuple[str, str], ...]:
     packages = [(name, "") for name in ("cudaforge", "cudaforge.verifier", PROBES)]
-    modules = [(f"{PROBES}.{name}", _read(PROBES, name)) for name in (*_DRIVER, *map(checked_proof, proofs))]
-    return (*packages, *modules)
+    return (*packages, *((f"{PROBES}.{name}", _read(PROBES, name)) for name in modules))
 
 
 def _judgement() -> tuple[tuple[str, str], ...]:

@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from cudaforge.verifier.checks_framework import framework_checks
 from cudaforge.verifier.checks_gpu import gpu_checks
-from cudaforge.verifier.checks_image import image_checks
+from cudaforge.verifier.checks_image import REBUILD, image_checks
+from cudaforge.verifier.checks_static import static_checks
 from cudaforge.verifier.evidence import NotSeen
 from cudaforge.verifier.judging import Check, Finding, skipped, unknown
-from cudaforge.verifier.model import CheckResult, CheckState
+from cudaforge.verifier.model import CheckResult, CheckState, Tier
 from cudaforge.verifier.situation import Situation
+
+_FOREIGN_REMEDY = "install the build that the rest of the image was made for, or let cudaforge make the image"
+"""Nobody can build an image again whose lock entry cudaforge made up from what is in it."""
 
 
 def checks_for(situation: Situation) -> tuple[Check, ...]:
@@ -21,7 +25,14 @@ def checks_for(situation: Situation) -> tuple[Check, ...]:
     of_frameworks = [
         check for framework in situation.image.frameworks for check in framework_checks(situation, framework)
     ]
-    return (*image_checks(situation), *gpu_checks(situation), *of_frameworks)
+    rows = (
+        *image_checks(situation),
+        *static_checks(situation),
+        *gpu_checks(situation),
+        *of_frameworks,
+    )
+    tiers = list(Tier)
+    return tuple(row for row in rows if tiers.index(row.tier) <= tiers.index(situation.depth))
 
 
 def judge(situation: Situation) -> tuple[CheckResult, ...]:
@@ -35,7 +46,7 @@ def judge(situation: Situation) -> tuple[CheckResult, ...]:
             tier=check.tier,
             state=finding.state,
             detail=finding.detail,
-            remedy=finding.remedy,
+            remedy=_FOREIGN_REMEDY if situation.is_foreign and finding.remedy == REBUILD else finding.remedy,
             code=finding.code,
         )
     return tuple(results.values())

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
+from cudaforge.codes import Code
 from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier.evidence import Fact
 from cudaforge.verifier.judging import (
@@ -16,49 +17,44 @@ from cudaforge.verifier.judging import (
     failed_by,
     passed,
     skipped,
+    some,
     unknown,
 )
 from cudaforge.verifier.model import Tier
 from cudaforge.verifier.situation import Situation
+from cudaforge.versions import InvalidVersion, Version
 
 REBUILD = "build it again from its lock: cudaforge build --no-cache"
 _OS = re.compile(r"(?P<id>[a-z_-]+)(?P<version>[\d.]*)")
-_LISTED = 5
 _CUDA_COMPONENTS = 2
 """The third number of a CUDA release (12.8.1) is not in what its libraries report (12.8)."""
 
 
 def image_checks(situation: Situation) -> tuple[Check, ...]:
     """The rows for this image."""
-    rows = [
-        Check(id="probe", title="The probe ran", tier=Tier.STATIC, judge=_judge_probe),
-        Check(id="lock", title="Built from this lock entry", tier=Tier.STATIC, judge=_judge_lock),
-        Check(id="python", title="Python", tier=Tier.STATIC, judge=_judge_python, needs=("probe",)),
-        Check(id="os", title="Operating system", tier=Tier.STATIC, judge=_judge_os, needs=("probe",)),
-        Check(id="user", title="User", tier=Tier.STATIC, judge=_judge_user, needs=("probe",)),
-        Check(
-            id="packages",
-            title="Python packages as locked",
-            tier=Tier.STATIC,
-            judge=_judge_packages,
-            needs=("probe",),
-        ),
-    ]
+    rows = [Check(id="probe", title="The probe ran", tier=Tier.STATIC, judge=_judge_probe)]
+    if not situation.is_foreign:
+        rows.append(Check(id="lock", title="Built from this lock entry", tier=Tier.STATIC, judge=_judge_lock))
+    rows += [_row("python", "Python", _judge_python), _row("os", "Operating system", _judge_os)]
+    if not situation.is_foreign:
+        rows += [
+            _row("user", "User", _judge_user),
+            _row("packages", "Python packages as locked", _judge_packages),
+        ]
     if situation.image.companions:
-        row = Check(
-            id="companions", title="Companions", tier=Tier.STATIC, judge=_judge_companions, needs=("probe",)
-        )
-        rows.append(row)
+        rows.append(_row("companions", "Companions", _judge_companions))
     if not situation.is_cpu_twin:
         rows += [
-            Check(
-                id="toolkit", title="CUDA toolkit", tier=Tier.STATIC, judge=_judge_toolkit, needs=("probe",)
-            ),
-            Check(id="cuda", title="CUDA libraries", tier=Tier.STATIC, judge=_judge_cuda, needs=("probe",)),
-            Check(id="cudnn", title="cuDNN", tier=Tier.STATIC, judge=_judge_cudnn, needs=("probe",)),
-            Check(id="nccl", title="NCCL", tier=Tier.STATIC, judge=_judge_nccl, needs=("probe",)),
+            _row("toolkit", "CUDA toolkit", _judge_toolkit),
+            _row("cuda", "CUDA libraries", _judge_cuda),
+            _row("cudnn", "cuDNN", _judge_cudnn),
+            _row("nccl", "NCCL", _judge_nccl),
         ]
     return tuple(rows)
+
+
+def _row(id_: str, title: str, judge: Callable[[Situation], Finding]) -> Check:
+    return Check(id=id_, title=title, tier=Tier.STATIC, judge=judge, needs=("probe",))
 
 
 def _judge_probe(situation: Situation) -> Finding:
@@ -84,6 +80,8 @@ def _judge_python(situation: Situation) -> Finding:
     declared = situation.image.python
     if actual is None:
         return unknown("Python did not say its version")
+    if situation.is_foreign:
+        return passed(f"{actual} ({situation.python})")
     is_free_threaded = system["free_threaded"].is_true
     if is_free_threaded != declared.endswith("t"):
         kind = "a free-threaded" if is_free_threaded else "a GIL"
@@ -98,9 +96,11 @@ def _judge_os(situation: Situation) -> Finding:
     release = system["os"].texts
     name, version = release.get("id"), release.get("version_id")
     declared = _OS.fullmatch(situation.image.os)
+    detail = f"{release.get('pretty_name', name)}, glibc {system['glibc'].text or 'none'}"
+    if situation.is_foreign:
+        return passed(detail)
     if name is None or declared is None:
         return unknown("the image has no readable /etc/os-release")
-    detail = f"{release.get('pretty_name', name)}, glibc {system['glibc'].text or 'none'}"
     same_version = not declared["version"] or (version is not None and agrees(declared["version"], version))
     if declared["id"] == name and same_version:
         return passed(detail)
@@ -122,10 +122,13 @@ def _judge_packages(situation: Situation) -> Finding:
 
 
 def _judge_companions(situation: Situation) -> Finding:
-    return _compare_packages(situation.image.companions, situation.system("distributions").texts)
+    installed = situation.system("distributions").texts
+    return _compare_packages(situation.image.companions, installed, code=Code.COMPANION_MISMATCH)
 
 
-def _compare_packages(locked: Mapping[str, str], installed: Mapping[str, str]) -> Finding:
+def _compare_packages(
+    locked: Mapping[str, str], installed: Mapping[str, str], *, code: Code | None = None
+) -> Finding:
     wrong = []
     for package, version in sorted(locked.items()):
         actual = installed.get(normal_name(package))
@@ -134,8 +137,8 @@ def _compare_packages(locked: Mapping[str, str], installed: Mapping[str, str]) -
         elif not agrees(version, actual):
             wrong.append(f"{package} is {actual}, not {version}")
     if wrong:
-        return failed(_some(wrong), REBUILD)
-    return passed(f"{len(locked)} as locked")
+        return failed(some(wrong), REBUILD, code=code)
+    return passed(f"{len(locked)} as locked" if code is None else f"{len(locked)} that fit")
 
 
 def _judge_toolkit(situation: Situation) -> Finding:
@@ -151,12 +154,18 @@ def _judge_toolkit(situation: Situation) -> Finding:
 
 def _judge_cuda(situation: Situation) -> Finding:
     evidence = _library_evidence(situation, "cudart", said="cuda", package="nvidia-cuda-runtime")
-    return _weigh(situation.image.cuda, evidence, components=_CUDA_COMPONENTS)
+    return _weigh(
+        situation.image.cuda,
+        evidence,
+        components=_CUDA_COMPONENTS,
+        codes=(Code.CUDA_MAJOR_MISMATCH, Code.CUDA_TOO_OLD),
+    )
 
 
 def _judge_cudnn(situation: Situation) -> Finding:
     evidence = _library_evidence(situation, "cudnn", said="cudnn", package="nvidia-cudnn")
-    return _weigh(situation.image.cudnn, evidence)
+    codes = (Code.CUDNN_MAJOR_MISMATCH, Code.CUDNN_TOO_OLD)
+    return _weigh(situation.image.cudnn, evidence, codes=codes)
 
 
 def _judge_nccl(situation: Situation) -> Finding:
@@ -169,7 +178,7 @@ def _library_evidence(
 ) -> tuple[tuple[str, str], ...]:
     """Who says which version of a CUDA library is used. Everyone has to agree with the lock."""
     evidence = []
-    for framework in situation.image.frameworks:
+    for framework in () if situation.depth is Tier.STATIC else situation.image.frameworks:
         stage = situation.child(framework).stages.get("describe")
         version = stage.value[said].text if stage else None
         if version:
@@ -188,7 +197,14 @@ def _from_packages(distributions: Fact, package: str) -> Iterable[tuple[str, str
     return [(name, version) for name, version in distributions.texts.items() if pattern.fullmatch(name)]
 
 
-def _weigh(declared: str | None, evidence: tuple[tuple[str, str], ...], *, components: int = 4) -> Finding:
+def _weigh(
+    declared: str | None,
+    evidence: tuple[tuple[str, str], ...],
+    *,
+    components: int = 4,
+    codes: tuple[Code, Code] | None = None,
+) -> Finding:
+    """`codes` are for another major and for an older release."""
     if declared is None:
         return skipped("the lock promises none")
     if not evidence:
@@ -199,14 +215,25 @@ def _weigh(declared: str | None, evidence: tuple[tuple[str, str], ...], *, compo
     return failed(
         f"declared {declared}, found {shown}",
         "look for CUDA libraries in LD_LIBRARY_PATH and packages that `run` steps moved; build again",
+        code=_difference(declared, [version for _, version in evidence], components, codes),
     )
+
+
+def _difference(
+    declared: str, actual: list[str], components: int, codes: tuple[Code, Code] | None
+) -> Code | None:
+    try:
+        wanted = Version(declared)
+        others = [Version(one) for one in actual if not agrees(declared, one, components=components)]
+    except InvalidVersion:
+        return None
+    if codes is None or not others:
+        return None
+    if any(one.major != wanted.major for one in others):
+        return codes[0]
+    return codes[1] if any(one < wanted for one in others) else None
 
 
 def normal_name(package: str) -> str:
     """A package's name as PEP 503 normalises it."""
     return re.sub(r"[-_.]+", "-", package).lower()
-
-
-def _some(items: list[str]) -> str:
-    more = len(items) - _LISTED
-    return "; ".join(items[:_LISTED]) + (f"; and {more} more" if more > 0 else "")

@@ -122,6 +122,8 @@ class Report:
     libraries: Child
     frameworks: Mapping[str, Child]
     """By proof."""
+    files: Child
+    """What the static probe found; without stages in a report of another."""
     memory_kills: int
     peak_memory: int | None
     seconds: float
@@ -146,6 +148,12 @@ def parse_output(output: str, nonce: str) -> Report:
         facts = Fact(json.loads(lines[0].removeprefix(prefix), parse_constant=_missing, parse_float=_finite))
     except (ValueError, RecursionError):
         raise NoResult("its result is damaged", Code.RESULT_FORGED) from None
+    return read_report(facts.value)
+
+
+def read_report(value: object) -> Report:
+    """The report in facts that were read, or kept, before. Raises NoResult."""
+    facts = Fact(value)
     if facts["schema"].number != SCHEMA or not isinstance(facts.value, dict):
         raise NoResult("its result is not of this probe", Code.RESULT_FORGED)
     return _report(facts, facts.value)
@@ -166,6 +174,7 @@ def _report(facts: Fact, raw: Mapping[str, object]) -> Report:
     return Report(
         system=_child(facts["system"]),
         libraries=_child(facts["libraries"]),
+        files=_child(facts["files"]),
         frameworks={str(name): _child(Fact(child)) for name, child in frameworks.items()}
         if isinstance(frameworks, dict)
         else {},

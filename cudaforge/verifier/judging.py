@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from cudaforge.codes import Code
 from cudaforge.records import record
@@ -33,9 +33,9 @@ class Check:
     needs: tuple[str, ...] = ()
 
 
-def passed(detail: str) -> Finding:
-    """It is as declared."""
-    return Finding(state=CheckState.PASS, detail=detail)
+def passed(detail: str, *, code: Code | None = None) -> Finding:
+    """It is as declared. `code` names what is worth knowing of it all the same."""
+    return Finding(state=CheckState.PASS, detail=detail, code=code)
 
 
 def failed(detail: str, remedy: str | None = None, *, code: Code | None = None) -> Finding:
@@ -78,6 +78,12 @@ def agrees(declared: str, actual: str, *, components: int = 4) -> bool:
     if count == len(one.release) == len(other.release):
         return one.public() == other.public()
     return one.release[:count] == other.release[:count]
+
+
+def some(items: Sequence[str], most: int = 5) -> str:
+    """The first few, and how many more there are."""
+    more = len(items) - most
+    return "; ".join(items[:most]) + (f"; and {more} more" if more > 0 else "")
 
 
 def compare(declared: str, actual: str | None, *, components: int = 4, remedy: str) -> Finding:

@@ -6,14 +6,16 @@ import secrets
 from collections.abc import Callable
 
 from cudaforge.codes import Code
-from cudaforge.engine import ContainerOutcome, ContainerSpec, Engine, GpuOffer, GpuRequest, ImageFacts
+from cudaforge.engine import ContainerOutcome, ContainerSpec, Engine, GpuRequest
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
 from cudaforge.verifier import causes, causes_gpu
 from cudaforge.verifier.bundle import probe_arguments
 from cudaforge.verifier.evidence import SEED, NoResult, parse_output
+from cudaforge.verifier.inspecting import Findings, inspect, question_of
+from cudaforge.verifier.model import Tier
 from cudaforge.verifier.reference import draw_challenge
-from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
+from cudaforge.verifier.situation import PYTHON, Situation
 
 GRACE_SECONDS = 20.0
 """For starting Python and printing the result, on top of the probe's own deadline."""
@@ -28,21 +30,38 @@ _NO_GPU = {"NVIDIA_VISIBLE_DEVICES": "void"}
 
 
 def examine(
-    image: LockedImage,
-    built: ImageFacts,
+    situation: Situation,
+    image_id: str,
     *,
     engine: Engine,
-    gpu: GpuWish,
-    offer: GpuOffer,
     run_id: str,
+    findings: Findings,
     say: Callable[[str], None],
 ) -> Situation:
-    """Run the probe, with the engine's GPUs if they are wanted; where it refuses them, without.
+    """Look at the image's files, then run the probe, with the engine's GPUs if they are wanted; where it
+    refuses them, without. How much of it the situation's depth says.
 
     Raises EngineError when the engine fails, SurroundingsError for a proof that does not exist.
     """
-    situation = Situation(image=image, labels=dict(built.labels), gpu=gpu, offer=offer)
-    launch = _Launch(image, built.id, engine=engine, run_id=run_id)
+    image, offer = situation.image, situation.offer
+    question = question_of(image, situation.python)
+    looked = inspect(
+        image_id,
+        question,
+        engine=engine,
+        run_id=run_id,
+        findings=findings,
+        patience=image.verify.timeout,
+    )
+    situation = replace(
+        situation,
+        inspection=looked.report,
+        inspection_failure=looked.failure,
+        is_kept=looked.is_kept,
+    )
+    if situation.depth is Tier.STATIC or not looked.is_startable:
+        return replace(situation, report=looked.report, failure=looked.failure)
+    launch = _Launch(image, image_id, python=situation.python, engine=engine, run_id=run_id)
     if situation.wants_gpu:
         outcome = launch.run(offer.request)
         if outcome.start_error and causes_gpu.is_read_only_refusal(outcome.start_error):
@@ -73,16 +92,19 @@ def probe_of(image: LockedImage, *, nonce: str, challenge: int) -> tuple[str, ..
 class _Launch:
     """Everything that the containers of one verification share."""
 
-    def __init__(self, image: LockedImage, image_id: str, *, engine: Engine, run_id: str) -> None:
+    def __init__(
+        self, image: LockedImage, image_id: str, *, engine: Engine, run_id: str, python: str = PYTHON
+    ) -> None:
         self._image = image
         self._engine = engine
+        self._python = python
         self._nonce = secrets.token_hex(16)
         self._challenge = draw_challenge()
         settings = image.verify
         self._spec = ContainerSpec(
             image=image_id,
             run_id=run_id,
-            entrypoint=(PYTHON,),
+            entrypoint=(python,),
             argv=probe_of(image, nonce=self._nonce, challenge=self._challenge),
             workdir="/",
             memory=settings.memory_limit,
@@ -118,7 +140,7 @@ class _Launch:
     def _find_failure(self, outcome: ContainerOutcome) -> causes.Cause | None:
         settings = self._image.verify
         if outcome.start_error is not None:
-            return causes.explain_start_error(outcome.start_error, python=PYTHON)
+            return causes.explain_start_error(outcome.start_error, python=self._python)
         if outcome.timed_out:
             if outcome.dropped:
                 return causes.out_of_time_with_a_flood(settings.timeout, outcome.dropped)

@@ -40,7 +40,8 @@ class CheckResult:
     detail: str
     remedy: str | None = None
     code: Code | None = None
-    """What kind of trouble it is, where the check failed or had to be skipped for a known cause."""
+    """What kind of trouble it is, where the check failed or had to be skipped for a known cause, or what is
+    worth knowing."""
 
 
 @record()

@@ -1,4 +1,4 @@
-"""What the proofs do, read off the proofs themselves and never off what an image reports."""
+"""What the proofs do and look at, read off the proofs themselves and never off what an image reports."""
 
 from __future__ import annotations
 
@@ -24,6 +24,30 @@ class Work:
     """`cpu` and `gpu`, or the one that the framework can work on."""
     extras: tuple[str, ...]
     """Stages besides: `gradient_cpu`, `mixed_gpu`."""
+
+
+@record()
+class ProofFiles:
+    """Where a framework's files lie, as its proof says."""
+
+    package: str
+    """A pattern of the normalised names of the distributions that bring it."""
+    roots: tuple[str, ...]
+    kernels: tuple[str, ...]
+    compiles: bool
+    """Whether it compiles code at run time, so that what its files hold does not bound where it runs."""
+
+
+@cache
+def proof_files(proof: str) -> ProofFiles:
+    """What a proof says of files. Raises SurroundingsError for one that this cudaforge does not have."""
+    module = import_module(f"{PROBES}.{checked_proof(proof)}")
+    return ProofFiles(
+        package=module.PACKAGE,
+        roots=getattr(module, "ROOTS", ()),
+        kernels=getattr(module, "KERNELS", ()),
+        compiles=getattr(module, "COMPILES", False),
+    )
 
 
 @cache

@@ -9,6 +9,8 @@ from cudaforge.lockfile.model import LockedFramework, LockedImage
 from cudaforge.records import record
 from cudaforge.verifier.causes import Cause, explain_stage
 from cudaforge.verifier.evidence import SEED, Child, Fact, NotSeen, Report
+from cudaforge.verifier.expected import Expected, ForeignImage
+from cudaforge.verifier.model import Tier
 
 PYTHON = "/opt/venv/bin/python"
 """The Python of every image that cudaforge renders."""
@@ -38,6 +40,27 @@ class Situation:
     """The seed of the network that the frameworks were given: another one each time."""
     failure: Cause | None = None
     """Why there is no report."""
+    depth: Tier = Tier.GPU
+    """The last tier that is gone into."""
+    python: str = PYTHON
+    is_looked_into: bool = True
+    """Whether the image's files are looked at: a job elsewhere runs the probe alone."""
+    inspection: Report | None = None
+    """What the image's files say."""
+    inspection_failure: Cause | None = None
+    """Why nothing is known of them."""
+    is_kept: bool = False
+    """Whether an earlier run had looked at them."""
+    layers: tuple[int, ...] = ()
+    """Bytes of the image's layers, the largest first."""
+    expected: Expected = Expected()
+    foreign: ForeignImage | None = None
+    """Set where somebody else made the image, so that its entry says what facts say of what is in it."""
+
+    @property
+    def is_foreign(self) -> bool:
+        """Whether cudaforge knows the image by what is in it alone."""
+        return self.foreign is not None
 
     @property
     def is_cpu_twin(self) -> bool:
@@ -64,6 +87,18 @@ class Situation:
     def system(self, stage: str) -> Fact:
         """What a stage of the examination found. Raises NotSeen."""
         return self.seen.system.value(stage)
+
+    @property
+    def inspected(self) -> Report:
+        """What the image's files say. Raises NotSeen where nobody could look."""
+        if self.inspection is None:
+            cause = self.inspection_failure
+            raise NotSeen(cause.text if cause else "the image's files were not looked at")
+        return self.inspection
+
+    def files(self, stage: str) -> Fact:
+        """What one part of the look at the image's files found. Raises NotSeen."""
+        return self.inspected.files.value(stage)
 
     def child(self, framework: LockedFramework) -> Child:
         """The process that proved a framework. Raises NotSeen."""

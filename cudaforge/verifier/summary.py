@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from cudaforge.lockfile.model import LockedFramework
 from cudaforge.verifier.evidence import NotSeen
-from cudaforge.verifier.model import CheckResult, CheckState
+from cudaforge.verifier.model import CheckResult, CheckState, Tier
 from cudaforge.verifier.proofs import Work, proof_work
+from cudaforge.verifier.sentences import static_sentence
 from cudaforge.verifier.situation import GpuWish, Situation
 
 _NAMED = 3
@@ -16,8 +17,12 @@ _NAMED = 3
 def is_good(situation: Situation, results: Sequence[CheckResult]) -> bool:
     """Whether nothing failed or stayed unknown, and everything that has to be proven was."""
     states = {result.id: result.state for result in results}
+    if situation.depth is Tier.STATIC and states.get("static") is not CheckState.PASS:
+        return False
     if any(state in {CheckState.FAIL, CheckState.UNKNOWN} for state in states.values()):
         return False
+    if situation.depth is Tier.STATIC:
+        return True
     needs_gpu = situation.gpu is GpuWish.REQUIRED or (situation.wants_gpu and not situation.is_cpu_twin)
     needed = {"cpu", "gpu"} if needs_gpu else {"cpu"}
     works = [(framework, proof_work(framework.proof)) for framework in situation.image.frameworks]
@@ -37,6 +42,10 @@ def is_good(situation: Situation, results: Sequence[CheckResult]) -> bool:
 
 def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
     """What was proven, what was not, and what went wrong."""
+    bad = [result for result in results if result.state in {CheckState.FAIL, CheckState.UNKNOWN}]
+    if situation.depth is Tier.STATIC:
+        seen = "nothing was run" if bad else f"{static_sentence(situation)}; nothing was run"
+        return f"{seen}; {_troubles(bad)}" if bad else seen
     states = {result.id: result.state for result in results}
     frameworks = situation.image.frameworks
     on_gpu = bool(frameworks) and all(
@@ -51,7 +60,6 @@ def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
             seen += "; not proven on a GPU"
             if is_required:
                 seen += ', which verify.gpu = "required" asks for'
-    bad = [result for result in results if result.state in {CheckState.FAIL, CheckState.UNKNOWN}]
     return f"{seen}; {_troubles(bad)}" if bad else seen
 
 

@@ -11,19 +11,24 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from enum import Enum
 
+from cudaforge.codes import Code
 from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts, select_gpus
-from cudaforge.errors import InputError, Problem
+from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record, replace
 from cudaforge.verifier.bundle import probe_digest
 from cudaforge.verifier.checks import judge
+from cudaforge.verifier.expected import Expected, ForeignImage
+from cudaforge.verifier.inspecting import Findings, NothingKept
 from cudaforge.verifier.launching import examine
 from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
 from cudaforge.verifier.serial import REUSE_KEY
-from cudaforge.verifier.situation import GpuWish, Situation
+from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
 from cudaforge.verifier.summary import is_good, summarise
 
 _POLL_SECONDS = 0.5
+_WISHES: Mapping[Tier | None, str] = {Tier.CPU: GpuWish.OFF.value, Tier.GPU: GpuWish.REQUIRED.value}
+"""What a tier that was asked for means for the GPU."""
 
 
 class VerifyPhase(str, Enum):
@@ -49,12 +54,13 @@ class VerifyJob:
 
     image: LockedImage
     reference: str
+    expected: Expected = Expected()
 
 
 OnEvent = Callable[[VerifyEvent], None]
 
 
-def verify_image(
+def verify_image(  # noqa: PLR0913 -- one image, how deep, and what it is held against
     image: LockedImage,
     reference: str,
     *,
@@ -63,29 +69,48 @@ def verify_image(
     on_event: OnEvent | None = None,
     gpu: str | None = None,
     devices: tuple[str, ...] = (),
+    tier: Tier | None = None,
+    expected: Expected | None = None,
+    findings: Findings | None = None,
+    foreign: ForeignImage | None = None,
 ) -> Verdict:
     """Prove one built image from inside and compare it with its lock entry.
 
     `gpu` overrides the lock's `verify.gpu`; `devices` are the GPUs to prove it on (`select_gpus`), which
-    an image with CUDA then requires. An image that cannot be proven gives a verdict that says so;
-    EngineError is raised when the engine itself fails, InputError for an unknown `gpu` or device.
+    an image with CUDA then requires. `tier` is the last that is gone into: `cpu` asks for no GPU, `gpu`
+    requires one; without it all is done that the host allows. `expected` is what facts say besides,
+    `findings` where what the image's files say is kept. Of a `foreign` image the entry says what facts say
+    of its content. An image that cannot be proven gives a verdict that says so; EngineError is raised when
+    the engine itself fails, InputError for an unknown `gpu` or device.
     """
-    wish = _wish_for(image, gpu, devices)
+    wish = _wish_for(image, gpu, devices, tier)
     say = on_event or _ignore
     started = time.monotonic()
     say(VerifyEvent(name=image.name, phase=VerifyPhase.STARTED, text=reference))
     built = engine.find_image(reference)
     if built is None:
         verdict = _not_built(image, reference)
+    elif not _is_native(built, engine):
+        verdict = _of_other_architecture(image, reference, built, engine=engine)
     else:
+        situation = Situation(
+            image=image,
+            labels=dict(built.labels),
+            gpu=wish,
+            offer=select_gpus(engine.gpu_offer(), devices),
+            depth=tier or Tier.GPU,
+            layers=built.layers,
+            expected=expected or Expected(),
+            python=foreign.python if foreign is not None else PYTHON,
+            foreign=foreign,
+        )
         verdict = _verify_built(
-            image,
+            situation,
             reference,
             built,
             engine=engine,
-            gpu=wish,
-            offer=select_gpus(engine.gpu_offer(), devices),
             run_id=run_id or secrets.token_hex(8),
+            findings=findings or NothingKept(),
             say=say,
         )
     verdict = _timed(verdict, time.monotonic() - started)
@@ -93,7 +118,7 @@ def verify_image(
     return verdict
 
 
-def verify_images(
+def verify_images(  # noqa: PLR0913 -- one for each way in which a run may be narrowed
     jobs: Sequence[VerifyJob],
     *,
     engine: Engine,
@@ -101,6 +126,8 @@ def verify_images(
     on_event: OnEvent | None = None,
     gpu: str | None = None,
     devices: tuple[str, ...] = (),
+    tier: Tier | None = None,
+    findings: Findings | None = None,
     parallel: int = 2,
 ) -> tuple[Verdict, ...]:
     """Verify several images, at most `parallel` at a time; verdicts in the order of the jobs.
@@ -119,6 +146,9 @@ def verify_images(
                 on_event=on_event,
                 gpu=gpu,
                 devices=devices,
+                tier=tier,
+                expected=job.expected,
+                findings=findings,
             )
             for job in jobs
         ]
@@ -138,13 +168,16 @@ def reuse_key(
     offer: GpuOffer,
     gpu: str | None = None,
     devices: tuple[str, ...] = (),
+    tier: Tier | None = None,
+    expected: Expected | None = None,
 ) -> str:
     """What a verdict depends on: the image's bytes, the lock entry, the probe, the settings, the GPUs.
 
     Two verifications with one key give the same verdict, as far as the host's driver stays the same.
     """
-    wish = _wish_for(image, gpu, devices)
+    wish = _wish_for(image, gpu, devices, tier)
     request = select_gpus(offer, devices).request
+    facts = expected or Expected()
     parts = {
         "image": image_id,
         "lock": image.digest,
@@ -155,31 +188,44 @@ def reuse_key(
         "timeout": image.verify.timeout,
         "offer": [request.method.value, *request.devices] if request else None,
         "host": list(offer.host_devices),
+        "tier": (tier or Tier.GPU).value,
+        "expected": [
+            {name: list(one) for name, one in facts.gpus.items()},
+            facts.driver,
+            facts.floor,
+            dict(facts.gpu_floors),
+        ],
     }
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 def _verify_built(
-    image: LockedImage,
+    situation: Situation,
     reference: str,
     built: ImageFacts,
     *,
     engine: Engine,
-    gpu: GpuWish,
-    offer: GpuOffer,
     run_id: str,
+    findings: Findings,
     say: OnEvent,
 ) -> Verdict:
+    image = situation.image
     situation = examine(
-        image,
-        built,
+        situation,
+        built.id,
         engine=engine,
-        gpu=gpu,
-        offer=offer,
         run_id=run_id,
+        findings=findings,
         say=lambda text: say(VerifyEvent(name=image.name, phase=VerifyPhase.NOTE, text=text)),
     )
-    key = reuse_key(image, image_id=built.id, offer=offer, gpu=gpu.value)
+    key = reuse_key(
+        image,
+        image_id=built.id,
+        offer=situation.offer,
+        gpu=situation.gpu.value,
+        tier=situation.depth,
+        expected=situation.expected,
+    )
     return conclude(situation, reference=reference, image_id=built.id, facts={REUSE_KEY: key})
 
 
@@ -190,7 +236,7 @@ def conclude(situation: Situation, *, reference: str, image_id: str, facts: Mapp
         name=situation.image.name,
         reference=reference,
         image_id=image_id,
-        lock_digest=situation.image.digest,
+        lock_digest=None if situation.is_foreign else situation.image.digest,
         ok=is_good(situation, results),
         summary=summarise(situation, results),
         checks=results,
@@ -207,7 +253,11 @@ def _facts(situation: Situation) -> Mapping[str, object]:
         "gpu_devices": list(request.devices) if request and situation.wants_gpu else [],
         "gpu_refusal": situation.refusal,
         "challenge": situation.challenge,
-        "probe": dict(situation.report.raw) if situation.report else None,
+        "tier": situation.depth.value,
+        "files": dict(situation.inspection.raw) if situation.inspection else None,
+        "probe": dict(situation.report.raw)
+        if situation.report and situation.depth is not Tier.STATIC
+        else None,
     }
 
 
@@ -223,6 +273,25 @@ def _end_containers(futures: Sequence[Future[Verdict]], *, engine: Engine, run_i
             wait(running, timeout=_POLL_SECONDS)
 
 
+def _is_native(built: ImageFacts, engine: Engine) -> bool:
+    return not built.architecture or built.architecture == engine.architecture
+
+
+def _of_other_architecture(
+    image: LockedImage, reference: str, built: ImageFacts, *, engine: Engine
+) -> Verdict:
+    check = CheckResult(
+        id="architecture",
+        title="CPU architecture",
+        tier=Tier.STATIC,
+        state=CheckState.FAIL,
+        detail=f"the image is for {built.architecture}, and this engine runs {engine.architecture}",
+        remedy="verify it where its platform is native, or build it for this one: `platforms`",
+        code=Code.WRONG_ARCHITECTURE,
+    )
+    return _nothing_started(image, reference, check, image_id=built.id, summary="nothing was run")
+
+
 def _not_built(image: LockedImage, reference: str) -> Verdict:
     check = CheckResult(
         id="image",
@@ -232,13 +301,19 @@ def _not_built(image: LockedImage, reference: str) -> Verdict:
         detail=f"the engine has no image {reference}",
         remedy=f"build it: cudaforge build {image.name}",
     )
+    return _nothing_started(image, reference, check, image_id="", summary="not built")
+
+
+def _nothing_started(
+    image: LockedImage, reference: str, check: CheckResult, *, image_id: str, summary: str
+) -> Verdict:
     return Verdict(
         name=image.name,
         reference=reference,
-        image_id="",
-        lock_digest=image.digest,
+        image_id=image_id,
+        lock_digest=image.digest or None,
         ok=False,
-        summary="not built",
+        summary=summary if not image_id else f"{summary}; failed: {check.title}",
         checks=(check,),
         facts={},
         seconds=0.0,
@@ -249,10 +324,24 @@ def _timed(verdict: Verdict, seconds: float) -> Verdict:
     return replace(verdict, seconds=seconds)
 
 
-def _wish_for(image: LockedImage, gpu: str | None, devices: tuple[str, ...]) -> GpuWish:
+def _wish_for(image: LockedImage, gpu: str | None, devices: tuple[str, ...], tier: Tier | None) -> GpuWish:
     # Who names a device wants to know whether the image works on it.
     named = GpuWish.REQUIRED.value if devices and image.cuda is not None else None
-    return _parse_wish(gpu or named or image.verify.gpu)
+    return _parse_wish(gpu or named or _WISHES.get(tier, image.verify.gpu))
+
+
+def parse_tier(text: str) -> Tier:
+    """The tier that somebody wrote. Raises InputError."""
+    try:
+        return Tier(text)
+    except ValueError:
+        allowed = ", ".join(tier.value for tier in Tier)
+        raise InputError(
+            Problem(
+                what=f"tier {text!r} is not one of {allowed}",
+                where=Location(file="command line", key="--tier"),
+            )
+        ) from None
 
 
 def _parse_wish(text: str) -> GpuWish:

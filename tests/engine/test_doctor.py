@@ -34,9 +34,9 @@ def examine(engine, monkeypatch: pytest.MonkeyPatch) -> Examine:
         if gpus is not None:
             monkeypatch.setenv("LD_LIBRARY_PATH", str(make_libraries()))
             monkeypatch.setenv("FAKE_GPU_COUNT", str(gpus.count))
-            monkeypatch.setenv("FAKE_NVML_ERROR", str(error))
             for name, value in gpus.environment().items():
                 monkeypatch.setenv(name, value)
+            monkeypatch.setenv("FAKE_NVML_ERROR", str(error))
         situation = look(
             this_host(),
             connect=connect,

@@ -100,6 +100,15 @@ def states(verdict: Verdict) -> dict[str, str]:
     return {check.id: check.state.value for check in verdict.checks}
 
 
+def assert_like_a_local_one(there: dict[str, str], here: dict[str, str]) -> None:
+    """The same but for the image's files, which a job does not look at."""
+    files = {"static", "size", "pytorch.libraries", "pytorch.installed"}
+    assert {there[name] for name in files} == {"skipped"}
+    assert {name: state for name, state in there.items() if name not in files} == {
+        name: state for name, state in here.items() if name not in files
+    }
+
+
 def containers() -> str:
     return docker("ps", "--all", "--quiet", "--filter", f"name=cudaforge-verify-{NONCE}")
 
@@ -123,8 +132,8 @@ def test_a_script_says_what_a_local_verification_says(reference: str, tmp_path: 
     there = verdict_of(image, order, done.stdout)
     here = verify_image(image, reference, engine=connect())
     assert done.returncode == 0, done.stderr
-    assert states(there) == states(here)
-    assert there.summary == here.summary
+    assert_like_a_local_one(states(there), states(here))
+    assert there.summary.startswith("nothing trained; failed: pytorch: imports")
     assert there.image_id == here.image_id
     assert containers() == ""
 
@@ -222,4 +231,4 @@ def test_slurm_runs_it(reference: str, tmp_path: Path):
     text = next(tmp_path.glob("verify-*.log")).read_text()
     assert status == 0, text
     here = verify_image(image, reference, engine=connect())
-    assert states(verdict_of(image, order, text)) == states(here)
+    assert_like_a_local_one(states(verdict_of(image, order, text)), states(here))

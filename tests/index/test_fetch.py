@@ -39,7 +39,12 @@ def fill(wheels, here, tmp_path, indexes=None):
         site=here,
         staging=tmp_path / "staging",
         own=tmp_path / "own",
+        find_source=no_source,
     )
+
+
+def no_source(wheel, url: str) -> Path:
+    raise AssertionError(f"{wheel.package} is a wheel, and nothing is built for it from {url}")
 
 
 def wheels_of(text: str) -> dict[str, dict[str, str]]:
@@ -80,7 +85,13 @@ def test_what_is_filled_in_installs_with_its_hashes(tmp_path: Path, shelf: Path,
     here = site(tmp_path, index=serve_index(shelf).url, find_links=("links",))
     wheels = resolve_closure(request("torch==2.13.0"), here)
     filled = fill_closure(
-        wheels, python="3.11", indexes={}, site=here, staging=tmp_path / "run" / "wheels", own=tmp_path
+        wheels,
+        python="3.11",
+        indexes={},
+        site=here,
+        staging=tmp_path / "run" / "wheels",
+        own=tmp_path,
+        find_source=no_source,
     )
     assert filled.local_files == ("torch-2.13.0-py3-none-any.whl",)
     _install(filled.pylock_text, tmp_path / "run", "venv")

@@ -74,11 +74,13 @@ def shelf(tmp_path: Path) -> Path:
 class Project(TinyProject):
     """One image of the framework in several releases, on a base of the user's own."""
 
+    releases: tuple[str, ...] = RELEASES
+
     def ask(
         self, packages: list[str], *, framework: str = "tiny", lines: str = LINES, more: str = ""
     ) -> None:
         self.root.mkdir(parents=True, exist_ok=True)
-        (self.root / "facts.toml").write_text(FACTS + "".join(RELEASE % one for one in RELEASES))
+        (self.root / "facts.toml").write_text(FACTS + "".join(RELEASE % one for one in self.releases))
         (self.root / "cudaforge.toml").write_text(
             f'schema = 1\n[project]\nname = "{self.name}"\n[matrices]\noverlays = ["facts.toml"]\n'
             f'[images.one]\nframework = "{framework}"\n{lines}\n'
@@ -290,3 +292,76 @@ def test_a_package_that_has_its_source_alone_is_refused_at_once_and_by_name(proj
     text = " ".join(done.stderr.split())
     assert "one: flash-ops 2.8.3 has no wheel for Python 3.11 on linux/amd64 with glibc 2.36" in text
     assert 'build_from_source = ["flash-ops"]' in text
+
+
+MANY = tuple(f"{major}.0" for major in range(1, 13))
+
+
+def counted(tmp_path: Path, serve_index: Serve, registry: str, fitting: tuple[str, ...]):
+    """A project of many releases, of which only the fitting ones go with `library<2`, and its index."""
+    files = tmp_path / "many"
+    for release in MANY:
+        make_wheel(files, "tiny-frame", release, requires=() if release in fitting else ("library>=2",))
+    for release in ("1.0", "2.0"):
+        make_wheel(files, "library", release)
+    make_wheel(files, "on-top", "1.0", requires=("library",))
+    served = serve_index(files)
+    made = Project(tmp_path / "counted", clean_environment(tmp_path, UV_DEFAULT_INDEX=served.url))
+    made.mirror, made.releases = registry, MANY
+    return made, served
+
+
+def questions(served) -> int:
+    """How often the framework's releases were asked for: once by each run of uv."""
+    return served.asked.count("/simple/tiny-frame/")
+
+
+@pytest.mark.parametrize(("fitting", "expected"), [(("1.0", "2.0"), "2.0"), (("1.0", "7.0"), "7.0")])
+def test_many_releases_that_do_not_go_with_a_package_are_left_out_together(
+    project, tmp_path: Path, serve_index: Serve, fitting, expected
+):
+    """What the framework needs of a package is not what the package says of the framework: each release
+    would have to be asked for by itself."""
+    made, served = counted(tmp_path, serve_index, project.mirror, fitting)
+    made.ask(["on-top", "library<2"], more=project.mirror)
+    done = made.run("lock", "--json")
+    assert done.returncode == 0, done.stderr
+    assert made.locked()[0] == expected
+    move = json.loads(done.stdout)["moves"]["one"]
+    assert f"library<2 goes with no tiny-frame>{expected} (tiny-frame>=" in move
+    assert questions(served) <= 6
+
+
+def test_where_no_release_goes_with_a_package_the_conflict_is_found_at_once(
+    project, tmp_path: Path, serve_index: Serve
+):
+    made, served = counted(tmp_path, serve_index, project.mirror, ())
+    made.ask(["on-top", "library<2"], more=project.mirror)
+    done = made.run("lock")
+    assert done.returncode == 1, done.stderr
+    text = " ".join(done.stderr.split())
+    assert "one: tiny and library<2 cannot all hold" in text
+    assert "library<2 goes with no tiny-frame (all versions of tiny-frame depend on library>=2)" in text
+    assert questions(served) <= 10
+
+
+def test_wishes_that_leave_out_what_a_package_goes_with_are_named_with_a_way_out(
+    project, tmp_path: Path, serve_index: Serve
+):
+    made, served = counted(tmp_path, serve_index, project.mirror, ("1.0", "2.0", "12.0"))
+    made.ask(["library<2"], framework="tiny>=4,<11", more=project.mirror)
+    done = made.run("lock")
+    assert done.returncode == 1, done.stderr
+    text = " ".join(done.stderr.split())
+    assert "one: tiny>=4,<11 and library<2 cannot all hold" in text
+    assert "library<2 goes with no tiny-frame>2.0,<=10.0" in text
+    assert "(gives tiny 12.0+cuda12)" in text
+    assert "(gives tiny 2.0+cuda12)" in text
+    assert questions(served) <= 20
+
+
+def test_a_first_answer_that_has_its_packages_is_asked_for_once(project, tmp_path: Path, serve_index: Serve):
+    made, served = counted(tmp_path, serve_index, project.mirror, MANY)
+    made.ask(["on-top", "library<2"], more=project.mirror)
+    assert made.run("lock").returncode == 0
+    assert questions(served) == 1

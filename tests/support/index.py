@@ -1,9 +1,10 @@
 """A package index on loopback: simple pages over a directory of wheels, that remembers what was asked."""
 
 import base64
+import json
 import ssl
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,6 +28,8 @@ class Index:
     """Certificate and key of an index that speaks TLS."""
     asked: list[str] = field(default_factory=list)
     port: int = 0
+    uploaded: Mapping[str, str] | None = None
+    """When the index got a file, by its name (PEP 700); None for an index that does not tell."""
 
     @property
     def host(self) -> str:
@@ -39,6 +42,21 @@ class Index:
     @property
     def packages_asked(self) -> set[str]:
         return {path.split("/")[2] for path in self.asked if path.startswith("/simple/")}
+
+    def document(self, package: str) -> str:
+        """The package's page as JSON, which is the form that has dates."""
+        files = [
+            {
+                "filename": path.name,
+                "url": f"../../files/{path.name.replace('+', '%2B')}",
+                "hashes": {"sha256": hash_of(path)},
+                "size": path.stat().st_size,
+                **({"upload-time": self.uploaded[path.name]} if path.name in self.uploaded else {}),
+            }
+            for path in sorted(self.files.iterdir())
+            if canonicalize_name(path.name.split("-")[0]) == package
+        ]
+        return json.dumps({"meta": {"api-version": "1.1"}, "name": package, "versions": [], "files": files})
 
     def page(self, package: str) -> str | None:
         links = []
@@ -112,5 +130,7 @@ def _answer(index: Index, path: str, authorization: str | None) -> tuple[int, by
     parts = path.replace("%2B", "+").split("/")
     if parts[1] == "files" and (index.files / parts[2]).is_file():
         return 200, (index.files / parts[2]).read_bytes(), "application/octet-stream"
+    if index.uploaded is not None and parts[1] == "simple":
+        return 200, index.document(parts[2]).encode(), "application/vnd.pypi.simple.v1+json"
     page = index.page(parts[2]) if parts[1] == "simple" else None
     return (200, page.encode(), "text/html") if page is not None else (404, b"no", "text/plain")

@@ -62,6 +62,7 @@ PROOF = '''\
 from importlib import import_module
 
 ENVIRONMENT = {"ABACUS_BEADS": "wood"}
+PACKAGE = "abacus-frame"
 
 
 def load():

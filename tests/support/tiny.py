@@ -1,21 +1,26 @@
-"""A framework that exists only here: one small wheel that answers the proof of TensorFlow without computing.
+"""A framework that exists only here: one small wheel, and a proof that asks it for losses alone.
 
 With it the whole way from a declaration to a verdict takes seconds, on a package index of the test's own.
 """
 
+import atexit
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from tests.support.closures import make_wheel
 
+ROOT = Path(__file__).parents[2]
 VERSION = "1.0"
 FACTS = """\
 schema = 1
@@ -26,7 +31,7 @@ here = { strength = "measured", checked = "2026-11-22", text = "made for a test"
 [framework]
 name = "tiny"
 title = "Tiny"
-proof = "tensorflow"
+proof = "tiny"
 template = "tensorflow"
 source = "here"
 
@@ -47,61 +52,55 @@ pythons = "3.11 3.13"
 glibc = "2.17"
 builds = [{ build = "cpu", like = "cpu" }]
 """
-_MODULE = b"""\
-from types import SimpleNamespace as Space
-import contextlib
+_PROOF = '''\
+"""The proof of Tiny."""
 
+from importlib import import_module
+
+ENVIRONMENT = {}
+PACKAGE = "tiny-frame"
+
+
+def load():
+    return import_module("tiny_frame")
+
+
+def describe(tiny):
+    return {"version": tiny.__version__, "cuda_build": False, "cuda": None, "cudnn": None, "nccl": None}
+
+
+def find_devices(tiny):
+    return {"devices": [], "reason": "it has none"}
+
+
+def train(tiny, samples, device, steps, seed):
+    return {"losses": tiny.fit(steps), "placed": [device], "api": "tiny"}
+'''
+_MODULE = b"""\
 __version__ = "1.0"
 
 
-class Tensor(list):
-    device = "/job:localhost/task:0/device:CPU:0"
-
-
-class Model:
-    weights = (Tensor(),)
-
-    def __init__(self, layers):
-        pass
-
-    def __call__(self, images):
-        return Tensor()
-
-    def compile(self, **settings):
-        pass
-
-    def fit(self, images, labels, epochs=1, **settings):
-        return Space(history={"loss": [2.3 / (1 + step) for step in range(epochs)]})
-
-    def evaluate(self, images, labels, **settings):
-        return 0.01
-
-
-def layer(*words, **settings):
-    return None
-
-
-config = Space(list_physical_devices=lambda kind: [])
-sysconfig = Space(get_build_info=lambda: {"is_cuda_build": False})
-test = Space(is_built_with_cuda=lambda: False)
-random = Space(set_seed=lambda seed: None)
-device = lambda name: contextlib.nullcontext()
-reshape = lambda tensor, shape: tensor
-constant = Tensor
-keras = Space(
-    __version__="1.0",
-    Sequential=Model,
-    Input=layer,
-    layers=Space(Conv2D=layer, MaxPooling2D=layer, Flatten=layer, Dense=layer),
-    utils=Space(set_random_seed=lambda seed: None),
-)
+def fit(steps):
+    return [2.3 / (1 + step) for step in range(steps + 1)]
 """
+
+
+@lru_cache(maxsize=1)
+def _source_tree() -> Path:
+    """A copy of the source tree that has the proof, for as long as the tests run."""
+    directory = Path(tempfile.mkdtemp(prefix="tiny-source-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    for name in ("cudaforge", "matrices", "templates"):
+        shutil.copytree(ROOT / name, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "pyproject.toml", directory)
+    (directory / "cudaforge/verifier/probes/tiny.py").write_text(_PROOF)
+    return directory
 
 
 def make_tiny_wheel(directory: Path, *, first: str = "") -> Path:
     """The wheel of the framework; `first` is code that runs when it is imported."""
     directory.mkdir(parents=True, exist_ok=True)
-    files = {"tensorflow/__init__.py": f"{first}\n".encode() + _MODULE}
+    files = {"tiny_frame/__init__.py": f"{first}\n".encode() + _MODULE}
     return make_wheel(directory, "tiny_frame", VERSION, files)
 
 
@@ -185,7 +184,7 @@ def clean_environment(tmp_path: Path, **variables: str) -> dict[str, str]:
     kept = ("PATH", "HOME", "DOCKER_HOST", "DOCKER_CONFIG", "DOCKER_CONTEXT", "LANG")
     return {
         **{name: os.environ[name] for name in kept if name in os.environ},
-        "PYTHONPATH": str(Path(__file__).parents[2]),
+        "PYTHONPATH": str(_source_tree()),
         "PIP_CONFIG_FILE": os.devnull,
         "UV_NO_CONFIG": "1",
         "UV_CACHE_DIR": str(tmp_path / "uv-cache"),

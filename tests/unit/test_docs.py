@@ -24,6 +24,7 @@ from cudaforge.matrix.joins import JOINS
 from cudaforge.matrix.rows import KEYS, known_fields
 from cudaforge.records import replace
 from cudaforge.renderer.context import _NEVER_SENT, _OWN_NAMES
+from cudaforge.verifier import Expected, Tier
 from cudaforge.verifier.checks import checks_for
 from tests.support.locks import GPU_IMAGE
 from tools.picture import make_picture
@@ -290,8 +291,12 @@ def test_every_check_of_the_verifier_is_documented():
     names = ("jax", "pytorch", "onnxruntime")
     frameworks = [replace(GPU_IMAGE.frameworks[0], name=name, proof=name) for name in names]
     image = replace(GPU_IMAGE, frameworks=tuple(frameworks), flavor="devel", toolkit="12.8")
-    checks = checks_for(SimpleNamespace(image=image, is_cpu_twin=False))
-    titles = [re.sub(rf"^({'|'.join(names)}): ", "", check.title) for check in checks]
+    seen = {"image": image, "is_cpu_twin": False, "expected": Expected(driver="570"), "depth": Tier.GPU}
+    titles = [
+        re.sub(rf"^({'|'.join(names)}): ", "", check.title)
+        for is_foreign in (False, True)
+        for check in checks_for(SimpleNamespace(is_foreign=is_foreign, **seen))
+    ]
     text = (ROOT / "docs/verify.md").read_text("utf-8")
     table = {name for row in FIRST_CELL.finditer(text) for name in row["cell"].split(", ")}
     assert set(titles) <= table

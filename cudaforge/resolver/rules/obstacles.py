@@ -20,6 +20,8 @@ def learnt(scene: Scene) -> Iterator[Bound]:
         bits = scene.question.package_bits(obstacle.packages)
         if obstacle.needs is not None:
             yield from _needs(scene, obstacle, obstacle.needs, bits)
+        elif obstacle.excluded is not None:
+            yield from _excluded(scene, obstacle, bits)
         else:
             parts = [_environment(scene, obstacle)]
             for position, table in enumerate(scene.frameworks):
@@ -52,6 +54,17 @@ def _needs(scene: Scene, obstacle: Obstacle, needs: tuple[str, str], bits: int) 
                 yield Bound("package-index", constraint, own, about=obstacle, position=position)
 
 
+def _excluded(scene: Scene, obstacle: Obstacle, bits: int) -> Iterator[Bound]:
+    """The builds of the index that was asked whose release is one of the excluded."""
+    environment = _environment(scene, obstacle)
+    for position, table in enumerate(scene.frameworks):
+        mask = table.named(("span", obstacle.excluded, obstacle.index), partial(_is_served, obstacle))
+        if mask:
+            constraint = Exclusion((environment, (FIRST_FRAMEWORK + position, mask)))
+            own = bits | scene.question.presence(position)
+            yield Bound("package-index", constraint, own, about=obstacle, position=position)
+
+
 def _environment(scene: Scene, obstacle: Obstacle) -> _Part:
     tables = scene.tables
     mask = (1 << len(tables.environments)) - 1
@@ -65,6 +78,10 @@ def _environment(scene: Scene, obstacle: Obstacle) -> _Part:
 
 def _is_tried(wanted: str, candidate: BuildCandidate) -> bool:
     return wanted in (candidate.version.text, candidate.label.text)
+
+
+def _is_served(obstacle: Obstacle, candidate: BuildCandidate) -> bool:
+    return candidate.row.index == obstacle.index and obstacle.excludes(candidate.row.requires)
 
 
 def _is_excluded(obstacle: Obstacle, candidate: BuildCandidate) -> bool:

@@ -39,6 +39,7 @@ def collect(image: LockedImage, order: Order, text: str) -> Situation:
         offer=_offer(order, told),
         refusal=_decoded(told, "refusal"),
         challenge=order.challenge,
+        is_looked_into=False,
     )
     try:
         return replace(situation, report=parse_output(_own_lines(text, order.nonce), order.nonce))

@@ -1,15 +1,13 @@
 """The driver: collects the facts, runs the proofs, prints one result line."""
 
-import json
 import os
-import sys
 import time
 from importlib import import_module
 from types import ModuleType
 from typing import Any, Callable, Dict, List, Tuple
 
 from cudaforge.verifier.probes import compiler, forward, hardware, libraries, nvml, samples, software
-from cudaforge.verifier.probes.stages import Stage, run_apart
+from cudaforge.verifier.probes.stages import Stage, print_result, run_apart
 
 _SHORT = 60.0
 _RESERVE = 0.1
@@ -47,7 +45,7 @@ def main(task: Dict[str, Any]) -> None:
     facts["memory_kills"] = software.memory_kills()
     facts["peak_memory"] = software.peak_memory()
     facts["seconds"] = round(time.monotonic() - started, 3)
-    _print_result("{} {}".format(task["tag"], task["nonce"]), facts)
+    print_result("{} {}".format(task["tag"], task["nonce"]), facts)
 
 
 def _examine(task: Dict[str, Any], deadline: float) -> Dict[str, object]:
@@ -172,12 +170,3 @@ def _examine_libraries(frameworks: Dict[str, Any], deadline: float) -> Dict[str,
         for path in stage["value"]
     ]
     return run_apart([Stage("versions", lambda: libraries.read_versions(loaded), _SHORT)], deadline)
-
-
-def _print_result(prefix: str, facts: Dict[str, Any]) -> None:
-    line = "\n{} {}\n".format(prefix, json.dumps(facts, sort_keys=True))
-    data = line.encode("ascii")
-    sys.stdout.flush()
-    while data:
-        data = data[os.write(1, data) :]
-    os._exit(0)

@@ -11,6 +11,14 @@ from cudaforge.verifier.probes.forward import CLASSES, COUNT, FILTERS, KERNEL, P
 
 ENVIRONMENT: Dict[str, str] = {}
 DEVICES = ("gpu",)
+PACKAGE = r"cupy(-cuda\d+x?)?"
+ROOTS = (
+    "cupy/_core/core.*.so",
+    "cupy_backends/cuda/libs/cublas.*.so",
+    "cupy_backends/cuda/libs/nvrtc.*.so",
+)
+KERNELS = ("cupy/cuda/thrust.*.so", "cupy/cuda/cub.*.so")
+COMPILES = True
 
 _Array = Any
 _MAP = SIDE - KERNEL + 1

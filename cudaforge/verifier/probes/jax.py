@@ -12,6 +12,16 @@ from cudaforge.verifier.probes.software import list_distributions
 
 # Without it JAX takes three quarters of the GPU's memory at once.
 ENVIRONMENT = {"XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
+PACKAGE = r"jax"
+ROOTS = (
+    "jaxlib/_jax.so",
+    "jaxlib/xla_extension.so",
+    "jaxlib/cuda/_*.so",
+    "jax_plugins/xla_cuda*/xla_cuda_plugin.so",
+    "jax_cuda*_plugin/_*.so",
+)
+KERNELS = ("jax_plugins/xla_cuda*/xla_cuda_plugin.so", "jaxlib/cuda/_*.so")
+COMPILES = True
 
 _LIBRARIES = {
     "CUDA": "cuda_runtime",

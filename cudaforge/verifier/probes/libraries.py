@@ -2,20 +2,17 @@
 
 import ctypes
 import glob
-import mmap
 import os
 import re
-import struct
 import sys
-from typing import Callable, Dict, Iterator, List, Optional, Tuple
+from typing import Callable, Dict, List, Optional, Tuple
 
+from cudaforge.verifier.probes.elf import read_elf
 from cudaforge.verifier.probes.hardware import load_path, mapped_libraries
 
 PATTERN = r"lib(cudart|cudnn|nccl)[-.\w]*\.so"
 _WIDE_CUDNN = 90000
 _WIDE_NCCL = 10000
-_LOAD_SEGMENT, _DYNAMIC_SEGMENT = 1, 2
-_NEEDED, _STRINGS = 1, 5
 _SYSTEM = ("/usr/local/cuda/lib64", "/usr/lib/*-linux-gnu", "/usr/lib64", "/usr/lib")
 
 
@@ -49,33 +46,9 @@ def load_needed(path: str, besides: Tuple[str, ...]) -> None:
     For libraries that a framework loads late, or not at all without a GPU. Raises OSError with the
     loader's words.
     """
-    with open(path, "rb") as file:
-        data = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
-    for name in _needed(data):
+    for name in read_elf(path).needed:
         if not name.startswith(besides):
             ctypes.CDLL(name)
-
-
-def _needed(data: memoryview) -> Iterator[str]:
-    """The names in an ELF file's dynamic section (its ABI's generic part: program headers, dynamic array)."""
-    (headers,) = struct.unpack_from("<Q", data, 32)
-    size, count = struct.unpack_from("<HH", data, 54)
-    # Of each: type, flags, offset in the file, address, physical address, size in the file.
-    segments = [struct.unpack_from("<IIQQQQ", data, headers + size * index) for index in range(count)]
-    entries = [
-        struct.unpack_from("<QQ", data, offset + 16 * index)
-        for kind, _, offset, _, _, length in segments
-        if kind == _DYNAMIC_SEGMENT
-        for index in range(length // 16)
-    ]
-    strings = dict(entries).get(_STRINGS, 0)
-    for kind, _, offset, address, _, length in segments:
-        if kind == _LOAD_SEGMENT and address <= strings < address + length:
-            table = offset + strings - address
-            for tag, value in entries:
-                if tag == _NEEDED:
-                    name = bytes(data[table + value : table + value + 256])
-                    yield name.partition(b"\0")[0].decode("utf-8", "replace")
 
 
 def _read_version(path: str, ask: Callable[[ctypes.CDLL], Optional[str]]) -> Dict[str, object]:

@@ -16,6 +16,12 @@ from cudaforge.verifier.probes import hardware, libraries
 from cudaforge.verifier.probes.forward import CLASSES, COUNT, FILTERS, KERNEL, POOLED, SIDE, Network
 
 ENVIRONMENT: Dict[str, str] = {}
+PACKAGE = r"onnxruntime(-gpu)?"
+ROOTS = (
+    "onnxruntime/capi/onnxruntime_pybind11_state*.so",
+    "onnxruntime/capi/libonnxruntime_providers_cuda.so",
+)
+KERNELS = ("onnxruntime/capi/libonnxruntime_providers_cuda.so",)
 
 _CUDA, _CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 _OPSET = 12

@@ -10,6 +10,9 @@ from cudaforge.verifier.probes.libraries import decode_cudnn, decode_nccl
 from cudaforge.verifier.probes.samples import CLASSES, SIDE, Samples
 
 ENVIRONMENT: Dict[str, str] = {}
+PACKAGE = r"torch"
+ROOTS = ("torch/_C.*.so", "torch/_C.so", "torch/lib/libtorch_python.so")
+KERNELS = ("torch/lib/libtorch_cuda.so", "torch/lib/libtorch_cuda_*.so", "torch/lib/libcaffe2_gpu.so")
 
 _Tensor = Any
 _Model = Any

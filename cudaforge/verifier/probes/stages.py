@@ -13,7 +13,7 @@ import signal
 import sys
 import time
 import traceback
-from typing import Callable, Dict, List, NamedTuple, Optional, Sequence, Set
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Set
 
 _OUTPUT_KEPT = 6000
 _PRINTED_LIMIT = 32 * 1024 * 1024
@@ -66,6 +66,16 @@ def describe_error(error: BaseException) -> Dict[str, object]:
         "text": text if len(text) <= _TEXT_LIMIT else text[:_TEXT_LIMIT] + " ...",
         "where": where,
     }
+
+
+def print_result(prefix: str, facts: Dict[str, Any]) -> None:
+    """Print facts as one line and end this process: nothing of the image has the last word."""
+    line = "\n{} {}\n".format(prefix, json.dumps(facts, sort_keys=True))
+    data = line.encode("ascii")
+    sys.stdout.flush()
+    while data:
+        data = data[os.write(1, data) :]
+    os._exit(0)
 
 
 def _be_child(stages: Sequence[Stage], messages: int, output: int) -> None:

@@ -20,6 +20,13 @@ ENVIRONMENT = {
     "KERAS_BACKEND": "tensorflow",
 }
 _TENSOR_CORES_WITH_BFLOAT16 = (8, 0)
+PACKAGE = r"tensorflow(-cpu|-gpu)?"
+ROOTS = (
+    "tensorflow/libtensorflow_cc.so.2",
+    "tensorflow/python/_pywrap_tensorflow_internal.so",
+    "tensorflow_core/python/_pywrap_tensorflow_internal.so",
+)
+KERNELS = ROOTS
 
 
 def load() -> ModuleType:

@@ -12,6 +12,7 @@ from cudaforge.builder.command import (
     mirror_contexts,
     output_option,
 )
+from cudaforge.records import replace
 
 DIGEST = "sha256:" + "a" * 64
 INPUTS = BuildInputs(
@@ -54,6 +55,17 @@ def test_ssh_and_no_cache_only_when_asked():
 
 def test_the_older_store_is_not_asked_to_compress():
     assert output_option(OLD_STORE) == "type=docker"
+
+
+def test_a_reproducible_image_goes_through_an_archive():
+    archive = Path("/state, of mine/image.tar")
+    assert next(csv.reader([output_option(NEW_STORE, archive=archive)], strict=True)) == [
+        *("type=oci", "compression=zstd", "oci-mediatypes=true"),
+        *("rewrite-timestamp=true", f"dest={archive}"),
+    ]
+    assert output_option(OLD_STORE, archive=Path("/i.tar")) == (
+        "type=docker,rewrite-timestamp=true,dest=/i.tar"
+    )
 
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1))
@@ -105,3 +117,10 @@ def test_a_mirror_of_an_unpinned_base():
     assert mirror_contexts("python:3.12", None, {"docker.io": "m.example"}) == {
         "python:3.12": "docker-image://m.example/library/python:3.12"
     }
+
+
+def test_with_the_network_off_no_step_has_one():
+    inputs = replace(INPUTS, has_no_network=True, needs_host_network=True)
+    words = buildx_command(inputs, NEW_STORE, metadata=Path("/m"))
+    assert words.count("--network") == 1
+    assert words[words.index("--network") + 1] == "none"

@@ -98,6 +98,24 @@ def test_what_a_lock_may_not_be_is_refused_without_reading_it(capsys: pytest.Cap
     assert "is a directory, not a file" in capsys.readouterr().err
 
 
+def test_packages_are_words_and_a_framework_s_package_says_how(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["resolve", "pytorch", "package=vllm==0.10.0"]) == 0
+    assert "pytorch 2.7.1+" in capsys.readouterr().out
+    assert run_command_line(["resolve", "pytorch", "vllm==0.10.0"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "'vllm' is a package that goes with pytorch, and no framework" in error
+    assert "package=vllm==0.10.0" in error
+    assert run_command_line(["resolve", "pytorch", "left-pad"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "framework 'left-pad' is not known" in error
+    assert "if it is a Python package" in error
+    assert "package=left-pad" in error
+    assert run_command_line(["resolve", "pytroch"]) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "did you mean pytorch or" in error
+    assert "package=" not in error
+
+
 def test_an_unknown_gpu_is_told_ones_that_are_alike(capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["resolve", "pytorch", "gpu=RTX5099"]) == 2
     error = capsys.readouterr().err

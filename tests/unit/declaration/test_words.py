@@ -18,6 +18,7 @@ from cudaforge.declaration.model import (
 )
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.versions import Version, VersionWish
+from tests.support.wheels import make_wheel
 
 ROOT = Path("/project")
 
@@ -69,6 +70,16 @@ def test_equality_compares_as_many_components_as_were_written() -> None:
     assert wishes.python.allows(Version("3.12.4"))
 
 
+def test_packages_are_requirements_and_may_repeat(tmp_path: Path) -> None:
+    image = read("pytorch", "package=vllm==0.10.0", "package=numpy<2", "package==scipy").images[0]
+    assert image.wishes.packages == ("vllm==0.10.0", "numpy<2", "scipy")
+    assert image.contents.packages == image.wishes.packages
+    assert read("jax").digest != read("jax", "package=numpy").digest
+    wheel = make_wheel(tmp_path / "own", "mine", "1.0", requires=("numpy",))
+    image = declaration_from_words(["jax", f"package=./own/{wheel.name}"], root=tmp_path).images[0]
+    assert [one.package for one in image.contents.wheels] == ["mine"]
+
+
 def test_cpu_and_lists_of_clauses() -> None:
     assert read("jax", "cuda=none").images[0].wishes.is_cpu
     wishes = read("pytorch>=2.6,<2.9", "cuda>=12.4,<13").images[0].wishes
@@ -88,6 +99,12 @@ MISTAKES = [
     (["pytorch=2.8"], "pytorch=2.8", "unknown word 'pytorch'", "a framework's version takes =="),
     (["jax", "jax>=1"], "jax>=1", "framework 'jax' is given twice", "join them"),
     (["jax", "cuda=12", "cuda=13"], "cuda=13", "'cuda' is given twice", "gpu"),
+    (["jax", "package=-r x"], "package=-r x", "is an option, not a package", "[network]"),
+    (["jax", "package="], "package=", "empty", None),
+    (["jax", "package>=1"], "package>=1", "'package' takes = and no >=", "package="),
+    (["jax", "package=a b"], "package=a b", "is no package requirement", "PEP 508"),
+    (["jax", "package=./no.whl"], "package=./no.whl", "no.whl", None),
+    (["jax", "packages=a"], "packages=a", "unknown word 'packages'", "did you mean 'package'?"),
     (["jax", "os>=ubuntu22.04"], "os>=ubuntu22.04", "'os' takes = and no >=", "os="),
     (["jax", "driver>=570"], "driver>=570", "'driver' takes =", "driver="),
     (["jax", "forward_compat=yes"], "forward_compat=yes", "true or false", "forward_compat=true"),
@@ -125,6 +142,7 @@ def test_no_framework_and_all_mistakes_at_once() -> None:
 def test_locate_of_words() -> None:
     assert locate(read("jax"), "images.adhoc.cuda") == Location(file="command line", key="cuda")
     assert locate(read("jax"), "images.adhoc.gpus[0]").key == "gpu"
+    assert locate(read("jax"), "images.adhoc.packages[1]").key == "package"
 
 
 VERSION = st.from_regex(r"[0-9]{1,3}(\.[0-9]{1,3}){0,2}", fullmatch=True)

@@ -204,3 +204,15 @@ def test_a_source_that_was_edited_is_refused(was: str, now: str) -> None:
     assert was in text
     with pytest.raises(NegativeAnswer, match="damaged"):
         load_closure(text.replace(was, now), file="x")
+
+
+def test_the_day_of_a_lock_is_kept_and_checked(tmp_path: Path):
+    lock = replace(make_lock(), as_of="2026-06-01")
+    write_lock(lock, {}, tmp_path / "cudaforge.lock")
+    assert read_lock(tmp_path / "cudaforge.lock") == lock
+    text = dump_lock(lock)
+    assert 'as_of = "2026-06-01"' in text
+    for wrong in ('"yesterday"', "2026", "2026-06-01", '["2026-06-01"]'):
+        (tmp_path / "cudaforge.lock").write_text(text.replace('"2026-06-01"', wrong))
+        with pytest.raises(NegativeAnswer, match="no day"):
+            read_lock(tmp_path / "cudaforge.lock")

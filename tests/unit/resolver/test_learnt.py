@@ -58,6 +58,31 @@ def test_a_cudnn_that_a_package_needs_is_loaded_or_its_build_is_left(matrix):
     assert package not in pins or is_allowed(pins[package], f"<{pinned}")
 
 
+def test_releases_that_were_proven_not_to_go_are_left_out_together_on_their_own_index(matrix):
+    free = weigh(wishes(), matrix, [])
+    (framework,) = free.frameworks
+
+    def excluded(index: str) -> Obstacle:
+        return Obstacle(
+            packages=(PACKAGE,),
+            python=None,
+            excluded=("torch", ">2.7.1"),
+            index=index,
+            text=f"{PACKAGE} goes with no torch>2.7.1",
+        )
+
+    assert weigh(wishes(), matrix, [excluded("another")]) == free
+    answer = weigh(wishes(), matrix, [excluded(framework.index)])
+    assert answer.frameworks[0].index != framework.index or is_allowed(version(answer), "<=2.7.1")
+    every = [excluded(index) for index in {row.index for row in matrix.builds("pytorch")}]
+    assert version(weigh(wishes(), matrix, every)) == "2.7.1"
+    collision = weigh(wishes(">=2.8"), matrix, every)
+    assert isinstance(collision, Collision)
+    conflict = collision.conflict(lambda _, __: True)
+    assert conflict.core == ("pytorch>=2.8", PACKAGE)
+    assert conflict.reasons[0].text == f"{PACKAGE} goes with no torch>2.7.1 [package index]"
+
+
 def test_a_companion_that_a_package_needs_brings_its_framework(matrix):
     answer = weigh(wishes(), matrix, [need("torchvision", "==0.22.1")])
     assert version(answer) == "2.7.1"

@@ -2,7 +2,7 @@
 
 import copy
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.engine import GpuMethod, GpuOffer, GpuRequest
@@ -28,6 +28,8 @@ NVML_DEVICE = {
     "mig": False,
 }
 RECORDED = json.loads((Path(__file__).parent / "torch-2.8.0-cu128.json").read_text())
+RECORDED_FILES = json.loads((Path(__file__).parent / "torch-2.8.0-cu128-files.json").read_text())
+"""What the files of an image with torch 2.8.0+cu128 of the package index say."""
 LOSSES = [
     2.3,
     2.1,
@@ -143,9 +145,38 @@ def complete(facts: dict) -> None:
     stage(facts, "pytorch", "describe")["value"].setdefault("cudnn_compiled", "9.10.2")
 
 
+def recorded_files(image: LockedImage, *changes: Change) -> Report:
+    """What files say of an image that is as it was locked, changed."""
+    facts = copy.deepcopy(RECORDED_FILES)
+    facts["schema"] = SCHEMA
+    stages = facts["files"]["stages"]
+    names = ("libraries", "code")
+    own = {name: next(one for one in stages if one["name"] == f"{name}.pytorch") for name in names}
+    facts["files"]["stages"] = [one for one in stages if one not in own.values()]
+    installed = next(one for one in facts["system"]["stages"] if one["name"] == "distributions")["value"]
+    if not any(framework.proof == "pytorch" for framework in image.frameworks):
+        del installed["torch"]
+    for framework in image.frameworks:
+        package = {"pytorch": "torch"}.get(framework.proof, framework.proof)
+        installed[package] = framework.reported
+        for name, one in own.items():
+            clone = copy.deepcopy({**one, "name": f"{name}.{framework.proof}"})
+            if image.cuda is None:
+                cpu = {"taken": [], "wanted": {}, "parts": []} if name == "libraries" else {"windows": []}
+                clone["value"].update(cpu)
+            facts["files"]["stages"].append(clone)
+    texts = next(one for one in stages if one["name"] == "texts")["value"]
+    if image.cuda is None and image.frameworks:
+        texts["torch/version.py"] = f"__version__ = {image.frameworks[0].reported!r}\ncuda = None\n"
+    for change in changes:
+        change(facts)
+    return parse_output(as_line(facts), "n")
+
+
 def situation(
     *changes: Change,
     image: LockedImage = TORCH,
+    files: Sequence[Change] = (),
     gpu: str = "auto",
     offer: GpuOffer = NO_GPU,
     labels: Mapping[str, str] | None = None,
@@ -158,12 +189,13 @@ def situation(
         offer=offer,
         refusal=refusal,
         report=recorded(*changes),
+        inspection=recorded_files(image, *files),
     )
 
 
 def stage(facts: dict, child: str, name: str) -> dict:
-    """One stage of the recorded report: `system`, `libraries`, or a framework's."""
-    owner = facts[child] if child in ("system", "libraries") else facts["frameworks"][child]
+    """One stage of the recorded report: `system`, `libraries`, `files`, or a framework's."""
+    owner = facts[child] if child in ("system", "libraries", "files") else facts["frameworks"][child]
     return next(entry for entry in owner["stages"] if entry["name"] == name)
 
 

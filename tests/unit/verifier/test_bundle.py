@@ -2,12 +2,13 @@
 
 import ast
 import sys
+from importlib import resources
 from pathlib import Path
 
 import pytest
 
 from cudaforge.errors import SurroundingsError
-from cudaforge.verifier import probes
+from cudaforge.verifier import bundle, probes
 from cudaforge.verifier.bundle import ARGUMENT_LIMIT, has_proof, probe_arguments, probe_digest
 
 SOURCES = sorted(Path(probes.__file__).parent.glob("*.py"))
@@ -76,7 +77,7 @@ def test_every_proof_has_its_names(name: str):
         elif isinstance(node, ast.AnnAssign | ast.Assign):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             defined.update(target.id for target in targets if isinstance(target, ast.Name))
-    assert {"ENVIRONMENT", "load", "describe", "find_devices"} <= defined
+    assert {"ENVIRONMENT", "PACKAGE", "load", "describe", "find_devices"} <= defined
     assert len({"train", "compute"} & defined) == 1
 
 
@@ -85,3 +86,17 @@ def test_the_digest_follows_the_proofs():
     assert len(digests) == len(PROOFS)
     assert probe_digest(["jax"]) == probe_digest(["jax"])
     assert probe_digest(["jax", "pytorch"]) not in digests
+
+
+@pytest.mark.parametrize("modules", [bundle._DRIVER, bundle._INSPECTION])
+def test_each_module_imports_earlier_ones_alone(modules: tuple[str, ...]):
+    """What is packed is run in this order, and nothing else of cudaforge is there."""
+    for at, name in enumerate(modules):
+        source = resources.files(bundle.PROBES).joinpath(f"{name}.py").read_text("utf-8")
+        wanted = set()
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.ImportFrom) and node.module == bundle.PROBES:
+                wanted |= {one.name for one in node.names}
+            elif isinstance(node, ast.ImportFrom) and str(node.module).startswith(f"{bundle.PROBES}."):
+                wanted.add(str(node.module).rpartition(".")[2])
+        assert wanted <= set(modules[:at]), name

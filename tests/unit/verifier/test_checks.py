@@ -269,13 +269,14 @@ def test_packages_of_no_use_do_not_count_with_the_system_s_cuda():
 
 
 def test_a_probe_that_did_not_run_leaves_nothing_passed_but_the_label():
-    seen = replace(situation(), report=None, failure=Cause(text="the image has no Python", remedy="build it"))
+    cause = Cause(text="the image has no Python", remedy="build it")
+    seen = replace(situation(), report=None, failure=cause, inspection=None, inspection_failure=cause)
     judged = judge(seen)
     assert {result.id for result in judged if result.state is PASS} == {"lock"}
     assert judged[0].state is FAIL
     good, summary = verdict(seen)
     assert not good
-    assert summary == "nothing trained; not proven on a GPU; failed: The probe ran"
+    assert summary == "nothing trained; not proven on a GPU; failed: The probe ran, The image's files"
 
 
 def test_two_frameworks_both_have_to_train():

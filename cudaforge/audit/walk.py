@@ -1,0 +1,340 @@
+"""Going through the stages of a Dockerfile that end up in the image."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+
+from cudaforge.audit.bases import Base, find_base
+from cudaforge.audit.dockerfile import Dockerfile, Instruction, Piece
+from cudaforge.audit.model import Asked
+from cudaforge.audit.programs import ACTIVATED as _ACTIVATED
+from cudaforge.audit.programs import run
+from cudaforge.audit.shell import read_commands
+from cudaforge.audit.state import Image, Install, Python, ReadFile, normal_path
+from cudaforge.audit.substitution import Expanded, expand, unquote
+from cudaforge.matrix.tables import Matrix
+from cudaforge.records import record, replace
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_IS_SCRIPT = re.compile(r"\s*(?:<<|(?:\S*/)?(?:sh|bash|ash|dash|zsh)\b)")
+_PACKAGES = re.compile(r"site-packages|dist-packages|/\.local\b|/venv|/\.venv|/env\b|/conda")
+
+
+@record()
+class _Stage:
+    """One stage as it stands in the file."""
+
+    name: str
+    start: Instruction
+    body: tuple[Instruction, ...]
+
+
+def walk(dockerfile: Dockerfile, asked: Asked, matrix: Matrix, read: ReadFile) -> Image:
+    """The state of the image that the last stage makes."""
+    return _Walker(dockerfile, asked, matrix, read).final()
+
+
+class _Walker:
+    """Knows the stages, and makes the state of each that is needed, once."""
+
+    def __init__(self, dockerfile: Dockerfile, asked: Asked, matrix: Matrix, read: ReadFile) -> None:
+        self._asked, self._matrix, self._read = asked, matrix, read
+        self._globals: dict[str, str | None] = {}
+        self._stages: list[_Stage] = []
+        self._made: dict[int, Image] = {}
+        self._split(dockerfile.instructions)
+
+    def _split(self, instructions: Sequence[Instruction]) -> None:
+        current: list[Instruction] | None = None
+        start: Instruction | None = None
+        name = ""
+        self._globals.update(_platform_args(self._asked.platform))
+        for one in instructions:
+            if one.keyword == "FROM" and not one.on_build:
+                if start is not None and current is not None:
+                    self._stages.append(_Stage(name=name, start=start, body=tuple(current)))
+                start, current = one, []
+                match = re.search(r"\s[aA][sS]\s+(\S+)\s*$", one.text)
+                name = match[1].lower() if match else ""
+            elif current is None:
+                if one.keyword == "ARG":
+                    self._declare(one, self._globals, self._globals)
+            else:
+                current.append(one)
+        if start is not None and current is not None:
+            self._stages.append(_Stage(name=name, start=start, body=tuple(current)))
+
+    def final(self) -> Image:
+        """The state after the last stage."""
+        return self._image(len(self._stages) - 1)
+
+    def _image(self, number: int) -> Image:
+        if number not in self._made:
+            stage = self._stages[number]
+            image = self._start(number, stage)
+            for one in stage.body:
+                if not one.on_build:
+                    self._apply(image, one, number)
+            self._made[number] = image
+        return self._made[number]
+
+    def _find(self, name: str, before: int) -> int | None:
+        for number in range(before - 1, -1, -1):
+            if self._stages[number].name == name.lower() or (name.isdigit() and int(name) == number):
+                return number
+        return None
+
+    def _start(self, number: int, stage: _Stage) -> Image:
+        image = self._started(number, stage)
+        flag = stage.start.flag("platform")
+        if flag is not None:
+            expanded = expand(flag, self._globals)
+            image.platform = unquote(expanded.text) if expanded.is_sure else None
+        return image
+
+    def _started(self, number: int, stage: _Stage) -> Image:
+        raw = stage.start.text.split()[0]
+        expanded = expand(raw, self._globals)
+        text = unquote(expanded.text)
+        parent = self._find(text, number)
+        if parent is not None:
+            image = self._image(parent).child()
+            image.scope = {**_platform_args(self._asked.platform), **_env_of(image)}
+            return image
+        line = stage.start.line
+        if not expanded.is_sure or not text:
+            image = Image(Base(text=raw, line=line), {"PATH": _PATH})
+            image.note_unknown(
+                line, f"the base image {raw} depends on a value that is not given: --build-arg"
+            )
+            return image
+        base = find_base(self._matrix, text, line)
+        image = Image(base, {**_platform_args(self._asked.platform), "PATH": _PATH})
+        _give_python(image, base)
+        if not base.is_known and text != "scratch":
+            image.note_unknown(line, f"the facts do not say what is in {text}")
+        return image
+
+    def _apply(self, image: Image, one: Instruction, number: int) -> None:
+        match one.keyword:
+            case "ARG":
+                self._declare(one, image.scope, dict(image.scope), image)
+            case "ENV":
+                _set_env(image, one)
+            case "WORKDIR":
+                path = unquote(expand(one.text.strip(), image.scope).text)
+                image.workdir = path if path.startswith("/") else f"{image.workdir.rstrip('/')}/{path}"
+            case "USER":
+                image.user = unquote(expand(one.text.strip(), image.scope).text)
+            case "SHELL":
+                image.shell = one.exec_form or image.shell
+            case "COPY" | "ADD":
+                self._copy(image, one, number)
+            case "RUN":
+                self._run(image, one)
+            case "CMD":
+                image.command = one
+            case "ENTRYPOINT":
+                image.entrypoint, image.command = one, None
+            case _:
+                pass
+
+    def _declare(
+        self,
+        one: Instruction,
+        target: dict[str, str | None],
+        scope: Mapping[str, str | None],
+        image: Image | None = None,
+    ) -> None:
+        for name, value in _pairs(one.text, allow_bare=True):
+            if image is not None and name in image.env:
+                continue
+            if name in self._asked.build_args:
+                target[name] = self._asked.build_args[name]
+            elif value is not None:
+                expanded = expand(value, scope)
+                target[name] = unquote(expanded.text) if expanded.is_sure else None
+            elif image is not None and name in self._globals:
+                target[name] = self._globals[name]
+            elif value is None and name not in target:
+                # Declared without a value: the build may give one.
+                target[name] = None
+
+    def _copy(self, image: Image, one: Instruction, number: int) -> None:
+        source_stage = one.flag("from")
+        words = one.exec_form or tuple(_words(one.text))
+        words = tuple(unquote(expand(word, image.scope).text) for word in words)
+        if len(words) < 2:  # noqa: PLR2004 -- a source and a target
+            return
+        *sources, target = words
+        if source_stage is not None:
+            found = self._find(source_stage, number)
+            if found is not None:
+                _take(image, self._image(found), sources, target, one.line)
+            elif any(_PACKAGES.search(path) for path in sources):
+                image.note_unknown(one.line, f"what {source_stage} has in {' '.join(sources)} is not known")
+            _take_uv(image, source_stage, words)
+            return
+        place = target if target.startswith("/") else f"{image.workdir.rstrip('/')}/{target}"
+        for path in sources:
+            name = path.removeprefix("./")
+            image.copies.append((path, normal_path(place)))
+            if name in ("", ".", "/"):
+                image.copies_all = True
+                image.files[normal_path(place)] = ""
+            else:
+                is_directory = target.endswith(("/", ".")) or len(sources) > 1
+                inside = f"{place.rstrip('/')}/{name.rpartition('/')[2]}" if is_directory else place
+                image.files[normal_path(inside)] = None if set(name) & set("*?[") else name.strip("/")
+                if set(name) & set("*?["):
+                    image.files[normal_path(place)] = name.rpartition("/")[0]
+
+    def _run(self, image: Image, one: Instruction) -> None:
+        words = one.exec_form
+        image.counter += 1
+        mounts = [flag for flag in one.flags if flag.startswith("--mount=") and "type=bind" in flag]
+        if words is not None:
+            pieces: tuple[Piece, ...] = (
+                Piece(line=one.line, text=" ".join(_quoted(word) for word in words)),
+            )
+            newlines = False
+        elif one.heredocs and _IS_SCRIPT.match(one.text):
+            pieces, newlines = one.heredocs[0].pieces, True
+            if pieces and re.match(r"#!.*(python|perl|node)", pieces[0].text):
+                return
+            pieces = _joined(pieces)
+        else:
+            pieces, newlines = one.pieces, False
+        activated = dict(image.programs)
+        for command in read_commands(pieces, image.scope, newlines=newlines):
+            run(image, command, matrix=self._matrix, read=self._read, mounts=mounts)
+        _deactivate(image, activated)
+
+
+def _deactivate(image: Image, before: Mapping[str, Python]) -> None:
+    """What a virtual environment was activated for ends with its RUN."""
+    for name, python in list(image.programs.items()):
+        if python.path is not None and before.get(name) is not python and name in _ACTIVATED:
+            if name in before:
+                image.programs[name] = before[name]
+            else:
+                del image.programs[name]
+
+
+def _joined(pieces: Sequence[Piece]) -> tuple[Piece, ...]:
+    """Lines of a script with their continuations resolved; each keeps the line that it begins on."""
+    joined: list[Piece] = []
+    open_line: Piece | None = None
+    for piece in pieces:
+        text = piece.text
+        if open_line is not None:
+            text = open_line.text + text
+        line = open_line.line if open_line is not None else piece.line
+        if text.endswith("\\"):
+            open_line = Piece(line=line, text=text[:-1])
+            continue
+        open_line = None
+        joined.append(Piece(line=line, text=text))
+    if open_line is not None:
+        joined.append(open_line)
+    return tuple(joined)
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)
+
+
+def _platform_args(platform: str) -> dict[str, str | None]:
+    system, _, rest = platform.partition("/")
+    arch, _, variant = rest.partition("/")
+    given: dict[str, str | None] = {}
+    for prefix in ("TARGET", "BUILD"):
+        given |= {
+            f"{prefix}PLATFORM": platform,
+            f"{prefix}OS": system,
+            f"{prefix}ARCH": arch,
+            f"{prefix}VARIANT": variant,
+        }
+    return given
+
+
+def _env_of(image: Image) -> dict[str, str | None]:
+    return {**image.env, "PATH": image.scope.get("PATH")}
+
+
+def _words(text: str) -> list[str]:
+    """Words at spaces outside of quotes."""
+    return re.findall(r"(?:[^\s\"'\\]|\\.|\"(?:[^\"\\]|\\.)*\"|'[^']*')+", text)
+
+
+def _pairs(text: str, *, allow_bare: bool) -> list[tuple[str, str | None]]:
+    words = _words(text)
+    if not allow_bare and words and "=" not in words[0]:
+        name, _, value = text.strip().partition(" ")
+        return [(name, value.strip())]
+    found: list[tuple[str, str | None]] = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        found.append((unquote(name), value if equals else None))
+    return found
+
+
+def _set_env(image: Image, one: Instruction) -> None:
+    before = dict(image.scope)
+    for name, value in _pairs(one.text, allow_bare=False):
+        expanded: Expanded = expand(value or "", before, escape=one.escape)
+        text = unquote(expanded.text, escape=one.escape)
+        image.scope[name] = text if expanded.is_sure else None
+        image.env[name] = text
+        image.env_lines[name] = next(
+            (piece.line for piece in one.pieces if re.search(rf"\b{re.escape(name)}[= ]", piece.text)),
+            one.line,
+        )
+
+
+def _give_python(image: Image, base: Base) -> None:
+    if base.python is None and base.framework_image is None:
+        return
+    python = Python(base.python, "image")
+    for name in ("python", "python3", "pip", "pip3"):
+        image.programs[name] = python
+    if base.python is not None:
+        image.programs[f"python{base.python}"] = image.programs[f"pip{base.python}"] = python
+
+
+def _take(image: Image, other: Image, sources: Sequence[str], target: str, line: int) -> None:
+    """Python environments, and packages, that come from another stage."""
+    for path in sources:
+        plain = path.rstrip("/") or "/"
+        for directory, venv in other.venvs.items():
+            if directory == plain or directory.startswith(f"{plain}/") or plain == "/":
+                moved = target.rstrip("/") + directory[len(plain) :] if plain != "/" else directory
+                image.venvs[moved] = venv
+                image.installs += [
+                    replace(one, copied_line=line) for one in other.installs if one.python is venv
+                ]
+        if _PACKAGES.search(plain) or plain in ("/usr/local", "/install", "/usr", "/", "/opt/conda"):
+            _take_packages(image, other, line)
+
+
+def _take_packages(image: Image, other: Image, line: int) -> None:
+    venvs = set(other.venvs.values())
+    own = image.python_of("python3") or image.python_of("python")
+    taken: list[Install] = []
+    for one in other.installs:
+        if one.python in venvs or one in image.installs:
+            continue
+        if own is None and one.python.minor is not None:
+            for name in ("python", "python3", f"python{one.python.minor}"):
+                image.programs.setdefault(name, one.python)
+            own = one.python
+        taken.append(replace(one, python=own or one.python, copied_line=line))
+    image.installs += taken
+
+
+def _take_uv(image: Image, stage: str, words: Sequence[str]) -> None:
+    if "astral-sh/uv" in stage and any(word.endswith("uv") or "/uv" in word for word in words):
+        image.links["uv"] = stage

@@ -1,0 +1,302 @@
+"""A directory with all that a lock's images are built from, for building with the network off."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cudaforge.declaration.model import Declaration
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.files import copy_atomically, hash_file, held_lock, write_atomically, write_error
+from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedBase, LockedImage, LockedWheel
+from cudaforge.pipeline.decide import Note
+from cudaforge.pipeline.host import cache_directory
+from cudaforge.records import record
+from cudaforge.references import parse_reference
+from cudaforge.registry.mirrors import move
+
+if TYPE_CHECKING:
+    from cudaforge.bootstrap import BootstrapImage
+    from cudaforge.builder import Vendored
+    from cudaforge.engine import Engine
+    from cudaforge.packages.site import Site
+
+MARK = "cudaforge-vendor.json"
+SCHEMA = 1
+_PID = "vendor.pid"
+_PULL_SECONDS = 3600.0
+_WAIT_SECONDS = 3600.0
+
+
+@record()
+class Collected:
+    """What a directory was filled with."""
+
+    directory: Path
+    files: int
+    size: int
+    """Bytes of all its files."""
+
+
+def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: Note) -> Collected:
+    """Collect the bases, wheels, sources and Pythons of the lock in the directory; what is there is kept.
+
+    Raises InputError for a directory that is not empty and not of this kind, and for images that install OS
+    packages on top of their base; SurroundingsError where site, registry or engine fail.
+    """
+    _refuse_apt(lock)
+    _open(directory)
+    with held_lock(directory / _PID, timeout=_WAIT_SECONDS, on_wait=on_note):
+        collector = _Collector(lock, declaration, directory)
+        for image in lock.images:
+            on_note(f"{image.name}: collecting")
+            collector.collect(image)
+    files = [path for path in directory.rglob("*") if path.is_file() and path.name != _PID]
+    return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
+
+
+class _Collector:
+    def __init__(self, lock: Lock, declaration: Declaration, directory: Path) -> None:
+        from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
+
+        self._site = find_site(declaration)
+        self._indexes = find_indexes(declaration, lock)
+        self._feeds = find_feeds(declaration, lock)
+        self._own = declaration.root / WHEELS_DIRECTORY
+        self._directory = directory
+
+    def collect(self, image: LockedImage) -> None:
+        from cudaforge.packages.archives import fetch_python
+        from cudaforge.packages.built import fetch_source
+        from cudaforge.packages.collect import collect_wheels
+
+        places = collect_wheels(
+            image.closure.wheels,
+            self._directory,
+            python=image.python,
+            indexes=self._indexes,
+            site=self._site,
+            own=self._own,
+        )
+        for place in places:
+            source = place.path or fetch_source(
+                place.wheel, place.address, site=self._site, cache=cache_directory()
+            )
+            _copy(source, source_file(self._directory, place.wheel), hash_file(source))
+        if image.standalone is not None:
+            for platform in image.platforms:
+                archive = fetch_python(
+                    image.standalone, platform, site=self._site, feeds=self._feeds, cache=cache_directory()
+                )
+                _copy(archive, self._directory / "pythons" / archive.name, archive.name.partition(".")[0])
+        self._collect_base(image)
+
+    def _collect_base(self, image: LockedImage) -> None:
+        from cudaforge.bootstrap import find_image
+
+        place = base_directory(self._directory, image.base)
+        if find_image(place) is not None:
+            return
+        if image.base.is_bootstrap:
+            from cudaforge.pipeline.bases import assemble_locked_base
+
+            made = assemble_locked_base(image.base, platform=image.platforms[0])
+            _put(place, lambda new: shutil.copytree(made.layout, new, dirs_exist_ok=True))
+        else:
+            _put(place, lambda new: _save_base(image, self._site, new))
+
+
+def open_vendored(directory: Path) -> Vendored:
+    """What builds take out of the directory. Raises InputError where it is none that `vendor` filled."""
+    from cudaforge.builder import Vendored
+
+    _check_mark(directory)
+    return Vendored(
+        find_wheel=lambda wheel: find_wheel(directory, wheel),
+        find_base=lambda image: find_base(directory, image).layout,
+    )
+
+
+def find_wheel(directory: Path, wheel: LockedWheel) -> Path:
+    """A locked wheel, or what it is built from. Raises SurroundingsError where it is not there."""
+    from cudaforge.packages.collect import wheel_file
+
+    path = source_file(directory, wheel) if wheel.is_built else wheel_file(directory, wheel)
+    return _there(path, f"{wheel.package} {wheel.version} ({wheel.filename})", directory)
+
+
+def find_python(directory: Path, image: LockedImage) -> Path:
+    """The archive of an image's standalone Python. Raises SurroundingsError where it is not there, and
+    NegativeAnswer where it is not the locked one."""
+    archive = image.standalone.find_archive(image.platforms[0]) if image.standalone is not None else None
+    if archive is None:
+        raise NegativeAnswer(
+            Problem(what=f"the lock has no Python for {image.name}", remedy="cudaforge lock")
+        )
+    path = _there(directory / "pythons" / f"{archive.sha256}.tar.gz", archive.path, directory)
+    if hash_file(path) != archive.sha256:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{path} is another file than the one that was locked",
+                remedy="remove it, and run cudaforge vendor again",
+            )
+        )
+    return path
+
+
+def find_base(directory: Path, image: LockedImage) -> BootstrapImage:
+    """The base of an image. Raises SurroundingsError where it is not there, or not whole."""
+    from cudaforge.bootstrap import find_image
+
+    found = find_image(base_directory(directory, image.base))
+    if found is None or found.digest != image.base.digest:
+        raise _missing(f"the base {image.base.reference} of {image.name}", directory)
+    return found
+
+
+def base_directory(directory: Path, base: LockedBase) -> Path:
+    """Where a collected base lies, as an OCI image layout. Raises NegativeAnswer for one without digest."""
+    if base.digest is None:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{base.reference} is not pinned to a digest, so that it cannot be collected",
+                remedy="lock again without --allow-unpinned",
+            )
+        )
+    return directory / "bases" / base.digest.replace(":", "-")
+
+
+def source_file(directory: Path, wheel: LockedWheel) -> Path:
+    """Where a collected source lies."""
+    return directory / "sources" / wheel.filename / (wheel.sha256 or "commit")
+
+
+def _save_base(image: LockedImage, site: Site, new: Path) -> None:
+    """Let the engine pull a base, and take it from its store as it came from the registry."""
+    from cudaforge.engine import connect
+
+    engine = connect()
+    if not engine.has_containerd_store:
+        raise SurroundingsError(
+            Problem(
+                what="this engine's image store does not keep images as registries have them",
+                because=(f"{image.base.reference} has to stay {image.base.digest}",),
+                remedy='turn the containerd image store on: "features": {"containerd-snapshotter": true}',
+            )
+        )
+    moved = move(parse_reference(image.base.reference), site.registries)
+    _pull(engine, f"{str(moved).partition('@')[0]}@{image.base.digest}", image.platforms[0], new)
+
+
+def _pull(engine: Engine, reference: str, platform: str, new: Path) -> None:
+    engine.pull_image(reference, platform=platform, timeout=_PULL_SECONDS)
+    with tempfile.TemporaryDirectory(prefix="cudaforge-", dir=new.parent) as scratch:
+        archive = Path(scratch) / "base.tar"
+        engine.save_image(reference, archive, timeout=_PULL_SECONDS)
+        with tarfile.open(archive, "r:") as packed:
+            for member in packed:
+                name = member.name.removeprefix("./")
+                is_layout = name in ("oci-layout", "index.json") or name.startswith("blobs/sha256/")
+                if member.isreg() and is_layout and ".." not in name:
+                    target = new / name
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    content = packed.extractfile(member)
+                    with target.open("wb") as file:
+                        shutil.copyfileobj(content, file)  # type: ignore[arg-type]  # it is a regular file
+
+
+def _put(place: Path, fill: Callable[[Path], object]) -> None:
+    """A directory that is there whole or not at all."""
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=place.parent) as name:
+            new = Path(name) / "layout"
+            new.mkdir()
+            fill(new)
+            shutil.rmtree(place, ignore_errors=True)
+            new.rename(place)
+    except OSError as error:
+        raise write_error(place, error) from None
+
+
+def _copy(source: Path, target: Path, sha256: str) -> None:
+    if target.is_file() and hash_file(target) == sha256:
+        return
+    if not copy_atomically(source, target, sha256=sha256):
+        raise SurroundingsError(Problem(what=f"{source} changed while it was copied", remedy="try again"))
+
+
+def _there(path: Path, what: str, directory: Path) -> Path:
+    if not path.is_file():
+        raise _missing(what, directory)
+    return path
+
+
+def _missing(what: str, directory: Path) -> SurroundingsError:
+    return SurroundingsError(
+        Problem(
+            what=f"{what} is not in {directory}",
+            remedy=f"collect this lock where there is a network: cudaforge vendor {directory}",
+        )
+    )
+
+
+def _refuse_apt(lock: Lock) -> None:
+    from cudaforge.renderer.context import find_missing_packages, source_packages
+
+    wanted: dict[str, tuple[str, ...]] = {}
+    for image in lock.images:
+        names: Iterable[str] = find_missing_packages(image)
+        if any(wheel.is_built for wheel in image.closure.wheels):
+            names = (*names, *source_packages(image))
+        wanted[image.name] = tuple(dict.fromkeys(names))
+    problems = [
+        Problem(
+            what=f"{name} installs OS packages on its base, which are not collected: {', '.join(names)}",
+            remedy="use a base that has them already",
+        )
+        for name, names in wanted.items()
+        if names
+    ]
+    if problems:
+        raise InputError(problems)
+
+
+def _open(directory: Path) -> None:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_new = not any(directory.iterdir())
+    except OSError as error:
+        raise write_error(directory, error) from None
+    if is_new:
+        write_atomically(directory / MARK, json.dumps({"schema": SCHEMA}) + "\n")
+    _check_mark(directory)
+
+
+def _check_mark(directory: Path) -> None:
+    where = Location(file=str(directory))
+    try:
+        document: Mapping[str, object] = json.loads((directory / MARK).read_bytes())
+        schema = document.get("schema")
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise InputError(
+            Problem(
+                what=f"{directory} is no directory that cudaforge vendor filled",
+                where=where,
+                because=(f"it has no usable {MARK}",),
+                remedy="name an empty directory for cudaforge vendor, or the one that it filled",
+            )
+        ) from None
+    if schema != SCHEMA:
+        raise InputError(
+            Problem(
+                what=f"{directory} has format {schema!r}; this cudaforge knows format {SCHEMA}",
+                where=where,
+                remedy="collect anew into another directory: cudaforge vendor",
+            )
+        )

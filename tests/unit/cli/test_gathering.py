@@ -1,0 +1,117 @@
+"""`report` over what builds and verifications left: here, and in the directories of CI jobs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from cudaforge.cli.main import run_command_line
+from cudaforge.lockfile.store import read_lock
+from cudaforge.records import replace
+from cudaforge.report.evidence import TIME_FACT
+from cudaforge.verifier import Verdict, verdict_to_json
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    project = tmp_path / "project"
+    shutil.copytree(ROOT / "tests/golden/quickstart/locked", project)
+    shutil.copy(ROOT / "examples/quickstart/cudaforge.toml", project)
+    monkeypatch.chdir(project)
+    return project
+
+
+def verdict(project: Path, name: str, *, summary: str = "trained on CPU", at: str = "2026-11-01") -> Verdict:
+    image = next(one for one in read_lock(project / "cudaforge.lock").images if one.name == name)
+    return Verdict(
+        name=name,
+        reference=image.tags[0],
+        image_id="sha256:" + "a" * 64,
+        lock_digest=image.digest,
+        ok=summary == "trained on CPU",
+        summary=summary,
+        checks=(),
+        facts={TIME_FACT: at},
+        seconds=2.0,
+    )
+
+
+def leave(directory: Path, *verdicts: Verdict, log: str = "#1 [1/2] FROM <base>\n") -> None:
+    (directory / "verdicts").mkdir(parents=True)
+    (directory / "logs").mkdir()
+    builds = []
+    for one in verdicts:
+        (directory / "verdicts" / f"{one.name}.json").write_text(json.dumps(verdict_to_json(one)))
+        (directory / "logs" / f"{one.name}.log").write_text(log)
+        builds.append({"name": one.name, "build": {"state": "built", "size": 700_000_000, "seconds": 61.5}})
+    (directory / "results.json").write_text(json.dumps({"schema": 1, "images": builds}))
+
+
+def report(*words: str) -> int:
+    return run_command_line(["report", *words])
+
+
+def test_what_jobs_left_is_one_report(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    leave(tmp_path / "all" / "cudaforge-0", verdict(project, "jax"))
+    leave(tmp_path / "all" / "cudaforge-1" / "sub" / ".cudaforge", verdict(project, "tensorflow"))
+    assert report("--merge", str(tmp_path / "all"), "--json") == 0
+    told = json.loads(capsys.readouterr().out)
+    assert {image["name"]: image["summary"] for image in told["images"]} == {
+        "jax": "trained on CPU",
+        "tensorflow": "trained on CPU",
+    }
+    assert report("--json") == 1, "in the project itself nothing was verified"
+
+
+def test_the_newest_verdict_counts(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    leave(tmp_path / "all" / "b", verdict(project, "jax", summary="nothing trained", at="2026-11-02"))
+    leave(tmp_path / "all" / "a", verdict(project, "jax", at="2026-11-03"))
+    leave(tmp_path / "all" / "c", replace(verdict(project, "jax", at="2026-11-09"), lock_digest="sha256:0"))
+    assert report("--merge", str(tmp_path / "all"), "jax") == 0
+    assert "trained on CPU" in capsys.readouterr().out
+
+
+def test_an_image_without_a_verdict_is_not_proven(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    leave(tmp_path / "all", replace(verdict(project, "jax"), lock_digest="sha256:0"))
+    assert report("--merge", str(tmp_path / "all"), "--json") == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [image["summary"] for image in told["images"]] == [
+        "not verified since the lock was changed",
+        "not verified yet",
+    ]
+
+
+def test_the_page_has_a_grid_and_each_image_with_all_that_made_it(project: Path, tmp_path: Path):
+    hostile = "\x1b[31m</pre><script>alert(1)</script>\n"
+    leave(tmp_path / "all", verdict(project, "jax"), verdict(project, "tensorflow"), log=hostile)
+    page = tmp_path / "page.html"
+    assert report("--merge", str(tmp_path / "all"), "-o", str(page)) == 0
+    text = page.read_text()
+    HTMLParser().feed(text)
+    assert "<script" not in text
+    assert "\x1b" not in text
+    assert '<table class="grid">' in text
+    assert "Python 3.11" in text
+    assert "(no CUDA)" in text
+    assert "700 MB" in text
+    assert text.count("<summary>Dockerfile</summary>") == 2
+    assert "uv pip" in text
+
+
+def test_damaged_results_are_none(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    directory = tmp_path / "all"
+    leave(directory, verdict(project, "jax"))
+    (directory / "results.json").write_text('{"images": [{"name": 1, "build": []}, 7]}')
+    (directory / "verdicts" / "tensorflow.json").write_text("[" * 100_000)
+    assert report("--merge", str(directory), "jax") == 0
+    capsys.readouterr()
+    assert report("--merge", str(tmp_path / "nowhere")) == 2
+    assert "is no directory" in capsys.readouterr().err
