@@ -18,6 +18,7 @@ from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, I
 from cudaforge.builder.queue import JobQueue
 from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inputs, load_record, save_record
 from cudaforge.builder.reproduce import compare_again
+from cudaforge.builder.results import cancelled_result, failed_result, made_result, untried_result
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import EngineError, ImageFacts
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
@@ -96,7 +97,10 @@ class ImageBuilds:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        results = tuple(self._results.get(number) or self._cancelled(job) for number, job in enumerate(jobs))
+        results = tuple(
+            self._results.get(number) or cancelled_result(job.image, self._stop_reason)
+            for number, job in enumerate(jobs)
+        )
         if self._problems:
             raise BuildAborted(_distinct(self._problems), results)
         return results
@@ -152,10 +156,10 @@ class ImageBuilds:
             if result.state in (BuildState.BUILT, BuildState.CACHED):
                 place.failures = 0
         except GivenUp:
-            result = self._cancelled(job)
+            result = cancelled_result(job.image, self._stop_reason)
         except SurroundingsError as error:
             if self._is_stopped.is_set():
-                result = self._cancelled(job)
+                result = cancelled_result(job.image, self._stop_reason)
             elif self._returns(place, number, error):
                 self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
                 return
@@ -218,7 +222,9 @@ class ImageBuilds:
 
     def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
         """The result, after a second build by the same builder where that was asked for."""
-        result = self._result(place, job.image, state, facts)
+        result = made_result(
+            job.image, state, facts, builder=place.builder.name, log=self._log_path(job.image)
+        )
         if self._settings.reproducible is not Reproducible.PROVEN or result.state is BuildState.FAILED:
             return result
         with scratch_directory(self._settings.state / "tmp") as directory:
@@ -241,52 +247,17 @@ class ImageBuilds:
                     self._take_out(other, error.problems)
         return (place, *answering)
 
-    def _result(self, place: _Place, image: LockedImage, state: BuildState, facts: ImageFacts) -> BuildResult:
-        log = self._log_path(image)
-        result = BuildResult(
-            name=image.name,
-            state=state,
-            reference=image.tags[0],
-            image_id=facts.id,
-            size=facts.size,
-            seconds=0.0,
-            log=str(log) if log.is_file() else "",
-            builder=place.builder.name,
-        )
-        if image.max_size is None or facts.size <= image.max_size:
-            return result
-        reason = f"the image has {facts.size:,} bytes, more than max_size allows ({image.max_size:,})"
-        return replace(
-            result,
-            state=BuildState.FAILED,
-            failed_step="comparing the size with max_size",
-            last_lines=(reason,),
-            reason=reason,
-            remedy="raise max_size, or choose a smaller flavor or fewer packages",
-        )
-
     def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
         """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
         if self._is_stopped.is_set():
-            return self._cancelled(job)
+            return cancelled_result(job.image, self._stop_reason)
         if not self._queue.has_builder(place.number):
             raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out"))
         if failure.kind is FailureKind.ENGINE or end.failed_step is None:
             # buildx's words for a lost engine are many; the engine itself knows best.
             place.builder.check_alive()
-        result = BuildResult(
-            name=job.image.name,
-            state=BuildState.FAILED,
-            reference=job.image.tags[0],
-            image_id=None,
-            size=None,
-            seconds=0.0,
-            log=str(self._log_path(job.image)),
-            builder=place.builder.name,
-            failed_step=end.failed_step,
-            last_lines=end.last_lines,
-            reason=failure.reason,
-            remedy=failure.remedy,
+        result = failed_result(
+            job.image, end, failure, builder=place.builder.name, log=self._log_path(job.image)
         )
         if not failure.kind.is_surroundings:
             return result
@@ -334,27 +305,7 @@ class ImageBuilds:
     def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
         if isinstance(error, _BuilderFailed) and error.result is not None:
             return error.result
-        log = self._log_path(job.image)
-        return replace(
-            self._cancelled(job),
-            state=BuildState.FAILED,
-            log=str(log) if log.is_file() else "",
-            builder=place.builder.name,
-            reason=str(error),
-            remedy=error.problems[0].remedy if error.problems else None,
-        )
-
-    def _cancelled(self, job: ImageJob) -> BuildResult:
-        return BuildResult(
-            name=job.image.name,
-            state=BuildState.CANCELLED,
-            reference=job.image.tags[0],
-            image_id=None,
-            size=None,
-            seconds=0.0,
-            log="",
-            reason=self._stop_reason,
-        )
+        return untried_result(job.image, error, builder=place.builder.name, log=self._log_path(job.image))
 
     def _emit(self, event: BuildEvent) -> None:
         with self._event_lock:
