@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from cudaforge.bootstrap import BootstrapImage, loaded_reference, write_archive
 from cudaforge.engine import Engine, NamedBuilder
@@ -12,6 +13,13 @@ from cudaforge.lockfile.model import LockedImage
 
 BaseProvider = Callable[[LockedImage], BootstrapImage]
 LOAD_SECONDS = 600.0
+
+
+class BaseFinder(Protocol):
+    """Hands bootstrapped bases to builds."""
+
+    def find_context(self, image: LockedImage, scratch: Path) -> str:
+        """What the named context of this image's bootstrapped base is."""
 
 
 class BaseContexts:

@@ -37,13 +37,17 @@ def render(
     ),
     *,
     file: File = DEFAULT_FILE,
+    inputs: Annotated[
+        bool,
+        typer.Option("--inputs", help="Also make what `docker buildx bake` needs there, on this machine."),
+    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> int:
     """Write Dockerfiles and docker-bake.json from the lock."""
     from cudaforge.pipeline import decide, rendering
 
-    done = rendering.render(decide.load(file), output, force=force)
+    done = rendering.render(decide.load(file), output, inputs=inputs, force=force)
     if as_json:
         write_json(
             {

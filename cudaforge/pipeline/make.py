@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,17 +13,16 @@ from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reprodu
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage, LockedWheel
+from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
 from cudaforge.pipeline.expecting import expected_of
-from cudaforge.pipeline.host import cache_directory, ignore, state_directory
+from cudaforge.pipeline.host import ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record, replace
 from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
 from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
-    from cudaforge.bootstrap import BootstrapImage
     from cudaforge.engine import Engine, NamedBuilder
 
 _MOST_VERIFICATIONS = 2
@@ -223,20 +221,17 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     on_note: Note,
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
-    from cudaforge.packages.archives import fetch_python
-    from cudaforge.packages.built import fetch_source
-    from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
-    from cudaforge.pipeline.vendoring import find_python, open_vendored
+    from cudaforge.pipeline.providers import find_providers
+    from cudaforge.pipeline.vendoring import open_vendored
 
     state = state_directory(declaration)
-    site = find_site(declaration, offline=offline or vendored is not None)
-    feeds = find_feeds(declaration, lock)
+    providers = find_providers(declaration, lock, vendored=vendored, offline=offline)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
             lock.images,
             builders=builders,
-            site=site,
-            indexes=find_indexes(declaration, lock),
+            site=providers.site,
+            indexes=providers.indexes,
             root=declaration.root,
             state=state,
             jobs=jobs,
@@ -245,35 +240,10 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
             reproducible=reproducible,
             vendored=open_vendored(vendored) if vendored is not None else None,
             on_event=on_event,
-            base_provider=partial(_base, vendored=vendored, offline=offline),
-            python_provider=lambda image: (
-                find_python(vendored, image)
-                if vendored is not None
-                else fetch_python(
-                    image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
-                )
-            ),
-            source_provider=(
-                partial(_vendored_source, vendored)
-                if vendored is not None
-                else partial(fetch_source, site=site, cache=cache_directory())
-            ),
+            base_provider=providers.find_base,
+            python_provider=providers.find_python,
+            source_provider=providers.find_source,
         )
-
-
-def _base(image: LockedImage, *, vendored: Path | None, offline: bool) -> BootstrapImage:
-    from cudaforge.pipeline.bases import assemble_locked_base
-    from cudaforge.pipeline.vendoring import find_base
-
-    if vendored is not None:
-        return find_base(vendored, image)
-    return assemble_locked_base(image.base, platform=image.platforms[0], offline=offline)
-
-
-def _vendored_source(directory: Path, wheel: LockedWheel, _: str) -> Path:
-    from cudaforge.pipeline.vendoring import find_wheel
-
-    return find_wheel(directory, wheel)
 
 
 def verify_locked(
