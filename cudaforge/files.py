@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -45,7 +46,8 @@ def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        _sweep(path)
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.")
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 stream.write(content)
@@ -70,7 +72,8 @@ def copy_atomically(source: Path, target: Path, *, sha256: str) -> bool:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        _sweep(target)
+        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}.")
         try:
             with os.fdopen(descriptor, "wb") as stream, source.open("rb") as file:
                 shutil.copyfileobj(file, stream)
@@ -107,6 +110,27 @@ def write_together(files: Mapping[Path, str]) -> None:
                 else:
                     write_atomically(path, text_before)
         raise
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is a process of this number, whoever it belongs to."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _sweep(path: Path) -> None:
+    """Remove what writers of this file left that were killed half-way."""
+    temporary = re.compile(rf"\.{re.escape(path.name)}\.(?P<pid>\d{{1,9}})\.[a-z0-9_]{{8}}")
+    with contextlib.suppress(OSError):
+        for entry in os.scandir(path.parent):
+            match = temporary.fullmatch(entry.name)
+            if match is not None and not is_alive(int(match["pid"])):
+                Path(entry.path).unlink()
 
 
 def hash_file(path: Path) -> str:

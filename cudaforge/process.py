@@ -40,7 +40,8 @@ class ProgramTimeout(SurroundingsError):
     """The program did not end within its deadline and was killed."""
 
 
-_running: set[subprocess.Popen[str]] = set()
+_running: dict[subprocess.Popen[str], object] = {}
+"""Each child, with the one for whom it runs."""
 _running_lock = threading.RLock()  # a signal's handler takes it, too, whatever was under way
 _is_stopping = threading.Event()
 
@@ -73,15 +74,16 @@ def stream(
     timeout: float,
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
+    owner: object = None,
 ) -> int:
     """Run a program, hand each line of its stderr to `on_stderr` as it comes, return its exit status.
 
-    Standard output is dropped. Raises ProgramNotFound and ProgramTimeout; an exception in the
-    callback ends the program and is passed on.
+    Standard output is dropped. `owner` is for whom it runs, see `end_all`.
+    Raises ProgramNotFound and ProgramTimeout; an exception in the callback ends the program and is passed on.
     """
     expired = threading.Event()
 
-    with _child(argv, env=env, cwd=cwd, has_stdin=False, keep_stdout=False) as child:
+    with _child(argv, env=env, cwd=cwd, has_stdin=False, keep_stdout=False, owner=owner) as child:
 
         def expire() -> None:
             expired.set()
@@ -138,10 +140,10 @@ def end_stop() -> None:
     _is_stopping.clear()
 
 
-def end_all() -> None:
-    """End every program that is still running, for a run that was interrupted. All share one grace."""
+def end_all(*, owner: object = None) -> None:
+    """End every program that is still running, or those of one owner. All share one grace."""
     with _running_lock:
-        children = tuple(_running)
+        children = tuple(child for child, whose in _running.items() if owner is None or whose is owner)
     deadline = time.monotonic() + GRACE_SECONDS
     for child in children:
         _signal_group(child, signal.SIGTERM)
@@ -157,6 +159,7 @@ def _child(
     cwd: Path | None,
     has_stdin: bool,
     keep_stdout: bool = True,
+    owner: object = None,
 ) -> Iterator[subprocess.Popen[str]]:
     _check_not_stopping()
     try:
@@ -174,7 +177,7 @@ def _child(
     except (FileNotFoundError, PermissionError) as error:
         raise _cannot_start(argv, error) from None
     with _running_lock:
-        _running.add(child)
+        _running[child] = owner
     try:
         with child:
             try:
@@ -184,7 +187,7 @@ def _child(
                 _end(child)
     finally:
         with _running_lock:
-            _running.discard(child)
+            _running.pop(child, None)
 
 
 def _end_attached(child: subprocess.Popen[bytes]) -> None:

@@ -5,20 +5,29 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from cudaforge.bootstrap import BootstrapImage, loaded_reference, write_archive
-from cudaforge.engine import Engine
+from cudaforge.engine import Engine, NamedBuilder
 from cudaforge.lockfile.model import LockedImage
 
 BaseProvider = Callable[[LockedImage], BootstrapImage]
 LOAD_SECONDS = 600.0
 
 
-class BaseContexts:
-    """The bases of one run; each is made, and loaded, once."""
+class BaseFinder(Protocol):
+    """Hands bootstrapped bases to builds."""
 
-    def __init__(self, engine: Engine, provide: BaseProvider) -> None:
-        self._engine = engine
+    def find_context(self, image: LockedImage, scratch: Path) -> str:
+        """What the named context of this image's bootstrapped base is."""
+
+
+class BaseContexts:
+    """The bases of one run for one builder; each is made, and loaded, once."""
+
+    def __init__(self, named: NamedBuilder, provide: BaseProvider) -> None:
+        self._engine: Engine = named.engine
+        self._is_own = named.is_own
         self._provide = provide
         # Images of one run mostly share their base: the first makes it, the others find it made.
         self._lock = threading.Lock()
@@ -27,7 +36,7 @@ class BaseContexts:
         """What the named context of this image's bootstrapped base is."""
         with self._lock:
             base = self._provide(image)
-            if self._engine.has_containerd_store:
+            if not self._is_own or self._engine.has_containerd_store:
                 return base.build_context
             # "unknown scheme oci-layout" is what the older store answers.
             return f"docker-image://{self._load(base, scratch)}"

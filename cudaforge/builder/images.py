@@ -6,43 +6,31 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
-from cudaforge.builder.command import BuildInputs, EngineTraits
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
+from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
+from cudaforge.builder.queue import JobQueue
 from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inputs, load_record, save_record
 from cudaforge.builder.reproduce import compare_again
-from cudaforge.builder.runner import BuildEnd, Listener, run_buildx
+from cudaforge.builder.results import cancelled_result, failed_result, made_result, untried_result
 from cudaforge.builder.scratch import scratch_directory
-from cudaforge.engine import Engine, EngineError, ImageFacts
+from cudaforge.engine import EngineError, ImageFacts
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record, replace
-from cudaforge.renderer.model import RenderedImage
 
 WATCH_SECONDS = 20.0
-"""How often the engine is asked whether it is still there, while builds run."""
-LOAD_SECONDS = 1800.0
+"""How often builders are asked whether they are still there, while they build."""
 _STRIKES = 2
+_MOST_FAILURES = 3
+"""So many images in a row that a builder fails, where others are left, and it is out."""
 _END_SECONDS = 0.2
-
-
-@record()
-class ImageJob:
-    """One image to build.
-
-    `prepare` fills a private directory and one for large files, and says what goes into the build.
-    """
-
-    image: LockedImage
-    rendered: RenderedImage
-    prepare: Callable[[Path, Path], BuildInputs]
-    clean: Callable[[str], str] = str
-    """Takes secrets out of a text."""
 
 
 @record()
@@ -52,34 +40,56 @@ class BuildSettings:
     root: Path
     state: Path
     workers: int
+    """Builds at a time on each builder."""
     is_uncached: bool
     reproducible: Reproducible
     timeout: float
+    keeps_going: bool = True
+    """Whether images are begun after another one failed."""
 
 
-class _Stopped(Exception):
-    """The run was given up before this build began."""
+@dataclass(slots=True)
+class _Place:
+    """One builder of a run. `number` is its name in the queue."""
+
+    number: int
+    builder: Builder
+    failures: int = 0
+    """Images in a row that surroundings failed here."""
+    strikes: int = 0
+    """Times in a row that it did not answer."""
 
 
 class ImageBuilds:
-    """One run over several images."""
+    """One run over several images, handed from one queue to one or more builders."""
 
     def __init__(
-        self, engine: Engine, settings: BuildSettings, *, on_event: Callable[[BuildEvent], None]
+        self,
+        builders: Sequence[Builder],
+        settings: BuildSettings,
+        *,
+        on_event: Callable[[BuildEvent], None],
     ) -> None:
-        self._engine = engine
+        self._places = tuple(_Place(number, builder) for number, builder in enumerate(builders))
         self._settings = settings
         self._on_event = on_event
         self._is_reproducible = settings.reproducible is not Reproducible.NO
         self._event_lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._problems: list[Problem] = []
+        self._lost: list[Problem] = []
         self._stop_reason = "another image's build met with a failure that concerns all"
+        self._jobs: Sequence[ImageJob] = ()
+        self._results: dict[int, BuildResult] = {}
+        self._queue = JobQueue((), ())
 
     def run(self, jobs: Sequence[ImageJob]) -> tuple[BuildResult, ...]:
         """Build every job. Raises BuildAborted when surroundings failed any of them."""
-        pool = ThreadPoolExecutor(max_workers=self._settings.workers, thread_name_prefix="build")
-        futures = [pool.submit(self._build, job) for job in jobs]
+        self._jobs = jobs
+        self._queue = JobQueue(range(len(jobs)), [place.number for place in self._places])
+        workers = [place for place in self._places for _ in range(self._settings.workers)]
+        pool = ThreadPoolExecutor(max_workers=len(workers), thread_name_prefix="build")
+        futures = [pool.submit(self._work, place) for place in workers]
         try:
             self._watch(futures)
         except BaseException:
@@ -88,224 +98,214 @@ class ImageBuilds:
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
         results = tuple(
-            self._cancelled(job) if future.cancelled() else future.result()
-            for job, future in zip(jobs, futures, strict=True)
+            self._results.get(number) or cancelled_result(job.image, self._stop_reason)
+            for number, job in enumerate(jobs)
         )
         if self._problems:
             raise BuildAborted(_distinct(self._problems), results)
         return results
 
-    def _watch(self, futures: Sequence[Future[BuildResult]]) -> None:
-        """Wait for all, and look after the engine meanwhile: buildx waits for a frozen one without end."""
+    def _watch(self, futures: Sequence[Future[None]]) -> None:
+        """Wait for all, and look after the builders meanwhile: buildx waits for a frozen one without end."""
         waiting = set(futures)
-        strikes = 0
         while waiting:
-            done, waiting = wait(waiting, timeout=WATCH_SECONDS, return_when=FIRST_COMPLETED)
+            done, waiting = wait(waiting, timeout=WATCH_SECONDS, return_when=FIRST_EXCEPTION)
             for future in done:
                 future.result()
-            if done or not waiting:
-                continue
-            try:
-                self._engine.check_alive()
-                strikes = 0
-            except EngineError as error:
-                strikes += 1
-                if strikes == _STRIKES:
-                    self._problems.extend(error.problems)
-                    self._stop(tuple(waiting))
-                    return
+            if not waiting:
+                return
+            for place in self._places:
+                if self._queue.has_builder(place.number):
+                    self._look_at(place)
 
-    def _stop(self, futures: Sequence[Future[BuildResult]]) -> None:
+    def _look_at(self, place: _Place) -> None:
+        try:
+            place.builder.check_alive()
+            place.strikes = 0
+        except EngineError as error:
+            place.strikes += 1
+            if place.strikes == _STRIKES:
+                self._take_out(place, error.problems)
+
+    def _stop(self, futures: Sequence[Future[None]]) -> None:
         """End every build. A worker may be just about to start its child: hence the loop."""
         self._is_stopped.set()
-        for future in futures:
-            future.cancel()
+        self._queue.close()
         waiting = {future for future in futures if not future.done()}
         while waiting:
             process.end_all()
             _, waiting = wait(waiting, timeout=_END_SECONDS)
 
-    def _build(self, job: ImageJob) -> BuildResult:
+    def _work(self, place: _Place) -> None:
+        """Build what the queue gives, until it gives no more."""
+        try:
+            while (number := self._queue.take(place.number)) is not None:
+                self._build(place, number)
+        except BaseException:
+            # Whoever waits for this job to come back would wait without end.
+            self._is_stopped.set()
+            self._queue.close()
+            raise
+
+    def _build(self, place: _Place, number: int) -> None:
+        job = self._jobs[number]
         started = time.monotonic()
-        if self._is_stopped.is_set():
-            return self._cancelled(job)
         self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_STARTED))
         try:
-            result = self._find_or_build(job)
-        except _Stopped:
-            result = self._cancelled(job)
+            result = self._find_or_build(place, job)
+            if result.state in (BuildState.BUILT, BuildState.CACHED):
+                place.failures = 0
+        except GivenUp:
+            result = cancelled_result(job.image, self._stop_reason)
         except SurroundingsError as error:
-            result = self._failed_by_surroundings(job, error)
-        result = replace(result, seconds=time.monotonic() - started)
-        self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_FINISHED, result=result))
-        return result
+            if self._is_stopped.is_set():
+                result = cancelled_result(job.image, self._stop_reason)
+            elif self._returns(place, number, error):
+                self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
+                return
+            else:
+                self._problems_of(error)
+                result = self._failed_by_surroundings(place, job, error)
+        self._finish(number, replace(result, seconds=time.monotonic() - started))
 
-    def _find_or_build(self, job: ImageJob) -> BuildResult:
+    def _finish(self, number: int, result: BuildResult) -> None:
+        self._results[number] = result
+        if result.state is BuildState.FAILED and not self._settings.keeps_going:
+            self._stop_reason = f"{result.name} failed; --keep-going builds the others all the same"
+            self._queue.close()
+        self._queue.finish(number)
+        self._emit(BuildEvent(image=result.name, kind=EventKind.IMAGE_FINISHED, result=result))
+
+    def _find_or_build(self, place: _Place, job: ImageJob) -> BuildResult:
         settings = self._settings
         inputs = fingerprint_inputs(job.image, job.rendered, root=settings.root, state=settings.state)
         record = load_record(self._record_path(job.image))
         if not settings.is_uncached:
-            found = find_current(
-                self._engine,
-                job.image,
-                inputs=inputs,
-                record=record,
-                is_reproducible=self._is_reproducible,
-            )
-            if found is not None:
-                self._tag(job.image, found)
-                return self._finish(job, BuildState.CACHED, found)
-        end = self._run_buildx(job)
+            for holder in self._holders(place):
+                found = find_current(
+                    holder.builder,
+                    job.image,
+                    inputs=inputs,
+                    record=record,
+                    is_reproducible=self._is_reproducible,
+                )
+                if found is not None:
+                    _tag(holder.builder, job.image, found)
+                    return self._proven(holder, job, BuildState.CACHED, found)
+        end = self._run(place, job)
         if end.failure is not None:
-            return self._failed(job, end, end.failure)
-        facts = self._engine.find_image(job.image.tags[0])
+            return self._failed(place, job, end, end.failure)
+        facts = place.builder.find_image(job.image.tags[0])
         if facts is None:
             raise _vanished(job.image)
         made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
         save_record(self._record_path(job.image), made)
-        return self._finish(job, BuildState.BUILT, facts)
+        return self._proven(place, job, BuildState.BUILT, facts)
 
-    def _finish(self, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
-        result = self._result(job.image, state, facts)
+    def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
+        settings = self._settings
+        order = BuildOrder(
+            state=settings.state,
+            is_uncached=settings.is_uncached,
+            is_reproducible=self._is_reproducible,
+            again=again,
+            timeout=settings.timeout,
+            is_given_up=lambda: self._is_stopped.is_set() or not self._queue.has_builder(place.number),
+        )
+        log = self._log_path(job.image, "" if again is None else ".again")
+        try:
+            return place.builder.build(job, order, Listener(log=log, clean=job.clean, emit=self._emit))
+        except GivenUp:
+            if self._is_stopped.is_set():
+                raise
+            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
+
+    def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
+        """The result, after a second build by the same builder where that was asked for."""
+        result = made_result(
+            job.image, state, facts, builder=place.builder.name, log=self._log_path(job.image)
+        )
         if self._settings.reproducible is not Reproducible.PROVEN or result.state is BuildState.FAILED:
             return result
         with scratch_directory(self._settings.state / "tmp") as directory:
             again = directory / "again.tar"
-            end = self._run_buildx(job, again=again)
+            end = self._run(place, job, again=again)
             if end.failure is not None:
-                return self._failed(job, end, end.failure)
-            return compare_again(result, self._engine, again=again, directory=directory)
+                return self._failed(place, job, end, end.failure)
+            return compare_again(result, place.builder.save_image, again=again, directory=directory)
 
-    def _run_buildx(self, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
-        """Build into the engine's store, or once more, without cache, into the archive `again`."""
-        self._engine.require_buildx()
-        traits = EngineTraits(
-            builder=self._engine.builder, has_containerd_store=self._engine.has_containerd_store
-        )
-        large = self._settings.state / "tmp"
-        with (
-            scratch_directory() as scratch,
-            scratch_directory(large) as staging,
-            scratch_directory(large) as output,
-        ):
-            archive = again or (output / "image.tar" if self._is_reproducible else None)
-            inputs = replace(
-                job.prepare(scratch, staging),
-                is_uncached=self._settings.is_uncached or again is not None,
-                archive=archive,
-            )
-            if self._is_stopped.is_set():
-                raise _Stopped
-            end = run_buildx(
-                job.image.name,
-                inputs,
-                traits,
-                cli_env=self._engine.cli_env,
-                metadata=scratch / "metadata.json",
-                listener=Listener(
-                    log=self._log_path(job.image, "" if again is None else ".again"),
-                    clean=job.clean,
-                    emit=self._emit,
-                ),
-                timeout=self._settings.timeout,
-            )
-            if archive is not None and again is None and end.failure is None:
-                self._engine.load_image(archive, timeout=LOAD_SECONDS)
-            return end
+    def _holders(self, place: _Place) -> Sequence[_Place]:
+        """Who may have the image already: this builder first, then the others that still answer."""
+        others = [other for other in self._places if other is not place]
+        answering = []
+        for other in others:
+            if self._queue.has_builder(other.number):
+                try:
+                    other.builder.check_alive()
+                    answering.append(other)
+                except EngineError as error:
+                    self._take_out(other, error.problems)
+        return (place, *answering)
 
-    def _tag(self, image: LockedImage, facts: ImageFacts) -> None:
-        for tag in image.tags:
-            present = self._engine.find_image(tag)
-            if present is None or present.id != facts.id:
-                self._engine.tag_image(facts.id, tag)
-
-    def _result(self, image: LockedImage, state: BuildState, facts: ImageFacts) -> BuildResult:
-        log = self._log_path(image)
-        result = BuildResult(
-            name=image.name,
-            state=state,
-            reference=image.tags[0],
-            image_id=facts.id,
-            size=facts.size,
-            seconds=0.0,
-            log=str(log) if log.is_file() else "",
-        )
-        if image.max_size is None or facts.size <= image.max_size:
-            return result
-        reason = f"the image has {facts.size:,} bytes, more than max_size allows ({image.max_size:,})"
-        return replace(
-            result,
-            state=BuildState.FAILED,
-            failed_step="comparing the size with max_size",
-            last_lines=(reason,),
-            reason=reason,
-            remedy="raise max_size, or choose a smaller flavor or fewer packages",
-        )
-
-    def _failed(self, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
-        """The result of a build that failed; surroundings are a problem of the whole run."""
+    def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
+        """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
         if self._is_stopped.is_set():
-            return self._cancelled(job)
+            return cancelled_result(job.image, self._stop_reason)
+        if not self._queue.has_builder(place.number):
+            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out"))
         if failure.kind is FailureKind.ENGINE or end.failed_step is None:
             # buildx's words for a lost engine are many; the engine itself knows best.
-            self._engine.check_alive()
-        if failure.kind.is_surroundings:
-            what = f"{job.image.name}: {failure.reason}"
-            because = tuple(line for line in (end.failed_step, *end.last_lines[-3:]) if line)
-            self._add_problem(Problem(what=what, because=because, remedy=failure.remedy))
-            if failure.kind.stops_all:
-                self._give_up(failure.reason)
-        return BuildResult(
-            name=job.image.name,
-            state=BuildState.FAILED,
-            reference=job.image.tags[0],
-            image_id=None,
-            size=None,
-            seconds=0.0,
-            log=str(self._log_path(job.image)),
-            failed_step=end.failed_step,
-            last_lines=end.last_lines,
-            reason=failure.reason,
-            remedy=failure.remedy,
+            place.builder.check_alive()
+        result = failed_result(
+            job.image, end, failure, builder=place.builder.name, log=self._log_path(job.image)
         )
+        if not failure.kind.is_surroundings:
+            return result
+        because = tuple(line for line in (end.failed_step, *end.last_lines[-3:]) if line)
+        problem = Problem(what=f"{job.image.name}: {failure.reason}", because=because, remedy=failure.remedy)
+        raise _BuilderFailed(problem, result=result, concerns_all=failure.kind.stops_all)
 
-    def _failed_by_surroundings(self, job: ImageJob, error: SurroundingsError) -> BuildResult:
-        if self._is_stopped.is_set():
-            return self._cancelled(job)
-        for problem in error.problems:
-            self._add_problem(problem)
-        if isinstance(error, EngineError):
-            self._give_up(str(error))
-        log = self._log_path(job.image)
-        return replace(
-            self._cancelled(job),
-            state=BuildState.FAILED,
-            log=str(log) if log.is_file() else "",
-            reason=str(error),
-            remedy=error.problems[0].remedy if error.problems else None,
-        )
+    def _returns(self, place: _Place, number: int, error: SurroundingsError) -> bool:
+        """Whether another builder shall try the image; a builder that is lost is taken out."""
+        place.failures += 1
+        concerns_all = isinstance(error, EngineError) or getattr(error, "concerns_all", False)
+        is_worn_out = place.failures >= _MOST_FAILURES and len(self._queue.builders) > 1
+        if (concerns_all or is_worn_out) and self._queue.has_builder(place.number):
+            self._take_out(place, error.problems)
+        return self._queue.give_back(number, failed_on=place.number)
 
-    def _cancelled(self, job: ImageJob) -> BuildResult:
-        return BuildResult(
-            name=job.image.name,
-            state=BuildState.CANCELLED,
-            reference=job.image.tags[0],
-            image_id=None,
-            size=None,
-            seconds=0.0,
-            log="",
-            reason=self._stop_reason,
-        )
-
-    def _give_up(self, reason: str) -> None:
-        """Let no further build start, and end those that run."""
-        self._stop_reason = reason
-        self._is_stopped.set()
-        process.end_all()
-
-    def _add_problem(self, problem: Problem) -> None:
+    def _take_out(self, place: _Place, problems: Sequence[Problem]) -> None:
+        """Give the builder no more images, and end what it builds: others do that again."""
         with self._event_lock:
-            self._problems.append(problem)
+            if not self._queue.has_builder(place.number):
+                return
+            orphans = self._queue.take_out(place.number)
+            is_last = not self._queue.builders
+            self._lost.extend(problems)
+            reason = "; ".join(problem.what for problem in problems)
+            if orphans or is_last:
+                self._problems.extend(self._lost)
+                self._stop_reason = reason
+            if is_last:
+                self._is_stopped.set()
+        if len(self._places) > 1:
+            self._emit(
+                BuildEvent(
+                    image="",
+                    kind=EventKind.BUILDER_LOST,
+                    line=f"the builder {place.builder.name} gets no more images: {reason}",
+                )
+            )
+        place.builder.stop()
+
+    def _problems_of(self, error: SurroundingsError) -> None:
+        with self._event_lock:
+            self._problems.extend(error.problems)
+
+    def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
+        if isinstance(error, _BuilderFailed) and error.result is not None:
+            return error.result
+        return untried_result(job.image, error, builder=place.builder.name, log=self._log_path(job.image))
 
     def _emit(self, event: BuildEvent) -> None:
         with self._event_lock:
@@ -316,6 +316,24 @@ class ImageBuilds:
 
     def _log_path(self, image: LockedImage, kind: str = "") -> Path:
         return self._settings.state / "logs" / f"{image.name}{kind}.log"
+
+
+class _BuilderFailed(SurroundingsError):
+    """Surroundings failed one build on one builder: another may do better."""
+
+    def __init__(
+        self, problem: Problem, *, result: BuildResult | None = None, concerns_all: bool = False
+    ) -> None:
+        super().__init__(problem)
+        self.result = result
+        self.concerns_all = concerns_all
+
+
+def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
+    for tag in image.tags:
+        present = builder.find_image(tag)
+        if present is None or present.id != facts.id:
+            builder.tag_image(facts.id, tag)
 
 
 def count_workers(jobs: int | None, images: int) -> int:

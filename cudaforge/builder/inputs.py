@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from cudaforge.bootstrap import ArchiveAccess, find_archive_access
-from cudaforge.builder.bases import BaseContexts
+from cudaforge.builder.bases import BaseFinder
 from cudaforge.builder.command import BuildInputs, mirror_contexts
 from cudaforge.builder.scratch import disk_error, write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
@@ -63,7 +63,7 @@ class Sources:
     site: Site
     indexes: Mapping[str, str]
     """Public addresses of the package indexes that locks name."""
-    bases: BaseContexts
+    bases: BaseFinder
     find_python: PythonProvider
     find_source: SourceProvider
     environment: Mapping[str, str]

@@ -40,6 +40,8 @@ class BuildResult:
     seconds: float
     log: str
     """Path of the full log; empty where nothing was run."""
+    builder: str = ""
+    """The builder that has the image, or failed to make it; empty where none tried."""
     failed_step: str | None = None
     last_lines: tuple[str, ...] = ()
     reason: str | None = None
@@ -66,6 +68,10 @@ class EventKind(str, Enum):
     """A line that a step printed."""
     IMAGE_FINISHED = "image-finished"
     """`result` says how."""
+    IMAGE_RETURNED = "image-returned"
+    """Its builder failed it: it waits for another. `line` says why."""
+    BUILDER_LOST = "builder-lost"
+    """A builder gets no more images; `line` says which and why. Of no image."""
 
 
 @record()
@@ -103,6 +109,7 @@ def result_to_json(result: BuildResult) -> Mapping[str, object]:
         "size": result.size,
         "seconds": round(result.seconds, 3),
         "log": result.log,
+        "builder": result.builder,
         "failed_step": result.failed_step,
         "last_lines": list(result.last_lines),
         "reason": result.reason,

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from cudaforge.bootstrap import BootstrapImage
 from cudaforge.builder.bases import BaseContexts, BaseProvider
-from cudaforge.builder.command import BuildInputs
-from cudaforge.builder.images import BuildSettings, ImageBuilds, ImageJob, count_workers
-from cudaforge.builder.inputs import PythonProvider, Sources, Vendored, prepare_inputs, secret_cleaner
+from cudaforge.builder.buildkit import BuildKit
+from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
+from cudaforge.builder.inputs import PythonProvider, Sources, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
+from cudaforge.builder.protocol import ImageJob
 from cudaforge.builder.scratch import sweep_scratch
-from cudaforge.engine import Engine
+from cudaforge.engine import NamedBuilder
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
 from cudaforge.packages.fetch import SourceProvider
@@ -43,7 +46,7 @@ def _no_source(wheel: LockedWheel, _: str) -> Path:
 def build_images(  # noqa: PLR0913 -- what a build needs comes from as many places
     images: Sequence[LockedImage],
     *,
-    engine: Engine,
+    builders: Sequence[NamedBuilder],
     site: Site,
     root: Path,
     state: Path,
@@ -55,14 +58,19 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     jobs: int | None = None,
     no_cache: bool = False,
     reproducible: Reproducible = Reproducible.NO,
+    keep_going: bool = False,
     on_event: Callable[[BuildEvent], None] = _ignore,
     environment: Mapping[str, str] | None = None,
     timeout: float = BUILD_SECONDS,
 ) -> tuple[BuildResult, ...]:
-    """Build locked images, `jobs` at once, and say of each how it ended, in the order given.
+    """Build locked images, `jobs` at once on each builder, and say of each how it ended, in the order given.
+
+    The builders are handed the images from one queue. What one of them was building when it was lost goes
+    to the others; only where none is left has the run failed. Once an image has failed no other is begun,
+    unless `keep_going`.
 
     `root` is the project, `state` keeps logs and records between runs, `indexes` has the public addresses
-    of the package indexes that the lock names. An image that the engine has from the same lock entry and
+    of the package indexes that the lock names. An image that a builder has from the same lock entry and
     the same files is not built again, unless `no_cache`; a second run goes on where the first stopped. With
     `vendored` no step has a network.
 
@@ -73,17 +81,21 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     _check(images, chosen)
     sweep_scratch()
     sweep_scratch(state / "tmp")
-    sources = Sources(
-        root=root,
-        own_wheels=root / WHEELS_DIRECTORY,
-        site=site,
-        indexes=indexes or {},
-        bases=BaseContexts(engine, base_provider),
-        find_python=python_provider,
-        find_source=source_provider,
-        environment=chosen,
-        vendored=vendored,
-    )
+    provide = _one_at_a_time(base_provider)
+
+    def sources(named: NamedBuilder) -> Sources:
+        return Sources(
+            root=root,
+            own_wheels=root / WHEELS_DIRECTORY,
+            site=site,
+            indexes=indexes or {},
+            bases=BaseContexts(named, provide),
+            find_python=python_provider,
+            find_source=source_provider,
+            environment=chosen,
+            vendored=vendored,
+        )
+
     settings = BuildSettings(
         root=root,
         state=state,
@@ -91,22 +103,27 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         is_uncached=no_cache,
         reproducible=reproducible,
         timeout=timeout,
+        keeps_going=keep_going,
     )
     own = _read_own_ignore(root / ".dockerignore")
-    prepared = [_job(image, _with_ignore(render_image(image), own), sources) for image in images]
-    return ImageBuilds(engine, settings, on_event=on_event).run(prepared)
+    prepared = [_job(image, _with_ignore(render_image(image), own), chosen) for image in images]
+    places = [BuildKit(named, sources(named)) for named in builders]
+    return ImageBuilds(places, settings, on_event=on_event).run(prepared)
 
 
-def _job(image: LockedImage, rendered: RenderedImage, sources: Sources) -> ImageJob:
-    def prepare(private: Path, staging: Path) -> BuildInputs:
-        return prepare_inputs(image, rendered, sources, private=private, staging=staging)
+def _one_at_a_time(provide: BaseProvider) -> BaseProvider:
+    """Builders share the bases of this machine: the first makes one, the others find it made."""
+    lock = threading.Lock()
 
-    return ImageJob(
-        image=image,
-        rendered=rendered,
-        prepare=prepare,
-        clean=secret_cleaner(image, sources.environment),
-    )
+    def find(image: LockedImage) -> BootstrapImage:
+        with lock:
+            return provide(image)
+
+    return find
+
+
+def _job(image: LockedImage, rendered: RenderedImage, environment: Mapping[str, str]) -> ImageJob:
+    return ImageJob(image=image, rendered=rendered, clean=secret_cleaner(image, environment))
 
 
 def _read_own_ignore(path: Path) -> str:

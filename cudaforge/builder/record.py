@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from cudaforge.builder.protocol import Builder
 from cudaforge.engine import Engine, ImageFacts
 from cudaforge.files import write_atomically
 from cudaforge.lockfile.model import LockedImage
@@ -44,7 +45,7 @@ def fingerprint_inputs(image: LockedImage, rendered: RenderedImage, *, root: Pat
 
 
 def find_current(
-    engine: Engine,
+    engine: Engine | Builder,
     image: LockedImage,
     *,
     inputs: str,

@@ -2,29 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from cudaforge.builder.layers import ArchivedImage, compare_archived, read_archived
 from cudaforge.builder.model import BuildResult, BuildState
-from cudaforge.engine import Engine
 from cudaforge.records import replace
 
-SAVE_SECONDS = 1800.0
 _SHOWN = 20
 
 
-def compare_again(result: BuildResult, engine: Engine, *, again: Path, directory: Path) -> BuildResult:
+def compare_again(
+    result: BuildResult, save: Callable[[str, Path], None], *, again: Path, directory: Path
+) -> BuildResult:
     """The result of a build, judged by the archive that a second build made.
 
     Compared are the digests of the manifests; with the engine's older store, which keeps none, those of the
     configurations, which have the digest of each layer's content. `directory` takes the first image as
-    an archive. Raises EngineError, and SurroundingsError for an archive that cannot be read.
+    an archive, by `save`. Raises EngineError, and SurroundingsError for an archive that cannot be read.
     """
     second = read_archived(again)
     if result.image_id in (second.digest, second.config_digest):
         return replace(result, is_reproduced=True)
     saved = directory / "first.tar"
-    engine.save_image(result.reference, saved, timeout=SAVE_SECONDS)
+    save(result.reference, saved)
     return _differing(result, read_archived(saved), second)
 
 

@@ -2,41 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TextIO
 
 from cudaforge import process
 from cudaforge.builder.command import BuildInputs, EngineTraits, buildx_command
-from cudaforge.builder.failures import Failure, classify_failure
-from cudaforge.builder.model import BuildEvent
+from cudaforge.builder.failures import classify_failure
+from cudaforge.builder.protocol import BuildEnd, Listener
 from cudaforge.builder.rawjson import Message, RawJsonReader
 from cudaforge.builder.scratch import disk_error
 from cudaforge.builder.tracker import Tracker
-from cudaforge.records import record
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
 EPOCH = 315_532_800
 """1980-01-01, in seconds: the first day that a zip file, and so a wheel, can hold."""
-
-
-@record()
-class Listener:
-    """Who hears of a build. `clean` takes out of every text what no one may see."""
-
-    log: Path
-    clean: Callable[[str], str]
-    emit: Callable[[BuildEvent], None]
-
-
-@record()
-class BuildEnd:
-    """How one run of buildx ended. `failure` is None for success."""
-
-    failure: Failure | None
-    failed_step: str | None = None
-    last_lines: tuple[str, ...] = ()
 
 
 def run_buildx(
@@ -48,8 +30,9 @@ def run_buildx(
     metadata: Path,
     listener: Listener,
     timeout: float,
+    owner: object = None,
 ) -> BuildEnd:
-    """Build one image, write its log, and say how it ended.
+    """Build one image, write its log, and say how it ended. `owner` can end it by `process.end_all`.
 
     Raises SurroundingsError when the log cannot be
     written, or buildx cannot be started or does not end in time.
@@ -73,6 +56,7 @@ def run_buildx(
             on_stderr=take,
             timeout=timeout,
             env={**cli_env, **_epoch()},
+            owner=owner,
         )
         for event in tracker.finish():
             listener.emit(event)
@@ -103,10 +87,18 @@ def _write_line(file: TextIO, line: str, path: Path) -> None:
         raise disk_error(error, path) from None
 
 
-def _open_log(log: Path) -> TextIO:
+@contextlib.contextmanager
+def _open_log(log: Path) -> Iterator[TextIO]:
     try:
         log.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
         raise disk_error(error, log) from None
-    return os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)
+    file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)
+    try:
+        yield file
+    finally:
+        try:
+            file.close()
+        except OSError as error:  # what a full disk did not take is written once more
+            raise disk_error(error, log) from None

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.files import is_alive
 
 _NAME = re.compile(r"cudaforge-(?P<pid>\d+)-.+")
 
@@ -45,7 +46,7 @@ def find_abandoned(parent: Path | None = None) -> tuple[Path, ...]:
     with contextlib.suppress(OSError):
         for path in sorted((parent or Path(tempfile.gettempdir())).iterdir()):
             match = _NAME.fullmatch(path.name)
-            if match and not _is_alive(int(match["pid"])) and _is_ours(path):
+            if match and not is_alive(int(match["pid"])) and _is_ours(path):
                 found.append(path)
     return tuple(found)
 
@@ -68,16 +69,6 @@ def disk_error(error: OSError, path: Path) -> SurroundingsError:
             remedy="free some space there, or make it writable",
         )
     )
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _is_ours(path: Path) -> bool:

@@ -14,11 +14,13 @@ from cudaforge.cli.options import (
     Again,
     AllowUnpinned,
     AsJson,
+    Builders,
     Devices,
     File,
     Force,
     Images,
     Jobs,
+    KeepGoing,
     MaxImages,
     NoCache,
     Offline,
@@ -35,13 +37,17 @@ def render(
     ),
     *,
     file: File = DEFAULT_FILE,
+    inputs: Annotated[
+        bool,
+        typer.Option("--inputs", help="Also make what `docker buildx bake` needs there, on this machine."),
+    ] = False,
     force: Force = False,
     as_json: AsJson = False,
 ) -> int:
     """Write Dockerfiles and docker-bake.json from the lock."""
     from cudaforge.pipeline import decide, rendering
 
-    done = rendering.render(decide.load(file), output, force=force)
+    done = rendering.render(decide.load(file), output, inputs=inputs, force=force)
     if as_json:
         write_json(
             {
@@ -63,6 +69,8 @@ def build(
     *,
     file: File = DEFAULT_FILE,
     jobs: Jobs = None,
+    builders: Builders = None,
+    keep_going: KeepGoing = False,
     no_cache: NoCache = False,
     reproducible: Annotated[
         bool,
@@ -95,6 +103,8 @@ def build(
             locked,
             declaration=declaration,
             jobs=jobs,
+            builders=tuple(builders or ()),
+            keep_going=keep_going,
             no_cache=no_cache,
             reproducible=Reproducible.PROVEN if reproduce else wanted,
             vendored=offline,
@@ -213,6 +223,8 @@ def up(
         ),
     ] = None,
     jobs: Jobs = None,
+    builders: Builders = None,
+    keep_going: KeepGoing = False,
     no_cache: NoCache = False,
     allow_unpinned: AllowUnpinned = False,
     again: Again = False,
@@ -251,6 +263,8 @@ def up(
             decide.select(current, images or (), maximum=max_images),
             declaration=declaration,
             jobs=jobs,
+            builders=tuple(builders or ()),
+            keep_going=keep_going,
             no_cache=no_cache,
             again=again,
             offline=offline,

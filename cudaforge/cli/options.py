@@ -26,6 +26,15 @@ AllowUnpinned = Annotated[
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that cudaforge did not write.")]
 Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Builds at a time.")]
+Builders = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--builder",
+        metavar="NAME",
+        help="Build here: a buildx builder, a docker context or an engine's address. May be repeated.",
+    ),
+]
+KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Begin further images after one has failed.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Build every step again.")]
 MaxImages = Annotated[
     int, typer.Option("--max-images", min=1, metavar="N", help="Refuse to make more images than this.")

@@ -27,6 +27,7 @@ from cudaforge.engine.model import (
     ImageFacts,
     Mount,
 )
+from cudaforge.engine.named import NamedBuilder, connect_named, own_builder
 
 __all__ = [
     "RUN_LABEL",
@@ -48,6 +49,9 @@ __all__ = [
     "ImageFacts",
     "ImageFilesystem",
     "Mount",
+    "NamedBuilder",
     "connect",
+    "connect_named",
+    "own_builder",
     "select_gpus",
 ]

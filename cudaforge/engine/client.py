@@ -74,7 +74,8 @@ class Engine:
         """What ties the docker command line to this engine, on top of this process's environment."""
         if self.address.said_by == "DOCKER_HOST":
             return {"DOCKER_HOST": self.address.host}
-        return {"DOCKER_CONTEXT": self.address.context}
+        # An address in the environment would win over a context that was named on purpose.
+        return {"DOCKER_CONTEXT": self.address.context, "DOCKER_HOST": ""}
 
     @property
     def builder(self) -> str:

@@ -64,6 +64,15 @@ def locate_engine(environment: Mapping[str, str]) -> EngineAddress:
     return parse_context(inspected.stdout)
 
 
+def locate_context(name: str) -> EngineAddress | None:
+    """The engine of a context of the docker command line; None where there is no such context.
+
+    Raises EngineUnreachable for one that cannot be read.
+    """
+    inspected = process.run(["docker", "context", "inspect", "--", name], timeout=LOCATE_SECONDS)
+    return parse_context(inspected.stdout) if inspected.returncode == 0 else None
+
+
 def parse_context(text: str) -> EngineAddress:
     """The address in what `docker context inspect` printed."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping
@@ -16,17 +17,22 @@ from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lo
 from cudaforge.packages.model import PROJECT_INDEX
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"
+_WAITING = ".new"
 MAXIMUM_BYTES = 64 * 1024 * 1024
 _CLOSURE_FILE = re.compile(rf"{re.escape(CLOSURE_DIRECTORY)}/pylock\.[A-Za-z0-9][A-Za-z0-9._-]*\.toml")
 
 
 def read_lock(path: Path) -> Lock:
     """The lock at `path`. Raises NegativeAnswer where there is none, or none that can be used."""
-    return load_lock(
-        _read(path, missing="there is no lock yet"),
-        file=str(path),
-        read_closure=lambda file: _read_closure(path, file),
-    )
+    text = _read(path, missing="there is no lock yet")
+    try:
+        return load_lock(text, file=str(path), read_closure=lambda file: _read_closure(path, file, lock=text))
+    except NegativeAnswer:
+        newer = _read(path, missing="there is no lock yet")
+        if newer == text:
+            raise
+        # Another process has put its lock here meanwhile, and its closures.
+        return read_lock(path)
 
 
 def read_lock_alone(path: Path) -> Lock:
@@ -43,15 +49,18 @@ def read_lock_alone(path: Path) -> Lock:
             )
         )
     text = _read(path, missing="there is no lock")
-    return load_lock_alone(text, file=str(path), find_closure=closures_beside(path))
+    return load_lock_alone(text, file=str(path), find_closure=closures_beside(path, lock=text))
 
 
-def closures_beside(path: Path) -> Callable[[str], str | None]:
-    """Finds the text of a closure by its path relative to the lock at `path`; None where it is not there."""
+def closures_beside(path: Path, *, lock: str = "") -> Callable[[str], str | None]:
+    """Finds the text of a closure by its path relative to the lock at `path`; None where it is not there.
+
+    `lock` is the lock's text, which says what closure is meant where a run was cut off.
+    """
 
     def find(file: str) -> str | None:
         try:
-            return _read_closure(path, file)
+            return _read_closure(path, file, lock=lock)
         except NegativeAnswer:
             return None
 
@@ -59,22 +68,46 @@ def closures_beside(path: Path) -> Callable[[str], str | None]:
 
 
 def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
-    """Write the closures, then the lock, then take away closures that it does not name any more.
+    """Write the lock and its closures, and take away closures that it does not name any more.
 
     `closures` has the text of those that are new; the lock's others are there already. A run that is cut
-    off leaves the old lock, whose closures may already be newer; reading says so. Files that are as they
-    should be are not touched.
+    off at any point leaves the old lock or the new one, whole: closures that other ones are in the place of
+    wait beside them until the lock is written, and are found there. Files that are as they should be are not
+    touched.
     """
     for file, text in closures.items():
-        _write(path.parent / file, text)
+        place = path.parent / file
+        _write(_waiting(place) if place.exists() and not _has(place, text) else place, text)
     _write(path, dump_lock(lock))
     named = {image.closure.file for image in lock.images}
-    for old in sorted((path.parent / CLOSURE_DIRECTORY).glob("pylock.*.toml")):
+    for file, text in closures.items():
+        place = path.parent / file
+        if not _has(place, text):
+            _move(_waiting(place), place)
+    directory = path.parent / CLOSURE_DIRECTORY
+    for old in sorted(directory.glob("pylock.*.toml")):
         if f"{CLOSURE_DIRECTORY}/{old.name}" not in named:
-            try:
-                old.unlink()
-            except OSError as error:
-                raise write_error(old, error) from None
+            _unlink(old)
+    for old in sorted(directory.glob(f".pylock.*.toml{_WAITING}")):
+        _unlink(old)
+
+
+def _waiting(place: Path) -> Path:
+    return place.with_name(f".{place.name}{_WAITING}")
+
+
+def _move(source: Path, target: Path) -> None:
+    try:
+        source.replace(target)
+    except OSError as error:
+        raise write_error(target, error) from None
+
+
+def _unlink(path: Path) -> None:
+    try:
+        path.unlink()
+    except OSError as error:
+        raise write_error(path, error) from None
 
 
 def write_wheels(lock: Lock, sources: Mapping[str, Path], path: Path) -> None:
@@ -96,10 +129,7 @@ def write_wheels(lock: Lock, sources: Mapping[str, Path], path: Path) -> None:
             )
     for old in sorted(directory.glob("*.whl")):
         if old.name not in own:
-            try:
-                old.unlink()
-            except OSError as error:
-                raise write_error(old, error) from None
+            _unlink(old)
 
 
 def has_own_wheels(lock: Lock, path: Path) -> bool:
@@ -136,18 +166,32 @@ def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
 
 
 def _write(path: Path, text: str) -> None:
+    if not _has(path, text):
+        write_atomically(path, text)
+
+
+def _has(path: Path, text: str) -> bool:
     try:
-        if not path.is_symlink() and path.read_text(encoding="utf-8") == text:
-            return
+        return not path.is_symlink() and path.read_text(encoding="utf-8") == text
     except (OSError, UnicodeDecodeError):
-        pass
-    write_atomically(path, text)
+        return False
 
 
-def _read_closure(path: Path, file: str) -> str:
+def _read_closure(path: Path, file: str, *, lock: str) -> str:
+    """The closure that the text of the lock means: one that waits where a run was cut off may be it."""
     if not _CLOSURE_FILE.fullmatch(file):
         raise damaged(str(path), f"{file!r} is no closure file")
-    return _read(path.parent / file, missing="the closure is gone")
+    place = path.parent / file
+    text = _read(place, missing="the closure is gone")
+    waiting = _waiting(place)
+    if _hash(text) not in lock and waiting.exists():
+        newer = _read(waiting, missing="the closure is gone")
+        return newer if _hash(newer) in lock else text
+    return text
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _read(path: Path, *, missing: str) -> str:

@@ -7,6 +7,7 @@ those of the user and of the system are left.
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -98,7 +99,9 @@ def _scratch_directory() -> Iterator[Path]:
     """A directory for the question's files. A disk that does not take them is named by its path."""
     place = Path(tempfile.gettempdir())
     try:
-        with tempfile.TemporaryDirectory(prefix="cudaforge-", ignore_cleanup_errors=True) as name:
+        # Named after the process: builds take away what killed ones left.
+        prefix = f"cudaforge-{os.getpid()}-"
+        with tempfile.TemporaryDirectory(prefix=prefix, ignore_cleanup_errors=True) as name:
             place = Path(name)
             yield place
     except OSError as error:

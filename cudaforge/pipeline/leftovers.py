@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.files import write_atomically
+from cudaforge.files import is_alive, write_atomically
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine
@@ -54,20 +54,10 @@ def _remove_old(engine: Engine, directory: Path) -> None:
 def _dead(directory: Path) -> Iterator[tuple[Path, str]]:
     for record in sorted(directory.iterdir()) if directory.is_dir() else ():
         known = _NAME.fullmatch(record.name)
-        if known is not None and not _is_alive(int(known["pid"])):
+        if known is not None and not is_alive(int(known["pid"])):
             yield record, known["run"]
 
 
 def _forget(record: Path) -> None:
     with contextlib.suppress(OSError):
         record.unlink()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True

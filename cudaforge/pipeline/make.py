@@ -6,7 +6,6 @@ import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,18 +13,17 @@ from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reprodu
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Problem
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage, LockedWheel
+from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
 from cudaforge.pipeline.expecting import expected_of
-from cudaforge.pipeline.host import cache_directory, ignore, state_directory
+from cudaforge.pipeline.host import ignore, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record, replace
 from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
 from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
-    from cudaforge.bootstrap import BootstrapImage
-    from cudaforge.engine import Engine
+    from cudaforge.engine import Engine, NamedBuilder
 
 _MOST_VERIFICATIONS = 2
 _WAIT_SECONDS = 6 * 3600.0
@@ -47,11 +45,13 @@ class Run:
         return all(image.name in self.verdicts and self.verdicts[image.name].ok for image in self.lock.images)
 
 
-def build(
+def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     lock: Lock,
     *,
     declaration: Declaration,
     jobs: int | None = None,
+    builders: tuple[str, ...] = (),
+    keep_going: bool = False,
     no_cache: bool = False,
     reproducible: Reproducible = Reproducible.NO,
     vendored: Path | None = None,
@@ -60,15 +60,18 @@ def build(
 ) -> tuple[BuildResult, ...]:
     """Build the lock's images, several at once, with `vendored` from what that directory has alone.
 
+    `builders` share the work: buildx builders, docker contexts, addresses of engines; without any, the
+    engine of the docker command line does it. `keep_going` begins further images after one has failed.
     Raises SurroundingsError when engine or network fail, or something is not in the directory.
     """
-    from cudaforge.engine import connect
+    from cudaforge.pipeline.builders import connect_builders
 
     return _build(
         lock,
-        connect(),
+        connect_builders(builders, on_note=on_note),
         declaration=declaration,
         jobs=jobs,
+        keep_going=keep_going,
         no_cache=no_cache,
         reproducible=reproducible,
         vendored=vendored,
@@ -106,11 +109,13 @@ def verify(
     )
 
 
-def make(
+def make(  # noqa: PLR0913 -- one keyword for each option of `up`
     lock: Lock,
     *,
     declaration: Declaration,
     jobs: int | None = None,
+    builders: tuple[str, ...] = (),
+    keep_going: bool = False,
     no_cache: bool = False,
     again: bool = False,
     offline: bool = False,
@@ -119,37 +124,37 @@ def make(
 ) -> Run:
     """Build the lock's images and prove those that were built; the results are kept as JSON.
 
-    With `offline` nothing is asked but the engine, and build steps find no network.
+    `builders` and `keep_going` are as in `build`; each image is proven by the engine that has it.
+    With `offline` nothing is asked but the engines, and build steps find no network.
     """
-    from cudaforge.engine import connect
+    from cudaforge.pipeline.builders import connect_builders
     from cudaforge.report.summary import run_json
 
-    engine = connect()
+    named = connect_builders(builders, on_note=on_note)
     results = _build(
         lock,
-        engine,
+        named,
         declaration=declaration,
         jobs=jobs,
+        keep_going=keep_going,
         no_cache=no_cache,
         offline=offline,
         on_event=on_event,
         on_note=on_note,
     )
     builds = {result.name: result for result in results}
-    built = tuple(image for image in lock.images if is_built(builds[image.name]))
-    verdicts = verify_locked(
-        Lock(
-            project=lock.project,
-            declaration=lock.declaration,
-            matrix=lock.matrix,
-            tools=lock.tools,
-            images=built,
-        ),
-        engine,
-        declaration=declaration,
-        again=again,
-        on_note=on_note,
-    )
+    verdicts: list[Verdict] = []
+    for one in named:
+        here = [image for image in lock.images if builds[image.name].builder == one.name]
+        built = tuple(image for image in here if is_built(builds[image.name]))
+        if built:
+            verdicts += verify_locked(
+                replace(lock, images=built, dropped=()),
+                one.engine,
+                declaration=declaration,
+                again=again,
+                on_note=on_note,
+            )
     run = Run(lock=lock, builds=builds, verdicts={verdict.name: verdict for verdict in verdicts})
     document = {"schema": 1, **run_json(lock.images, run.builds, run.verdicts, lock.dropped)}
     write_atomically(
@@ -203,10 +208,11 @@ def run_image(
 
 def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     lock: Lock,
-    engine: Engine,
+    builders: tuple[NamedBuilder, ...],
     *,
     declaration: Declaration,
     jobs: int | None,
+    keep_going: bool,
     no_cache: bool,
     reproducible: Reproducible = Reproducible.NO,
     vendored: Path | None = None,
@@ -215,56 +221,29 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     on_note: Note,
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
-    from cudaforge.packages.archives import fetch_python
-    from cudaforge.packages.built import fetch_source
-    from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
-    from cudaforge.pipeline.vendoring import find_python, open_vendored
+    from cudaforge.pipeline.providers import find_providers
+    from cudaforge.pipeline.vendoring import open_vendored
 
     state = state_directory(declaration)
-    site = find_site(declaration, offline=offline or vendored is not None)
-    feeds = find_feeds(declaration, lock)
+    providers = find_providers(declaration, lock, vendored=vendored, offline=offline)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         return build_images(
             lock.images,
-            engine=engine,
-            site=site,
-            indexes=find_indexes(declaration, lock),
+            builders=builders,
+            site=providers.site,
+            indexes=providers.indexes,
             root=declaration.root,
             state=state,
             jobs=jobs,
+            keep_going=keep_going,
             no_cache=no_cache,
             reproducible=reproducible,
             vendored=open_vendored(vendored) if vendored is not None else None,
             on_event=on_event,
-            base_provider=partial(_base, vendored=vendored, offline=offline),
-            python_provider=lambda image: (
-                find_python(vendored, image)
-                if vendored is not None
-                else fetch_python(
-                    image.standalone, image.platforms[0], site=site, feeds=feeds, cache=cache_directory()
-                )
-            ),
-            source_provider=(
-                partial(_vendored_source, vendored)
-                if vendored is not None
-                else partial(fetch_source, site=site, cache=cache_directory())
-            ),
+            base_provider=providers.find_base,
+            python_provider=providers.find_python,
+            source_provider=providers.find_source,
         )
-
-
-def _base(image: LockedImage, *, vendored: Path | None, offline: bool) -> BootstrapImage:
-    from cudaforge.pipeline.bases import assemble_locked_base
-    from cudaforge.pipeline.vendoring import find_base
-
-    if vendored is not None:
-        return find_base(vendored, image)
-    return assemble_locked_base(image.base, platform=image.platforms[0], offline=offline)
-
-
-def _vendored_source(directory: Path, wheel: LockedWheel, _: str) -> Path:
-    from cudaforge.pipeline.vendoring import find_wheel
-
-    return find_wheel(directory, wheel)
 
 
 def verify_locked(

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.renderer.bake import OVERRIDE_PATH
 from cudaforge.renderer.image import dockerfile_path, ignore_path
 from cudaforge.renderer.mark import is_ours
 from cudaforge.renderer.model import RenderedFile, Written
@@ -93,6 +94,7 @@ class _Writer:
         for name in sorted(os.listdir(self._root)):  # noqa: PTH208 -- an open directory has no other way
             yield dockerfile_path(name)
             yield ignore_path(name)
+        yield OVERRIDE_PATH
 
     def _is_ours(self, path: str) -> bool:
         try:

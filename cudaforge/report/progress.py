@@ -63,6 +63,10 @@ class PlainProgress:
                 return f"{event.image}: {_short(event.step)}" if self._is_first(event) else None
             case EventKind.STEP_FAILED:
                 return f"{event.image}: failed: {_short(event.step)}"
+            case EventKind.BUILDER_LOST:
+                return event.line
+            case EventKind.IMAGE_RETURNED:
+                return f"{event.image}: goes to another builder"
             case EventKind.IMAGE_FINISHED:
                 return f"{event.image}: {_ending(event.result)}" if event.result else None
             case _:
@@ -84,6 +88,9 @@ class LiveProgress:
 
     def handle(self, event: BuildEvent) -> None:
         """Show one event."""
+        if event.kind is EventKind.BUILDER_LOST:
+            self._progress.console.print(visible(event.line), markup=False)
+            return
         if event.image not in self._tasks:
             self._tasks[event.image] = self._progress.add_task("", total=1.0, image=event.image)
         task = self._tasks[event.image]

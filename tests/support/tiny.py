@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import IO
 
 from tests.support.closures import make_wheel
 
@@ -142,14 +143,19 @@ class TinyProject:
 
     def start(self, *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """The program, running."""
+        return self.start_into(subprocess.PIPE, *arguments, **variables)
+
+    def start_into(self, stdout: int | IO[str], *arguments: str, **variables: str) -> subprocess.Popen[str]:
+        """The same with its standard output in a file; it leads a process group of its own."""
         return subprocess.Popen(
             # A shell that runs the tests in the background has had SIGINT ignored.
             ["env", "--default-signal=INT", sys.executable, "-m", "cudaforge", *arguments],
             cwd=self.root,
             env={**self.environment, **variables},
-            stdout=subprocess.PIPE,
+            stdout=stdout,
             stderr=subprocess.PIPE,
             text=True,
+            start_new_session=True,
         )
 
     def trace_network(self, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -42,7 +42,7 @@ def test_what_is_wrong_is_found_before_anything_is_touched(tmp_path, changes, en
     with pytest.raises(InputError, match=message):
         build_images(
             [replace(CPU_IMAGE, **changes)],
-            engine=None,
+            builders=(),
             site=None,
             root=tmp_path,
             state=tmp_path / "state",

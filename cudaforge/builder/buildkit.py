@@ -1,0 +1,87 @@
+"""The first builder: BuildKit, driven through buildx, with an engine that keeps the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from cudaforge import process
+from cudaforge.builder.command import EngineTraits
+from cudaforge.builder.inputs import Sources, prepare_inputs
+from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
+from cudaforge.builder.runner import run_buildx
+from cudaforge.builder.scratch import scratch_directory
+from cudaforge.engine import Engine, ImageFacts, NamedBuilder
+from cudaforge.records import replace
+
+ARCHIVE_SECONDS = 1800.0
+
+
+class BuildKit:
+    """A buildx builder and the engine that takes its images."""
+
+    def __init__(self, named: NamedBuilder, sources: Sources) -> None:
+        self.name = named.name
+        self.engine: Engine = named.engine
+        self._named = named
+        self._sources = sources
+
+    def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
+        """See `Builder`."""
+        self.engine.require_buildx()
+        large = order.state / "tmp"
+        with (
+            scratch_directory() as scratch,
+            scratch_directory(large) as staging,
+            scratch_directory(large) as output,
+        ):
+            archive = order.again or (output / "image.tar" if order.is_reproducible else None)
+            inputs = replace(
+                prepare_inputs(job.image, job.rendered, self._sources, private=scratch, staging=staging),
+                is_uncached=order.is_uncached or order.again is not None,
+                archive=archive,
+            )
+            if order.is_given_up():
+                raise GivenUp
+            end = run_buildx(
+                job.image.name,
+                inputs,
+                self._traits(has_archive=archive is not None),
+                cli_env=self.engine.cli_env,
+                metadata=scratch / "metadata.json",
+                listener=listener,
+                timeout=order.timeout,
+                owner=self,
+            )
+            if archive is not None and order.again is None and end.failure is None:
+                self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
+            return end
+
+    def _traits(self, *, has_archive: bool) -> EngineTraits:
+        # A builder of its own hands images over as the older store takes them, whichever store there is.
+        is_direct = self._named.is_own or has_archive
+        return EngineTraits(
+            builder=self._named.builder,
+            has_containerd_store=is_direct and self.engine.has_containerd_store,
+        )
+
+    def find_image(self, reference: str) -> ImageFacts | None:
+        """See `Builder`."""
+        return self.engine.find_image(reference)
+
+    def tag_image(self, image_id: str, reference: str) -> None:
+        """See `Builder`."""
+        self.engine.tag_image(image_id, reference)
+
+    def save_image(self, reference: str, archive: Path) -> None:
+        """See `Builder`."""
+        self.engine.save_image(reference, archive, timeout=ARCHIVE_SECONDS)
+
+    def check_alive(self) -> None:
+        """See `Builder`."""
+        self.engine.check_alive()
+        if not self._named.is_own:
+            self._named.check_builder()
+
+    def stop(self) -> None:
+        """See `Builder`."""
+        process.end_all(owner=self)

@@ -1,0 +1,96 @@
+"""Builders by name: an engine's address, a context of the docker command line, or a builder of buildx."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+
+from cudaforge import process
+from cudaforge.engine.client import Engine, connect
+from cudaforge.engine.errors import EngineUnreachable
+from cudaforge.engine.locate import EngineAddress, locate_context, locate_engine
+from cudaforge.errors import InputError, Problem
+from cudaforge.records import record
+
+INSPECT_SECONDS = 30.0
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_ADDRESS = re.compile(r"(?:unix|tcp|ssh)://[^\s]+|/[^\s]+")
+_FIELD = re.compile(r"^(?P<key>Driver|Endpoint|Error):\s+(?P<value>\S.*)$", re.MULTILINE)
+_DOCKER_DRIVER = "docker"
+
+
+@record()
+class NamedBuilder:
+    """Where images are built, and the engine that has them afterwards."""
+
+    name: str
+    engine: Engine
+    builder: str
+    """As buildx calls it."""
+    is_own: bool = True
+    """Whether it is the engine's own BuildKit."""
+
+    def check_builder(self) -> None:
+        """Raise EngineUnreachable unless buildx reaches a builder that is not the engine's own."""
+        found = _inspect(self.builder, self.engine.cli_env)
+        error = None if found is None else found.get("Error")
+        if found is None or error:
+            raise EngineUnreachable(
+                Problem(
+                    what=f"the builder {self.name} cannot be reached",
+                    because=(error or "buildx does not know it any more",),
+                    remedy=f"look at it: docker buildx inspect {self.builder}",
+                )
+            )
+
+
+def own_builder(engine: Engine) -> NamedBuilder:
+    """The engine's own BuildKit."""
+    return NamedBuilder(name=engine.builder, engine=engine, builder=engine.builder)
+
+
+def connect_named(name: str) -> NamedBuilder:
+    """The builder that is meant by `name`, once its engine has answered.
+
+    An address is an engine; a name is a context of the docker command line, else a builder of buildx,
+    whose images go to the engine that `connect` finds. Raises InputError for a name that neither knows,
+    EngineError where the engine cannot be had.
+    """
+    if _ADDRESS.fullmatch(name):
+        address = locate_engine({"DOCKER_HOST": name})
+        return _engine_builder(name, address)
+    if not _NAME.fullmatch(name):
+        raise InputError(
+            Problem(
+                what=f"{name[:80]!r} is no name of a builder",
+                remedy="name a buildx builder, a docker context, or an address such as unix:///run/docker.sock",
+            )
+        )
+    context = locate_context(name)
+    if context is not None:
+        return _engine_builder(name, context)
+    found = _inspect(name, {})
+    if found is None:
+        raise InputError(
+            Problem(
+                what=f"there is no builder and no docker context {name!r}",
+                remedy="list them: docker buildx ls; docker context ls",
+            )
+        )
+    if found.get("Driver") == _DOCKER_DRIVER:
+        address = locate_context(found.get("Endpoint", "")) or locate_engine(os.environ)
+        return _engine_builder(name, address)
+    return NamedBuilder(name=name, engine=connect(), builder=name, is_own=False)
+
+
+def _engine_builder(name: str, address: EngineAddress) -> NamedBuilder:
+    engine = Engine(address)
+    return NamedBuilder(name=name, engine=engine, builder=engine.builder)
+
+
+def _inspect(name: str, environment: Mapping[str, str]) -> Mapping[str, str] | None:
+    asked = process.run(["docker", "buildx", "inspect", "--", name], timeout=INSPECT_SECONDS, env=environment)
+    if asked.returncode != 0:
+        return None
+    return {match["key"]: match["value"].strip() for match in _FIELD.finditer(asked.stdout)}
