@@ -10,7 +10,8 @@ and the least of each one's rounds counts. Bake has cudaforge's output settings;
 defaults, too, as is the loop. The last table is what a run costs that finds everything built.
 
 `--cuda` builds `examples/jax-gpu` (several gigabytes) and holds its size against the style of
-`examples/seed-cnn`: the same wheels on an `nvidia/cuda` base with cuDNN, whose size is in `handwritten/bases.toml`. The Python that such an image adds is left out, in its favour.
+`examples/seed-cnn`: the same wheels on an `nvidia/cuda` base with cuDNN, whose size is in
+`handwritten/bases.toml`. The Python that such an image adds is left out, in its favour.
 """
 
 from __future__ import annotations
