@@ -46,6 +46,8 @@ class VerifyEvent:
     name: str
     phase: VerifyPhase
     text: str
+    verdict: Verdict | None = None
+    """What was found, of an image that is finished: others may still be at work, and fail."""
 
 
 @record()
@@ -114,7 +116,7 @@ def verify_image(  # noqa: PLR0913 -- one image, how deep, and what it is held a
             say=say,
         )
     verdict = _timed(verdict, time.monotonic() - started)
-    say(VerifyEvent(name=image.name, phase=VerifyPhase.FINISHED, text=verdict.summary))
+    say(VerifyEvent(name=image.name, phase=VerifyPhase.FINISHED, text=verdict.summary, verdict=verdict))
     return verdict
 
 

@@ -303,7 +303,9 @@ def test_every_check_of_the_verifier_is_documented():
     for row in FIRST_CELL.finditer(text.split("## The checks\n", 1)[1]):
         ids = INLINE.findall(row["rest"].split("|")[0])
         # What is no id belongs to another table.
-        documented |= set(zip(row["cell"].split(", "), ids, strict=False)) if "`" not in row["cell"] else set()
+        documented |= (
+            set(zip(row["cell"].split(", "), ids, strict=False)) if "`" not in row["cell"] else set()
+        )
     # The one that is judged before there is a container.
     assert documented == checks | {("CPU architecture", "architecture")}
 

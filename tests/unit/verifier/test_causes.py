@@ -125,18 +125,18 @@ def explain(change, *, memory_kills: int = 0):
 @pytest.mark.parametrize(
     ("kind", "text", "cause"),
     [
-        ("ModuleNotFoundError", "No module named 'torch'", "package torch is not installed"),
+        ("ModuleNotFoundError", "No module named 'torch'", "the image lacks torch"),
         (
             "ImportError",
             "libstdc++.so.6: cannot open shared object file: No such file or directory",
-            "library libstdc++.so.6 is missing",
+            "libstdc++.so.6 is missing",
         ),
-        ("OSError", "libcudnn.so.9: cannot open shared object file", "library libcudnn.so.9 is missing"),
+        ("OSError", "libcudnn.so.9: cannot open shared object file", "cuDNN's library is missing"),
         ("ImportError", "/lib/libc.so.6: version `GLIBC_2.38' not found (required by x)", "lacks GLIBC_2.38"),
         (
             "ImportError",
             "libtorch_cuda.so: undefined symbol: ncclCommSplit",
-            "undefined symbol ncclCommSplit",
+            "another one than the framework needs",
         ),
         ("MemoryError", "", "MemoryError"),
         ("RuntimeError", "Found no NVIDIA driver on your system.", "library is not there"),
@@ -145,7 +145,11 @@ def explain(change, *, memory_kills: int = 0):
         ("RuntimeError", "The NVIDIA driver on your system is too old (found 12080)", "too old for this"),
         ("AssertionError", "Torch not compiled with CUDA enabled", "for the CPU alone"),
         ("ImportError", "numpy.dtype size changed, may indicate binary incompatibility", "another NumPy"),
-        ("RuntimeError", "unable to write to </torch_1>: no space left, /dev/shm", "/dev/shm is too small"),
+        (
+            "RuntimeError",
+            "unable to open shared memory object </torch_1> in read-write mode: No space left on device (28)",
+            "/dev/shm is too small",
+        ),
         ("RuntimeError", "x" * 5000, "RuntimeError: xxx"),
     ],
 )

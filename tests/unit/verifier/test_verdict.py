@@ -123,7 +123,7 @@ def test_one_container_shut_in():
     assert spec.gpu is None
     assert spec.env == {"NVIDIA_VISIBLE_DEVICES": "void"}
     assert state(verdict, "probe") is CheckState.PASS
-    assert "package torch is not installed" in detail(verdict, "pytorch.import")
+    assert "the image lacks torch" in detail(verdict, "pytorch.import")
     assert verdict.seconds > 0
 
 
