@@ -95,7 +95,7 @@ class HereEngine:
         )
         return self._change(outcome)
 
-    def remove_leftovers(self, run_id: str) -> int:
+    def remove_leftovers(self, run_id: str, *, patience: float = 60) -> int:
         self.removed.append(run_id)
         return 0
 
