@@ -96,6 +96,7 @@ class HereEngine:
         return self._change(outcome)
 
     def remove_leftovers(self, run_id: str, *, patience: float = 60) -> int:
+        assert patience > 0
         self.removed.append(run_id)
         return 0
 
@@ -158,10 +159,10 @@ def test_a_hook_that_cannot_write_gets_a_writable_root():
     assert state(verdict, "gpu.request") is CheckState.PASS
 
 
-def test_another_refusal_is_not_tried_again():
+def test_a_refusal_without_the_gpus_is_none_of_the_gpus():
     engine = HereEngine(offer=ONE_GPU, refuse=lambda _: "exec format error")
     verdict = verify(engine)
-    assert len(engine.specs) == 1
+    assert [spec.gpu for spec in engine.specs] == [ONE_GPU.request, None]
     assert "another CPU architecture" in detail(verdict, "probe")
     assert not verdict.ok
 
