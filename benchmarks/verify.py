@@ -6,7 +6,9 @@
 
 The overhead is the whole verification less what anybody would have to pay who trains in that image: starting
 a container with its Python, importing the framework, training. Both are of the same run; the least of several
-rounds counts. The static tier is measured alone, the first time and with its findings kept.
+rounds counts. The gradient that is compared with the reference is part of the overhead, and shown besides.
+The static tier is measured alone, the first time and with its findings kept. All of it is wall time: on a
+machine that is busy otherwise it says little.
 """
 
 from __future__ import annotations
@@ -38,6 +40,7 @@ AT_ONCE = 8
 MEMORY = 2 * 2**30
 """Bytes that each of the eight may take."""
 _OWN_WORK = ("load", "train_cpu", "compute_cpu")
+_COMPARISON = ("gradient_cpu",)
 
 
 def main() -> None:
@@ -47,7 +50,7 @@ def main() -> None:
     declaration = decide.load(options.file)
     lock = decide.load_current_lock(declaration)
     print(f"{platform.node()}: Python {platform.python_version()}, Docker {engine.server_version}\n")
-    _row("seconds", "start", "own work", "verified", "overhead", "budget", "static", "kept")
+    _row("seconds", "start", "own work", "verified", "overhead", "gradient", "budget", "static", "kept")
     for image in lock.images:
         _image(image, engine, options.rounds)
     print()
@@ -78,8 +81,10 @@ def _image(image: LockedImage, engine: Engine, rounds: int) -> None:
             for _ in range(rounds)
         ]
     own, verified = min((_own_work(verdict), verdict.seconds) for verdict in found)
-    overhead = min(verdict.seconds - start - _own_work(verdict) for verdict in found)
-    cells = (start, own, verified, overhead, BUDGET, first, kept)
+    overhead, gradient = min(
+        (verdict.seconds - start - _own_work(verdict), _seconds_of(verdict, _COMPARISON)) for verdict in found
+    )
+    cells = (start, own, verified, overhead, gradient, BUDGET, first, kept)
     _row(image.name, *(f"{cell:.2f}" for cell in cells))
 
 
@@ -100,13 +105,17 @@ def _start(image: LockedImage, engine: Engine) -> float:
 
 def _own_work(verdict: Verdict) -> float:
     """Seconds that importing and training took, as the probe measured them in the image."""
+    return _seconds_of(verdict, _OWN_WORK)
+
+
+def _seconds_of(verdict: Verdict, names: tuple[str, ...]) -> float:
     frameworks = Fact(verdict.facts.get("probe"))["frameworks"].value
     stages = [
         stage
         for one in (frameworks if isinstance(frameworks, dict) else {}).values()
         for stage in Fact(one)["stages"]
     ]
-    return sum(stage["seconds"].number or 0.0 for stage in stages if stage["name"].text in _OWN_WORK)
+    return sum(stage["seconds"].number or 0.0 for stage in stages if stage["name"].text in names)
 
 
 def _together(image: LockedImage, engine: Engine) -> None:
@@ -117,9 +126,10 @@ def _together(image: LockedImage, engine: Engine) -> None:
     seconds = time.monotonic() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     good = sum(verdict.ok for verdict in verdicts)
+    taken = [Fact(verdict.facts.get("probe"))["peak_memory"].number or 0 for verdict in verdicts]
     print(
-        f"{AT_ONCE} images at once, {MEMORY >> 30} GiB each: {good} proven in {seconds:.1f} s, "
-        f"cudaforge at {peak:.0f} MB"
+        f"{AT_ONCE} images at once, {MEMORY >> 30} GiB each: {good} proven in {seconds:.1f} s; "
+        f"the containers took at most {max(taken) / 2**20:.0f} MiB each, cudaforge {peak:.0f} MB"
     )
     left = subprocess.run(
         ["docker", "ps", "--all", "--quiet", "--filter", "label=io.cudaforge.run"],

@@ -282,6 +282,7 @@ answers_as_registry() (
 start_registry() {
     local config=$ENGINE_HOME/registry-$REGISTRY_PORT.yml pid_file=$ENGINE_HOME/registry-$REGISTRY_PORT.pid
     [[ $REGISTRY_PORT != 0 ]] || return 0
+    printf '%s\n' "$REGISTRY_PORT" >"$STATE/registry-port"
     ! is_running "$pid_file" "$config" || return 0
     ! answers_as_registry || return 0
     mkdir -p "$ENGINE_HOME/registry"
@@ -299,8 +300,19 @@ YAML
         give_up "the registry does not start on 127.0.0.1:$REGISTRY_PORT: $(tail -n 1 "$ENGINE_HOME/registry.log")"
 }
 
+# Engines that name the same port share one registry: it goes with the last of them.
 stop_registry() {
-    end_process "$ENGINE_HOME/registry-$REGISTRY_PORT.pid" "$ENGINE_HOME/registry-$REGISTRY_PORT.yml"
+    local port state
+    [[ -s $STATE/registry-port ]] || return 0
+    port=$(<"$STATE/registry-port")
+    rm -f "$STATE/registry-port"
+    for state in "$ENGINE_HOME"/engines/*; do
+        is_running "$state/dockerd.pid" "$state/daemon.json" || continue
+        # Without the file it was started by a release that had none: by default on 5000.
+        [[ $(cat "$state/registry-port" 2>/dev/null || echo 5000) != "$port" ]] || return 0
+    done
+    end_process "$ENGINE_HOME/registry-$port.pid" "$ENGINE_HOME/registry-$port.yml"
+    rm -f "$ENGINE_HOME/registry-$port.yml"
 }
 
 # --- the network ---------------------------------------------------------------------------------------------------
@@ -490,7 +502,7 @@ stop() {
     end_process "$STATE/exec/containerd/containerd.pid" "$STATE/exec/containerd/containerd.toml"
     unmount_leftovers
     stop_network
-    [[ $ENGINE_NAME != main ]] || stop_registry
+    stop_registry
 }
 
 status() {

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 
+from cudaforge.codes import Code
 from cudaforge.diagnosis.model import Cause, Choice, Diagnosis, Match, Pattern
 from cudaforge.diagnosis.scan import diagnose
 
 
-def causes_of(text: str, patterns: Sequence[Pattern] | None = None) -> tuple[Cause, ...]:
-    """The causes that a text tells, by its words alone; none where no pattern knows it."""
+def causes_of(
+    text: str, patterns: Sequence[Pattern] | None = None, *, ruled_out: AbstractSet[Code] = frozenset()
+) -> tuple[Cause, ...]:
+    """The causes that a text tells, by its words and by what is `ruled_out` by other knowledge; none where
+    no pattern knows it."""
     found = diagnose(text, patterns)
-    return ranked(cause for match in telling(found) for cause in decided(match, found))
+    return ranked(cause for match in telling(found) for cause in decided(match, found, ruled_out=ruled_out))
 
 
 def telling(found: Diagnosis) -> tuple[Match, ...]:
@@ -21,13 +26,19 @@ def telling(found: Diagnosis) -> tuple[Match, ...]:
     return tuple(match for match in found.matches if match.pattern.id not in hidden)
 
 
-def decided(match: Match, found: Diagnosis) -> tuple[Cause, ...]:
-    """The causes of one message: those that the text decides for alone, else each with what would decide."""
+def decided(
+    match: Match, found: Diagnosis, *, ruled_out: AbstractSet[Code] = frozenset()
+) -> tuple[Cause, ...]:
+    """The causes of one message: those that the text decides for alone, else each with what would decide.
+
+    None of `ruled_out`, unless the message has no other.
+    """
     left = [
         choice
         for choice in match.pattern.choices
         if not any(search.regex in found.seen for search in choice.unless)
     ]
+    left = [choice for choice in left if choice.code not in ruled_out] or left
     sure = [choice for choice in left if any(search.regex in found.seen for search in choice.seen)]
     if sure:
         return tuple(_cause(match, choice, choice.text) for choice in sure)

@@ -140,10 +140,18 @@ class Engine:
         with self.asking("to run a container"):
             return containers.run(self.client, spec, timeout=timeout, on_log=on_log)
 
-    def remove_leftovers(self, run_id: str) -> int:
-        """Remove every container of a run, running or not, and say how many there were."""
-        with self.asking("to remove containers"):
-            return containers.remove_run(self.client, run_id)
+    def remove_leftovers(self, run_id: str, *, patience: float = CALL_SECONDS) -> int:
+        """Remove every container of a run, running or not, and say how many there were.
+
+        `patience` is in seconds for each answer of the engine.
+        """
+        with self.asking("to remove containers", timeout=patience):
+            client = self.client
+            usual, client.api.timeout = client.api.timeout, patience  # type: ignore[assignment]  # may be a fraction
+            try:
+                return containers.remove_run(client, run_id)
+            finally:
+                client.api.timeout = usual
 
     def interrupt(self, run_id: str) -> None:
         """End a run: its containers are removed, and `run_container` starts no more."""

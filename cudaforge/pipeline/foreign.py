@@ -97,7 +97,8 @@ def verify_foreign(  # noqa: PLR0913 -- one image, what it is held against, and 
     looking = _Looking(image=image, engine=engine, run_id=run_id, findings=findings)
     entry, foreign = _describe(reference, looking, matrix, wanted, is_named=bool(asked.frameworks))
     expected = expected_of(entry, matrix, gpus=asked.gpus, driver=asked.driver)
-    on_note(f"{reference}: {foreign.python}, {', '.join(one.reported for one in entry.frameworks)}")
+    has = ", ".join(f"{one.name} {one.reported}" for one in entry.frameworks)
+    on_note(f"{reference}: {has} in {foreign.python}")
     return verify_image(
         entry,
         reference,

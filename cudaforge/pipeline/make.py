@@ -256,23 +256,32 @@ def verify_locked(
     tier: Tier | None = None,
     on_note: Note,
 ) -> tuple[Verdict, ...]:
-    """`verify` on an engine that is connected."""
+    """`verify` on an engine that is connected. A verdict is kept as soon as it is there, whatever becomes of
+    the others."""
     from cudaforge.pipeline.findings import KeptFindings
     from cudaforge.verifier import VerifyEvent, VerifyJob, VerifyPhase, verify_images
 
     asked = [_Verification(image, declaration, tier, devices) for image in lock.images]
     kept = {} if again else {one.image.name: one.find(engine) for one in asked}
-    waiting = [one for one in asked if kept.get(one.image.name) is None]
+    waiting = {one.image.name: one for one in asked if kept.get(one.image.name) is None}
+    host = _describe_host(engine) if waiting else {}
+    found: dict[str, Verdict] = {}
 
     def say(event: VerifyEvent) -> None:
+        if event.verdict is not None:
+            verdict = replace(
+                event.verdict, facts={**event.verdict.facts, HOST_FACTS: host, TIME_FACT: _now()}
+            )
+            waiting[event.name].save(verdict)
+            found[event.name] = verdict
         word = "verifying" if event.phase is VerifyPhase.STARTED else event.phase.value
         on_note(f"{event.name}: {word}: {event.text}")
 
     with known_run(engine, state_directory(declaration) / "runs") as run_id:
-        found = verify_images(
+        verify_images(
             [
                 VerifyJob(image=one.image, reference=one.image.tags[0], expected=one.expected)
-                for one in waiting
+                for one in waiting.values()
             ],
             engine=engine,
             devices=devices,
@@ -282,19 +291,13 @@ def verify_locked(
             tier=tier,
             findings=KeptFindings(),
         )
-    if found:
-        seen = _seen_now(engine)
-        found = tuple(replace(verdict, facts={**verdict.facts, **seen}) for verdict in found)
-    for one, verdict in zip(waiting, found, strict=True):
-        one.save(verdict)
-    by_name = {verdict.name: verdict for verdict in found}
-    return tuple(kept.get(image.name) or by_name[image.name] for image in lock.images)
+    return tuple(kept.get(image.name) or found[image.name] for image in lock.images)
 
 
-def _seen_now(engine: Engine) -> Mapping[str, object]:
-    """When and on what machine; without its name, since results are published."""
+def _describe_host(engine: Engine) -> Mapping[str, object]:
+    """On what machine; without its name, since results are published."""
     info = engine.info()
-    host = {
+    return {
         "os": info.get("OperatingSystem"),
         "kernel": info.get("KernelVersion"),
         "architecture": info.get("Architecture"),
@@ -302,7 +305,10 @@ def _seen_now(engine: Engine) -> Mapping[str, object]:
         "memory": info.get("MemTotal"),
         "engine": f"Docker {engine.server_version}",
     }
-    return {HOST_FACTS: host, TIME_FACT: datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)}
+
+
+def _now() -> str:
+    return datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)
 
 
 class _Verification:

@@ -79,6 +79,13 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
                     remedy=f"cudaforge verify {proof.name}",
                 )
             )
+        if "/" not in verdict.reference:
+            raise NegativeAnswer(
+                Problem(
+                    what=f"{proof.name}: {verdict.reference} is in no registry to attach anything in",
+                    remedy="declare project.registry, lock again, then cudaforge build --push and verify",
+                )
+            )
         subject = find_subject(verdict.reference, access, image_id=verdict.image_id)
         attached = attach(
             verdict.reference,

@@ -36,7 +36,10 @@ def _describe(verdict: Verdict) -> str:
 
 
 def _check(check: CheckResult) -> str:
-    text = paragraph(f"{check.title}: {check.detail}", indent=" " * 12, first=f"  {_MARKS[check.state]}  ")
+    code = f" [{check.code.value}]" if check.code is not None else ""
+    text = paragraph(
+        f"{check.title}{code}: {check.detail}", indent=" " * 12, first=f"  {_MARKS[check.state]}  "
+    )
     if check.remedy and check.state in (CheckState.FAIL, CheckState.UNKNOWN):
         text += "\n" + paragraph(check.remedy, indent=" " * 17, first=" " * 12 + "try  ")
     return text

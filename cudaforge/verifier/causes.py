@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import signal
+from collections.abc import Mapping
 
 from cudaforge.codes import Code
+from cudaforge.diagnosis import causes_of
 from cudaforge.records import record
 from cudaforge.verifier.evidence import Child
 
@@ -22,119 +24,57 @@ class Cause:
 _RAISE_MEMORY = "raise verify.memory_limit, or verify on a host with more memory"
 _RAISE_TIME = "raise verify.timeout, or lower verify.steps"
 _NO_PROGRAM = re.compile(r"no such file or directory|executable file not found", re.IGNORECASE)
-_MISSING_LIBRARY = re.compile(r"(?P<name>lib[\w.+-]+\.so[.\d]*): cannot open shared object file")
 MORE_SHARED_MEMORY = "give it more: --shm-size=1g; in Kubernetes an emptyDir with medium: Memory at /dev/shm"
 _MIXED = "look for CUDA libraries in LD_LIBRARY_PATH and for packages that `run` steps moved; build again"
-_LIBRARY_CODES = (
-    ("libcudnn", Code.CUDNN_MISSING),
-    ("libcuda.so", Code.DRIVER_MISSING),
-    ("libnvidia-ml", Code.DRIVER_MISSING),
-    ("libnccl", Code.NCCL_MISSING),
-    ("libcu", Code.CUDA_MISSING),
-    ("libnv", Code.CUDA_MISSING),
+_REBUILD = "build it again from its lock: cudaforge build --no-cache"
+_RULED_OUT = frozenset(
+    {Code.GPU_NOT_REQUESTED, Code.PYTHON_PIP_MISMATCH, Code.DRIVER_LIB_AT_BUILD, Code.PROGRAM_ERROR}
 )
-
-
-def _row(pattern: str, what: str, remedy: str, code: Code) -> tuple[re.Pattern[str], str, str, Code]:
-    return re.compile(pattern, re.IGNORECASE), what, remedy, code
-
-
-# What frameworks and the loader say: pattern, cause, remedy, code. The first that is found counts.
-_EXCEPTIONS = (
-    _row(
-        r"version [`'](?P<name>GLIBC(?:XX)?_[\d.]+)' not found",
-        "the image's OS is too old: it lacks {name}",
-        "declare a newer `os`",
-        Code.GLIBC_TOO_OLD,
-    ),
-    _row(
-        r"No module named '(?P<name>[\w.]+)'",
-        "the Python package {name} is not installed",
-        "build it again from its lock: cudaforge build",
-        Code.FRAMEWORK_BROKEN,
-    ),
-    _row(
-        r"undefined symbol: (?P<name>\w*nvjitlink\w*)",
-        "another release of nvJitLink than the framework's is loaded: undefined symbol {name}",
-        _MIXED,
-        Code.NVJITLINK_SHADOWED,
-    ),
-    _row(
-        r"undefined symbol: (?P<name>\w*cudnn\w*)|CUDNN_STATUS_\w*VERSION_MISMATCH|cuDNN version incompatib",
-        "cuDNN of different releases is mixed {name}",
-        _MIXED,
-        Code.CUDNN_MIXED_VERSIONS,
-    ),
-    _row(
-        r"undefined symbol: (?P<name>\S+)",
-        "libraries of different releases are mixed: undefined symbol {name}",
-        _MIXED,
-        Code.CUDA_SHADOWED,
-    ),
-    _row(
-        r"no space left on device.*shm|shm.*no space left on device|/dev/shm|shared memory segment|bus error",
-        "the shared memory at /dev/shm is too small",
-        MORE_SHARED_MEMORY,
-        Code.SHM_TOO_SMALL,
-    ),
-    _row(
-        r"CUDA(?:_ERROR)?[ _]out[ _]of[ _]memory|OutOfMemoryError|RESOURCE_EXHAUSTED"
-        r"|cudaErrorMemoryAllocation|CUBLAS_STATUS_ALLOC_FAILED",
+"""What it cannot be: the verifier asked for the GPU itself, runs the Python that has the packages, and its
+own program; and no image is being built."""
+_NEWER_DRIVER = (
+    "install a newer driver on the host, or declare `driver` with the version that it has and lock again"
+)
+# Of an image that comes from a declaration: what a cause means there, and what to do about it. Which words
+# have which cause is known in `matrices/errors/` alone, and what that says of other causes holds.
+_IN_AN_IMAGE: Mapping[Code, tuple[str | None, str]] = {
+    Code.CUDNN_MISSING: ("cuDNN's library is missing", _REBUILD),
+    Code.NCCL_MISSING: ("NCCL's library is missing, or is another one than the framework needs", _REBUILD),
+    Code.CUDA_MISSING: ("a library of CUDA's is missing", _REBUILD),
+    Code.CPU_ONLY_BUILD: ("it is a build for the CPU alone", _REBUILD),
+    Code.CUDNN_TOO_OLD: ("another cuDNN than the framework's own is loaded", _MIXED),
+    Code.CUDNN_MIXED_VERSIONS: ("cuDNN of different releases is mixed", _MIXED),
+    Code.NVJITLINK_SHADOWED: ("another release of nvJitLink than the framework's is loaded", _MIXED),
+    Code.CUDA_SHADOWED: ("libraries of different releases are mixed", _MIXED),
+    Code.COMPANION_MISMATCH: ("packages or libraries of different releases are mixed", _MIXED),
+    Code.GLIBC_TOO_OLD: (None, "declare a newer `os`"),
+    Code.SHM_TOO_SMALL: ("the shared memory at /dev/shm is too small", MORE_SHARED_MEMORY),
+    Code.OUT_OF_MEMORY: (
         "the GPU's memory is not enough, or others hold it",
         "look at nvidia-smi on the host: who holds it? Else raise verify.memory_limit",
-        Code.OUT_OF_MEMORY,
     ),
-    _row(r"MemoryError", "the memory is not enough", _RAISE_MEMORY, Code.OUT_OF_MEMORY),
-    _row(
-        r"no kernel image is available|NO_BINARY_FOR_GPU|no binary for GPU|cudaErrorNoKernelImageForDevice",
+    Code.ARCH_UNSUPPORTED: (
         "the framework has no code for this GPU",
         "name this GPU in `gpus` and lock again",
-        Code.ARCH_UNSUPPORTED,
     ),
-    _row(
-        r"driver version is insufficient|driver on your system is too old|unsupported toolchain"
-        r"|INSUFFICIENT_DRIVER",
-        "the driver is too old for this build",
-        "install a newer driver on the host, or declare `driver` with the version that it has and lock again",
-        Code.DRIVER_TOO_OLD,
-    ),
-    _row(
-        r"found no NVIDIA driver",
+    Code.DRIVER_TOO_OLD: ("the driver is too old for this build", _NEWER_DRIVER),
+    Code.DRIVER_MISSING: (
         "the driver's library is not there",
-        "give the container a GPU; `nvidia-smi` on the host has to list it",
-        Code.DRIVER_MISSING,
+        "give the container a GPU: only then it has that library; `nvidia-smi` on the host has to list one",
     ),
-    _row(
-        r"no CUDA GPUs are available|no CUDA-capable device|CUDA_ERROR_NO_DEVICE",
+    Code.NO_GPU: (
         "the driver sees no device",
         "run nvidia-smi on the host; look at CUDA_VISIBLE_DEVICES and NVIDIA_VISIBLE_DEVICES",
-        Code.NO_GPU,
     ),
-    _row(
-        r"invalid device ordinal|CUDA_ERROR_INVALID_DEVICE",
+    Code.VISIBLE_DEVICES: (
         "it asks for a device that the container does not have",
         "look at CUDA_VISIBLE_DEVICES, and at what the container was given",
-        Code.VISIBLE_DEVICES,
     ),
-    _row(
-        r"not compiled with CUDA|built without CUDA|requires a CUDA build",
-        "it is a build for the CPU alone",
-        "build it again from its lock: cudaforge build --no-cache",
-        Code.CPU_ONLY_BUILD,
-    ),
-    _row(
-        r"compiled using NumPy 1|numpy\.dtype size changed|_ARRAY_API not found",
+    Code.NUMPY_ABI: (
         "it was made for another NumPy than the one that is installed",
         "let cudaforge choose NumPy, or declare one that the framework was made for, and lock again",
-        Code.NUMPY_ABI,
     ),
-    _row(
-        r"lib\S+\.so\S*: failed to map segment|executable stack",
-        "the kernel or the engine forbids to load a library",
-        "allow it: look at the engine's seccomp, SELinux and noexec settings",
-        Code.FRAMEWORK_BROKEN,
-    ),
-)
+}
 
 
 def explain_start_error(start_error: str, *, python: str) -> Cause:
@@ -245,29 +185,14 @@ def explain_text(said: str) -> Cause:
 
 def _explain_exception(kind: str, text: str, *, output: str) -> Cause:
     said = f"{kind}: {short(text)}"
-    if found := _MISSING_LIBRARY.search(text):
-        return _missing_library(found["name"], said)
-    for pattern, what, remedy, code in _EXCEPTIONS:
-        if found := pattern.search(f"{kind}: {text}"):
-            named = {"name": ""} | {key: value or "" for key, value in found.groupdict().items()}
-            return Cause(text=f"{what.format(**named)} ({said})", remedy=remedy, code=code)
+    if kind == MemoryError.__name__:
+        return Cause(text=f"the memory is not enough ({said})", remedy=_RAISE_MEMORY, code=Code.OUT_OF_MEMORY)
+    for told in causes_of(f"{kind}: {text}", ruled_out=_RULED_OUT):
+        what, remedy = _IN_AN_IMAGE.get(told.code, (told.text, told.remedy))
+        return Cause(text=f"{what or told.text} ({said})", remedy=remedy, code=told.code)
     last = _last_line(output)
     return Cause(
         text=f"{said}; it printed: {last}" if last and last not in said else said,
-        code=Code.FRAMEWORK_BROKEN,
-    )
-
-
-def _missing_library(name: str, said: str) -> Cause:
-    for prefix, code in _LIBRARY_CODES:
-        if name.startswith(prefix):
-            remedy = "build it again from its lock: cudaforge build --no-cache"
-            if code is Code.DRIVER_MISSING:
-                remedy = "give the container a GPU: only then it has the driver's library"
-            return Cause(text=f"the library {name} is missing ({said})", remedy=remedy, code=code)
-    return Cause(
-        text=f"the library {name} is missing ({said})",
-        remedy="add the OS package that has it to `apt` and lock again",
         code=Code.FRAMEWORK_BROKEN,
     )
 

@@ -9,19 +9,14 @@ import re
 from collections.abc import Mapping
 
 from cudaforge.codes import Code
+from cudaforge.diagnosis import causes_of
 from cudaforge.engine import GpuMethod, GpuOffer
 from cudaforge.verifier.causes import Cause, short
 
 HOST_FAULT = "the container GPU set-up of this host is broken, not the image: "
 NO_DEVICE = "CUDA_ERROR_NO_DEVICE"
-_GPU_REFUSALS = re.compile(
-    r"could not select device driver|CDI device injection failed|unresolvable CDI devices"
-    r"|setting up CDI devices|unknown or invalid runtime name|Unknown runtime specified"
-    r"|nvidia-container-(?:cli|runtime|toolkit)"
-    r"|error running (?:prestart |createContainer )?hook|libnvidia-ml\.so|nvml error|nvidia-ctk",
-    re.IGNORECASE,
-)
 _READ_ONLY_HOOK = re.compile(r"ld\.so\.cache|update-ldcache|ldconfig|read-only file system", re.IGNORECASE)
+_CAPABILITIES = re.compile(r"unsupported driver capabilit|unknown capabilit", re.IGNORECASE)
 _UNSATISFIED = re.compile(r"unsatisfied condition:\s*(?P<condition>[^\n,]+)")
 _NO_DEVICE_CALLED = re.compile(r"device error:\s*(?P<name>[\w:.-]+): unknown device", re.IGNORECASE)
 _CONFIGURE = (
@@ -34,45 +29,21 @@ _REBOOT = "reboot the host after the driver's update (or reload its kernel modul
 _HIDING = frozenset({"", "-1", "none", "void", "NoDevFiles"})
 _COMPUTE = frozenset({"compute", "all"})
 
-# Of what NVIDIA's tools say when a container is to be started: pattern, cause, remedy, code.
-_REFUSALS: tuple[tuple[str, str, str, Code], ...] = (
-    (
-        r"driver not loaded",
-        "the driver's kernel module is not loaded on this host",
-        _INSTALL_DRIVER,
-        Code.DRIVER_MISSING,
-    ),
-    (
-        r"driver/library version mismatch",
-        "the driver's libraries and its kernel module are of different releases on this host",
-        _REBOOT,
-        Code.DRIVER_MISMATCH,
-    ),
-    (
-        r"load library failed: lib|libnvidia-ml\.so\S*: cannot open",
-        "the driver's libraries are missing on this host",
-        _INSTALL_DRIVER,
-        Code.DRIVER_MISSING,
-    ),
-    (
-        r"insufficient permissions",
+# What to do about a host that does not give its GPUs, and in which words; which message has which cause is
+# known in `matrices/errors/` alone.
+_ON_THE_HOST: Mapping[Code, tuple[str, str]] = {
+    Code.TOOLKIT_MISSING: ("the container toolkit is not there, or not set up for this engine", _CONFIGURE),
+    Code.CDI_MISSING: ("the engine's CDI specs do not name the GPU", _NEW_SPECS),
+    Code.DRIVER_MISSING: ("the driver is missing on this host, or not loaded", _INSTALL_DRIVER),
+    Code.DEVICE_PERMISSION: (
         "the engine may not use this host's GPU devices",
         "run the engine as root, or give its user access to /dev/nvidia*",
-        Code.DEVICE_PERMISSION,
     ),
-    (
-        r"unsupported driver capabilit|unknown capabilit",
-        "NVIDIA_DRIVER_CAPABILITIES of the image names something that the toolkit does not know",
-        'declare env = { NVIDIA_DRIVER_CAPABILITIES = "compute,utility" }',
-        Code.VISIBLE_DEVICES,
-    ),
-    (
-        r"unresolvable CDI devices|CDI device injection failed|setting up CDI devices",
-        "the engine's CDI specs do not name the GPU",
-        _NEW_SPECS,
-        Code.CDI_MISSING,
-    ),
-)
+}
+_REQUESTED = frozenset({Code.GPU_NOT_REQUESTED, Code.DRIVER_LIB_AT_BUILD})
+"""What it cannot be: the verifier asked for the GPU, and no image is being built."""
+
+
 _INIT: Mapping[str, tuple[str, str, Code]] = {
     "CUDA_ERROR_STUB_LIBRARY": (
         "the stub of libcuda that the toolkit brings for linking was loaded",
@@ -147,14 +118,9 @@ _NVML: Mapping[int, tuple[str, str, Code]] = {
 }
 
 
-def is_gpu_refusal(start_error: str) -> bool:
-    """Whether the engine refused a container because of the GPUs that were asked for."""
-    return _GPU_REFUSALS.search(start_error) is not None
-
-
 def is_read_only_refusal(start_error: str) -> bool:
-    """Whether NVIDIA's hook failed because it could not write the container's loader cache."""
-    return is_gpu_refusal(start_error) and _READ_ONLY_HOOK.search(start_error) is not None
+    """Whether a hook failed because it could not write the container's loader cache."""
+    return "hook" in start_error and _READ_ONLY_HOOK.search(start_error) is not None
 
 
 def explain_no_offer(offer: GpuOffer) -> Cause:
@@ -193,9 +159,19 @@ def explain_gpu_refusal(start_error: str) -> Cause:
             remedy="nvidia-smi -L lists what there is; look at --device and NVIDIA_VISIBLE_DEVICES",
             code=Code.VISIBLE_DEVICES,
         )
-    for pattern, text, remedy, code in _REFUSALS:
-        if re.search(pattern, start_error, re.IGNORECASE):
-            return Cause(text=f"{HOST_FAULT}{text} ({said})", remedy=remedy, code=code)
+    if "version mismatch" in start_error:
+        text = "the driver's libraries and its kernel module are of different releases on this host"
+        return Cause(text=f"{HOST_FAULT}{text} ({said})", remedy=_REBOOT, code=Code.DRIVER_MISMATCH)
+    if _CAPABILITIES.search(start_error):
+        return Cause(
+            text="NVIDIA_DRIVER_CAPABILITIES of the image names something that the toolkit does not know "
+            f"({said})",
+            remedy='declare env = { NVIDIA_DRIVER_CAPABILITIES = "compute,utility" }',
+            code=Code.VISIBLE_DEVICES,
+        )
+    for told in causes_of(start_error, ruled_out=_REQUESTED):
+        text, remedy = _ON_THE_HOST.get(told.code, (told.text, told.remedy))
+        return Cause(text=f"{HOST_FAULT}{text} ({said})", remedy=remedy, code=told.code)
     return Cause(text=HOST_FAULT + said, remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING)
 
 

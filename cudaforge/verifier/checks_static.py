@@ -360,9 +360,8 @@ def _judge_size(situation: Situation) -> Finding:
     parts = [f"{bytes_text(total)}{'' if seen['whole'].is_true else ' and more, not all of it was read'}"]
     layers = situation.layers
     if layers:
-        parts.append(
-            f"in {len(layers)} layers, the largest {some([bytes_text(size) for size in layers[:3]])}"
-        )
+        largest = ", ".join(bytes_text(size) for size in layers[:3])
+        parts.append(f"{len(layers)} layers{', the largest' if len(layers) > 3 else ''}: {largest}")  # noqa: PLR2004
     hidden = sum(layers) - total
     if layers and seen["whole"].is_true and hidden > max(_HIDDEN_BYTES, _HIDDEN_SHARE * total):
         parts.append(f"{bytes_text(hidden)} hidden below later layers")

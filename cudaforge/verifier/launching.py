@@ -67,10 +67,14 @@ def examine(
         if outcome.start_error and causes_gpu.is_read_only_refusal(outcome.start_error):
             say("NVIDIA's hook needs a writable root file system: trying again with one")
             outcome = launch.run_writable(offer.request)
-        if outcome.start_error is None or not causes_gpu.is_gpu_refusal(outcome.start_error):
+        if outcome.start_error is None:
             return launch.read(outcome, situation)
-        say("the engine refused the GPU: trying again without")
-        situation = replace(situation, refusal=outcome.start_error)
+        say("the engine did not start the container with a GPU: trying again without")
+        without = launch.run(None)
+        if without.start_error is None:
+            # It is the GPUs then, whatever the engine's words are.
+            situation = replace(situation, refusal=outcome.start_error)
+        return launch.read(without, situation)
     return launch.read(launch.run(None), situation)
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
@@ -27,6 +27,8 @@ from cudaforge.verifier.situation import PYTHON, GpuWish, Situation
 from cudaforge.verifier.summary import is_good, summarise
 
 _POLL_SECONDS = 0.5
+_LAST_SECONDS = 20.0
+"""So long an engine may take for an answer when a run is ended."""
 _WISHES: Mapping[Tier | None, str] = {Tier.CPU: GpuWish.OFF.value, Tier.GPU: GpuWish.REQUIRED.value}
 """What a tier that was asked for means for the GPU."""
 
@@ -46,6 +48,8 @@ class VerifyEvent:
     name: str
     phase: VerifyPhase
     text: str
+    verdict: Verdict | None = None
+    """What was found, of an image that is finished: others may still be at work, and fail."""
 
 
 @record()
@@ -114,7 +118,7 @@ def verify_image(  # noqa: PLR0913 -- one image, how deep, and what it is held a
             say=say,
         )
     verdict = _timed(verdict, time.monotonic() - started)
-    say(VerifyEvent(name=image.name, phase=VerifyPhase.FINISHED, text=verdict.summary))
+    say(VerifyEvent(name=image.name, phase=VerifyPhase.FINISHED, text=verdict.summary, verdict=verdict))
     return verdict
 
 
@@ -132,33 +136,50 @@ def verify_images(  # noqa: PLR0913 -- one for each way in which a run may be na
 ) -> tuple[Verdict, ...]:
     """Verify several images, at most `parallel` at a time; verdicts in the order of the jobs.
 
-    `on_event` is called from several threads. The first error that is raised ends the rest.
+    `on_event` is called from several threads. The first error that is raised ends the rest. EngineError is
+    raised, whatever came first, where their containers could not be taken away.
     """
     shared_run = run_id or secrets.token_hex(8)
-    with ThreadPoolExecutor(max_workers=max(1, min(parallel, len(jobs)))) as pool:
-        futures = [
-            pool.submit(
-                verify_image,
-                job.image,
-                job.reference,
-                engine=engine,
-                run_id=shared_run,
-                on_event=on_event,
-                gpu=gpu,
-                devices=devices,
-                tier=tier,
-                expected=job.expected,
-                findings=findings,
-            )
-            for job in jobs
-        ]
+    is_ending = threading.Event()
+
+    def say(event: VerifyEvent) -> None:
+        # What becomes of an image whose container is taken away says nothing about the image.
+        if on_event is not None and not is_ending.is_set():
+            on_event(event)
+
+    pool = ThreadPoolExecutor(max_workers=max(1, min(parallel, len(jobs))))
+    futures = [
+        pool.submit(
+            verify_image,
+            job.image,
+            job.reference,
+            engine=engine,
+            run_id=shared_run,
+            on_event=say,
+            gpu=gpu,
+            devices=devices,
+            tier=tier,
+            expected=job.expected,
+            findings=findings,
+        )
+        for job in jobs
+    ]
+    try:
+        wait(futures, return_when=FIRST_EXCEPTION)
+        found = tuple(future.result() for future in futures if future.done())
+    except BaseException as error:
+        is_ending.set()
+        # Threads that wait for an engine which does not answer are not waited for.
+        pool.shutdown(wait=False, cancel_futures=True)
         try:
-            wait(futures, return_when=FIRST_EXCEPTION)
-            return tuple(future.result() for future in futures if future.done())
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
             _end_containers(futures, engine=engine, run_id=shared_run)
+        except EngineError:
+            if isinstance(error, EngineError):
+                raise error from None
             raise
+        raise
+    pool.shutdown()
+    return found
 
 
 def reuse_key(
@@ -263,14 +284,13 @@ def _facts(situation: Situation) -> Mapping[str, object]:
 
 def _end_containers(futures: Sequence[Future[Verdict]], *, engine: Engine, run_id: str) -> None:
     """Take away what the threads wait for, until none waits: one may be about to start a container."""
-    with contextlib.suppress(EngineError):
-        while True:
-            engine.remove_leftovers(run_id)
-            # `wait` never counts futures as done that were cancelled before they ran.
-            running = [future for future in futures if not future.done()]
-            if not running:
-                return
-            wait(running, timeout=_POLL_SECONDS)
+    while True:
+        engine.remove_leftovers(run_id, patience=_LAST_SECONDS)
+        # `wait` never counts futures as done that were cancelled before they ran.
+        running = [future for future in futures if not future.done()]
+        if not running:
+            return
+        wait(running, timeout=_POLL_SECONDS)
 
 
 def _is_native(built: ImageFacts, engine: Engine) -> bool:

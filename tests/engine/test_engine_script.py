@@ -4,6 +4,7 @@ import os
 import shlex
 import shutil
 import signal
+import socket
 import subprocess
 import threading
 from collections.abc import Iterator, Mapping
@@ -58,9 +59,8 @@ def exports(output: str) -> dict[str, str]:
 class SecondEngine:
     """An engine beside the one that the other tests use."""
 
-    name = "selftest"
-
-    def __init__(self, nvidia: Path) -> None:
+    def __init__(self, nvidia: Path, *, name: str = "selftest") -> None:
+        self.name = name
         self.settings = {
             "CUDAFORGE_ENGINE_NAME": self.name,
             "CUDAFORGE_ENGINE_NVIDIA_DIR": str(nvidia),
@@ -68,8 +68,8 @@ class SecondEngine:
         }
         self.state = HOME / "engines" / self.name
 
-    def run(self, word: str) -> subprocess.CompletedProcess[str]:
-        return script(word, **self.settings)
+    def run(self, word: str, **env: str) -> subprocess.CompletedProcess[str]:
+        return script(word, **{**self.settings, **env})
 
     def start(self) -> Mapping[str, str]:
         done = self.run("start")
@@ -174,6 +174,37 @@ def test_stopping_leaves_nothing_running(second: SecondEngine):
     assert str(second.state) not in mounts
     commands = (path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline") if path.exists())
     assert not [command for command in commands if f"{second.state}/".encode() in command]
+
+
+def free_port() -> str:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return str(one.getsockname()[1])
+
+
+def answers(port: str) -> bool:
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", int(port))) == 0
+
+
+@needs_root
+def test_a_registry_goes_with_the_last_engine_that_uses_it(second: SecondEngine, tmp_path: Path):
+    """Beside an engine whose registry is another one."""
+    port = free_port()
+    third = SecondEngine(tmp_path, name="selftest-third")
+    for one in (second, third):
+        one.run("stop")
+    try:
+        for one in (second, third):
+            assert one.run("start", CUDAFORGE_ENGINE_REGISTRY_PORT=port).returncode == 0
+        assert third.run("stop").returncode == 0
+        assert answers(port), "the other engine still uses it"
+        assert second.run("stop").returncode == 0
+        assert not answers(port)
+        assert not list(HOME.glob(f"registry-{port}.*"))
+    finally:
+        third.run("stop")
+        shutil.rmtree(third.state, ignore_errors=True)
 
 
 def test_a_reachable_engine_is_used_as_it_is(engine, tmp_path: Path):

@@ -13,7 +13,7 @@ import pytest
 from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.codes import Code
 from cudaforge.engine import Engine, connect
-from cudaforge.errors import InputError, NegativeAnswer
+from cudaforge.errors import CudaforgeError, InputError, NegativeAnswer
 from cudaforge.lockfile.model import LockedWheel
 from cudaforge.matrix import load_matrix
 from cudaforge.pipeline.findings import KeptFindings
@@ -84,6 +84,9 @@ ENV LD_LIBRARY_PATH=/usr/local/cuda/lib64/stubs
 FROM good AS compat
 COPY stubs /usr/local/cuda/compat
 ENV LD_LIBRARY_PATH=/usr/local/cuda/compat
+FROM good AS cudart_preloaded
+COPY cudart /opt/cudart
+ENV LD_PRELOAD=/opt/cudart/libcudart.so.12
 FROM good AS companion
 USER root
 RUN mv {SITE}/torchvision-0.23.0.dist-info {SITE}/torchvision-0.22.0.dist-info
@@ -133,6 +136,7 @@ MUTANTS = [
     ("cudnn_parts_mixed", "pytorch.own_cuda", Code.CUDNN_MIXED_VERSIONS),
     ("nvjitlink_first", "pytorch.own_cuda", Code.NVJITLINK_SHADOWED),
     ("cudart_over", "pytorch.own_cuda", Code.CUDA_SHADOWED),
+    ("cudart_preloaded", "pytorch.own_cuda", Code.CUDA_SHADOWED),
     ("stub", "stand_ins", Code.CUDA_SHADOWED),
     ("compat", "stand_ins", Code.COMPAT_LIB_ON_PATH),
     ("companion", "companions", Code.COMPANION_MISMATCH),
@@ -301,7 +305,7 @@ def test_an_image_is_looked_into_once(
     assert "as they were found before" in detail(second, "static")
 
 
-def foreign(engine: Engine, reference: str, tmp_path: Path, **asked) -> Verdict:
+def foreign(engine: Engine, reference: str, tmp_path: Path, *, pull: bool = False, **asked) -> Verdict:
     return verify_foreign(
         reference,
         Asked(**asked),
@@ -310,6 +314,7 @@ def foreign(engine: Engine, reference: str, tmp_path: Path, **asked) -> Verdict:
         run_id=RUN,
         findings=KeptFindings(tmp_path),
         tier=Tier.STATIC,
+        pull=pull,
     )
 
 
@@ -351,3 +356,22 @@ def test_what_somebody_else_s_image_lacks(connected: Engine, images: dict[str, s
         foreign(connected, images["good"], tmp_path, gpus=("H1000000",))
     verdict = foreign(connected, images["arm"], tmp_path)
     assert failures(verdict) == {"architecture": Code.WRONG_ARCHITECTURE}
+
+
+def test_an_image_is_pulled_from_its_registry_when_asked(
+    connected: Engine, images: dict[str, str], registry: str, tmp_path: Path
+):
+    """An image that the registry does not have is said to be missing there."""
+    reference = f"{registry}/test-static:{os.getpid()}"
+    docker("tag", images["cpu_wheel"], reference)
+    try:
+        docker("push", "--quiet", reference)
+        docker("rmi", "--force", reference)
+        with pytest.raises(NegativeAnswer, match="the engine has no image"):
+            foreign(connected, reference, tmp_path)
+        verdict = foreign(connected, reference, tmp_path, pull=True)
+        assert (verdict.ok, verdict.reference) == (True, reference), verdict.checks
+        with pytest.raises(CudaforgeError, match="could not pull"):
+            foreign(connected, f"{registry}/test-static:none-such", tmp_path, pull=True)
+    finally:
+        subprocess.run(["docker", "rmi", "--force", reference], capture_output=True, check=False)

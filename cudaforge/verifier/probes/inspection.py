@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Optional, Sequence, Set
 
 from cudaforge.verifier.probes import inventory, kernels, libraries, software
 from cudaforge.verifier.probes.elf import Malformed
-from cudaforge.verifier.probes.ldpath import Loaded, Loader
+from cudaforge.verifier.probes.ldpath import Loaded, Loader, find_preloads
 from cudaforge.verifier.probes.stages import Stage, print_result, run_apart
 
 _SHORT = 30.0
@@ -84,7 +84,9 @@ def walk(roots: Sequence[str], wanted: Sequence[str]) -> Dict[str, object]:
         for place in sys.path
         for directory in sorted(glob.glob(os.path.join(glob.escape(place), "nvidia", "*", "lib")))
     )
-    loader = Loader("/proc/self/exe", os.environ.get("LD_LIBRARY_PATH", ""), beside)
+    loader = Loader(
+        "/proc/self/exe", os.environ.get("LD_LIBRARY_PATH", ""), beside, find_preloads(os.environ)
+    )
     loaded = [loader.load(path) for path in roots]
     late = {name: _ask(loader, name, loaded) for name in wanted}
     taken = [one for one in loader.loaded if FAMILY.fullmatch(os.path.basename(one.name))]

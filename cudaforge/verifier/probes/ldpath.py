@@ -1,18 +1,20 @@
 """Which file the loader takes for each library that a framework needs: ld.so(8)'s order, by files alone.
 
-Not modelled: preloaded libraries (`LD_PRELOAD`, `LD_AUDIT`), `$LIB` and `$PLATFORM` in paths, the variants in
-`glibc-hwcaps` directories, and what a program adds to its environment before it starts Python.
+Not modelled: `LD_AUDIT`, `$LIB` and `$PLATFORM` in paths, variants in `glibc-hwcaps` directories, and what
+a program adds to its environment before it starts Python.
 """
 
 import os
 import re
 import struct
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence, Set, Tuple
 
 from cudaforge.verifier.probes.elf import Elf, Malformed, read_elf
 
 _CACHE = "/etc/ld.so.cache"
 _CACHE_MAGIC = b"glibc-ld.so.cache1.1"
+_PRELOADS = "/etc/ld.so.preload"
+_LARGEST_PRELOADS = 64 * 1024
 _LARGEST_CACHE = 16 * 1024 * 1024
 _TRIPLES = {62: "x86_64-linux-gnu", 183: "aarch64-linux-gnu"}
 _MOST_LOADED = 4000
@@ -31,7 +33,8 @@ class Loaded(NamedTuple):
     by: Optional["Loaded"]
     """Who asked for it."""
     way: str
-    """`rpath`, `LD_LIBRARY_PATH`, `runpath`, `cache`, `default`, `path`, or `beside` (see Loader.beside)."""
+    """`LD_PRELOAD`, `rpath`, `LD_LIBRARY_PATH`, `runpath`, `cache`, `default`, `path`, or `beside` (see
+    Loader.beside)."""
 
 
 class Missing(NamedTuple):
@@ -44,9 +47,11 @@ class Missing(NamedTuple):
 class Loader:
     """One process's loader: a program, then one library after the other."""
 
-    def __init__(self, program: str, search: str, beside: Tuple[str, ...] = ()) -> None:
-        """`search` is LD_LIBRARY_PATH. `beside` has directories out of which frameworks load what the loader
-        does not find (the `nvidia` wheels')."""
+    def __init__(
+        self, program: str, search: str, beside: Tuple[str, ...] = (), preload: Sequence[str] = ()
+    ) -> None:
+        """`search` is LD_LIBRARY_PATH, `preload` what comes before all others (see find_preloads). `beside`
+        has directories out of which frameworks load what the loader does not find (the `nvidia` wheels')."""
         self.search = [one or "." for one in re.split("[:;]", search)] if search else []
         self.beside = beside
         self.loaded: List[Loaded] = []
@@ -61,7 +66,8 @@ class Loader:
         self.defaults = _defaults(self.machine)
         self.cache = _read_cache(_CACHE)
         self.program = Loaded(path, path, elf, None, "path")
-        self._follow(self.program)
+        self.preloaded = list(self._find_preloaded(preload))
+        self._follow(self.program, *self.preloaded)
 
     def load(self, path: str) -> Loaded:
         """Load a file, as importing it does, with all that it needs."""
@@ -89,6 +95,9 @@ class Loader:
 
     def everywhere(self, name: str) -> Iterator[Tuple[str, str]]:
         """All files of that name that any library could get: path, and the way to it."""
+        for library in self.preloaded:
+            if name in (library.name, library.elf.soname if library.elf else None):
+                yield library.path, library.way
         yield from self._in(self.search, name, "LD_LIBRARY_PATH")
         yield from self._cached(name)
         yield from self._in(self.defaults, name, "default")
@@ -100,10 +109,18 @@ class Loader:
             found.update(self._list(directory))
         return found
 
-    def _follow(self, root: Loaded) -> None:
+    def _find_preloaded(self, names: Sequence[str]) -> Iterator[Loaded]:
+        """What the loader takes of these: it passes by those that it cannot load."""
+        for name in names:
+            found = self.find(name, self.program)
+            if found is not None and found.elf is not None and found.elf.machine == self.machine:
+                yield found._replace(name=os.path.basename(name), way="LD_PRELOAD")
+
+    def _follow(self, root: Loaded, *others: Loaded) -> None:
         """Breadth first, as the loader does."""
-        waiting = [root]
-        self._take(root)
+        waiting = [root, *others]
+        for library in waiting:
+            self._take(library)
         while waiting and len(self.loaded) < _MOST_LOADED:
             asker = waiting.pop(0)
             for name in asker.elf.needed if asker.elf else ():
@@ -168,6 +185,16 @@ class Loader:
             except (OSError, Malformed):
                 self._files[path] = None
         return self._files[path]
+
+
+def find_preloads(environment: Mapping[str, str]) -> List[str]:
+    """The libraries that every program of this image is given first, in their order."""
+    try:
+        with open(_PRELOADS, encoding="utf-8", errors="replace") as file:
+            of_the_system = file.read(_LARGEST_PRELOADS).split()
+    except OSError:
+        of_the_system = []
+    return [one for one in re.split("[: ]", environment.get("LD_PRELOAD", "")) if one] + of_the_system
 
 
 def _own_paths(paths: Sequence[str], library: Loaded) -> List[str]:

@@ -340,7 +340,7 @@ def test_a_library_that_the_loader_does_not_find_is_named(tmp_path: Path):
     report = probe(tmp_path, "onnxruntime", modules)
     child = report.frameworks["onnxruntime"]
     text = explain_stage(child, "load", memory_kills=0, limit=None, timeout=20.0).text
-    assert "the library libcudnn-not-here.so.9 is missing" in text
+    assert "libcudnn-not-here.so.9: cannot open shared object file" in text
 
 
 def test_a_provider_that_does_not_come_up_lists_no_gpu(tmp_path: Path):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from cudaforge.pipeline.findings import KeptFindings
 from cudaforge.verifier.probes import inspection, inventory, kernels, ldpath
 from cudaforge.verifier.probes.elf import Malformed, read_elf
-from cudaforge.verifier.probes.ldpath import Loader
+from cudaforge.verifier.probes.ldpath import Loader, find_preloads
 from tests.support.artefacts import fat_binary, library
 
 NEEDED, SONAME, RPATH, RUNPATH = 1, 14, 15, 29
@@ -102,6 +102,28 @@ def test_what_is_loaded_is_not_looked_for_again(place, tmp_path: Path):
     loader.load(first)
     loader.load(place("b/second.so", (NEEDED, "libx.so.1")))
     assert loader.missing == []
+
+
+def test_what_is_preloaded_comes_first(place, tmp_path: Path):
+    """By its soname, too, whatever the file is called; what cannot be loaded is passed by."""
+    first = place("first/other-name.so", (SONAME, "libx.so.1"), (NEEDED, "liby.so.1"))
+    for name in ("env/libx.so.1", "own/libx.so.1", "default/liby.so.1"):
+        place(name)
+    (tmp_path / "text.so").write_text("no library")
+    root = place("root.so", (NEEDED, "libx.so.1"), (RPATH, "$ORIGIN/own"))
+    preload = [str(tmp_path / "none.so"), str(tmp_path / "text.so"), first]
+    loader = Loader(str(tmp_path / "bin/python"), str(tmp_path / "env"), preload=preload)
+    loader.load(root)
+    assert taken(loader) == {"other-name.so": "LD_PRELOAD", "liby.so.1": "default", "root.so": "path"}
+    assert next(loader.everywhere("libx.so.1")) == (first, "LD_PRELOAD")
+
+
+def test_preloads_are_named_by_two(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    (tmp_path / "preload").write_text("/c.so /d.so\n/e.so\n")
+    monkeypatch.setattr(ldpath, "_PRELOADS", str(tmp_path / "preload"))
+    assert find_preloads({"LD_PRELOAD": "/a.so:/b.so "}) == ["/a.so", "/b.so", "/c.so", "/d.so", "/e.so"]
+    monkeypatch.setattr(ldpath, "_PRELOADS", str(tmp_path / "none"))
+    assert find_preloads({}) == []
 
 
 def test_libraries_for_other_machines_are_passed_by(place, tmp_path: Path):

@@ -144,7 +144,14 @@ def env(**variables: str):
             Code.OUT_OF_MEMORY,
         ),
         (
-            [raised("pytorch", "train_gpu", "RuntimeError", "CUDA error: no kernel image is available for")],
+            [
+                raised(
+                    "pytorch",
+                    "train_gpu",
+                    "RuntimeError",
+                    "CUDA error: no kernel image is available for execution on the device",
+                )
+            ],
             ONE_GPU,
             "pytorch.train_gpu",
             Code.ARCH_UNSUPPORTED,
