@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cudaforge import resources
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.matrix.companion import Companion, CompanionRole
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaRelease,
     CudnnRelease,
     Distribution,

@@ -296,34 +296,6 @@ class Feed:
     source: Source
 
 
-class CompanionRole(str, Enum):
-    """What a companion is to its framework."""
-
-    COMPANION = "companion"
-    """Released for it: where the package is in a closure, nothing moves it from this version."""
-    DEPENDENCY = "dependency"
-    """Required by the framework's own metadata (`triton`, `keras`)."""
-    EXTENSION = "extension"
-    """Compiled against it (`vllm`, `xformers`): vetoes every other release."""
-
-
-@record()
-class Companion:
-    """A release of a package that goes with some releases of a framework and with no others."""
-
-    framework: str
-    package: str
-    """Normalised name: `torchvision`."""
-    version: Version
-    needs: VersionWish
-    """The framework releases that it works with, by its own metadata."""
-    role: CompanionRole
-    pythons: tuple[str, ...] = ()
-    """Minor versions that it has wheels for; empty where nobody has looked."""
-    released: str | None = None
-    source: Source
-
-
 @record()
 class FrameworkImage:
     """A published image that already has frameworks in it: for audits, never chosen."""

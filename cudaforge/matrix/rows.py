@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from cudaforge.codes import Code
+from cudaforge.matrix.companion import Abi, Companion, CompanionRole
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
@@ -71,7 +70,7 @@ def read_row(subject: str, raw: Raw, sources: Sources) -> object:
 
 def known_fields(subject: str) -> frozenset[str]:
     """The keys that a row of the subject may have."""
-    return frozenset(field_names(_TYPES[subject]))
+    return frozenset(field_names(_TYPES[subject])) - _FILLED_IN.get(subject, frozenset())
 
 
 def key_of(subject: str, raw: Raw) -> tuple[str, ...]:
@@ -271,10 +270,18 @@ def _companion(read: Reader) -> Companion:
         version=read.version("version"),
         needs=read_wish("needs", read.text("needs")),
         role=CompanionRole(role),
+        abi=_abi(read),
         pythons=read.words("pythons"),
         released=read.optional("released"),
         source=read.source(),
     )
+
+
+def _abi(read: Reader) -> Abi:
+    abi = read.optional("abi")
+    if abi is not None and abi not in _ABIS:
+        raise ValueError(f"abi is {abi!r}: one of {', '.join(_ABIS)}")
+    return Abi.FRAMEWORK if abi is None else Abi(abi)
 
 
 def _broken(read: Reader) -> Broken:
@@ -306,6 +313,9 @@ _PROVIDERS = tuple(provider.value for provider in CudaProvider)
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
 _DRIVER_KINDS = ("production", "long-term", "new-feature")
 _ROLES = tuple(role.value for role in CompanionRole)
+_ABIS = tuple(abi.value for abi in Abi)
+_FILLED_IN: Mapping[str, frozenset[str]] = {"companions": frozenset(("until",))}
+"""Fields that no row says: they follow from other rows."""
 _BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
 _BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
 

@@ -8,12 +8,11 @@ from functools import cached_property
 from types import MappingProxyType
 from typing import Protocol
 
+from cudaforge.matrix.companion import Companion, CompanionRole, dated
 from cudaforge.matrix.gpu_names import GpuNames
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaRelease,
     CudnnRelease,
     Distribution,
@@ -348,7 +347,8 @@ class Matrix:
         key = (row.name, role)
         if key not in self._companions:
             rows = self._rows.companions(row.name, role)
-            self._companions[key] = tuple(sorted(rows, key=lambda one: (one.package, one.version)))
+            known = (dated(one, self.builds(row.name)) if one.is_open else one for one in rows)
+            self._companions[key] = tuple(sorted(known, key=lambda one: (one.package, one.version)))
         return self._companions[key]
 
     @cached_property

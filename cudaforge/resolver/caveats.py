@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from cudaforge.matrix.model import Broken, CompanionRole, CudaProvider
+from cudaforge.matrix.companion import CompanionRole
+from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.matrix.sources import Source
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.resolver.case import Case
@@ -132,16 +133,24 @@ def _told(case: Case, row: Broken) -> str | None:
 
 def _overtaken(case: Case, rows: Picked) -> Iterator[str]:
     """Packages whose newest known release is made for another release of the framework: an index then gives
-    an old one that leaves open what it needs, or none."""
+    an older one, or none; and those of which nobody knows whether they go with it."""
     if not case.question.wishes.packages:
         return
     for framework, build in zip(case.question.frameworks, rows.builds, strict=True):
         known = case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION)
         for text in case.question.wishes.packages:
             newest = newest_asked(text, known)
-            if newest is not None and not newest.needs.allows(build.version):
+            if newest is None or newest.goes_with(build.version):
+                continue
+            if newest.needs.allows(build.version) and newest.is_unknown:
                 yield (
-                    f"{newest.package} {newest.version}, the newest known, needs {framework.name}"
-                    f"{newest.needs}: next to {framework.name} {build.version} an index may give a much "
+                    f"it is not known whether {newest.package} {newest.version} goes with {framework.name} "
+                    f"{build.version}: it is compiled against one release, and that it needs {newest.needs} "
+                    f"says nothing of later ones {newest.source.citation()}"
+                )
+            else:
+                yield (
+                    f"{newest.package} {newest.version}, the newest known, is made for {framework.name}"
+                    f"{newest.fits}: next to {framework.name} {build.version} an index may give an "
                     f"older one, or none; pin the release that you need {newest.source.citation()}"
                 )

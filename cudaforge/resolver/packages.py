@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from cudaforge.matrix.model import Companion, CompanionRole
+from cudaforge.matrix.companion import Companion, CompanionRole
 from cudaforge.records import record
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.versions import InvalidVersion, Version, VersionWish
@@ -38,13 +38,13 @@ class PackageWish:
         return normal(named(self.text))
 
     @property
-    def needs(self) -> tuple[VersionWish, ...]:
-        """The framework releases that it goes with, by each of its own."""
-        return tuple(dict.fromkeys(row.needs for row in self.rows))
+    def limits(self) -> tuple[tuple[VersionWish, Version | None], ...]:
+        """With which framework releases its own go: those that it needs, up to one."""
+        return tuple(dict.fromkeys((row.needs, row.until) for row in self.rows))
 
     def allows(self, version: Version) -> bool:
         """Whether it goes with that release of the framework."""
-        return any(needs.allows(version) for needs in self.needs)
+        return any(row.goes_with(version) for row in self.rows)
 
 
 def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion]]) -> Iterator[PackageWish]:
@@ -64,7 +64,7 @@ def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion
             if rows:
                 allowed = tuple(row for row in rows if wish.allows(row.version))
                 is_binding = _is_bounded(wish, rows[-1].version) and all(
-                    is_confirmed(row.source) for row in allowed
+                    is_confirmed(row.source) and not row.is_unknown for row in allowed
                 )
                 yield PackageWish(text, position, allowed, bool(allowed) and is_binding)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from cudaforge.matrix.companion import Companion
 from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.coverage import is_seen
@@ -44,8 +45,15 @@ def _package(view: View) -> Said | None:
     if not isinstance(wish, PackageWish):
         return None
     name = view.case.scene.frameworks[wish.position].framework.name
-    parts = [f"{row.package} {row.version} goes with {name} {row.needs}" for row in wish.rows]
+    parts = [f"{row.package} {row.version} goes with {name} {row.needs}{_compiled(row)}" for row in wish.rows]
     return as_some(parts).replace(", ...", "; ..."), wish.rows[0].source
+
+
+def _compiled(row: Companion) -> str:
+    """Up to where an open floor of what is compiled says anything."""
+    if not row.is_open:
+        return ""
+    return f", up to {row.until}: it was compiled on {row.released}, before any newer one was there"
 
 
 def _package_python(view: View) -> Said | None:

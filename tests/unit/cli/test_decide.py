@@ -256,4 +256,4 @@ def test_a_package_made_for_older_releases_is_warned_of(
     )
     assert run_command_line(["resolve"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "the newest known, needs pytorch==2.14.0: next to pytorch 2.15.0" in told
+    assert "the newest known, is made for pytorch==2.14.0: next to pytorch 2.15.0" in told
