@@ -27,13 +27,19 @@ from cudaforge.resolver.reasons.unknown import is_loadable
 from cudaforge.resolver.reasons.view import (
     Said,
     View,
+    anchor,
     as_list,
     as_some,
     by_text,
+    grouped,
+    names,
     sm,
     span,
 )
 from cudaforge.versions import Version
+
+_MANY = 2
+"""Groups of builds that are told one by one."""
 
 
 def _final(view: View) -> Said | None:
@@ -87,14 +93,38 @@ def _with_cuda(view: View) -> Said | None:
 
 
 def _loads(view: View) -> Said | None:
-    def text(build: BuildCandidate) -> str:
-        row = build.row
-        if row.cuda is None:
-            return "loads no CUDA"
-        cudnn = f" and cuDNN {row.cudnn}" if row.cudnn is not None else ""
-        return f"loads CUDA {row.cuda}{cudnn}"
+    return _loads_no(view) or by_text(view, _loaded, partial(is_loadable, view))
 
-    return by_text(view, text, partial(is_loadable, view))
+
+def _loaded(build: BuildCandidate) -> str:
+    row = build.row
+    if row.cuda is None:
+        return "loads no CUDA"
+    cudnn = f" and cuDNN {row.cudnn}" if row.cudnn is not None else ""
+    return f"loads CUDA {row.cuda}{cudnn}"
+
+
+def _loads_no(view: View) -> Said | None:
+    """Where many builds load other CUDA releases than the one wished for: that, and the nearest of them."""
+    wish, tables = view.case.question.wishes.cuda, view.case.scene.tables
+    said = grouped(view, _loaded, partial(is_loadable, view))
+    number = anchor(wish.text) if wish is not None else None
+    if wish is None or number is None or len(said) <= _MANY or view.bound.rule != "cuda-libraries":
+        return None
+    found: list[tuple[Version, str, BuildCandidate]] = []
+    for text, group in said.items():
+        cuda = group[0].row.cuda
+        first = anchor(cuda.text) if cuda is not None else None
+        if cuda is None or first is None or tables.cuda_wished(cuda) & tables.cuda_wished(wish):
+            return None
+        found.append((first, f"{names(group)} {text}", group[0]))
+    # Of those that are as near, the newest from below and the oldest from above.
+    below = max((one for one in reversed(found) if one[0] < number), key=lambda one: one[0], default=None)
+    above = min((one for one in found if one[0] >= number), key=lambda one: one[0], default=None)
+    near = [one for one in (below, above) if one is not None]
+    name = view.case.scene.frameworks[view.bound.position].framework.name
+    told = "; ".join(f"{name} {text}" for _, text, _ in near)
+    return f"no build of {name} that is left loads CUDA {wish}; the nearest: {told}", near[0][2].row.source
 
 
 def _provider(view: View) -> Said | None:
