@@ -24,6 +24,7 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     FrameworkImage,
     Gpu,
+    Maker,
     OperatingSystem,
     PackageIndex,
     PythonRelease,
@@ -189,6 +190,10 @@ class CompiledRows:
     def distributions(self) -> Sequence[Distribution]:
         """All names that frameworks are installed by, beside what builds require."""
         return self._read("distributions", "distributions", Distribution)
+
+    def makers(self) -> Sequence[Maker]:
+        """Who else makes accelerators."""
+        return self._read("makers", "makers", Maker)
 
     def wheel_tags(self) -> Sequence[WheelTag]:
         """From which pip on wheels for a glibc are seen."""

@@ -285,6 +285,17 @@ class WheelTag:
 
 
 @record()
+class Maker:
+    """Somebody else who makes accelerators, of which no facts are known: told apart from a misspelled GPU."""
+
+    name: str
+    """`AMD`."""
+    words: tuple[str, ...]
+    """Words that its names have, in lower case; `*` and `[0-9]` as in file names: `mi[0-9]*`."""
+    source: Source
+
+
+@record()
 class Feed:
     """A directory on the web that a vendor has its releases in: asked when facts are refreshed, and for the
     archives of standalone Pythons."""

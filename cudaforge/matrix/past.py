@@ -6,7 +6,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from cudaforge.matrix.days import was_there
-from cudaforge.matrix.tables import Matrix, RowSource
+from cudaforge.matrix.row_source import RowSource
+from cudaforge.matrix.tables import Matrix
 
 if TYPE_CHECKING:
     from cudaforge.matrix.companion import Companion, CompanionRole

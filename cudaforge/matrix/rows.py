@@ -21,6 +21,7 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     FrameworkImage,
     Gpu,
+    Maker,
     OperatingSystem,
     PackageIndex,
     PythonRelease,
@@ -33,6 +34,7 @@ from cudaforge.matrix.row_artefacts import (
     read_distribution,
     read_feed,
     read_framework_image,
+    read_maker,
     read_python,
     read_standalone,
     read_wheel_tag,
@@ -336,6 +338,7 @@ _TYPES: Mapping[str, type] = {
     "standalone_pythons": StandalonePython,
     "distributions": Distribution,
     "wheel_tags": WheelTag,
+    "makers": Maker,
     "broken": Broken,
 }
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -355,6 +358,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "standalone_pythons": ("version",),
     "distributions": ("name",),
     "wheel_tags": ("glibc",),
+    "makers": ("name",),
     "broken": ("when",),
 }
 """Subject to the fields that make a row of it unique."""
@@ -375,5 +379,6 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "standalone_pythons": read_standalone,
     "distributions": read_distribution,
     "wheel_tags": read_wheel_tag,
+    "makers": read_maker,
     "broken": _broken,
 }

@@ -257,3 +257,28 @@ def test_a_package_made_for_older_releases_is_warned_of(
     assert run_command_line(["resolve"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert "the newest known, is made for pytorch==2.14.0: next to pytorch 2.15.0" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "maker"),
+    [
+        ("Radeon RX 7900 XTX", "AMD"),
+        ("rx7900xtx", "AMD"),
+        ("gfx942", "AMD"),
+        ("Gaudi 3", "Intel"),
+        ("Arc A770", "Intel"),
+        ("M3 Max", "Apple"),
+        ("TPU v5e", "Google"),
+        ("Trainium2", "AWS"),
+        ("RX 5090", None),
+        ("H10O", None),
+        ("NVIDIA M99", None),
+    ],
+)
+def test_other_makers_are_told_from_misspelled_names(
+    name: str, maker: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["resolve", "pytorch", f"gpu={name}"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert (f"is made by {maker}: only NVIDIA GPUs are known" in told) is (maker is not None)
+    assert ("is not known" in told) is (maker is None)
