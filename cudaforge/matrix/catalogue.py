@@ -363,7 +363,7 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="makers",
-        title="who else makes accelerators",
+        title="other makers of GPUs",
         word="maker",
         rows=lambda matrix: matrix.makers,
         columns=("name", "words"),

@@ -69,7 +69,9 @@ def resolution(case: Case, domains: Domains) -> Resolution:
     size = _size(case, rows)
     warnings = (*caveats(case, rows, domains), *_copies(case, size))
     wishes = (question.base_written, question.wishes.flavor, question.wishes.require_cuda)
-    key = ("resolution", case.scene.asked, domains, numbers, warnings, *wishes, question.wishes.packages)
+    # 570 and 570.0 are the same driver, and each is told as it is written.
+    told = (numbers, str(numbers.driver_floor), warnings)
+    key = ("resolution", case.scene.asked, domains, *told, *wishes, question.wishes.packages)
     return case.scene.tables.keep(key, partial(_resolution, case, rows, numbers, size, warnings))
 
 
