@@ -49,6 +49,8 @@ class Companion:
     """The framework releases that it works with, by its own metadata."""
     role: CompanionRole
     abi: Abi = Abi.FRAMEWORK
+    source_only: bool = False
+    """Whether the package index has it as a source archive alone."""
     pythons: tuple[str, ...] = ()
     """Minor versions that it has wheels for; empty where nobody has looked."""
     released: str | None = None

@@ -273,6 +273,7 @@ def _companion(read: Reader) -> Companion:
         needs=read_wish("needs", read.text("needs")),
         role=CompanionRole(role),
         abi=_abi(read),
+        source_only=read.flag("source_only", default=False),
         pythons=read.words("pythons"),
         released=read.optional("released"),
         source=read.source(),

@@ -11,7 +11,7 @@ from cudaforge.matrix.sources import Source
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen
-from cudaforge.resolver.packages import newest_asked
+from cudaforge.resolver.packages import named, newest_asked, normal
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
 from cudaforge.resolver.solver import Blocks, Domains
@@ -33,6 +33,7 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     yield from _unseen(case, rows)
     yield from _broken(case, domains)
     yield from _overtaken(case, rows)
+    yield from _compiled(case)
     yield from disputes(_sources(case, rows))
 
 
@@ -153,4 +154,27 @@ def _overtaken(case: Case, rows: Picked) -> Iterator[str]:
                     f"{newest.package} {newest.version}, the newest known, is made for {framework.name}"
                     f"{newest.fits}: next to {framework.name} {build.version} an index may give an "
                     f"older one, or none; pin the release that you need {newest.source.citation()}"
+                )
+
+
+def _compiled(case: Case) -> Iterator[str]:
+    """Packages that would have to be compiled against a framework, which locking refuses."""
+    wishes = case.question.wishes
+    if not wishes.packages:
+        return
+    asked = dict.fromkeys(normal(named(text)) for text in wishes.packages)
+    for framework in case.question.frameworks:
+        known = case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION)
+        newest = {row.package: row for row in known}
+        for package in asked:
+            row = newest.get(package)
+            if row is None or package in wishes.wheels:
+                continue
+            is_source = package in wishes.from_source
+            if is_source or row.source_only:
+                where = "asked for as source" if is_source else "on the package index as source alone"
+                yield (
+                    f"{package} is {where}, which compiles against {framework.name}: lock refuses it; "
+                    'build its wheel in an image with flavor = "devel", and name the file in packages '
+                    f"{row.source.citation()}"
                 )

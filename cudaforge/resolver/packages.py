@@ -13,6 +13,7 @@ from cudaforge.versions import InvalidVersion, Version, VersionWish
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<extras>\[[^\]]*\])?(?P<versions>[^;@\[\]]+)"
 )
+_BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?")
 _LOCAL = re.compile(r"\+[A-Za-z0-9.]+")
 _CEILINGS = ("==", "<", "~=")
@@ -83,14 +84,14 @@ def newest_asked(text: str, known: Iterable[Companion]) -> Companion | None:
 
 def pinned(text: str, version: Version) -> str:
     """The requirement with exactly that version."""
-    match = _REQUIREMENT.match(text)
-    return f"{text if match is None else match['name'] + (match['extras'] or '')}=={version}"
+    match = _NAME.match(text)
+    return f"{text if match is None else match[0]}=={version}"
 
 
 def named(text: str) -> str:
     """The name in a requirement."""
-    match = _REQUIREMENT.match(text)
-    return text if match is None else match["name"]
+    match = _BARE.match(text)
+    return text if match is None else match[0].rstrip("-._")
 
 
 def normal(name: str) -> str:

@@ -282,3 +282,21 @@ def test_other_makers_are_told_from_misspelled_names(
     told = " ".join(capsys.readouterr().err.split())
     assert (f"is made by {maker}: only NVIDIA GPUs are known" in told) is (maker is not None)
     assert ("is not known" in told) is (maker is None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_warned"),
+    [
+        (f'packages = ["flash_attn @ git+https://h/flash@{"0123456789" * 4}"]', True),
+        ('packages = ["xformers==0.0.35"]\nbuild_from_source = ["xformers"]', True),
+        ('packages = ["xformers==0.0.35"]', False),
+        (f'packages = ["x @ git+https://h/x@{"0123456789" * 4}"]', False),
+    ],
+)
+def test_what_compiles_against_its_framework_is_warned_of_before_it_is_locked(
+    lines: str, *, is_warned: bool, in_a_project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_a_project / "cudaforge.toml").write_text(f'[images.a]\nframework = "pytorch"\n{lines}\n')
+    assert run_command_line(["resolve"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("is asked for as source, which compiles against pytorch: lock refuses it" in told) is is_warned
