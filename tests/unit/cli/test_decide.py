@@ -300,3 +300,25 @@ def test_what_compiles_against_its_framework_is_warned_of_before_it_is_locked(
     assert run_command_line(["resolve"]) == 0
     told = " ".join(capsys.readouterr().out.split())
     assert ("is asked for as source, which compiles against pytorch: lock refuses it" in told) is is_warned
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("trian", "the declaration has no image 'trian' where command line try did you mean train?"),
+        ("nosuch", "known: train; an image of the engine is named with its tag: nosuch:latest"),
+        ("a b", "'a b' names no image"),
+        ("Train", "the repository must be lower case where command line try did you mean train?"),
+    ],
+)
+def test_the_name_of_an_image_to_verify_is_judged_before_the_engine_is_asked(
+    name: str,
+    told: str,
+    in_a_project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    (in_a_project / "cudaforge.toml").write_text('[images.train]\nframework = "pytorch"\n')
+    assert run_command_line(["verify", name]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())
