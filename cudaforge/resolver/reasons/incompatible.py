@@ -184,9 +184,12 @@ def _builds(view: View) -> Said | None:
     if not builds:
         return None
     name = view.case.scene.frameworks[view.bound.position].framework.name
+    labels = sorted({one.row.build for one in builds})
+    wish = view.case.question.wishes.frameworks[view.bound.position].version
+    if wish is not None and "+" in wish.text:
+        return f"{name}{wish} is build {as_list(labels)}", builds[-1].row.source
     releases = span(one.version for one in builds)
-    labels = as_list(sorted({one.row.build for one in builds}))
-    return f"{name} {releases} has builds {labels}", builds[-1].row.source
+    return f"{name} {releases} has builds {as_list(labels)}", builds[-1].row.source
 
 
 def _gpu_code(view: View) -> Said | None:
