@@ -115,7 +115,6 @@ def project(tmp_path: Path, shelf: Path, serve_index: Serve):
         (["serves==1.0"], "1.1", "serves==1.0 needs tiny-frame==1.1"),
         (["below-three"], "2.1", "below-three needs tiny-frame<"),
         (["below-three", "not-two>=1"], "2.0", "not-two>=1 does not go with tiny 2.1"),
-        (["tiny-frame<2"], "1.1", "tiny-frame<2 is asked for"),
     ],
 )
 def test_a_package_that_needs_another_release_gets_it(project, packages, release, told):
@@ -125,6 +124,14 @@ def test_a_package_that_needs_another_release_gets_it(project, packages, release
     assert told in json.loads(done.stdout)["moves"]["one"]
     assert told in done.stderr.replace("\n", " ")
     assert project.locked()[0] == release
+
+
+def test_a_framework_among_the_packages_chooses_its_release_at_once(project):
+    project.ask(["tiny-frame<2"], more=project.mirror)
+    done = project.run("lock", "--json")
+    assert done.returncode == 0, done.stderr
+    assert not json.loads(done.stdout)["moves"]
+    assert project.locked()[0] == "1.1"
 
 
 def test_what_needs_another_release_than_the_wishes_allow_is_a_conflict_with_proven_ways_out(project):

@@ -51,6 +51,9 @@ def _package(view: View) -> Said | None:
     if not isinstance(wish, PackageWish):
         return None
     name = view.case.scene.frameworks[wish.position].framework.name
+    if wish.is_framework:
+        releases = span(row.version for row in wish.rows)
+        return f"{wish.text}, asked for among the packages, is {name} {releases}", wish.rows[-1].source
     parts = [f"{row.package} {row.version} goes with {name} {row.needs}{_compiled(row)}" for row in wish.rows]
     return as_some(parts).replace(", ...", "; ..."), wish.rows[0].source
 
