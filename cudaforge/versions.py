@@ -148,6 +148,9 @@ class _Clause:
 _CLAUSE = re.compile(r"(?P<operator>===|==|!=|>=|<=|~=|>|<)\s*(?P<version>[^\s,]+?)(?P<wildcard>\.\*)?")
 
 
+_CEILINGS = frozenset(("==", "===", "~=", "<", "<="))
+
+
 class VersionWish:
     """What somebody asks of a version: a bare version (prefix match: `12.8` means `12.8.*`)
     or a PEP 440 specifier set (`>=2.6,<2.9`).
@@ -173,6 +176,11 @@ class VersionWish:
         """The version that all that is wished for begins with, where that is the whole wish."""
         clauses = self._clauses
         return clauses[0].version if len(clauses) == 1 and clauses[0].begins else None
+
+    @property
+    def has_ceiling(self) -> bool:
+        """Whether it sets an upper limit, so that it does not allow whatever is newer."""
+        return any(clause.operator in _CEILINGS for clause in self._clauses)
 
     @property
     def names_prerelease(self) -> bool:

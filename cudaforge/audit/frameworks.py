@@ -16,7 +16,8 @@ from cudaforge.audit.names import (
     other_names,
 )
 from cudaforge.audit.state import Image, Install, Python
-from cudaforge.matrix.model import Companion, FrameworkBuild
+from cudaforge.matrix.companion import Companion
+from cudaforge.matrix.model import FrameworkBuild
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version

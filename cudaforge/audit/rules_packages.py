@@ -13,7 +13,7 @@ from cudaforge.audit.rules_python import is_missing_index, is_open_ended
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.audit.state import Install
 from cudaforge.codes import Code
-from cudaforge.matrix.model import CompanionRole
+from cudaforge.matrix.companion import CompanionRole
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
 _FIRST_PYTHON = Version("3.9")
@@ -209,7 +209,7 @@ def _right_release(scene: Scene, clash: Clash) -> str | None:
         row
         for row in scene.matrix.companions(clash.framework.framework)
         if row.package == clash.row.package
-        and row.needs.allows(version)
+        and row.goes_with(version)
         and (not row.pythons or minor is None or minor in row.pythons)
     ]
     return rows[-1].version.public().text if rows else None

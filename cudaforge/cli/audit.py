@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from cudaforge.cli.options import AsJson, Force
-from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.cli.output import write_diff, write_json, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def audit(
         reports = tuple(one.report for one in mended)
         for one in mended:
             if one.diff:
-                write_note(one.diff.rstrip("\n"))
+                write_diff(one.diff.rstrip("\n"))
     if adopt:
         _adopt(reports, given.asked, matrix, force=force)
         if not (as_json or form != "text"):

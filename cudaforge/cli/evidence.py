@@ -47,8 +47,8 @@ def report(
     from cudaforge.pipeline import decide, gathering, reporting
 
     _check_format(form, reporting.FORMATS)
-    declaration = decide.load(file)
-    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=10**6)
+    declaration, lock = decide.load_with_lock(file, on_note=write_note)
+    locked = decide.select(lock, images or (), maximum=10**6)
     proofs = gathering.gather(locked, declaration, [Path(one) for one in merge or ()])
     paths = [Path(one) for one in outputs or ()]
     reporting.write_reports(proofs, paths)

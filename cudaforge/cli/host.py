@@ -49,9 +49,10 @@ def clean(
     from cudaforge.doctor.leftovers import Cleaned
     from cudaforge.engine import connect
     from cudaforge.pipeline import cleaning, decide
+    from cudaforge.pipeline.host import ignore
     from cudaforge.report.leftovers import describe_leftovers, leftovers_json
 
-    declaration = None if everything else decide.load(file)
+    declaration = None if everything else decide.load_besides_packages(file, on_wrong=ignore)
     engine = connect()
     found = cleaning.find(declaration, engine)
     if dry_run or not any(not one.is_kept for one in found):

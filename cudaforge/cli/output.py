@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterable, Mapping
 
 from cudaforge.errors import CudaforgeError, Problem
-from cudaforge.report.problems import describe_problems
+from cudaforge.report.problems import broken_lines, describe_problems
 
 JSON_SCHEMA = 1
 
@@ -21,6 +21,11 @@ def write_text(text: str) -> None:
 def terminal_width() -> int:
     """How wide a table may be: as the terminal, and 80 columns where there is none."""
     return max(80, shutil.get_terminal_size().columns) if sys.stdout.isatty() else 80
+
+
+def _message_width() -> int | None:
+    """Where messages are broken: at the edge of the terminal. In a log they stay whole, to be searched."""
+    return shutil.get_terminal_size().columns if sys.stderr.isatty() else None
 
 
 def write_json(document: dict[str, object]) -> None:
@@ -44,6 +49,11 @@ def write_json_lists(lists: Mapping[str, Iterable[str]]) -> None:
 
 def write_note(text: str) -> None:
     """Write a remark beside the answer: progress, what was written where."""
+    sys.stderr.write(broken_lines(text, _message_width()) + "\n")
+
+
+def write_diff(text: str) -> None:
+    """Write a difference beside the answer, each of its lines whole."""
     sys.stderr.write(text + "\n")
 
 
@@ -56,8 +66,7 @@ def write_error(error: CudaforgeError, *, as_json: bool) -> None:
     """Write an error: for people on stderr, with `--json` also as the document on stdout."""
     if as_json:
         write_json({"errors": [_problem_json(problem) for problem in error.problems]})
-    width = shutil.get_terminal_size().columns if sys.stderr.isatty() else None
-    sys.stderr.write(describe_problems(error.problems, width=width) + "\n")
+    sys.stderr.write(describe_problems(error.problems, width=_message_width()) + "\n")
 
 
 def _problem_json(problem: Problem) -> dict[str, object]:

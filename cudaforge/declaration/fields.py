@@ -13,6 +13,7 @@ from cudaforge.declaration.kinds import (
     STRING,
     VERSION,
     WISH,
+    BadValue,
     Kind,
     bad,
     choice_kind,
@@ -74,7 +75,10 @@ class Preferences:
 
 def _read_preference(value: object) -> Preferences:
     if isinstance(value, Mapping):
-        return Preferences(overall=None, per_field=_PER_FIELD.read(value))
+        try:
+            return Preferences(overall=None, per_field=_PER_FIELD.read(value))
+        except BadValue as error:
+            raise BadValue(*error.mistakes) from None  # what is left of a table is no Preferences
     return Preferences(overall=PREFERENCE.read(value), per_field={})
 
 

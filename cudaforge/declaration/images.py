@@ -19,7 +19,7 @@ from cudaforge.declaration.model import (
     VerifySettings,
     Wishes,
 )
-from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
+from cudaforge.declaration.needed import NOTHING_NEEDED, Needed, normal_name
 from cudaforge.declaration.source import dump_key
 from cudaforge.declaration.tables import NOTHING, Values
 from cudaforge.records import record, replace
@@ -75,7 +75,7 @@ def make_images(name: str, image: Values, needed: Needed = NOTHING_NEEDED) -> It
             image=name,
             key=key,
             axes=() if point is None else point.texts,
-            wishes=_with_needed(make_wishes(values), needed),
+            wishes=_with_needed(make_wishes(values), needed, contents.from_source),
             contents=contents,
             verify=verify,
             on_conflict=image.get(fields.ON_CONFLICT)
@@ -83,14 +83,23 @@ def make_images(name: str, image: Values, needed: Needed = NOTHING_NEEDED) -> It
         )
 
 
-def _with_needed(wishes: Wishes, needed: Needed) -> Wishes:
-    """The wishes with the packages, and with the Pythons that these are for."""
+def _with_needed(wishes: Wishes, needed: Needed, built: tuple[str, ...]) -> Wishes:
+    """The wishes with the packages, those that are `built` among them, and with the Pythons that these are
+    for."""
     python = wishes.python
     if needed.python is not None:
         own = "" if python is None else str(python)
         exact = f"=={own.removesuffix('.*')}.*" if own[:1].isdigit() else own
         python = VersionWish(",".join(filter(None, (exact, needed.python))))
-    return replace(wishes, packages=needed.packages, constraints=needed.constraints, python=python)
+    commits = (normal_name(text) for text in needed.packages if "@ git+" in text)
+    return replace(
+        wishes,
+        packages=needed.packages,
+        constraints=needed.constraints,
+        from_source=tuple(dict.fromkeys((*commits, *built))),
+        wheels=tuple(wheel.package for wheel in needed.wheels),
+        python=python,
+    )
 
 
 def make_wishes(values: Values) -> Wishes:

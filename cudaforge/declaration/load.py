@@ -39,6 +39,8 @@ from cudaforge.errors import InputError, Location, Problem
 DEFAULT_PROJECT = "cudaforge"
 """The same wherever a checkout lies, so that tags do not depend on a directory's name."""
 
+_OF_PACKAGES = frozenset(one.name for one in (fields.PACKAGES, fields.REQUIREMENTS, fields.BUILD_FROM_SOURCE))
+
 T = TypeVar("T")
 
 
@@ -51,14 +53,27 @@ def load_declaration(path: Path) -> Declaration:
     return _Loader(layers).load()
 
 
+def load_without_packages(path: Path) -> Declaration:
+    """The declaration in a file as `load_declaration` reads it, but for the packages of its images, of which
+    nothing is read or judged. Its digests are others.
+
+    Raises InputError with every other mistake in it.
+    """
+    return _Loader(Layers(path), left_out=_OF_PACKAGES).load()
+
+
 class _Loader:
-    def __init__(self, layers: Layers) -> None:
+    """`left_out` are fields of images that are not looked at."""
+
+    def __init__(self, layers: Layers, left_out: frozenset[str] = frozenset()) -> None:
         self.layers = layers
+        self.left_out = left_out
         self.root = layers.root
         self.merged = layers.merged()
         self.problems: list[Problem] = list(layers.problems)
         for layer in layers.layers:
-            self.problems += layer.source.problems(layer.mistakes)
+            counting = (one for one in layer.mistakes if left_out.isdisjoint(map(str, one.path)))
+            self.problems += layer.source.problems(tuple(counting))
 
     def load(self) -> Declaration:
         images = self._images()
@@ -99,7 +114,9 @@ class _Loader:
             image = table.over(defaults)
             found = tuple(check_image(name, image))
             self._tell(found)
-            needed = self._packages(name, image).and_also(self._requirements(name, image))
+            needed = NOTHING_NEEDED
+            if not self.left_out:
+                needed = self._packages(name, image).and_also(self._requirements(name, image))
             if not found:
                 images += make_images(name, image, needed)
         self._tell((*find_clashes(images), *find_wheel_clashes(images)))

@@ -11,6 +11,8 @@ from cudaforge.records import is_record, values_of
 
 _LATER = frozenset(("from_source",))
 """Fields that came after the first locks: where they say nothing, those locks stay current."""
+_AMONG_THE_REST = frozenset(("packages", "constraints", "from_source", "wheels"))
+"""What wishes have of an image's contents."""
 
 
 def declaration_digest(
@@ -51,7 +53,7 @@ def _image(image: ImageDeclaration, shared: dict[int, object]) -> dict[str, obje
 def _wishes(image: ImageDeclaration) -> dict[str, object]:
     """The wishes without what is among the rest."""
     values = values_of(image.wishes).items()
-    return {name: _plain(value) for name, value in values if name not in ("packages", "constraints")}
+    return {name: _plain(value) for name, value in values if name not in _AMONG_THE_REST}
 
 
 def _plain(value: object) -> object:

@@ -92,6 +92,10 @@ class Wishes:
     """The packages among the contents: some go with some releases of a framework alone."""
     constraints: tuple[str, ...] = ()
     """The constraints among the contents, which only package indexes can say something of."""
+    from_source: tuple[str, ...] = ()
+    """Names (PEP 503) of packages that are asked for as source: by a commit, or to be built."""
+    wheels: tuple[str, ...] = ()
+    """Names (PEP 503) of packages that come as a file of the project."""
 
 
 @record()

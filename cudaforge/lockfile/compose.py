@@ -117,6 +117,7 @@ def closure_request(
         indexes=resolution.indexes,
         index_of={pin: framework.index for framework in named for pin in _pins(framework)},
         limits=image.contents.constraints,
+        unfit=resolution.unfit,
         hashes={
             **image.contents.hashes,
             **{wheel.package: (wheel.sha256,) for wheel in image.contents.wheels},

@@ -362,6 +362,14 @@ _SUBJECTS: tuple[Subject, ...] = (
         find=_starting(lambda matrix: matrix.wheel_tags, "tag"),
     ),
     Subject(
+        name="makers",
+        title="other makers of GPUs",
+        word="maker",
+        rows=lambda matrix: matrix.makers,
+        columns=("name", "words"),
+        find=_starting(lambda matrix: matrix.makers, "name"),
+    ),
+    Subject(
         name="indexes",
         title="package indexes",
         word="index",

@@ -45,6 +45,7 @@ _TABLES = (
     "standalone_pythons",
     "distributions",
     "wheel_tags",
+    "makers",
     "base_images",
     "framework_images",
     "drivers",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 
+from cudaforge.matrix.companion import Companion, dated
 from cudaforge.matrix.judged import (
     DEFAULT_INDEX,
     Join,
@@ -21,7 +22,6 @@ from cudaforge.matrix.judged import (
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
     CudaProvider,
     CudaRelease,
     Framework,
@@ -193,6 +193,15 @@ def _companion(matrix: Matrix, row: Companion) -> Iterator[str]:
         yield f"needs = {row.needs.text!r}: {row.framework} has no such release"
 
 
+def _day(matrix: Matrix, row: Companion) -> Iterator[str]:
+    if dated(row, matrix.builds(row.framework)).is_unknown:
+        yield (
+            f"needs = {row.needs.text!r}, with no upper limit: of what is compiled against one release that "
+            f"says nothing of later ones, and no release of {row.framework} is known by its own day "
+            f"(released = {row.released!r}); or say that its abi is stable or none"
+        )
+
+
 def _packages(matrix: Matrix, row: FrameworkBuild) -> Iterator[str]:
     cuda = [one for one in matrix.cuda_releases if row.cuda is not None and row.cuda.allows(one.version)]
     if row.toolkit_extras and cuda and not any(one.metapackage for one in cuda):
@@ -308,6 +317,12 @@ REFERENCE_RULES: dict[str, Join] = {
         subjects=("companions",),
         statement="a companion goes with some release of its framework",
         find=_companion,
+    ),
+    "day-of-companion": Join(
+        subjects=("companions",),
+        statement="what is compiled against a framework, and needs it from a release on, was released on a "
+        "day by which there was one",
+        find=_day,
     ),
 }
 """Rules on references, by name."""

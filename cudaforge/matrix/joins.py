@@ -76,5 +76,6 @@ _TABLES: Mapping[str, Callable[[Matrix], Iterable[_Row]]] = {
     "standalone_pythons": lambda matrix: matrix.standalone_pythons,
     "distributions": lambda matrix: matrix.distributions,
     "wheel_tags": lambda matrix: matrix.wheel_tags,
+    "makers": lambda matrix: matrix.makers,
     "broken": lambda matrix: matrix.broken,
 }

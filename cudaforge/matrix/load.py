@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, TypeVar
 
 from cudaforge import resources
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.matrix.companion import Companion, CompanionRole
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaRelease,
     CudnnRelease,
     Distribution,
@@ -25,6 +24,7 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     FrameworkImage,
     Gpu,
+    Maker,
     OperatingSystem,
     PackageIndex,
     PythonRelease,
@@ -190,6 +190,10 @@ class CompiledRows:
     def distributions(self) -> Sequence[Distribution]:
         """All names that frameworks are installed by, beside what builds require."""
         return self._read("distributions", "distributions", Distribution)
+
+    def makers(self) -> Sequence[Maker]:
+        """Who else makes accelerators."""
+        return self._read("makers", "makers", Maker)
 
     def wheel_tags(self) -> Sequence[WheelTag]:
         """From which pip on wheels for a glibc are seen."""

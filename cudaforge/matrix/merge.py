@@ -29,6 +29,7 @@ _WORDS = {
     "standalone_pythons": "standalone Python ",
     "distributions": "package ",
     "wheel_tags": "wheels for glibc ",
+    "makers": "maker ",
     "indexes": "index ",
     "broken": "what is broken with ",
 }

@@ -285,6 +285,17 @@ class WheelTag:
 
 
 @record()
+class Maker:
+    """Somebody else who makes accelerators, of which no facts are known: told apart from a misspelled GPU."""
+
+    name: str
+    """`AMD`."""
+    words: tuple[str, ...]
+    """Words that its names have, in lower case; `*` and `[0-9]` as in file names: `mi[0-9]*`."""
+    source: Source
+
+
+@record()
 class Feed:
     """A directory on the web that a vendor has its releases in: asked when facts are refreshed, and for the
     archives of standalone Pythons."""
@@ -293,34 +304,6 @@ class Feed:
     subject: str
     """What it has releases of: `cuda`, `cudnn`, `python`."""
     url: str
-    source: Source
-
-
-class CompanionRole(str, Enum):
-    """What a companion is to its framework."""
-
-    COMPANION = "companion"
-    """Released for it: where the package is in a closure, nothing moves it from this version."""
-    DEPENDENCY = "dependency"
-    """Required by the framework's own metadata (`triton`, `keras`)."""
-    EXTENSION = "extension"
-    """Compiled against it (`vllm`, `xformers`): vetoes every other release."""
-
-
-@record()
-class Companion:
-    """A release of a package that goes with some releases of a framework and with no others."""
-
-    framework: str
-    package: str
-    """Normalised name: `torchvision`."""
-    version: Version
-    needs: VersionWish
-    """The framework releases that it works with, by its own metadata."""
-    role: CompanionRole
-    pythons: tuple[str, ...] = ()
-    """Minor versions that it has wheels for; empty where nobody has looked."""
-    released: str | None = None
     source: Source
 
 

@@ -5,18 +5,13 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cudaforge.matrix.tables import Matrix, RowSource
+from cudaforge.matrix.days import was_there
+from cudaforge.matrix.row_source import RowSource
+from cudaforge.matrix.tables import Matrix
 
 if TYPE_CHECKING:
-    from cudaforge.matrix.model import (
-        Companion,
-        CompanionRole,
-        FrameworkBuild,
-        FrameworkImage,
-        StandalonePython,
-    )
-
-_LAST = "9999-12-31"
+    from cudaforge.matrix.companion import Companion, CompanionRole
+    from cudaforge.matrix.model import FrameworkBuild, FrameworkImage, StandalonePython
 
 
 class PastMatrix(Matrix):
@@ -52,9 +47,3 @@ class PastMatrix(Matrix):
     def standalone_pythons(self) -> tuple[StandalonePython, ...]:
         """The standalone Pythons by then."""
         return tuple(row for row in super().standalone_pythons if was_there(row.released, self.day))
-
-
-def was_there(released: str | None, day: str) -> bool:
-    """Whether something released on a date, which may be a month or a year alone, was there by the end of a
-    day. False for an unknown date."""
-    return released is not None and released + _LAST[len(released) :] <= day

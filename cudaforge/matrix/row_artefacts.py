@@ -9,6 +9,7 @@ from cudaforge.matrix.model import (
     Distribution,
     Feed,
     FrameworkImage,
+    Maker,
     PythonRelease,
     StandalonePython,
     WheelTag,
@@ -123,6 +124,11 @@ def read_distribution(read: Reader) -> Distribution:
         effect=read.optional("effect"),
         source=read.source(),
     )
+
+
+def read_maker(read: Reader) -> Maker:
+    """Who else makes accelerators. Raises ValueError for what is wrong in it."""
+    return Maker(name=read.text("name"), words=read.words("words"), source=read.source())
 
 
 def read_wheel_tag(read: Reader) -> WheelTag:

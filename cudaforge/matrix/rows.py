@@ -6,12 +6,11 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 
 from cudaforge.codes import Code
+from cudaforge.matrix.companion import Abi, Companion, CompanionRole
 from cudaforge.matrix.findings import FactsError, Finding
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
@@ -22,6 +21,7 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     FrameworkImage,
     Gpu,
+    Maker,
     OperatingSystem,
     PackageIndex,
     PythonRelease,
@@ -34,6 +34,7 @@ from cudaforge.matrix.row_artefacts import (
     read_distribution,
     read_feed,
     read_framework_image,
+    read_maker,
     read_python,
     read_standalone,
     read_wheel_tag,
@@ -71,7 +72,7 @@ def read_row(subject: str, raw: Raw, sources: Sources) -> object:
 
 def known_fields(subject: str) -> frozenset[str]:
     """The keys that a row of the subject may have."""
-    return frozenset(field_names(_TYPES[subject]))
+    return frozenset(field_names(_TYPES[subject])) - _FILLED_IN.get(subject, frozenset())
 
 
 def key_of(subject: str, raw: Raw) -> tuple[str, ...]:
@@ -271,10 +272,19 @@ def _companion(read: Reader) -> Companion:
         version=read.version("version"),
         needs=read_wish("needs", read.text("needs")),
         role=CompanionRole(role),
+        abi=_abi(read),
+        source_only=read.flag("source_only", default=False),
         pythons=read.words("pythons"),
         released=read.optional("released"),
         source=read.source(),
     )
+
+
+def _abi(read: Reader) -> Abi:
+    abi = read.optional("abi")
+    if abi is not None and abi not in _ABIS:
+        raise ValueError(f"abi is {abi!r}: one of {', '.join(_ABIS)}")
+    return Abi.FRAMEWORK if abi is None else Abi(abi)
 
 
 def _broken(read: Reader) -> Broken:
@@ -306,6 +316,9 @@ _PROVIDERS = tuple(provider.value for provider in CudaProvider)
 _GPU_KINDS = ("datacenter", "workstation", "consumer", "laptop", "embedded")
 _DRIVER_KINDS = ("production", "long-term", "new-feature")
 _ROLES = tuple(role.value for role in CompanionRole)
+_ABIS = tuple(abi.value for abi in Abi)
+_FILLED_IN: Mapping[str, frozenset[str]] = {"companions": frozenset(("until",))}
+"""Fields that no row says: they follow from other rows."""
 _BROKEN_VERSIONS = ("version", "cuda", "cudnn", "capability", "python")
 _BROKEN_KEYS = ("framework", "build", "provider", "platform", "os", *_BROKEN_VERSIONS)
 
@@ -326,6 +339,7 @@ _TYPES: Mapping[str, type] = {
     "standalone_pythons": StandalonePython,
     "distributions": Distribution,
     "wheel_tags": WheelTag,
+    "makers": Maker,
     "broken": Broken,
 }
 KEYS: Mapping[str, tuple[str, ...]] = {
@@ -345,6 +359,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "standalone_pythons": ("version",),
     "distributions": ("name",),
     "wheel_tags": ("glibc",),
+    "makers": ("name",),
     "broken": ("when",),
 }
 """Subject to the fields that make a row of it unique."""
@@ -365,5 +380,6 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "standalone_pythons": read_standalone,
     "distributions": read_distribution,
     "wheel_tags": read_wheel_tag,
+    "makers": read_maker,
     "broken": _broken,
 }

@@ -6,14 +6,12 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Protocol
 
+from cudaforge.matrix.companion import Companion, CompanionRole, dated
 from cudaforge.matrix.gpu_names import GpuNames
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaRelease,
     CudnnRelease,
     Distribution,
@@ -23,79 +21,15 @@ from cudaforge.matrix.model import (
     FrameworkBuild,
     FrameworkImage,
     Gpu,
+    Maker,
     OperatingSystem,
     PackageIndex,
     PythonRelease,
     StandalonePython,
     WheelTag,
 )
+from cudaforge.matrix.row_source import RowSource
 from cudaforge.records import record
-
-
-class RowSource(Protocol):
-    """What a matrix reads its rows from: the compiled form, or rows made in a test."""
-
-    @property
-    def revision(self) -> str:
-        """SHA-256 over all rows."""
-
-    @property
-    def as_of(self) -> str:
-        """The ISO date up to which the rows reach."""
-
-    def frameworks(self) -> Sequence[Framework]:
-        """All frameworks."""
-
-    def builds(self, framework: str) -> Sequence[FrameworkBuild]:
-        """All builds of one framework, by its canonical name."""
-
-    def cuda_releases(self) -> Sequence[CudaRelease]:
-        """All CUDA toolkit releases."""
-
-    def cudnn_releases(self) -> Sequence[CudnnRelease]:
-        """All cuDNN releases."""
-
-    def gpus(self) -> Sequence[Gpu]:
-        """All GPU products."""
-
-    def systems(self) -> Sequence[OperatingSystem]:
-        """All operating systems."""
-
-    def plain_images(self) -> Sequence[BaseImage]:
-        """The base images without CUDA."""
-
-    def cuda_images(self) -> Sequence[BaseImage]:
-        """The base images that bring CUDA."""
-
-    def driver_branches(self) -> Sequence[DriverBranch]:
-        """All driver branches."""
-
-    def indexes(self) -> Sequence[PackageIndex]:
-        """All named package indexes."""
-
-    def feeds(self) -> Sequence[Feed]:
-        """All directories that vendors list releases in."""
-
-    def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
-        """The packages that go with one framework, by its canonical name: all, or those of one role."""
-
-    def framework_images(self) -> Sequence[FrameworkImage]:
-        """All published images with frameworks in them."""
-
-    def pythons(self) -> Sequence[PythonRelease]:
-        """All minor versions of Python."""
-
-    def standalone_pythons(self) -> Sequence[StandalonePython]:
-        """All releases of standalone Pythons."""
-
-    def distributions(self) -> Sequence[Distribution]:
-        """All names that frameworks are installed by, beside what builds require."""
-
-    def wheel_tags(self) -> Sequence[WheelTag]:
-        """From which pip on wheels for a glibc are seen."""
-
-    def broken(self) -> Sequence[Broken]:
-        """All combinations known not to work."""
 
 
 @record()
@@ -120,6 +54,7 @@ class Rows:
     all_standalone_pythons: tuple[StandalonePython, ...] = ()
     all_distributions: tuple[Distribution, ...] = ()
     all_wheel_tags: tuple[WheelTag, ...] = ()
+    all_makers: tuple[Maker, ...] = ()
     all_broken: tuple[Broken, ...] = ()
 
     def frameworks(self) -> Sequence[Framework]:
@@ -186,6 +121,10 @@ class Rows:
         """See RowSource."""
         return self.all_distributions
 
+    def makers(self) -> Sequence[Maker]:
+        """Given when made."""
+        return self.all_makers
+
     def wheel_tags(self) -> Sequence[WheelTag]:
         """See RowSource."""
         return self.all_wheel_tags
@@ -223,6 +162,7 @@ class Matrix:
         standalone_pythons: Iterable[StandalonePython] = (),
         distributions: Iterable[Distribution] = (),
         wheel_tags: Iterable[WheelTag] = (),
+        makers: Iterable[Maker] = (),
         broken: Iterable[Broken] = (),
         revision: str = "rows",
         as_of: str = "1970-01-01",
@@ -248,6 +188,7 @@ class Matrix:
                 all_standalone_pythons=tuple(standalone_pythons),
                 all_distributions=tuple(distributions),
                 all_wheel_tags=tuple(wheel_tags),
+                all_makers=tuple(makers),
                 all_broken=tuple(broken),
             )
         )
@@ -348,7 +289,8 @@ class Matrix:
         key = (row.name, role)
         if key not in self._companions:
             rows = self._rows.companions(row.name, role)
-            self._companions[key] = tuple(sorted(rows, key=lambda one: (one.package, one.version)))
+            known = (dated(one, self.builds(row.name)) if one.is_open else one for one in rows)
+            self._companions[key] = tuple(sorted(known, key=lambda one: (one.package, one.version)))
         return self._companions[key]
 
     @cached_property
@@ -370,6 +312,11 @@ class Matrix:
     def distributions(self) -> tuple[Distribution, ...]:
         """Names that frameworks are installed by, beside what builds require."""
         return tuple(self._rows.distributions())
+
+    @cached_property
+    def makers(self) -> tuple[Maker, ...]:
+        """Who else makes accelerators."""
+        return tuple(self._rows.makers())
 
     @cached_property
     def wheel_tags(self) -> tuple[WheelTag, ...]:

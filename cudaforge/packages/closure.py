@@ -170,7 +170,9 @@ def _question(
 ) -> Question:
     return Question(
         requirements=tuple(dict.fromkeys(roots)),
-        constraints=tuple(one for one in dict.fromkeys((*constraints, *request.limits)) if "[" not in one),
+        constraints=tuple(
+            one for one in dict.fromkeys((*constraints, *request.limits, *request.unfit)) if "[" not in one
+        ),
         files=request.files,
         from_source=request.from_source,
         python=request.python,

@@ -92,6 +92,8 @@ class ClosureRequest:
     those that are not here come from the site's own."""
     limits: tuple[str, ...] = ()
     """What the user says of packages that others bring (PEP 508)."""
+    unfit: tuple[str, ...] = ()
+    """What the facts say of them: releases (PEP 508) that were compiled for other releases of a framework."""
     hashes: Mapping[str, tuple[str, ...]] = made(default_factory=dict)
     """Package to the SHA-256 of the files that may stand for it; those without an entry are free."""
     files: Mapping[str, Path] = made(default_factory=dict)

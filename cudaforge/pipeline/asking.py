@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import BaseImage, Companion, CompanionRole, FrameworkImage
+from cudaforge.matrix.companion import Companion, CompanionRole
+from cudaforge.matrix.model import BaseImage, FrameworkImage
 from cudaforge.pipeline.sources import DEFAULT, Sources
 from cudaforge.records import record, replace
 from cudaforge.refresher import (

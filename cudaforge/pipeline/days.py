@@ -9,7 +9,7 @@ from datetime import date, datetime, timezone
 from cudaforge.declaration.model import Declaration, ImageDeclaration
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix import load_matrix
-from cudaforge.matrix.past import was_there
+from cudaforge.matrix.days import was_there
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SHOWN = 3

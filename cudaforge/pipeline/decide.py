@@ -8,7 +8,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.declaration import declaration_from_words, load_declaration, locate
+from cudaforge.declaration import (
+    declaration_from_words,
+    load_declaration,
+    load_without_packages,
+    locate,
+)
 from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
@@ -40,6 +45,40 @@ _PLAIN_WORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 def load(path: Path | str = "cudaforge.toml") -> Declaration:
     """Read a declaration file. Raises InputError with every mistake in it."""
     return load_declaration(Path(path))
+
+
+def load_besides_packages(path: Path, *, on_wrong: Callable[[Sequence[Problem]], None]) -> Declaration:
+    """A declaration for what needs no packages. What is wrong with these alone goes to `on_wrong`.
+
+    Raises InputError with every other mistake in it.
+    """
+    try:
+        return load(path)
+    except InputError as error:
+        try:
+            declaration = load_without_packages(path)
+        except InputError:
+            raise error from None
+        on_wrong(error.problems)
+        return declaration
+
+
+def load_with_lock(path: Path, *, on_note: Note) -> tuple[Declaration, Lock]:
+    """A declaration and its lock, for what needs no packages; where these are wrong, it is told that nobody
+    knows whether the lock is current.
+
+    Raises InputError for other mistakes, NegativeAnswer for a lock that is missing, damaged or stale.
+    """
+    from cudaforge.lockfile.store import read_lock
+
+    wrong: list[Problem] = []
+    declaration = load_besides_packages(path, on_wrong=wrong.extend)
+    if not wrong:
+        return declaration, load_current_lock(declaration)
+    lock = read_lock(lock_path(declaration))
+    first = wrong[0].what
+    on_note(f"the packages of {path} cannot be read ({first}): whether the lock is current is not known")
+    return declaration, lock
 
 
 def load_words(words: Sequence[str], *, beside: Path | None = None) -> Declaration:

@@ -107,7 +107,7 @@ def _derive_build(matrix: Matrix, row: FrameworkBuild) -> Iterator[tuple[str, st
             yield "driver for PTX", f"{min(native)} (the toolkit's own)"
     published: dict[str, list[tuple[str, bool]]] = {}
     for one in matrix.companions(row.framework):
-        fits = one.needs.allows(row.version)
+        fits = one.goes_with(row.version)
         published.setdefault(one.package, []).append((str(one.version), fits))
     goes_with = [
         f"{name} {', '.join(_spans(known))}"

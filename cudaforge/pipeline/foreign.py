@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _WORD = re.compile(r"(?P<key>[a-z_]+)={1,2}(?P<value>.*)", re.DOTALL)
 _IMAGE_ID = re.compile(r"(sha256:)?[0-9a-f]{12,64}")
+_PLAIN = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*")
 _PULL_SECONDS = 3600.0
 
 
@@ -91,6 +92,7 @@ def verify_foreign(  # noqa: PLR0913 -- one image, what it is held against, and 
     """
     from cudaforge.verifier import verify_image
 
+    check_names([reference], ())
     wanted = _wanted(matrix, asked.frameworks)
     capabilities_of(matrix, asked.gpus)
     image = _find(reference, engine, pull=pull, known=known, on_note=on_note)
@@ -142,16 +144,39 @@ def _wanted(matrix: Matrix, names: Sequence[str]) -> tuple[Framework, ...]:
     return tuple({row.name: row for row in rows if row is not None}.values())
 
 
-def _find(reference: str, engine: Engine, *, pull: bool, known: Sequence[str], on_note: Note) -> ImageFacts:
+def check_names(names: Sequence[str], known: Sequence[str]) -> None:
+    """Raise InputError for names that cannot be images of the engine. Beside images of a declaration, those
+    that are `known`, a plain word means one of them: an image of the engine is then named with its tag."""
     from cudaforge.references import InvalidReference, parse_reference
 
-    if _IMAGE_ID.fullmatch(reference) is None:
+    problems = []
+    for name in names:
+        if _IMAGE_ID.fullmatch(name) is not None:
+            continue
         try:
-            parse_reference(reference)
+            parse_reference(name)
         except InvalidReference as error:
-            raise InputError(
-                Problem(what=f"{reference!r} names no image: {error}", where=Location(file="command line"))
-            ) from None
+            problems.append(_no_image(name, f"{name!r} names no image: {error}", known))
+            continue
+        if known and not set("/:@") & set(name):
+            problems.append(_no_image(name, f"the declaration has no image {name!r}", known))
+    if problems:
+        raise InputError(problems)
+
+
+def _no_image(name: str, what: str, known: Sequence[str]) -> Problem:
+    from cudaforge.resolver.names import near_names
+
+    near = near_names(name, known)
+    remedy = (
+        f"did you mean {' or '.join(near)}? " if near else f"known: {', '.join(known)}; " if known else ""
+    )
+    if _PLAIN.fullmatch(name):
+        remedy += f"an image of the engine is named with its tag: {name}:latest"
+    return Problem(what=what, where=Location(file="command line"), remedy=remedy.strip(" ;") or None)
+
+
+def _find(reference: str, engine: Engine, *, pull: bool, known: Sequence[str], on_note: Note) -> ImageFacts:
     image = engine.find_image(reference)
     if image is None and pull:
         on_note(f"{reference}: pulling")

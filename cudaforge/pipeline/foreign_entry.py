@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from cudaforge.lockfile.model import Closure, LockedBase, LockedFramework, LockedImage, LockedVerify
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CompanionRole, Framework, FrameworkBuild
+from cudaforge.matrix.companion import CompanionRole
+from cudaforge.matrix.model import Framework, FrameworkBuild
 from cudaforge.matrix.pins import pins_of
 from cudaforge.pipeline.expecting import find_release
 from cudaforge.resolver.candidates import is_confirmed
@@ -230,7 +231,7 @@ def _companions(
         release = Version(framework.version)
         rows = matrix.companions(framework.name, CompanionRole.COMPANION)
         for package in {row.package for row in rows} & python.distributions.keys():
-            fitting = [row.version for row in rows if row.package == package and row.needs.allows(release)]
+            fitting = [row.version for row in rows if row.package == package and row.goes_with(release)]
             has = python.distributions[package]
             if fitting and is_version(has):
                 same = [one for one in fitting if one == Version(has).public()]

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from cudaforge.declaration.model import ImageDeclaration
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CompanionRole
+from cudaforge.matrix.companion import CompanionRole
 from cudaforge.resolver.packages import named, normal
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.pipeline import decide
 from cudaforge.pipeline.decide import Note
-from cudaforge.pipeline.foreign import asked_of, facts_beside, is_word, verify_foreign
+from cudaforge.pipeline.foreign import asked_of, check_names, facts_beside, is_word, verify_foreign
 from cudaforge.pipeline.host import cache_directory, ignore
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record
@@ -52,6 +52,8 @@ def verify_asked(
     others = [name for name in named if name not in ours]
     if not others and (wishes or request.frameworks):
         raise _nobody_asked(wishes, request.frameworks)
+    known = [image.name for image in declaration.images] if declaration is not None else []
+    check_names(others, known)
     asked = asked_of(wishes, request.frameworks)
     locked = None
     if declaration is not None and (ours or not named):
@@ -71,7 +73,6 @@ def verify_asked(
         )
     if matrix is None:
         return verdicts
-    known = [image.name for image in declaration.images] if declaration is not None else []
     with known_run(engine, cache_directory() / "runs") as run_id:
         return (
             *verdicts,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
-from cudaforge.matrix.model import Broken, Companion, CudaProvider, FrameworkBuild
+from cudaforge.matrix.companion import Companion
+from cudaforge.matrix.model import Broken, CudaProvider, FrameworkBuild
 from cudaforge.matrix.pins import pins_of
 from cudaforge.refresher.model import Change, FoundRelease
 from cudaforge.versions import InvalidVersion, Version, VersionWish

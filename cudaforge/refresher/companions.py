@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING
 
-from cudaforge.matrix.model import Companion
+from cudaforge.matrix.companion import Companion
 from cudaforge.matrix.sources import Strength
 from cudaforge.refresher.model import FoundRelease, Proposal
 

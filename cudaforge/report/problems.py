@@ -16,6 +16,23 @@ def describe_problems(problems: Sequence[Problem], *, width: int | None = None) 
     return "\n".join(_describe(problem, width) for problem in problems)
 
 
+def broken_lines(text: str, width: int | None) -> str:
+    """The text with its long lines broken at `width` columns, if given, and what is left of one set in."""
+    if width is None:
+        return text
+    return "\n".join(piece for line in text.split("\n") for piece in _broken(line, width))
+
+
+def _broken(line: str, width: int) -> list[str]:
+    indent = " " * (len(line) - len(line.lstrip()) + 2)
+    limit = max(width, len(indent) + _NARROWEST)
+    if len(line) <= limit:
+        return [line]
+    return textwrap.wrap(
+        line, limit, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
+    )
+
+
 def visible(text: str) -> str:
     """`text` with control, bidi and zero-width characters escaped, so that no message can lie."""
     return "".join(_escape(character) for character in text)

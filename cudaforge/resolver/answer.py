@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from cudaforge.declaration.model import Flavor, Gate
+from cudaforge.matrix.companion import CompanionRole
 from cudaforge.matrix.model import CudaProvider, CudaRelease
 from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
@@ -68,7 +69,9 @@ def resolution(case: Case, domains: Domains) -> Resolution:
     size = _size(case, rows)
     warnings = (*caveats(case, rows, domains), *_copies(case, size))
     wishes = (question.base_written, question.wishes.flavor, question.wishes.require_cuda)
-    key = ("resolution", case.scene.asked, domains, numbers, warnings, *wishes, question.wishes.packages)
+    # 570 and 570.0 are the same driver, and each is told as it is written.
+    told = (numbers, str(numbers.driver_floor), warnings)
+    key = ("resolution", case.scene.asked, domains, *told, *wishes, question.wishes.packages)
     return case.scene.tables.keep(key, partial(_resolution, case, rows, numbers, size, warnings))
 
 
@@ -119,6 +122,7 @@ def _resolution(
         companions={name: pin for own in companions for name, pin in own.items()},
         requirements=tuple(dict.fromkeys(one for build in rows.builds for one in build.row.requires)),
         constraints=tuple(dict.fromkeys(_constraints(rows, companions))),
+        unfit=_unfit(case, rows),
         indexes=_indexes(case, rows),
         env={name: value for build in rows.builds for name, value in build.row.env.items()},
         warnings=warnings,
@@ -153,7 +157,7 @@ def _companions(case: Case, rows: Picked) -> list[Mapping[str, str]]:
         own = case.scene.tables.companions(framework.name, build.version, rows.environment.python)
         for wish in case.question.packages:
             if wish.position == position and wish.package in own:
-                fitting = [row.version.text for row in wish.rows if row.needs.allows(build.version)]
+                fitting = [row.version.text for row in wish.rows if row.goes_with(build.version)]
                 others = {name: pin for name, pin in own.items() if name != wish.package}
                 own = {**others, wish.package: fitting[-1]} if fitting else others
         found.append(own)
@@ -304,6 +308,18 @@ def _constraints(rows: Picked, companions: Iterable[Mapping[str, str]]) -> Itera
         yield from row.constraints
         for name, pin in own.items():
             yield f"{name}=={pin}"
+
+
+def _unfit(case: Case, rows: Picked) -> tuple[str, ...]:
+    """What an index would give next to the frameworks, by an open floor in its metadata, and must not."""
+    if not case.question.wishes.packages:
+        return ()
+    found: dict[str, list[str]] = {}
+    for framework, build in zip(case.question.frameworks, rows.builds, strict=True):
+        for row in case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION):
+            if row.is_open and row.needs.allows(build.version) and not row.goes_with(build.version):
+                found.setdefault(row.package, []).append(f"!={row.version}")
+    return tuple(f"{package}{','.join(found[package])}" for package in sorted(found))
 
 
 def _toolkit_pin(cuda: CudaRelease, extras: tuple[str, ...], *, is_exact: bool) -> str:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from cudaforge.matrix.model import Broken, CompanionRole, CudaProvider
+from cudaforge.matrix.companion import CompanionRole
+from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.matrix.sources import Source
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen
-from cudaforge.resolver.packages import newest_asked
+from cudaforge.resolver.packages import named, newest_asked, normal
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
 from cudaforge.resolver.solver import Blocks, Domains
@@ -32,6 +33,7 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     yield from _unseen(case, rows)
     yield from _broken(case, domains)
     yield from _overtaken(case, rows)
+    yield from _compiled(case)
     yield from disputes(_sources(case, rows))
 
 
@@ -132,16 +134,47 @@ def _told(case: Case, row: Broken) -> str | None:
 
 def _overtaken(case: Case, rows: Picked) -> Iterator[str]:
     """Packages whose newest known release is made for another release of the framework: an index then gives
-    an old one that leaves open what it needs, or none."""
+    an older one, or none; and those of which nobody knows whether they go with it."""
     if not case.question.wishes.packages:
         return
     for framework, build in zip(case.question.frameworks, rows.builds, strict=True):
         known = case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION)
         for text in case.question.wishes.packages:
             newest = newest_asked(text, known)
-            if newest is not None and not newest.needs.allows(build.version):
+            if newest is None or newest.goes_with(build.version):
+                continue
+            if newest.needs.allows(build.version) and newest.is_unknown:
                 yield (
-                    f"{newest.package} {newest.version}, the newest known, needs {framework.name}"
-                    f"{newest.needs}: next to {framework.name} {build.version} an index may give a much "
+                    f"it is not known whether {newest.package} {newest.version} goes with {framework.name} "
+                    f"{build.version}: it is compiled against one release, and that it needs {newest.needs} "
+                    f"says nothing of later ones {newest.source.citation()}"
+                )
+            else:
+                yield (
+                    f"{newest.package} {newest.version}, the newest known, is made for {framework.name}"
+                    f"{newest.fits}: next to {framework.name} {build.version} an index may give an "
                     f"older one, or none; pin the release that you need {newest.source.citation()}"
+                )
+
+
+def _compiled(case: Case) -> Iterator[str]:
+    """Packages that would have to be compiled against a framework, which locking refuses."""
+    wishes = case.question.wishes
+    if not wishes.packages:
+        return
+    asked = dict.fromkeys(normal(named(text)) for text in wishes.packages)
+    for framework in case.question.frameworks:
+        known = case.scene.tables.matrix.companions(framework.name, CompanionRole.EXTENSION)
+        newest = {row.package: row for row in known}
+        for package in asked:
+            row = newest.get(package)
+            if row is None or package in wishes.wheels:
+                continue
+            is_source = package in wishes.from_source
+            if is_source or row.source_only:
+                where = "asked for as source" if is_source else "on the package index as source alone"
+                yield (
+                    f"{package} is {where}, which compiles against {framework.name}: lock refuses it; "
+                    'build its wheel in an image with flavor = "devel", and name the file in packages '
+                    f"{row.source.citation()}"
                 )

@@ -13,7 +13,7 @@ from cudaforge.resolver.candidates import BuildCandidate, Environment, has_insta
 from cudaforge.resolver.case import Case, reopened
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.named_gpus import named_gpus
-from cudaforge.resolver.packages import pinned
+from cudaforge.resolver.packages import named, pinned
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.question import GpuWish, Item
 from cudaforge.resolver.reasons.view import anchor
@@ -23,6 +23,7 @@ from cudaforge.versions import Version, VersionWish
 
 Near = TypeVar("Near")
 Change = tuple[tuple[str, str | None], ...]
+_NEAR_LINES = 2
 NEAREST = 3
 """Values tried around the one asked for."""
 
@@ -33,6 +34,8 @@ class Edit:
 
     change: Change
     wishes: Wishes
+    is_far_back: bool = False
+    """Whether it moves a framework or a package more than two release lines back."""
 
 
 _DROP: Mapping[str, Callable[[Wishes], Wishes]] = {
@@ -165,7 +168,11 @@ def _releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Itera
             words.append(f"=={line}.*")
     for one in words:
         other = replace(wish, version=VersionWish(one))
-        yield Edit((("framework", str(other)),), _with_framework(wishes, item.position, other))
+        yield Edit(
+            (("framework", str(other)),),
+            _with_framework(wishes, item.position, other),
+            is_far_back=_is_far_back(one, text, (candidate.version for candidate in candidates)),
+        )
 
 
 def _package_releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[Edit]:
@@ -188,11 +195,16 @@ def _repinned(case: Case, item: Item, wishes: Wishes, versions: Iterable[Version
         for row in case.scene.tables.matrix.companions(case.question.frameworks[wish.position].name)
         if row.package == wish.package and is_confirmed(row.source)
     }
+    known = tuple(rows)
     for version in versions:
-        for release in [one for one in sorted(rows, reverse=True) if rows[one].needs.allows(version)]:
+        for release in [one for one in sorted(rows, reverse=True) if rows[one].goes_with(version)]:
             text = pinned(item.word, rows.pop(release).version)
             packages = tuple(text if one == item.word else one for one in wishes.packages)
-            yield Edit(((_package_key(case, item), text),), replace(wishes, packages=packages))
+            yield Edit(
+                ((_package_key(case, item), text),),
+                replace(wishes, packages=packages),
+                is_far_back=_is_far_back(text[len(named(text)) :], item.word[len(named(item.word)) :], known),
+            )
 
 
 def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:
@@ -230,6 +242,15 @@ def _nearest(versions: Iterable[Version], text: str) -> list[Version]:
     return _alternating(
         [one for one in ordered if one >= middle], [one for one in ordered if one < middle][::-1]
     )
+
+
+def _is_far_back(text: str, asked: str, known: Iterable[Version]) -> bool:
+    """Whether more than two release lines lie below what is asked for and not below another wish."""
+    number, before = anchor(text), anchor(asked)
+    if number is None or before is None:
+        return False
+    lines = {one.minor() for one in known}
+    return sum(number.minor() <= line < before.minor() for line in lines) > _NEAR_LINES
 
 
 def _alternating(above: list[Near], below: list[Near]) -> list[Near]:

@@ -182,6 +182,9 @@ class Resolution:
     """PEP 508 roots of the closure: the frameworks, exactly pinned."""
     constraints: tuple[str, ...]
     """PEP 508 pins that nothing in the closure may move: CUDA, cuDNN, companions."""
+    unfit: tuple[str, ...]
+    """PEP 508: releases of compiled packages that their metadata allows next to the frameworks, and that were
+    there before them."""
     indexes: Mapping[str, str]
     """Name to address of the package indexes that the frameworks need besides the site's own."""
     env: Mapping[str, str]

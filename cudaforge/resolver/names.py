@@ -89,6 +89,14 @@ def gpu_names(matrix: Matrix) -> list[str]:
 
 def unknown_gpu(text: str, matrix: Matrix) -> Problem:
     """That a GPU is not known, and those that are called alike; for a capability, those that there are."""
+    maker = _maker(text, matrix)
+    if maker is not None:
+        return wish_problem(
+            "gpus",
+            f"GPU {text!r} is made by {maker}: only NVIDIA GPUs are known",
+            remedy="ask for NVIDIA GPUs ('cudaforge data list gpus'); for an image without a GPU: "
+            'cuda = "none", and no gpus',
+        )
     if _CAPABILITY.fullmatch(text.strip().lower()):
         known = sorted({gpu.capability for gpu in matrix.gpus})
         named = parse_capability(text)
@@ -104,6 +112,23 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
         hint = f"did you mean {' or '.join(plain[one] for one in near)}? " if near else ""
         remedy = f"{hint}'cudaforge data list gpus' lists what is known"
     return wish_problem("gpus", f"GPU {text!r} is not known", remedy=remedy)
+
+
+def _maker(text: str, matrix: Matrix) -> str | None:
+    """Who else makes what has such a name."""
+    from fnmatch import fnmatchcase  # seldom needed
+
+    named = re.findall(r"[a-z0-9]+", text.lower())
+    if "nvidia" in named:
+        return None
+    return next(
+        (
+            maker.name
+            for maker in matrix.makers
+            if any(fnmatchcase(word, known) for word in (*named, "".join(named)) for known in maker.words)
+        ),
+        None,
+    )
 
 
 def _architecture(capability: Version) -> str:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
-from cudaforge.matrix.model import Companion, CompanionRole
+from cudaforge.matrix.companion import Companion, CompanionRole
+from cudaforge.matrix.pins import pins_of
+from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.resolver.candidates import is_confirmed
 from cudaforge.versions import InvalidVersion, Version, VersionWish
@@ -13,6 +16,7 @@ from cudaforge.versions import InvalidVersion, Version, VersionWish
 _REQUIREMENT = re.compile(
     r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<extras>\[[^\]]*\])?(?P<versions>[^;@\[\]]+)"
 )
+_BARE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[^\]]*\])?")
 _LOCAL = re.compile(r"\+[A-Za-z0-9.]+")
 _CEILINGS = ("==", "<", "~=")
@@ -31,6 +35,8 @@ class PackageWish:
     """The known releases that the wish allows, oldest first."""
     is_binding: bool
     """Whether these are all that it allows, so that no other release of the framework goes with it."""
+    is_framework: bool = False
+    """Whether it is the framework itself, asked for among the packages."""
 
     @property
     def package(self) -> str:
@@ -38,13 +44,13 @@ class PackageWish:
         return normal(named(self.text))
 
     @property
-    def needs(self) -> tuple[VersionWish, ...]:
-        """The framework releases that it goes with, by each of its own."""
-        return tuple(dict.fromkeys(row.needs for row in self.rows))
+    def limits(self) -> tuple[tuple[VersionWish, Version | None], ...]:
+        """With which framework releases its own go: those that it needs, up to one."""
+        return tuple(dict.fromkeys((row.needs, row.until) for row in self.rows))
 
     def allows(self, version: Version) -> bool:
         """Whether it goes with that release of the framework."""
-        return any(needs.allows(version) for needs in self.needs)
+        return any(row.goes_with(version) for row in self.rows)
 
 
 def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion]]) -> Iterator[PackageWish]:
@@ -64,9 +70,52 @@ def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion
             if rows:
                 allowed = tuple(row for row in rows if wish.allows(row.version))
                 is_binding = _is_bounded(wish, rows[-1].version) and all(
-                    is_confirmed(row.source) for row in allowed
+                    is_confirmed(row.source) and not row.is_unknown for row in allowed
                 )
                 yield PackageWish(text, position, allowed, bool(allowed) and is_binding)
+
+
+def framework_wishes(texts: Iterable[str], releases: Sequence[Sequence[Companion]]) -> Iterator[PackageWish]:
+    """The packages that are the frameworks themselves (`torch==2.7.1`). `releases` are those of each, by the
+    packages that install them, every one as going with itself.
+
+    What allows none of them binds nothing: it is not known.
+    """
+    for text in dict.fromkeys(texts):
+        match = _REQUIREMENT.fullmatch(text)
+        wish = _versions(match["versions"]) if match is not None else None
+        if match is None or wish is None:
+            continue
+        for position, rows in enumerate(releases):
+            if all(row.package != normal(match["name"]) for row in rows):
+                continue
+            # Builds of a release may be installed by packages of other names.
+            allowed = tuple(row for row in rows if wish.allows(row.version))
+            if len(allowed) < len(rows):
+                yield PackageWish(text, position, allowed, bool(allowed), is_framework=True)
+
+
+@lru_cache(maxsize=64)
+def releases_of(matrix: Matrix, framework: str) -> tuple[Companion, ...]:
+    """The releases of a framework by the packages that they are installed by, each as going with itself, the
+    oldest first."""
+    found = {
+        (package, build.version): build.source
+        for build in matrix.builds(framework)
+        if is_confirmed(build.source)
+        for package, _ in pins_of(build)[:1]
+    }
+    return tuple(
+        Companion(
+            framework=framework,
+            package=package,
+            version=version,
+            needs=VersionWish(f"=={version}"),
+            role=CompanionRole.EXTENSION,
+            source=source,
+        )
+        for (package, version), source in found.items()
+    )
 
 
 def newest_asked(text: str, known: Iterable[Companion]) -> Companion | None:
@@ -83,14 +132,14 @@ def newest_asked(text: str, known: Iterable[Companion]) -> Companion | None:
 
 def pinned(text: str, version: Version) -> str:
     """The requirement with exactly that version."""
-    match = _REQUIREMENT.match(text)
-    return f"{text if match is None else match['name'] + (match['extras'] or '')}=={version}"
+    match = _NAME.match(text)
+    return f"{text if match is None else match[0]}=={version}"
 
 
 def named(text: str) -> str:
     """The name in a requirement."""
-    match = _REQUIREMENT.match(text)
-    return text if match is None else match["name"]
+    match = _BARE.match(text)
+    return text if match is None else match[0].rstrip("-._")
 
 
 def normal(name: str) -> str:

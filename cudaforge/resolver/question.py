@@ -21,7 +21,7 @@ from cudaforge.resolver.names import (
     unknown_name,
     wish_problem,
 )
-from cudaforge.resolver.packages import PackageWish, package_wishes
+from cudaforge.resolver.packages import PackageWish, framework_wishes, package_wishes, releases_of
 from cudaforge.versions import InvalidVersion, Version
 
 _REGISTRY = re.compile(r"(?:localhost|[^/]*[.:][^/]*)/")
@@ -243,7 +243,10 @@ def _gpus(
 def _packages(wishes: Wishes, frameworks: tuple[Framework, ...], matrix: Matrix) -> tuple[PackageWish, ...]:
     if not wishes.packages:
         return ()
-    return tuple(package_wishes(wishes.packages, [matrix.companions(one.name) for one in frameworks]))
+    return (
+        *package_wishes(wishes.packages, [matrix.companions(one.name) for one in frameworks]),
+        *framework_wishes(wishes.packages, [releases_of(matrix, one.name) for one in frameworks]),
+    )
 
 
 def _items(wishes: Wishes, packages: Iterable[PackageWish], learnt: Iterable[Obstacle]) -> tuple[Item, ...]:

@@ -46,7 +46,7 @@ def repairs(
     proves: Proof = any_answer,
 ) -> tuple[Fix, ...]:
     """The changes that resolve, that `allows` lets through and whose answer `proves` takes, the one that
-    changes least first."""
+    changes least first; of those that change as little, one far back to an old release goes last."""
     tried = _Tried(case, allows, proves)
     for rank, item in enumerate(case.question.items):
         if item.bit & core:
@@ -106,7 +106,7 @@ def _change(tried: _Tried, item: Item, rank: int) -> None:
     helpful = 0
     enough = MAX_VALUES if item.key in _SEVERAL else 1
     for distance, edit in enumerate(moved(case, item, wishes, domains)):
-        helpful += tried.resolves(edit, (1, 0, distance, rank))
+        helpful += tried.resolves(edit, (1, 0, distance + edit.is_far_back, rank))
         if helpful == enough:
             break
     without = dropped(case, item, wishes)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from functools import cached_property, lru_cache, partial
 from typing import TypeVar
 
+from cudaforge.matrix.companion import CompanionRole
 from cudaforge.matrix.model import (
     BaseImage,
-    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
@@ -168,7 +168,7 @@ class Tables(Kept):
             row.package: row.version.text
             for row in self.matrix.companions(framework, CompanionRole.COMPANION)
             if is_confirmed(row.source)
-            and row.needs.allows(version)
+            and row.goes_with(version)
             and (python is None or not row.pythons or python in row.pythons)
         }
 

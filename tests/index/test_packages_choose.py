@@ -115,7 +115,6 @@ def project(tmp_path: Path, shelf: Path, serve_index: Serve):
         (["serves==1.0"], "1.1", "serves==1.0 needs tiny-frame==1.1"),
         (["below-three"], "2.1", "below-three needs tiny-frame<"),
         (["below-three", "not-two>=1"], "2.0", "not-two>=1 does not go with tiny 2.1"),
-        (["tiny-frame<2"], "1.1", "tiny-frame<2 is asked for"),
     ],
 )
 def test_a_package_that_needs_another_release_gets_it(project, packages, release, told):
@@ -125,6 +124,14 @@ def test_a_package_that_needs_another_release_gets_it(project, packages, release
     assert told in json.loads(done.stdout)["moves"]["one"]
     assert told in done.stderr.replace("\n", " ")
     assert project.locked()[0] == release
+
+
+def test_a_framework_among_the_packages_chooses_its_release_at_once(project):
+    project.ask(["tiny-frame<2"], more=project.mirror)
+    done = project.run("lock", "--json")
+    assert done.returncode == 0, done.stderr
+    assert not json.loads(done.stdout)["moves"]
+    assert project.locked()[0] == "1.1"
 
 
 def test_what_needs_another_release_than_the_wishes_allow_is_a_conflict_with_proven_ways_out(project):
@@ -365,3 +372,39 @@ def test_a_first_answer_that_has_its_packages_is_asked_for_once(project, tmp_pat
     made.ask(["on-top", "library<2"], more=project.mirror)
     assert made.run("lock").returncode == 0
     assert questions(served) == 1
+
+
+COMPILED = """
+schema = 1
+
+[sources]
+here = { strength = "measured", checked = "2026-11-22", text = "made for a test" }
+
+[[companions]]
+framework = "tiny"
+package = "kernels"
+role = "extension"
+source = "here"
+releases = [
+    { version = "0.1", needs = ">=1.0", released = "2026-01-15" },
+    { version = "0.9", needs = "==2.0", released = "2026-02-15" },
+]
+"""
+
+
+def test_no_old_release_is_taken_for_its_open_floor(project, shelf):
+    """The newest goes with 2.0 alone, and an old one with what there was on its day: that was before 3.0."""
+    make_wheel(shelf, "kernels", "0.1", requires=("tiny-frame>=1.0",))
+    make_wheel(shelf, "kernels", "0.9", requires=("tiny-frame==2.0",))
+    project.ask(["kernels"], more=project.mirror)
+    facts = project.root / "facts.toml"
+    later = (RELEASE % "3.0").replace("2026-01-01", "2026-03-01")
+    facts.write_text(facts.read_text().replace(RELEASE % "3.0", later))
+    (project.root / "kernels.toml").write_text(COMPILED)
+    declaration = project.root / "cudaforge.toml"
+    text = declaration.read_text().replace('["facts.toml"]', '["facts.toml", "kernels.toml"]')
+    declaration.write_text(text)
+    done = project.run("lock", "--json")
+    assert done.returncode == 0, done.stderr
+    assert "kernels" in json.loads(done.stdout)["moves"]["one"]
+    assert project.locked()[0] == "2.0"

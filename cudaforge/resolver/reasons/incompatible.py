@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+from cudaforge.matrix.companion import Companion
 from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.coverage import is_seen
@@ -26,13 +27,19 @@ from cudaforge.resolver.reasons.unknown import is_loadable
 from cudaforge.resolver.reasons.view import (
     Said,
     View,
+    anchor,
     as_list,
     as_some,
     by_text,
+    grouped,
+    names,
     sm,
     span,
 )
 from cudaforge.versions import Version
+
+_MANY = 2
+"""Groups of builds that are told one by one."""
 
 
 def _final(view: View) -> Said | None:
@@ -44,8 +51,18 @@ def _package(view: View) -> Said | None:
     if not isinstance(wish, PackageWish):
         return None
     name = view.case.scene.frameworks[wish.position].framework.name
-    parts = [f"{row.package} {row.version} goes with {name} {row.needs}" for row in wish.rows]
+    if wish.is_framework:
+        releases = span(row.version for row in wish.rows)
+        return f"{wish.text}, asked for among the packages, is {name} {releases}", wish.rows[-1].source
+    parts = [f"{row.package} {row.version} goes with {name} {row.needs}{_compiled(row)}" for row in wish.rows]
     return as_some(parts).replace(", ...", "; ..."), wish.rows[0].source
+
+
+def _compiled(row: Companion) -> str:
+    """Up to where an open floor of what is compiled says anything."""
+    if not row.is_open:
+        return ""
+    return f", up to {row.until}: it was compiled on {row.released}, before any newer one was there"
 
 
 def _package_python(view: View) -> Said | None:
@@ -79,14 +96,38 @@ def _with_cuda(view: View) -> Said | None:
 
 
 def _loads(view: View) -> Said | None:
-    def text(build: BuildCandidate) -> str:
-        row = build.row
-        if row.cuda is None:
-            return "loads no CUDA"
-        cudnn = f" and cuDNN {row.cudnn}" if row.cudnn is not None else ""
-        return f"loads CUDA {row.cuda}{cudnn}"
+    return _loads_no(view) or by_text(view, _loaded, partial(is_loadable, view))
 
-    return by_text(view, text, partial(is_loadable, view))
+
+def _loaded(build: BuildCandidate) -> str:
+    row = build.row
+    if row.cuda is None:
+        return "loads no CUDA"
+    cudnn = f" and cuDNN {row.cudnn}" if row.cudnn is not None else ""
+    return f"loads CUDA {row.cuda}{cudnn}"
+
+
+def _loads_no(view: View) -> Said | None:
+    """Where many builds load other CUDA releases than the one wished for: that, and the nearest of them."""
+    wish, tables = view.case.question.wishes.cuda, view.case.scene.tables
+    said = grouped(view, _loaded, partial(is_loadable, view))
+    number = anchor(wish.text) if wish is not None else None
+    if wish is None or number is None or len(said) <= _MANY or view.bound.rule != "cuda-libraries":
+        return None
+    found: list[tuple[Version, str, BuildCandidate]] = []
+    for text, group in said.items():
+        cuda = group[0].row.cuda
+        first = anchor(cuda.text) if cuda is not None else None
+        if cuda is None or first is None or tables.cuda_wished(cuda) & tables.cuda_wished(wish):
+            return None
+        found.append((first, f"{names(group)} {text}", group[0]))
+    # Of those that are as near, the newest from below and the oldest from above.
+    below = max((one for one in reversed(found) if one[0] < number), key=lambda one: one[0], default=None)
+    above = min((one for one in found if one[0] >= number), key=lambda one: one[0], default=None)
+    near = [one for one in (below, above) if one is not None]
+    name = view.case.scene.frameworks[view.bound.position].framework.name
+    told = "; ".join(f"{name} {text}" for _, text, _ in near)
+    return f"no build of {name} that is left loads CUDA {wish}; the nearest: {told}", near[0][2].row.source
 
 
 def _provider(view: View) -> Said | None:
@@ -146,9 +187,12 @@ def _builds(view: View) -> Said | None:
     if not builds:
         return None
     name = view.case.scene.frameworks[view.bound.position].framework.name
+    labels = sorted({one.row.build for one in builds})
+    wish = view.case.question.wishes.frameworks[view.bound.position].version
+    if wish is not None and "+" in wish.text:
+        return f"{name}{wish} is build {as_list(labels)}", builds[-1].row.source
     releases = span(one.version for one in builds)
-    labels = as_list(sorted({one.row.build for one in builds}))
-    return f"{name} {releases} has builds {labels}", builds[-1].row.source
+    return f"{name} {releases} has builds {as_list(labels)}", builds[-1].row.source
 
 
 def _gpu_code(view: View) -> Said | None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from cudaforge.matrix.model import CudaRelease, CudnnRelease
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
 from cudaforge.resolver.coverage import is_seen
+from cudaforge.resolver.names import near_names
 from cudaforge.resolver.reasons.view import (
     Said,
     View,
@@ -21,6 +22,8 @@ from cudaforge.resolver.reasons.view import (
 from cudaforge.resolver.rules.scene import CUDA, CUDNN, ENVIRONMENT, wished_patches
 from cudaforge.resolver.solver import Restriction
 from cudaforge.versions import Version
+
+_NEAREST_BUILDS = 6
 
 
 def _unknown_release(view: View) -> Said:
@@ -37,9 +40,10 @@ def _unknown_release(view: View) -> Said:
 
 def _unknown_build(view: View) -> Said:
     table = view.case.scene.frameworks[view.bound.position]
-    known = sorted({one.row.build for one in table.candidates if one.is_confirmed})
-    what = f"build {view.case.question.wishes.build} of {table.framework.name}"
-    return not_known(view, what, as_some(known))
+    known = dict.fromkeys(one.row.build for one in table.candidates if one.is_confirmed)  # newest first
+    label = view.case.question.wishes.build or ""
+    near = [*near_names(label, known), *known][:_NEAREST_BUILDS]
+    return not_known(view, f"build {label} of {table.framework.name}", as_list(near))
 
 
 def _unknown_cuda(view: View) -> Said:

@@ -116,17 +116,27 @@ def by_text(
     is_meant: Callable[[BuildCandidate], bool] = lambda _: True,
 ) -> Said | None:
     """What the builds that are left and meant say, grouped where they say the same."""
-    builds = [one for one in view.builds() if is_meant(one)]
-    if not builds:
+    said = grouped(view, text, is_meant)
+    if not said:
         return None
-    said: dict[str, list[BuildCandidate]] = {}
-    for build in builds:
-        said.setdefault(text(build), []).append(build)
     name = view.case.scene.frameworks[view.bound.position].framework.name
     parts = [f"{name} {names(group)} {one}" for one, group in said.items()]
     if len(parts) > _SHOWN:
         parts = [*parts[: _SHOWN - 1], "...", parts[-1]]
-    return "; ".join(parts), builds[0].row.source
+    return "; ".join(parts), next(iter(said.values()))[0].row.source
+
+
+def grouped(
+    view: View,
+    text: Callable[[BuildCandidate], str],
+    is_meant: Callable[[BuildCandidate], bool] = lambda _: True,
+) -> dict[str, list[BuildCandidate]]:
+    """The builds that are left and meant by what they say, oldest first."""
+    said: dict[str, list[BuildCandidate]] = {}
+    for build in view.builds():
+        if is_meant(build):
+            said.setdefault(text(build), []).append(build)
+    return said
 
 
 def names(group: Sequence[BuildCandidate]) -> str:

@@ -199,3 +199,15 @@ def test_long_lists_and_names_are_cut() -> None:
     assert "and 10 more" in text
     assert max(map(len, text.splitlines())) <= 80
     assert shorten("a" * 76) == "a" * 76
+
+
+def test_wrong_packages_do_not_stop_it(engine: FakeEngine, project: Path) -> None:
+    declaration = project / "cudaforge.toml"
+    declaration.write_text(
+        declaration.read_text() + '\n[images.b]\nframework = "jax"\npackages = ["a >> 1"]\n'
+    )
+    (project / ".cudaforge" / "logs").mkdir(parents=True, exist_ok=True)
+    assert run_command_line(["clean", "--yes"]) == 0
+    assert not (project / ".cudaforge" / "logs").exists()
+    declaration.write_text(declaration.read_text() + "nonsense = 1\n")
+    assert run_command_line(["clean", "--yes"]) == 2

@@ -87,7 +87,7 @@ def test_packages_that_go_with_a_build_are_told_without_those_between_that_do_no
             for span in filter(None, spans.get(package, "").split(", ")):
                 first, _, last = span.partition(" to ")
                 meant |= set(names[names.index(first) : names.index(last or first) + 1])
-            fitting = {str(one.version) for one in known if one.needs.allows(row.version)}
+            fitting = {str(one.version) for one in known if one.goes_with(row.version)}
             assert meant == fitting, (row.version, package)
             holes += "," in spans.get(package, "")
     assert holes

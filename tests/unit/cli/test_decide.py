@@ -256,4 +256,69 @@ def test_a_package_made_for_older_releases_is_warned_of(
     )
     assert run_command_line(["resolve"]) == 0
     told = " ".join(capsys.readouterr().out.split())
-    assert "the newest known, needs pytorch==2.14.0: next to pytorch 2.15.0" in told
+    assert "the newest known, is made for pytorch==2.14.0: next to pytorch 2.15.0" in told
+
+
+@pytest.mark.parametrize(
+    ("name", "maker"),
+    [
+        ("Radeon RX 7900 XTX", "AMD"),
+        ("rx7900xtx", "AMD"),
+        ("gfx942", "AMD"),
+        ("Gaudi 3", "Intel"),
+        ("Arc A770", "Intel"),
+        ("M3 Max", "Apple"),
+        ("TPU v5e", "Google"),
+        ("Trainium2", "AWS"),
+        ("RX 5090", None),
+        ("H10O", None),
+        ("NVIDIA M99", None),
+    ],
+)
+def test_other_makers_are_told_from_misspelled_names(
+    name: str, maker: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["resolve", "pytorch", f"gpu={name}"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert (f"is made by {maker}: only NVIDIA GPUs are known" in told) is (maker is not None)
+    assert ("is not known" in told) is (maker is None)
+
+
+@pytest.mark.parametrize(
+    ("lines", "is_warned"),
+    [
+        (f'packages = ["flash_attn @ git+https://h/flash@{"0123456789" * 4}"]', True),
+        ('packages = ["xformers==0.0.35"]\nbuild_from_source = ["xformers"]', True),
+        ('packages = ["xformers==0.0.35"]', False),
+        (f'packages = ["x @ git+https://h/x@{"0123456789" * 4}"]', False),
+    ],
+)
+def test_what_compiles_against_its_framework_is_warned_of_before_it_is_locked(
+    lines: str, *, is_warned: bool, in_a_project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_a_project / "cudaforge.toml").write_text(f'[images.a]\nframework = "pytorch"\n{lines}\n')
+    assert run_command_line(["resolve"]) == 0
+    told = " ".join(capsys.readouterr().out.split())
+    assert ("is asked for as source, which compiles against pytorch: lock refuses it" in told) is is_warned
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("trian", "the declaration has no image 'trian' where command line try did you mean train?"),
+        ("nosuch", "known: train; an image of the engine is named with its tag: nosuch:latest"),
+        ("a b", "'a b' names no image"),
+        ("Train", "the repository must be lower case where command line try did you mean train?"),
+    ],
+)
+def test_the_name_of_an_image_to_verify_is_judged_before_the_engine_is_asked(
+    name: str,
+    told: str,
+    in_a_project: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    (in_a_project / "cudaforge.toml").write_text('[images.train]\nframework = "pytorch"\n')
+    assert run_command_line(["verify", name]) == 2
+    assert told in " ".join(capsys.readouterr().err.split())

@@ -115,3 +115,21 @@ def test_damaged_results_are_none(project: Path, tmp_path: Path, capsys: pytest.
     capsys.readouterr()
     assert report("--merge", str(tmp_path / "nowhere")) == 2
     assert "is no directory" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "line", ['packages = ["numpy >> 1"]', 'packages = ["./gone.whl"]', 'requirements = "gone.txt"']
+)
+def test_wrong_packages_do_not_stop_a_report(
+    line: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declaration = project / "cudaforge.toml"
+    declaration.write_text(declaration.read_text() + f"{line}\n")
+    leave(tmp_path / "all", verdict(project, "jax"))
+    assert report("--merge", str(tmp_path / "all"), "jax") == 0
+    told = capsys.readouterr()
+    assert "trained on CPU" in told.out
+    assert "whether the lock is current is not known" in told.err
+    assert run_command_line(["lock", "--check"]) == 2
+    declaration.write_text(declaration.read_text() + "nonsense = 1\n")
+    assert report("--merge", str(tmp_path / "all"), "jax") == 2

@@ -41,6 +41,13 @@ VALUES = [
     ('"o\\u200bs" = "x"', '"o\\u200Bs"', "unknown key 'o\\u200Bs'", "did you mean 'os'"),
     ('cudn = "9"', "cudn", "unknown key 'cudn'", "did you mean 'cudnn'?"),
     ('zebra = "9"', "zebra", "unknown key 'zebra'", "known: framework, build, cuda"),
+    (
+        'prefer = { cuda = "stable", nosuch = "newest" }',
+        "prefer.nosuch",
+        "'nosuch' is not known",
+        "framework",
+    ),
+    ('prefer = { cuda = "best" }', "prefer.cuda", "'best' is not known here", "newest"),
     ("cuda = 12.10", "cuda", "a number where a string", 'write it as a string: "12.10"'),
     ("cuda = 12.0", "cuda", "a number where a string", '"12.0"'),
     ("cuda = 12", "cuda", "a number where a string", '"12"'),

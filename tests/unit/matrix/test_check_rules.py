@@ -285,6 +285,12 @@ BREAKAGES = {
         "companions.toml",
         "example helper 0.3",
     ),
+    "day-of-companion": (
+        {},
+        {"companions.toml": (COMPANION.replace("FRAMEWORK", "example"), "NEEDS", ">=1.9")},
+        "companions.toml",
+        "example helper 0.3",
+    ),
     "future-source": (
         {"gpus": ('checked = "2026-01-31"', 'checked = "2999-01-31"')},
         {},

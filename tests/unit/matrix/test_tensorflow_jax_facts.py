@@ -3,7 +3,8 @@
 import pytest
 
 from cudaforge.matrix import load_matrix
-from cudaforge.matrix.model import CompanionRole, CudaProvider
+from cudaforge.matrix.companion import CompanionRole
+from cudaforge.matrix.model import CudaProvider
 from cudaforge.matrix.sources import Strength
 from cudaforge.resolver.coverage import Coverage, coverage
 from cudaforge.versions import Version

@@ -12,9 +12,9 @@ from itertools import combinations, product
 
 from cudaforge.declaration.model import Wishes
 from cudaforge.matrix import Matrix
+from cudaforge.matrix.companion import Companion
 from cudaforge.matrix.model import (
     BaseImage,
-    Companion,
     CudaRelease,
     CudnnRelease,
     FrameworkBuild,
@@ -141,6 +141,8 @@ def tied(text: str, framework: str, matrix: Matrix) -> list[Companion]:
     meant = [one for one in known if VersionWish(operator + version).allows(one.version)]
     if operator == ">=" or not all(confirmed(one) for one in meant):
         return []
+    if any(says_nothing_of_newer(one) and newest_then(one, matrix) is None for one in meant):
+        return []
     return (
         []
         if operator == "<"
@@ -149,13 +151,35 @@ def tied(text: str, framework: str, matrix: Matrix) -> list[Companion]:
     )
 
 
+def newest_then(row: Companion, matrix: Matrix) -> Version | None:
+    """The newest release of the framework by the day of what was compiled against it."""
+    there = [
+        one.version
+        for one in matrix.builds(row.framework)
+        if one.released and row.released and one.released <= row.released
+    ]
+    return max((one for one in there if row.needs.allows(one) and not one.is_prerelease), default=None)
+
+
+def says_nothing_of_newer(row: Companion) -> bool:
+    return row.abi.value == "framework" and row.role.value != "dependency" and row.needs.text[0] == ">"
+
+
+def reaches(row: Companion, version: Version, matrix: Matrix) -> bool:
+    """What is compiled for one release goes with none that came after it, whatever the METADATA allows."""
+    if says_nothing_of_newer(row):
+        newest = newest_then(row, matrix)
+        return row.needs.allows(version) and newest is not None and version <= newest
+    return row.needs.allows(version)
+
+
 def packages_fit(
     builds: tuple[tuple[FrameworkBuild, ...], ...], python: str, wishes: Wishes, matrix: Matrix
 ) -> bool:
     for text in wishes.packages:
         for build in (rows[0] for rows in builds):
             meant = tied(text, build.framework, matrix)
-            if meant and not any(one.needs.allows(build.version) for one in meant):
+            if meant and not any(reaches(one, build.version, matrix) for one in meant):
                 return False
             if meant and all(one.pythons and python not in one.pythons for one in meant):
                 return False

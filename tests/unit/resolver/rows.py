@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from cudaforge.declaration.model import FrameworkWish, Wishes
+from cudaforge.matrix.companion import Abi, Companion, CompanionRole
 from cudaforge.matrix.model import (
     BaseImage,
     Broken,
-    Companion,
-    CompanionRole,
     CudaProvider,
     CudaRelease,
     CudnnRelease,
@@ -66,6 +65,7 @@ def build(  # noqa: PLR0913 -- one argument per fact
     installed: int | None = None,
     cuda_size: int | None = None,
     cuda_installed: int | None = None,
+    released: str | None = None,
     source: Source = SOURCE,
 ) -> FrameworkBuild:
     return FrameworkBuild(
@@ -73,7 +73,7 @@ def build(  # noqa: PLR0913 -- one argument per fact
         version=Version(version),
         build=build,
         platforms=platforms,
-        released=None,
+        released=released,
         pythons=pythons,
         glibc=Version(glibc),
         provider=provider,
@@ -259,6 +259,8 @@ def companion(
     *,
     role: CompanionRole = CompanionRole.EXTENSION,
     pythons: tuple[str, ...] = (),
+    released: str | None = None,
+    abi: Abi = Abi.FRAMEWORK,
     source: Source = SOURCE,
 ) -> Companion:
     """One release, `vllm==0.10.0`, and the framework releases that it goes with."""
@@ -269,6 +271,8 @@ def companion(
         version=Version(version),
         needs=VersionWish(needs),
         role=role,
+        abi=abi,
+        released=released,
         pythons=pythons,
         source=source,
     )

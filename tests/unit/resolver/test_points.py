@@ -27,7 +27,7 @@ from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, resolve, resolve_all
 from cudaforge.resolver.question import ask
 from cudaforge.versions import VersionWish
-from tests.unit.resolver import naive
+from tests.unit.resolver import naive, rows
 from tests.unit.resolver.test_properties import (
     BOTH,
     DRIVERS,
@@ -203,3 +203,17 @@ def test_points_of_two_groups_are_told_alike_in_every_run(tmp_path: Path):
     }
     assert len(told) == 1
     assert "dropped" in told.pop()
+
+
+def test_points_tell_the_driver_as_the_facts_of_their_own_gpus_write_it() -> None:
+    matrix = Matrix.from_rows(
+        frameworks=(rows.framework("torchy"),),
+        builds=(rows.build("torchy", "1.0", "cu128", cuda="12.8", cubins=("9.0",)),),
+        cuda_releases=(rows.cuda("12.8.1", "570.26", "525.60.13", capabilities=("9.0",)),),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+        gpus=(rows.gpu("One", "9.0", first="550"), rows.gpu("Two", "9.0", first="550.00")),
+    )
+    points = [rows.wishes(frameworks=(rows.framework_wish("torchy"),), gpus=(one,)) for one in ("One", "Two")]
+    told = [one.answer for one in resolve_all(declared(points), matrix)]
+    assert all(isinstance(one, Resolution) for one in told)
+    assert [str(one.numbers.driver_floor) for one in told] == ["550", "550.00"]

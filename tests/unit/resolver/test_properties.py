@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Gate, Preference, Wishes
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import CompanionRole, CudaProvider, FrameworkBuild, PackageIndex
+from cudaforge.matrix.companion import Abi, CompanionRole
+from cudaforge.matrix.model import CudaProvider, FrameworkBuild, PackageIndex
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, alternatives, resolve
 from cudaforge.versions import Version, VersionWish
@@ -26,6 +27,7 @@ CAPABILITIES = ("7.0", "7.5", "8.0", "8.6", "8.7", "9.0", "12.0")
 DRIVERS = ("450.80.02", "470.82.01", "525.60.13", "535.104.05", "570.26", "580.65.06", "595.1")
 PACKAGES = ("ext==1.0", "ext<2", "vis>=1.0", "vis==2.0", "vis==9")
 BOTH = ("linux/amd64", "linux/arm64")
+DAYS = {"1.0": "2025-01-29", "1.1": "2025-06-04", "2.0": "2025-07-31", "2.1rc1": "2025-07-01"}
 SIZES = st.sampled_from((None, 10, 20, 25, 60))
 """Bytes on disk."""
 
@@ -48,6 +50,7 @@ def builds(draw: st.DrawFn, framework: str) -> FrameworkBuild:
         "glibc": draw(st.sampled_from(("2.17", "2.28"))),
         "source": draw(sources),
         "installed": draw(SIZES),
+        "released": draw(st.sampled_from((None, DAYS[version]))),
     }
     shape = draw(st.sampled_from(("exact", "range", "system", "cpu", "bundled")))
     if shape == "cpu":
@@ -198,6 +201,8 @@ def companion_rows(draw: st.DrawFn) -> list[object]:
             f"{name}=={version}",
             draw(st.sampled_from(("==1.0", "==1.1", ">=1.1", "==2.0"))),
             role=draw(st.sampled_from(CompanionRole)),
+            abi=draw(st.sampled_from(Abi)),
+            released=draw(st.sampled_from((None, "2025-03-01", "2025-07"))),
             pythons=draw(st.just(()) | some(PYTHONS)),
             source=draw(sources),
         )

@@ -9,7 +9,7 @@ import pytest
 
 from cudaforge.declaration.model import Flavor, Wishes
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.model import Companion, CompanionRole
+from cudaforge.matrix.companion import Abi, Companion, CompanionRole
 from cudaforge.records import replace
 from cudaforge.resolver import Conflict, Resolution, reasons_for, resolve
 from cudaforge.resolver.gates import gate_floor, gate_passes, parse_gate
@@ -256,6 +256,60 @@ def test_an_unconfirmed_release_of_a_package_vetoes_nothing() -> None:
     assert isinstance(
         resolve(_with_packages("rumour==1.0", version="==2.8.0"), _extension_world(rumour)), Resolution
     )
+
+
+def _compiled_world(released: str | None, abi: Abi = Abi.FRAMEWORK) -> Matrix:
+    """A package that was compiled for a framework, with an open floor in its metadata."""
+    days = {"2.6.0": "2025-01-29", "2.7.1": "2025-06-04", "2.8.0": "2025-08-06"}
+    return Matrix.from_rows(
+        frameworks=(rows.framework("torchy"),),
+        builds=[
+            rows.build("torchy", one, "cu128", cuda="12.8", cubins=_CODE, released=day)
+            for one, day in days.items()
+        ],
+        cuda_releases=(rows.cuda("12.8.1", "570.26", "525.60.13", capabilities=_CODE),),
+        systems=(rows.system("debian12", "2.36", "3.11"),),
+        companions=(rows.companion("torchy", "fast==1.0", ">=2.6", released=released, abi=abi),),
+    )
+
+
+@pytest.mark.parametrize(("released", "abi", "chosen"), [
+    ("2025-07-01", Abi.FRAMEWORK, "2.7.1"),
+    ("2025-06", Abi.FRAMEWORK, "2.7.1"),
+    ("2025-02-01", Abi.FRAMEWORK, "2.6.0"),
+    ("2025-02-01", Abi.STABLE, "2.8.0"),
+    ("2025-02-01", Abi.NONE, "2.8.0"),
+    (None, Abi.STABLE, "2.8.0"),
+])  # fmt: skip
+def test_an_open_floor_of_what_is_compiled_reaches_to_the_releases_of_its_day(
+    released: str | None, abi: Abi, chosen: str
+) -> None:
+    answer = resolve(_with_packages("fast==1.0"), _compiled_world(released, abi))
+    assert isinstance(answer, Resolution)
+    assert str(answer.frameworks[0].version) == chosen
+
+
+def test_what_an_index_would_give_next_to_a_newer_framework_is_told_to_be_unfit() -> None:
+    answer = resolve(_with_packages("fast"), _compiled_world("2025-02-01"))
+    assert isinstance(answer, Resolution)
+    assert answer.unfit == ("fast!=1.0",)
+    assert "is made for torchy>=2.6,<=2.6.0" in " ".join(answer.warnings)
+    within = resolve(_with_packages("fast", version="==2.6.0"), _compiled_world("2025-02-01"))
+    assert isinstance(within, Resolution)
+    assert within.unfit == ()
+
+
+@pytest.mark.parametrize("released", [None, "2024-01-01"])
+def test_an_open_floor_without_days_is_neither_a_yes_nor_a_no(released: str | None) -> None:
+    answer = resolve(_with_packages("fast==1.0"), _compiled_world(released))
+    assert isinstance(answer, Resolution)
+    assert str(answer.frameworks[0].version) == "2.8.0"
+    assert "not known whether fast 1.0 goes with torchy 2.8.0" in " ".join(answer.warnings)
+    asked = _with_packages("fast==1.0", "served==0.10.0", version="==2.8.0")
+    matrix = _extension_world(rows.companion("torchy", "served==0.9.0", ">=2.6"))
+    conflict = resolve(asked, matrix)
+    assert isinstance(conflict, Conflict)
+    assert {"package": "served==0.9.0"} not in [dict(fix.change) for fix in conflict.fixes]
 
 
 def test_a_package_binds_the_framework_that_it_is_known_for_and_no_other() -> None:
