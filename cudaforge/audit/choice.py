@@ -17,7 +17,8 @@ from cudaforge.audit.names import (
     serves,
 )
 from cudaforge.audit.state import Install
-from cudaforge.matrix.model import FrameworkBuild, OperatingSystem, WheelTag
+from cudaforge.matrix.model import FrameworkBuild, OperatingSystem
+from cudaforge.matrix.model_audit import WheelTag
 from cudaforge.matrix.sources import Strength
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record

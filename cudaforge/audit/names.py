@@ -9,7 +9,8 @@ from functools import lru_cache
 from packaging.requirements import Requirement
 
 from cudaforge.audit.state import Install, Origin
-from cudaforge.matrix.model import CompanionRole, Distribution, FrameworkBuild
+from cudaforge.matrix.model import CompanionRole, FrameworkBuild
+from cudaforge.matrix.model_audit import Distribution
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 

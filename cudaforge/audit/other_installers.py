@@ -1,14 +1,13 @@
-"""What uv and conda are asked to install."""
+"""What uv is asked to install."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from cudaforge.audit.installers import Arguments, install, is_on, note_redirects, parse_arguments
-from cudaforge.audit.shell import Command, Word
+from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Python, ReadFile
-from cudaforge.records import replace
 
 _BEGINS = re.compile(r"^[A-Za-z0-9]")
 
@@ -72,51 +71,3 @@ def _uv_python(image: Image, command: Command, arguments: Arguments) -> Python:
 def _minor(text: str) -> str | None:
     match = re.match(r"(?:cpython-|python)?(3\.\d+)", text)
     return match[1] if match else None
-
-
-def conda(image: Image, command: Command) -> Command | None:
-    """conda and mamba; for `conda run` the command that it runs."""
-    texts = [word.text for word in command.arguments]
-    if texts[:1] == ["run"]:
-        return _conda_run(command)
-    python = image.conda or image.python_of("python") or Python(None, "conda")
-    if texts[:1] == ["create"]:
-        python = Python(None, "conda")
-        for name in ("python", "python3", "pip", "pip3"):
-            image.programs[name] = python
-    if texts[:1] not in (["install"], ["create"], ["env"]):
-        return None
-    image.conda = python
-    for name in ("python", "python3", "pip", "pip3"):
-        image.programs.setdefault(name, python)
-    if texts[:1] == ["env"]:
-        image.note_unknown(command.line, "what an environment file of conda installs is not known")
-        return None
-    image.counter += 1
-    for word in _conda_specs(command.arguments[1:]):
-        name, _, version = re.sub(r"[<>!~]?=+", "=", word.text.rpartition("::")[2], count=1).partition("=")
-        if name == "python" and version:
-            python.minor = _minor(version) if "." in version else None
-        elif _BEGINS.match(name):
-            image.note("conda", replace(command, line=word.line), name, detail=version)
-    return None
-
-
-def _conda_specs(words: Sequence[Word]) -> Iterator[Word]:
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word.text in ("-c", "--channel", "-n", "--name", "-p", "--prefix", "-f", "--file", "--solver"):
-            skip = True
-        elif not word.text.startswith("-") and word.is_sure:
-            yield word
-
-
-def _conda_run(command: Command) -> Command | None:
-    words = list(command.arguments[1:])
-    while words and words[0].text.startswith("-"):
-        option = words.pop(0)
-        if option.text in ("-n", "--name", "-p", "--prefix") and words:
-            words.pop(0)
-    return replace(command, words=tuple(words)) if words else None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from cudaforge.audit.conda import activate, conda
 from cudaforge.audit.installers import pip
-from cudaforge.audit.other_installers import conda, uv
-from cudaforge.audit.shell import Command, Word
+from cudaforge.audit.other_installers import uv
+from cudaforge.audit.shell import Command
 from cudaforge.audit.state import AptPackage, Image, Python, ReadFile
+from cudaforge.audit.words import Word
 from cudaforge.matrix.model import OperatingSystem
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record, replace
@@ -219,7 +221,13 @@ def _virtualenv(image: Image, command: Command, _: Surroundings) -> None:
 
 
 def _source(image: Image, command: Command, _: Surroundings) -> None:
-    if command.arguments and command.arguments[0].text.endswith("/bin/activate"):
+    if not command.arguments:
+        return
+    if command.arguments[0].text.rpartition("/")[2] == "activate" and (
+        len(command.arguments) > 1 or command.arguments[0].text == "activate"
+    ):
+        activate(image, command.arguments[1].text if len(command.arguments) > 1 else "base")
+    elif command.arguments[0].text.endswith("/bin/activate"):
         path = _absolute(image, command.arguments[0].text.removesuffix("/bin/activate"))
         venv = image.venvs.get(path)
         if venv is not None:
@@ -294,9 +302,11 @@ def _uv(image: Image, command: Command, around: Surroundings) -> None:
 
 
 def _conda(image: Image, command: Command, around: Surroundings) -> None:
-    inner = conda(image, command)
+    before = dict(image.programs)
+    inner = conda(image, command, around.read, around.mounts)
     if inner is not None:
         run(image, inner, matrix=around.matrix, read=around.read, mounts=around.mounts)
+        image.programs = before
 
 
 def _add_repository(image: Image, command: Command, _: Surroundings) -> None:
@@ -308,6 +318,7 @@ def _script(image: Image, command: Command, _: Surroundings) -> None:
     text = " ".join(command.texts)
     if re.search(r"(mini|ana|mamba)?(conda|forge).*\.sh", text, re.IGNORECASE):
         image.conda = Python(None, "conda")
+        image.conda_channels = ["conda-forge"] if re.search(r"forge", text, re.IGNORECASE) else []
 
 
 def _project(image: Image, command: Command, _: Surroundings) -> None:

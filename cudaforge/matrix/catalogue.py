@@ -354,6 +354,15 @@ _SUBJECTS: tuple[Subject, ...] = (
         find=_starting(lambda matrix: matrix.distributions, "name"),
     ),
     Subject(
+        name="conda_builds",
+        title="builds on conda channels",
+        word="conda build",
+        rows=lambda matrix: matrix.conda_builds,
+        columns=("channel", "framework", "versions", "build", "cuda", "cudnn"),
+        names=4,
+        find=_starting(lambda matrix: matrix.conda_builds, "channel"),
+    ),
+    Subject(
         name="wheel_tags",
         title="the pip of wheel tags",
         word="tag",

@@ -18,7 +18,6 @@ from cudaforge.matrix.model import (
     CompanionRole,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -29,8 +28,8 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import read_rows
 from cudaforge.matrix.tables import Matrix
@@ -190,6 +189,10 @@ class CompiledRows:
     def distributions(self) -> Sequence[Distribution]:
         """All names that frameworks are installed by, beside what builds require."""
         return self._read("distributions", "distributions", Distribution)
+
+    def conda_builds(self) -> Sequence[CondaBuild]:
+        """All builds of frameworks on conda channels."""
+        return self._read("conda_builds", "conda_builds", CondaBuild)
 
     def wheel_tags(self) -> Sequence[WheelTag]:
         """From which pip on wheels for a glibc are seen."""

@@ -252,39 +252,6 @@ class PackageIndex:
 
 
 @record()
-class Distribution:
-    """A name on the package index, or an extra of it, by which frameworks and what they break on are
-    installed, beside what builds require: for audits."""
-
-    name: str
-    """Normalised: `tensorflow-gpu`, or with an extra `jax[cuda12]`."""
-    framework: str | None = None
-    build: str | None = None
-    """The build of the framework that it stands for."""
-    versions: VersionWish | None = None
-    """The releases that it speaks of: those that have the extra, or that the effect holds for."""
-    released: str | None = None
-    """The day of the first of these releases."""
-    retired: str | None = None
-    """Since when it is no longer to be used (ISO date)."""
-    replaced_by: str | None = None
-    effect: str | None = None
-    """What is the matter with it."""
-    source: Source
-
-
-@record()
-class WheelTag:
-    """From which pip on wheels for a glibc are seen at all."""
-
-    glibc: Version
-    """The newest glibc of the tag; what is newer belongs to the next row."""
-    tag: str
-    pip: Version
-    source: Source
-
-
-@record()
 class Feed:
     """A directory on the web that a vendor has its releases in: asked when facts are refreshed, and for the
     archives of standalone Pythons."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cudaforge.matrix.tables import Matrix, RowSource
+from cudaforge.matrix.row_source import RowSource
+from cudaforge.matrix.tables import Matrix
 
 if TYPE_CHECKING:
     from cudaforge.matrix.model import (

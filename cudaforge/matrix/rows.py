@@ -15,7 +15,6 @@ from cudaforge.matrix.model import (
     CudaProvider,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -26,11 +25,12 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
 from cudaforge.matrix.row_artefacts import (
     read_base_image,
+    read_conda_build,
     read_distribution,
     read_feed,
     read_framework_image,
@@ -325,6 +325,7 @@ _TYPES: Mapping[str, type] = {
     "pythons": PythonRelease,
     "standalone_pythons": StandalonePython,
     "distributions": Distribution,
+    "conda_builds": CondaBuild,
     "wheel_tags": WheelTag,
     "broken": Broken,
 }
@@ -344,6 +345,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "pythons": ("version",),
     "standalone_pythons": ("version",),
     "distributions": ("name",),
+    "conda_builds": ("channel", "framework", "versions", "build"),
     "wheel_tags": ("glibc",),
     "broken": ("when",),
 }
@@ -364,6 +366,7 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "pythons": read_python,
     "standalone_pythons": read_standalone,
     "distributions": read_distribution,
+    "conda_builds": read_conda_build,
     "wheel_tags": read_wheel_tag,
     "broken": _broken,
 }

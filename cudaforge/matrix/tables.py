@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
-from typing import Protocol
 
 from cudaforge.matrix.gpu_names import GpuNames
 from cudaforge.matrix.model import (
@@ -16,7 +15,6 @@ from cudaforge.matrix.model import (
     CompanionRole,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -27,75 +25,10 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
+from cudaforge.matrix.row_source import RowSource
 from cudaforge.records import record
-
-
-class RowSource(Protocol):
-    """What a matrix reads its rows from: the compiled form, or rows made in a test."""
-
-    @property
-    def revision(self) -> str:
-        """SHA-256 over all rows."""
-
-    @property
-    def as_of(self) -> str:
-        """The ISO date up to which the rows reach."""
-
-    def frameworks(self) -> Sequence[Framework]:
-        """All frameworks."""
-
-    def builds(self, framework: str) -> Sequence[FrameworkBuild]:
-        """All builds of one framework, by its canonical name."""
-
-    def cuda_releases(self) -> Sequence[CudaRelease]:
-        """All CUDA toolkit releases."""
-
-    def cudnn_releases(self) -> Sequence[CudnnRelease]:
-        """All cuDNN releases."""
-
-    def gpus(self) -> Sequence[Gpu]:
-        """All GPU products."""
-
-    def systems(self) -> Sequence[OperatingSystem]:
-        """All operating systems."""
-
-    def plain_images(self) -> Sequence[BaseImage]:
-        """The base images without CUDA."""
-
-    def cuda_images(self) -> Sequence[BaseImage]:
-        """The base images that bring CUDA."""
-
-    def driver_branches(self) -> Sequence[DriverBranch]:
-        """All driver branches."""
-
-    def indexes(self) -> Sequence[PackageIndex]:
-        """All named package indexes."""
-
-    def feeds(self) -> Sequence[Feed]:
-        """All directories that vendors list releases in."""
-
-    def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
-        """The packages that go with one framework, by its canonical name: all, or those of one role."""
-
-    def framework_images(self) -> Sequence[FrameworkImage]:
-        """All published images with frameworks in them."""
-
-    def pythons(self) -> Sequence[PythonRelease]:
-        """All minor versions of Python."""
-
-    def standalone_pythons(self) -> Sequence[StandalonePython]:
-        """All releases of standalone Pythons."""
-
-    def distributions(self) -> Sequence[Distribution]:
-        """All names that frameworks are installed by, beside what builds require."""
-
-    def wheel_tags(self) -> Sequence[WheelTag]:
-        """From which pip on wheels for a glibc are seen."""
-
-    def broken(self) -> Sequence[Broken]:
-        """All combinations known not to work."""
 
 
 @record()
@@ -119,6 +52,7 @@ class Rows:
     all_pythons: tuple[PythonRelease, ...] = ()
     all_standalone_pythons: tuple[StandalonePython, ...] = ()
     all_distributions: tuple[Distribution, ...] = ()
+    all_conda_builds: tuple[CondaBuild, ...] = ()
     all_wheel_tags: tuple[WheelTag, ...] = ()
     all_broken: tuple[Broken, ...] = ()
 
@@ -186,6 +120,10 @@ class Rows:
         """See RowSource."""
         return self.all_distributions
 
+    def conda_builds(self) -> Sequence[CondaBuild]:
+        """See RowSource."""
+        return self.all_conda_builds
+
     def wheel_tags(self) -> Sequence[WheelTag]:
         """See RowSource."""
         return self.all_wheel_tags
@@ -222,6 +160,7 @@ class Matrix:
         pythons: Iterable[PythonRelease] = (),
         standalone_pythons: Iterable[StandalonePython] = (),
         distributions: Iterable[Distribution] = (),
+        conda_builds: Iterable[CondaBuild] = (),
         wheel_tags: Iterable[WheelTag] = (),
         broken: Iterable[Broken] = (),
         revision: str = "rows",
@@ -247,6 +186,7 @@ class Matrix:
                 all_pythons=tuple(pythons),
                 all_standalone_pythons=tuple(standalone_pythons),
                 all_distributions=tuple(distributions),
+                all_conda_builds=tuple(conda_builds),
                 all_wheel_tags=tuple(wheel_tags),
                 all_broken=tuple(broken),
             )
@@ -370,6 +310,11 @@ class Matrix:
     def distributions(self) -> tuple[Distribution, ...]:
         """Names that frameworks are installed by, beside what builds require."""
         return tuple(self._rows.distributions())
+
+    @cached_property
+    def conda_builds(self) -> tuple[CondaBuild, ...]:
+        """Builds of frameworks on conda channels."""
+        return tuple(self._rows.conda_builds())
 
     @cached_property
     def wheel_tags(self) -> tuple[WheelTag, ...]:
