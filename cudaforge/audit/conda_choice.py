@@ -148,11 +148,13 @@ class _Chooser:
             return _unknown("nothing says which CUDA it is built for: pytorch-cuda=...", self._sure(newest))
         wanted = Version(cuda[1]) if "." in cuda[1] else Version(f"{cuda[1]}.{cuda[2] or 0}")
         ruled = [row for row in rows if asked is None or row.selector == asked]
-        if not ruled:
+        if not ruled or newest not in {self._newest(row) for row in ruled}:
             return _unknown(f"{asked} does not choose the build of these releases", self._sure(newest))
         fitting = [row for row in ruled if row.cuda is not None and row.cuda.has_prefix(wanted)]
         if not fitting:
             return CondaChoice(why=CondaWhy.NO_SUCH_CUDA, near=tuple(ruled))
+        if newest not in {self._newest(row) for row in fitting}:
+            return _unknown(f"whether conda takes {newest} without CUDA or an older release is not known")
         return self._chosen(fitting)
 
     def _sure(self, newest: Version) -> Version | None:
