@@ -226,14 +226,17 @@ def install(
         pip=python.pip if tool == "pip" else None,
     )
     for word in arguments.operands:
-        image.installs += _of_word(image, word, template)
+        if _is_project(word):
+            _editable(image, word, template, read, mounts)
+        else:
+            image.installs += _of_word(image, word, template)
     for meaning, value, word in arguments.options:
         if meaning in ("file", "constraint"):
             image.installs += _of_file(
                 image, value, word, template, read, mounts, is_constraint=meaning == "constraint"
             )
-        elif meaning == "editable" and not value.startswith("."):
-            image.note_unknown(word.line, f"what {value[:60]} needs is not known")
+        elif meaning == "editable":
+            _editable(image, replace(word, text=value), template, read, mounts)
     _note_new_pip(arguments, python)
 
 
@@ -259,13 +262,25 @@ def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
     )
 
 
+def _is_project(word: Word) -> bool:
+    is_path = word.text.startswith(("./", "../", ".[", "/")) and not word.text.endswith((".whl", ".tar.gz"))
+    return word.is_sure and (word.text in (".", "./") or is_path)
+
+
+def _editable(image: Image, word: Word, template: Install, read: ReadFile, mounts: Sequence[str]) -> None:
+    """A project of the build context, or of a repository."""
+    from cudaforge.audit.projects import pip_project
+
+    if _is_project(word):
+        pip_project(image, word, template, read, mounts)
+    else:
+        image.note_unknown(word.line, f"what {word.text[:60]} needs is not known")
+
+
 def _of_word(image: Image, word: Word, template: Install) -> Iterator[Install]:
     text = word.text
     if not word.is_sure:
         image.note_unknown(word.line, f"{word.raw[:60]} depends on a value that is not given")
-        return
-    if text in (".", "./") or (text.startswith(("./", "../", ".[", "/")) and not text.endswith(".whl")):
-        image.note_unknown(word.line, f"what the project {text[:60]} needs is not known")
         return
     requirement = parse_requirement(text)
     if requirement is None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from cudaforge.audit.conda import activate, conda
 from cudaforge.audit.installers import pip
 from cudaforge.audit.other_installers import uv
+from cudaforge.audit.projects import install_project, note_export
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import AptPackage, Image, Python, ReadFile
 from cudaforge.audit.words import Word
@@ -321,9 +322,19 @@ def _script(image: Image, command: Command, _: Surroundings) -> None:
         image.conda_channels = ["conda-forge"] if re.search(r"forge", text, re.IGNORECASE) else []
 
 
-def _project(image: Image, command: Command, _: Surroundings) -> None:
-    if {"install", "sync", "add", "update"} & set(command.texts[1:]):
-        image.note_unknown(command.line, f"what {command.name} installs stands in the project's lock")
+def _project(image: Image, command: Command, around: Surroundings) -> None:
+    verbs = [word.text for word in _operands(command.arguments, ())][:1]
+    if verbs in (["install"], ["sync"]) and command.name != "pixi":
+        install_project(image, command, command.name, around.read, around.mounts)
+    elif verbs in (["install"], ["add"], ["update"], ["lock"]):
+        image.note_unknown(command.line, f"what {command.name} {verbs[0]} installs is not known")
+    elif verbs in (["export"], ["requirements"]):
+        note_export(image, command)
+    elif verbs == ["config"] and "virtualenvs.create" in command.texts and "false" in command.texts:
+        image.links["poetry-in-place"] = "yes"
+    elif verbs == ["run"] and len(command.arguments) > 1:
+        inner = replace(command, words=command.words[2:])
+        run(image, inner, matrix=around.matrix, read=around.read, mounts=around.mounts)
 
 
 def _operands(words: Sequence[Word], with_value: Sequence[str]) -> list[Word]:
