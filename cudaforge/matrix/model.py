@@ -175,6 +175,9 @@ class OperatingSystem:
     bootstrap_packages: tuple[str, ...]
     """Packages of a bootstrapped base; empty where it cannot be bootstrapped."""
     eol: str | None
+    """The end of regular support."""
+    lts: str | None = None
+    """Until when its archive still gets security updates after that (Debian LTS)."""
     archive_python: str | None = None
     """The Python minor of its archive where images that are made do not use it (too old for uv)."""
     pip: Version | None = None

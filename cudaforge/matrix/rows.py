@@ -232,6 +232,7 @@ def _system(read: Reader) -> OperatingSystem:
         externally_managed=read.flag("externally_managed", default=False),
         user=read.optional("user"),
         eol=read.optional("eol"),
+        lts=read.optional("lts"),
         size=read.optional_integer("size"),
         installed=read.optional_integer("installed"),
         python_size=read.optional_integer("python_size"),
