@@ -34,6 +34,8 @@ _FRAMEWORKS: Mapping[str, str] = {
 """Names on conda channels to the package of the index that is the same thing."""
 _VALUED = ("-c", "--channel", "-n", "--name", "-p", "--prefix", "-f", "--file", "--solver", "--platform")
 _MOST_LINES = 5_000
+_LONGEST_DOCUMENT = 262_144
+_MOST_BRACKETS = 200
 
 
 @record()
@@ -374,6 +376,8 @@ class _Lines:
 def _document(text: str) -> Mapping[str, object] | None:
     import yaml
 
+    if len(text) > _LONGEST_DOCUMENT or max(text.count("["), text.count("{")) > _MOST_BRACKETS:
+        return None  # no environment that somebody wrote, and slow to read
     try:
         found = yaml.safe_load(text)
     except (yaml.YAMLError, RecursionError, ValueError):
