@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from cudaforge.audit.installers import Arguments, in_context, install, parse_arguments
+from cudaforge.audit.installers import in_context, install, parse_arguments
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import CondaRequest, Image, Install, Origin, Python, ReadFile
 from cudaforge.audit.words import Word
@@ -340,23 +340,30 @@ def _environment(
     _apply(image, command, python, specs, (*channels, *image.conda_channels), closed="nodefaults" in channels)
     for one in dependencies:
         if isinstance(one, dict) and isinstance(one.get("pip"), list):
-            _pip_section(image, command, python, [str(entry) for entry in one["pip"]], at, path, read)
+            entries = [_beside(str(entry), value) for entry in one["pip"][:_MOST_LINES]]
+            words = tuple(_pip_words(entries, at, command.line))
+            before = len(image.installs)
+            install(image, command, parse_arguments(words), python, "pip", read, mounts)
+            image.installs[before:] = [
+                pip if pip.file is not None else replace(pip, file=path) for pip in image.installs[before:]
+            ]
 
 
-def _pip_section(
-    image: Image, command: Command, python: Python, entries: list[str], at: _Lines, path: str, read: ReadFile
-) -> None:
-    words: list[Word] = []
-    for entry in entries[:_MOST_LINES]:
-        line = at.of(entry)
-        parts = entry.split(None, 1) if entry.startswith("-") else [entry]
-        words += [Word(text=part, raw=part, line=line) for part in parts]
-    arguments: Arguments = parse_arguments(words)
-    before = len(image.installs)
-    install(image, command, arguments, python, "pip", read, ())
-    image.installs[before:] = [
-        one if one.file is not None else replace(one, file=path) for one in image.installs[before:]
-    ]
+def _beside(entry: str, environment: str) -> str:
+    """An entry of a `pip:` section; files that it names are looked for where the environment's file is."""
+    match = re.fullmatch(r"(-r|-c|--requirement|--constraint)[\s=]+([^/\s].*)", entry.strip())
+    directory = environment.rpartition("/")[0]
+    if match is None or not directory or "://" in match[2]:
+        return entry
+    return f"{match[1]} {directory}/{match[2]}"
+
+
+def _pip_words(entries: Sequence[str], at: _Lines, line: int) -> Iterator[Word]:
+    for entry in entries:
+        is_option = entry.startswith("-")
+        for part in entry.split(None, 1) if is_option else [entry]:
+            # What an option names stands in another file: its line is that of the command.
+            yield Word(text=part, raw=part, line=line if is_option else at.of(entry))
 
 
 class _Lines:
@@ -364,7 +371,8 @@ class _Lines:
 
     def __init__(self, text: str) -> None:
         self._lines = [
-            re.sub(r"\s+#.*$", "", line).strip().lstrip("- ").strip("\"'") for line in text.splitlines()
+            re.sub(r"\s+#.*$", "", line).strip().removeprefix("- ").strip(" \"'")
+            for line in text.splitlines()
         ]
 
     def of(self, entry: str) -> int:

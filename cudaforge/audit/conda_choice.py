@@ -190,6 +190,7 @@ class _Chooser:
             if row.cuda is not None
             and (match is None or row.cuda.major <= Version(match[1]).major)
             and (wished is None or row.cuda.has_prefix(Version(wished[1])))
+            and (not any(map(str.isdigit, self._request.build)) or row.build[2:] in self._request.build)
         ]
         if match is None or len(fitting) != 1:
             return _unknown("nothing says which CUDA it is built for: cuda-version=...", rows[0].versions[-1])

@@ -30,8 +30,9 @@ def check(scene: Scene) -> None:
 
 
 def _say(scene: Scene, outcome: CondaOutcome) -> None:
-    line, _ = where(outcome.install, scene)
-    scene.unknown(line, f"{outcome.install.text} from conda: {outcome.choice.says}")
+    line, file = where(outcome.install, scene)
+    of = f" of {file}" if file is not None else ""
+    scene.unknown(line, f"{outcome.install.text}{of} from conda: {outcome.choice.says}")
 
 
 def _unpinned(scene: Scene, outcome: CondaOutcome) -> None:
@@ -94,8 +95,12 @@ def _needs_driver(scene: Scene, outcome: CondaOutcome) -> None:
 
 
 def _override(outcome: CondaOutcome) -> str:
-    cuda = [row.cuda for row in outcome.choice.near if row.cuda is not None]
-    return f"ENV CONDA_OVERRIDE_CUDA={cuda[0] if cuda else '...'} before: the CUDA of the hosts' drivers"
+    request = outcome.install.conda
+    build = request.build if request is not None else ""
+    rows = [row for row in outcome.choice.near if row.cuda is not None]
+    named = [row for row in rows if row.build.removeprefix("cu") in build]
+    cuda = (named or rows)[-1].cuda if rows else "..."
+    return f"ENV CONDA_OVERRIDE_CUDA={cuda} before: the CUDA of the hosts' drivers"
 
 
 def _without_driver(scene: Scene, outcome: CondaOutcome) -> None:
