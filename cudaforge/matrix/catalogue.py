@@ -358,7 +358,7 @@ _SUBJECTS: tuple[Subject, ...] = (
         title="builds on conda channels",
         word="conda build",
         rows=lambda matrix: matrix.conda_builds,
-        columns=("channel", "framework", "versions", "build", "cuda", "cudnn"),
+        columns=("channel", "build", "versions", "cudnn"),
         names=4,
         find=_starting(lambda matrix: matrix.conda_builds, "channel"),
     ),
