@@ -355,10 +355,10 @@ _SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="conda_builds",
-        title="builds on conda channels",
+        title="builds of conda",
         word="conda build",
         rows=lambda matrix: matrix.conda_builds,
-        columns=("channel", "build", "versions", "cudnn"),
+        columns=("channel", "build", "versions", "cuda", "cudnn"),
         names=4,
         find=_starting(lambda matrix: matrix.conda_builds, "channel"),
     ),
