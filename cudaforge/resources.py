@@ -1,6 +1,6 @@
-"""Where the files are that are not Python: the matrices and the Dockerfile templates.
+"""Where the files are that are not Python: the matrices, the Dockerfile templates, and pages of the docs.
 
-In a checkout, and in an editable install of one, `matrices/` and `templates/` stand beside the
+In a checkout, and in an editable install of one, `matrices/`, `templates/` and `docs/` stand beside the
 package and are the ones to edit. An installed package carries them below `_data/`.
 """
 
@@ -13,7 +13,7 @@ _INSTALLED = _PACKAGE / "_data"
 
 
 def find_resource(name: str) -> Path:
-    """The directory `name` (`matrices` or `templates`) of this installation.
+    """The directory `name` (`matrices`, `templates`, `docs/audit`) of this installation.
 
     Raises FileNotFoundError for an installation that was taken apart.
     """

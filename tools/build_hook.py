@@ -1,4 +1,4 @@
-"""Hatchling's build hook: puts the matrices, their compiled form and the templates into the wheel.
+"""Hatchling's build hook: puts matrices, their compiled form, templates and pages on codes into the wheel.
 
 An editable install gets none of them: the package then lies in the checkout, beside the originals.
 """
@@ -32,6 +32,7 @@ class DataHook(BuildHookInterface[Any]):
             {
                 str(root / "matrices"): "cudaforge/_data/matrices",
                 str(root / "templates"): "cudaforge/_data/templates",
+                str(root / "docs" / "audit"): "cudaforge/_data/docs/audit",
                 **{str(self._made / name): f"cudaforge/_data/{name}" for name in compiled},
             }
         )

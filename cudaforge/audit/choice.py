@@ -17,7 +17,8 @@ from cudaforge.audit.names import (
     serves,
 )
 from cudaforge.audit.state import Install
-from cudaforge.matrix.model import FrameworkBuild, OperatingSystem, WheelTag
+from cudaforge.matrix.model import FrameworkBuild, OperatingSystem
+from cudaforge.matrix.model_audit import WheelTag
 from cudaforge.matrix.sources import Strength
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
@@ -72,6 +73,9 @@ class Choice:
     missing_extra: str | None = None
     is_exact: bool = False
     """Whether the requirement allows this one version alone."""
+
+
+_UNKNOWN_RELEASE = Choice(why=Why.RELEASE_UNKNOWN)
 
 
 def is_pinned(install: Install) -> bool:
@@ -138,7 +142,7 @@ class _Chooser:
         named = [build for build in self._builds if main_name(build)[0] == self._name]
         public = [build for build in named if self._is_wished(build)]
         if not public:
-            return Choice(why=Why.RELEASE_UNKNOWN)
+            return Choice(why=Why.BUILD, near=near) if (near := self._skipped(named)) else _UNKNOWN_RELEASE
         on_date = [one for one in public if one.released is None or one.released <= question.as_of]
         if not on_date:
             return Choice(why=Why.NOT_YET, near=tuple(public))
@@ -149,6 +153,15 @@ class _Chooser:
         if question.python is None:
             return self._without_python(on_date)
         return self._fitting(on_date)
+
+    def _skipped(self, named: Sequence[FrameworkBuild]) -> tuple[FrameworkBuild, ...]:
+        """The builds of a pinned release that the package itself skipped: it has older and newer ones."""
+        if not is_pinned(self._install):
+            return ()
+        others = [build for build in self._builds if self._is_wished(build)]
+        versions = [build.version for build in named]
+        is_between = bool(others and versions) and min(versions) < others[0].version < max(versions)
+        return tuple(others) if is_between and self._channels.default else ()
 
     def _without_python(self, builds: Sequence[FrameworkBuild]) -> Choice:
         """A pinned release may be one build whatever the Python."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from packaging.specifiers import SpecifierSet
 
 from cudaforge.audit.choice import Choice, Question, Why, choose, is_pinned
+from cudaforge.audit.conda_choice import CondaOutcome, as_build, choose_conda
 from cudaforge.audit.model import Asked
 from cudaforge.audit.names import (
     companions_by_name,
@@ -76,6 +77,7 @@ class Outcome:
         self.swaps: list[Swap] = []
         self.failures: list[Failure] = []
         self.clashes: list[Clash] = []
+        self.conda: list[CondaOutcome] = []
         self.extras: list[tuple[Install, Choice]] = []
         self.unknown_companions: list[Install] = []
         self.unresolved: set[str] = set()
@@ -140,7 +142,9 @@ class _Settling:
         ]
         for install in asked:
             framework = self._framework_of(install, names)
-            if framework is not None:
+            if framework is not None and install.conda is not None:
+                self._by_conda(framework, install)
+            elif framework is not None:
                 self._install(framework, _limited(install, limits), beside)
         for install in beside:
             self._companion(companions[normal(install.requirement.name)], _limited(install, limits), asked)
@@ -183,6 +187,27 @@ class _Settling:
                 framework=framework,
                 version=choice.version,
                 build=choice.build,
+                install=install,
+                python=install.python,
+                is_pinned=is_pinned(install),
+            ),
+            install,
+        )
+
+    def _by_conda(self, framework: str, install: Install) -> None:
+        choice = choose_conda(
+            self._matrix, framework, install, platform=self._asked.platform, as_of=self._asked.as_of
+        )
+        self._outcome.conda.append(CondaOutcome(install=install, choice=choice))
+        if choice.version is None:
+            self._outcome.unresolved.add(framework)
+            return
+        build = as_build(choice.row, choice.version, install) if choice.row is not None else None
+        self._put(
+            Installed(
+                framework=framework,
+                version=choice.version,
+                build=build,
                 install=install,
                 python=install.python,
                 is_pinned=is_pinned(install),

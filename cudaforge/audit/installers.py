@@ -8,8 +8,9 @@ from collections.abc import Iterator, Sequence
 from packaging.requirements import Requirement
 
 from cudaforge.audit.requirements import Requirements, parse_requirement, read_requirements, wheel_url
-from cudaforge.audit.shell import Command, Word
+from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile, normal_path
+from cudaforge.audit.words import Word
 from cudaforge.records import record, replace
 from cudaforge.versions import InvalidVersion, Version
 
@@ -206,7 +207,7 @@ def install(
 ) -> None:
     """Notes everything that an installer is asked for."""
     if not command.is_certain:
-        image.note_unknown(command.line, "what is installed here depends on a condition of the shell")
+        image.note_condition(command, "what is installed here")
         return
     image.counter += 1
     origin = _origin(command, arguments, tool)
@@ -225,14 +226,17 @@ def install(
         pip=python.pip if tool == "pip" else None,
     )
     for word in arguments.operands:
-        image.installs += _of_word(image, word, template)
+        if _is_project(word):
+            _editable(image, word, template, read, mounts)
+        else:
+            image.installs += _of_word(image, word, template)
     for meaning, value, word in arguments.options:
         if meaning in ("file", "constraint"):
             image.installs += _of_file(
                 image, value, word, template, read, mounts, is_constraint=meaning == "constraint"
             )
-        elif meaning == "editable" and not value.startswith("."):
-            image.note_unknown(word.line, f"what {value[:60]} needs is not known")
+        elif meaning == "editable":
+            _editable(image, replace(word, text=value), template, read, mounts)
     _note_new_pip(arguments, python)
 
 
@@ -258,13 +262,25 @@ def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
     )
 
 
+def _is_project(word: Word) -> bool:
+    is_path = word.text.startswith(("./", "../", ".[", "/")) and not word.text.endswith((".whl", ".tar.gz"))
+    return word.is_sure and (word.text in (".", "./") or is_path)
+
+
+def _editable(image: Image, word: Word, template: Install, read: ReadFile, mounts: Sequence[str]) -> None:
+    """A project of the build context, or of a repository."""
+    from cudaforge.audit.projects import pip_project
+
+    if _is_project(word):
+        pip_project(image, word, template, read, mounts)
+    else:
+        image.note_unknown(word.line, f"what {word.text[:60]} needs is not known")
+
+
 def _of_word(image: Image, word: Word, template: Install) -> Iterator[Install]:
     text = word.text
     if not word.is_sure:
         image.note_unknown(word.line, f"{word.raw[:60]} depends on a value that is not given")
-        return
-    if text in (".", "./") or (text.startswith(("./", "../", ".[", "/")) and not text.endswith(".whl")):
-        image.note_unknown(word.line, f"what the project {text[:60]} needs is not known")
         return
     requirement = parse_requirement(text)
     if requirement is None:
@@ -286,15 +302,9 @@ def _of_file(
     *,
     is_constraint: bool,
 ) -> Iterator[Install]:
-    path = _in_context(image, value, mounts)
-    if path is None:
-        if value not in ("$", "-", "/dev/stdin") and not value.startswith(("http://", "https://")):
-            is_hidden = not image.copies_all and not mounts and not image.links.get(value)
-            kind = "no-file" if is_hidden and not _is_written(image, value) else ""
-            if kind:
-                image.note(kind, Command(words=(word,), line=word.line, assignments={}), value)
-                return
-        image.note_unknown(word.line, f"what {value[:60]} requires is not known")
+    path = in_context(image, value, mounts)
+    if path is None or image.ignored(path):
+        image.note_missing(value, word.line, path, is_mounted=bool(mounts))
         return
     found: Requirements = read_requirements(path, read, is_constraint=is_constraint)
     for unread in found.unread:
@@ -317,12 +327,7 @@ def _of_file(
         )
 
 
-def _is_written(image: Image, value: str) -> bool:
-    """Whether the file may have come in another way than by COPY."""
-    return value.startswith(("/tmp/", "/root/", "/opt/")) and not image.files  # noqa: S108 -- a name in an image
-
-
-def _in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
+def in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
     """The path in the build context of a file in the image."""
     place = normal_path(value if value.startswith("/") else f"{image.workdir}/{value}")
     for mount in mounts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cudaforge.audit import rules_base, rules_cuda, rules_hosts, rules_packages, rules_python
+from cudaforge.audit import rules_base, rules_conda, rules_cuda, rules_hosts, rules_packages, rules_python
 from cudaforge.audit.choice import is_confirmed
 from cudaforge.audit.dockerfile import Dockerfile, Instruction, read_dockerfile
 from cudaforge.audit.frameworks import settle
@@ -31,7 +31,7 @@ def audit_dockerfile(content: bytes, *, file: str, asked: Asked, matrix: Matrix,
     Raises InputError for what is no Dockerfile, and for a suppression without a reason or of no known code.
     """
     dockerfile = read_dockerfile(content, file)
-    image = walk(dockerfile, asked, matrix, read)
+    image = walk(dockerfile, asked, matrix, read, file=file.rpartition("/")[2])
     if image.platform in _PLATFORMS:
         asked = replace(asked, platform=image.platform)
     outcome = settle(image, asked, matrix)
@@ -44,7 +44,7 @@ def audit_dockerfile(content: bytes, *, file: str, asked: Asked, matrix: Matrix,
         system=system_cuda(image, matrix),
     )
     rules_packages.check_indexes(scene)
-    for rules in (rules_base, rules_python, rules_packages, rules_cuda, rules_hosts):
+    for rules in (rules_base, rules_python, rules_packages, rules_conda, rules_cuda, rules_hosts):
         rules.check(scene)
     _say_what_is_not_known(scene)
     kept, silenced = _suppress(scene.findings, dockerfile, file)
@@ -63,13 +63,15 @@ def _say_what_is_not_known(scene: Scene) -> None:
     for installed in scene.installed():
         build = installed.build
         line = installed.install.line if installed.install else scene.base.line
+        if build is None and installed.install is not None:
+            continue  # said where it is installed
         if build is not None and not is_confirmed(build):
             scene.unknown(line, f"{installed.framework} {build.reported}: its facts are only inferred")
         elif build is None and (scene.asked.gpus or scene.asked.driver):
             scene.unknown(
                 line, f"{installed.framework} of {scene.base.text}: which GPUs it has code for is not known"
             )
-    if not scene.installed() and not scene.outcome.failures:
+    if not scene.installed() and not scene.outcome.failures and not scene.outcome.conda:
         scene.unknown(scene.base.line, "no framework that the facts know is installed")
 
 

@@ -10,7 +10,8 @@ from packaging.requirements import Requirement
 
 from cudaforge.audit.state import Install, Origin
 from cudaforge.matrix.companion import CompanionRole
-from cudaforge.matrix.model import Distribution, FrameworkBuild
+from cudaforge.matrix.model import FrameworkBuild
+from cudaforge.matrix.model_audit import Distribution
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 

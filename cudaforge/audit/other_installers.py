@@ -1,12 +1,13 @@
-"""What uv and conda are asked to install."""
+"""What uv is asked to install."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
-from cudaforge.audit.installers import Arguments, install, is_on, note_redirects, parse_arguments
-from cudaforge.audit.shell import Command, Word
+from cudaforge.audit.installers import Arguments, in_context, install, is_on, note_redirects, parse_arguments
+from cudaforge.audit.projects import install_project, note_export, sync_file
+from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Python, ReadFile
 from cudaforge.records import replace
 
@@ -14,27 +15,65 @@ _BEGINS = re.compile(r"^[A-Za-z0-9]")
 
 
 def uv(image: Image, command: Command, read: ReadFile, mounts: Sequence[str]) -> None:
-    """`uv pip install`, `uv venv`, `uv python install`, `uv sync`."""
+    """`uv pip install` and `sync`, `uv venv`, `uv python install`, `uv sync`, `run`, `add` and `export`."""
     texts = [word.text for word in command.arguments]
-    if texts[:2] == ["pip", "install"]:
-        arguments = parse_arguments(command.arguments[2:])
-        note_redirects(image, command)
-        python = _uv_python(image, command, arguments)
-        is_allowed = "--break-system-packages" in arguments.flags or is_on(
-            command.assignments.get("UV_BREAK_SYSTEM_PACKAGES")
-        )
-        if python.managed and not is_allowed and not image.unmanaged:
-            image.note("pep668", command, "uv pip", detail=python.minor or "")
-        if backend := arguments.last("backend"):
-            image.note_unknown(command.line, f"--torch-backend {backend} chooses the index by itself")
-        install(image, command, arguments, python, "uv", read, mounts)
-    elif texts[:1] == ["venv"]:
-        _uv_venv(image, command)
-    elif texts[:2] == ["python", "install"] and len(texts) > 2:  # noqa: PLR2004
-        python = Python(_minor(texts[-1]), "standalone")
-        image.programs.setdefault("uv-python", python)
-    elif texts[:1] in (["sync"], ["add"], ["run"]):
-        image.note_unknown(command.line, f"what uv {texts[0]} installs stands in the project's lock")
+    match texts[:2]:
+        case ["pip", "install"]:
+            _pip_install(image, command, read, mounts)
+        case ["pip", "sync"]:
+            _pip_sync(image, command, read, mounts)
+        case ["pip", "compile"] | ["export", *_]:
+            note_export(image, command)
+        case ["venv", *_]:
+            _uv_venv(image, command)
+        case ["python", "install"] if len(texts) > 2:  # noqa: PLR2004
+            image.programs.setdefault("uv-python", Python(_minor(texts[-1]), "standalone"))
+        case ["sync", *_]:
+            install_project(image, command, "uv", read, mounts)
+        case ["run" | "add" as verb, *_]:
+            _in_project(image, command, verb, read, mounts)
+        case _:
+            pass
+
+
+def _in_project(image: Image, command: Command, verb: str, read: ReadFile, mounts: Sequence[str]) -> None:
+    """What installs a project by the way, where there is one."""
+    if {"--no-sync", "--no-project", "--isolated"} & set(command.texts):
+        return
+    if in_context(image, "pyproject.toml", mounts) is not None:
+        install_project(image, command, "uv", read, mounts)
+    if verb == "add":
+        image.note_unknown(command.line, "what uv add changes in the project's lock is not known")
+        arguments = parse_arguments(command.arguments[1:])
+        install(image, command, arguments, _uv_python(image, command, arguments), "uv", read, mounts)
+
+
+def _pip_install(image: Image, command: Command, read: ReadFile, mounts: Sequence[str]) -> None:
+    arguments = parse_arguments(command.arguments[2:])
+    note_redirects(image, command)
+    python = _uv_python(image, command, arguments)
+    is_allowed = "--break-system-packages" in arguments.flags or is_on(
+        command.assignments.get("UV_BREAK_SYSTEM_PACKAGES")
+    )
+    if python.managed and not is_allowed and not image.unmanaged:
+        image.note("pep668", command, "uv pip", detail=python.minor or "")
+    if sync_file(image, command, command.arguments[2:], python, read, mounts):
+        return
+    if backend := arguments.last("backend"):
+        image.note_unknown(command.line, f"--torch-backend {backend} chooses the index by itself")
+    install(image, command, arguments, python, "uv", read, mounts)
+
+
+def _pip_sync(image: Image, command: Command, read: ReadFile, mounts: Sequence[str]) -> None:
+    """`uv pip sync FILE ...`: each file is a requirements file, or a pylock.toml."""
+    words = command.arguments[2:]
+    arguments = parse_arguments(words)
+    python = _uv_python(image, command, arguments)
+    if sync_file(image, command, words, python, read, mounts):
+        return
+    options = tuple(("file", word.text if word.is_sure else "$", word) for word in arguments.operands)
+    given = replace(arguments, operands=(), options=(*arguments.options, *options))
+    install(image, command, given, python, "uv", read, mounts)
 
 
 def _uv_venv(image: Image, command: Command) -> None:
@@ -72,51 +111,3 @@ def _uv_python(image: Image, command: Command, arguments: Arguments) -> Python:
 def _minor(text: str) -> str | None:
     match = re.match(r"(?:cpython-|python)?(3\.\d+)", text)
     return match[1] if match else None
-
-
-def conda(image: Image, command: Command) -> Command | None:
-    """conda and mamba; for `conda run` the command that it runs."""
-    texts = [word.text for word in command.arguments]
-    if texts[:1] == ["run"]:
-        return _conda_run(command)
-    python = image.conda or image.python_of("python") or Python(None, "conda")
-    if texts[:1] == ["create"]:
-        python = Python(None, "conda")
-        for name in ("python", "python3", "pip", "pip3"):
-            image.programs[name] = python
-    if texts[:1] not in (["install"], ["create"], ["env"]):
-        return None
-    image.conda = python
-    for name in ("python", "python3", "pip", "pip3"):
-        image.programs.setdefault(name, python)
-    if texts[:1] == ["env"]:
-        image.note_unknown(command.line, "what an environment file of conda installs is not known")
-        return None
-    image.counter += 1
-    for word in _conda_specs(command.arguments[1:]):
-        name, _, version = re.sub(r"[<>!~]?=+", "=", word.text.rpartition("::")[2], count=1).partition("=")
-        if name == "python" and version:
-            python.minor = _minor(version) if "." in version else None
-        elif _BEGINS.match(name):
-            image.note("conda", replace(command, line=word.line), name, detail=version)
-    return None
-
-
-def _conda_specs(words: Sequence[Word]) -> Iterator[Word]:
-    skip = False
-    for word in words:
-        if skip:
-            skip = False
-        elif word.text in ("-c", "--channel", "-n", "--name", "-p", "--prefix", "-f", "--file", "--solver"):
-            skip = True
-        elif not word.text.startswith("-") and word.is_sure:
-            yield word
-
-
-def _conda_run(command: Command) -> Command | None:
-    words = list(command.arguments[1:])
-    while words and words[0].text.startswith("-"):
-        option = words.pop(0)
-        if option.text in ("-n", "--name", "-p", "--prefix") and words:
-            words.pop(0)
-    return replace(command, words=tuple(words)) if words else None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+from cudaforge.audit.conda import activate, conda
 from cudaforge.audit.installers import pip
-from cudaforge.audit.other_installers import conda, uv
-from cudaforge.audit.shell import Command, Word
+from cudaforge.audit.other_installers import uv
+from cudaforge.audit.projects import install_project, note_export
+from cudaforge.audit.shell import Command
 from cudaforge.audit.state import AptPackage, Image, Python, ReadFile
+from cudaforge.audit.words import Word
 from cudaforge.matrix.model import OperatingSystem
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record, replace
@@ -219,7 +222,13 @@ def _virtualenv(image: Image, command: Command, _: Surroundings) -> None:
 
 
 def _source(image: Image, command: Command, _: Surroundings) -> None:
-    if command.arguments and command.arguments[0].text.endswith("/bin/activate"):
+    if not command.arguments:
+        return
+    if command.arguments[0].text.rpartition("/")[2] == "activate" and (
+        len(command.arguments) > 1 or command.arguments[0].text == "activate"
+    ):
+        activate(image, command.arguments[1].text if len(command.arguments) > 1 else "base")
+    elif command.arguments[0].text.endswith("/bin/activate"):
         path = _absolute(image, command.arguments[0].text.removesuffix("/bin/activate"))
         venv = image.venvs.get(path)
         if venv is not None:
@@ -294,9 +303,11 @@ def _uv(image: Image, command: Command, around: Surroundings) -> None:
 
 
 def _conda(image: Image, command: Command, around: Surroundings) -> None:
-    inner = conda(image, command)
+    before = dict(image.programs)
+    inner = conda(image, command, around.read, around.mounts)
     if inner is not None:
         run(image, inner, matrix=around.matrix, read=around.read, mounts=around.mounts)
+        image.programs = before
 
 
 def _add_repository(image: Image, command: Command, _: Surroundings) -> None:
@@ -308,11 +319,22 @@ def _script(image: Image, command: Command, _: Surroundings) -> None:
     text = " ".join(command.texts)
     if re.search(r"(mini|ana|mamba)?(conda|forge).*\.sh", text, re.IGNORECASE):
         image.conda = Python(None, "conda")
+        image.conda_channels = ["conda-forge"] if re.search(r"forge", text, re.IGNORECASE) else []
 
 
-def _project(image: Image, command: Command, _: Surroundings) -> None:
-    if {"install", "sync", "add", "update"} & set(command.texts[1:]):
-        image.note_unknown(command.line, f"what {command.name} installs stands in the project's lock")
+def _project(image: Image, command: Command, around: Surroundings) -> None:
+    verbs = [word.text for word in _operands(command.arguments, ())][:1]
+    if verbs in (["install"], ["sync"]) and command.name != "pixi":
+        install_project(image, command, command.name, around.read, around.mounts)
+    elif verbs in (["install"], ["add"], ["update"], ["lock"]):
+        image.note_unknown(command.line, f"what {command.name} {verbs[0]} installs is not known")
+    elif verbs in (["export"], ["requirements"]):
+        note_export(image, command)
+    elif verbs == ["config"] and "virtualenvs.create" in command.texts and "false" in command.texts:
+        image.links["poetry-in-place"] = "yes"
+    elif verbs == ["run"] and len(command.arguments) > 1:
+        inner = replace(command, words=command.words[2:])
+        run(image, inner, matrix=around.matrix, read=around.read, mounts=around.mounts)
 
 
 def _operands(words: Sequence[Word], with_value: Sequence[str]) -> list[Word]:

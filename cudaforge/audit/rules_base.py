@@ -87,10 +87,19 @@ def _support(scene: Scene) -> None:
     system = scene.base.os
     if system is None or system.eol is None or system.eol[:10] >= scene.asked.as_of[: len(system.eol)]:
         return
+    if system.lts is not None and system.lts >= scene.asked.as_of:
+        scene.note(
+            Code.EOL_OS,
+            scene.base.line,
+            f"regular support of {system.id} ended on {system.eol}: LTS goes on until {system.lts}",
+            system.source.citation(),
+            advice="start from a newer system before",
+        )
+        return
     scene.warn(
         Code.EOL_OS,
         scene.base.line,
-        f"{system.id} has had no regular security updates since {system.eol}",
+        f"{system.id} has had no security updates since {system.lts or system.eol}",
         system.source.citation(),
         advice="start from a newer system",
     )

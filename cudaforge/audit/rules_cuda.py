@@ -6,6 +6,7 @@ import re
 
 from cudaforge.audit import rules_broken
 from cudaforge.audit.bases import flavored
+from cudaforge.audit.conda_choice import INDEX
 from cudaforge.audit.frameworks import Installed
 from cudaforge.audit.names import normal
 from cudaforge.audit.scene import Scene, title, where
@@ -29,7 +30,8 @@ def check(scene: Scene) -> None:
             _wheels(scene, installed, build)
         else:
             _none(scene, installed, build)
-        rules_broken.check(scene, installed, build, _better_base(scene, build, flavor="devel"))
+        if build.index != INDEX:
+            rules_broken.check(scene, installed, build, _better_base(scene, build, flavor="devel"))
 
 
 def _system(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
@@ -275,7 +277,7 @@ def _shadowed(scene: Scene, installed: Installed, build: FrameworkBuild) -> None
     path = scene.image.env.get("LD_LIBRARY_PATH", "")
     if build.cudnn is None or scene.base.cudnn is None or not _SYSTEM_LIBRARIES.search(path):
         return
-    if build.cudnn.allows(scene.base.cudnn):
+    if build.index == INDEX or build.cudnn.allows(scene.base.cudnn):
         return
     line = scene.image.env_lines.get("LD_LIBRARY_PATH", 1)
     is_major = build.cudnn.prefix is not None and build.cudnn.prefix.major != scene.base.cudnn.major
@@ -290,7 +292,7 @@ def _shadowed(scene: Scene, installed: Installed, build: FrameworkBuild) -> None
 
 
 def _none(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
-    if not scene.wants_gpu or installed.install is None:
+    if not scene.wants_gpu or installed.install is None or installed.install.conda is not None:
         return
     is_explicit = build.framework != "pytorch" and "cpu" in normal(installed.install.requirement.name)
     others = [

@@ -65,19 +65,6 @@ def check(scene: Scene) -> None:
     _same_wheels(scene)
     for install in scene.outcome.unknown_companions:
         scene.unknown(install.line, f"{install.text}: the facts know no such release")
-    for loose in scene.image.loose:
-        if loose.kind == "conda" and normal(loose.text) in (
-            "pytorch",
-            "pytorch-gpu",
-            "tensorflow",
-            "tensorflow-gpu",
-            "jax",
-            "jaxlib",
-            "cupy",
-        ):
-            scene.unknown(
-                loose.line, f"{loose.text} from conda: the facts know builds of the package index alone"
-            )
 
 
 def _unpinned(scene: Scene, installed: Installed) -> None:
@@ -90,6 +77,7 @@ def _unpinned(scene: Scene, installed: Installed) -> None:
     extras = f"[{','.join(sorted(install.requirement.extras))}]" if install.requirement.extras else ""
     row = find_distribution(scene.matrix, normal(install.requirement.name))
     name = row.replaced_by if row is not None and row.replaced_by else install.requirement.name
+    name = install.conda.package if install.conda is not None else name
     pinned = f"{name}{extras}=={installed.version.public()}"
     tell(
         Code.UNPINNED_FRAMEWORK,
@@ -160,7 +148,7 @@ def _twice(scene: Scene) -> None:
     """Two pins of one package in one installation."""
     seen: dict[tuple[int, str], Install] = {}
     for install in scene.image.installs:
-        if not is_pinned(install) or install.requirement.marker is not None:
+        if not is_pinned(install) or install.requirement.marker is not None or install.conda is not None:
             continue
         key = (install.command, normal(install.requirement.name))
         other = seen.setdefault(key, install)

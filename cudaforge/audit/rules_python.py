@@ -232,6 +232,14 @@ def _loose(scene: Scene, loose: Loose) -> None:
                 "the Dockerfile reference: a RUN sees what was copied before it",
                 advice=f"COPY {loose.text.rpartition('/')[2]} before",
             )
+        case "ignored-file":
+            scene.error(
+                Code.REQUIREMENTS_NOT_VISIBLE,
+                loose.line,
+                f"{loose.detail} is not in the build context: .dockerignore keeps it out",
+                ".dockerignore next to the Dockerfile",
+                advice=f"write !{loose.detail} at the end of .dockerignore",
+            )
         case _:
             pass
 

@@ -5,38 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from cudaforge.audit.conditions import decide, is_test, matches
 from cudaforge.audit.dockerfile import Piece
+from cudaforge.audit.words import Lexer, Redirect, Token, Word
 from cudaforge.records import record
 
-_OPERATORS = ("&&", "||", ";;", ";", "|&", "|", "&", "\n", "(", ")")
 _END = "end"
-_REDIRECT = re.compile(r"[0-9]*(?:>>|>\||>&|<<<|<<-?|<&|<>|&>>|&>|>|<)")
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _ASSIGNMENT = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)=(.*)", re.DOTALL)
-_OPENING = frozenset(("if", "for", "while", "until", "case"))
+_LOOPS = frozenset(("for", "while", "until"))
 _CLOSING = frozenset(("fi", "done", "esac"))
 _WORDLIKE = frozenset(("then", "else", "elif", "do", "{", "}", "!", "time"))
-
-
-@record()
-class Word:
-    """One word after expansion; not `is_sure` where a part of it is not known."""
-
-    text: str
-    line: int
-    is_sure: bool = True
-    raw: str = ""
-
-
-@record()
-class Redirect:
-    """A redirection: `operator` and target, and whether it stuck to the word before it."""
-
-    operator: str
-    target: str
-    line: int
-    behind: str | None
-    """The word that it stands at without a space: `torch` of `torch>=2.0`."""
+_SETTING = ("export", "declare", "local", "readonly")
+_KEYWORDS = _LOOPS | _CLOSING | _WORDLIKE | {"if", "case"}
 
 
 @record()
@@ -48,7 +28,9 @@ class Command:
     assignments: Mapping[str, str | None]
     redirects: tuple[Redirect, ...] = ()
     is_certain: bool = True
-    """Whether it runs whenever the build gets here: it stands in no `if`, loop or `||`."""
+    """Whether it runs whenever the build gets here; what certainly does not run is no command at all."""
+    condition: str = ""
+    """What decides whether it runs, where that is not certain and can be said."""
     may_fail: bool = False
     """Whether the build goes on where it fails."""
     piped_from: tuple[Word, ...] = ()
@@ -70,158 +52,82 @@ class Command:
         return tuple(word.text for word in self.words)
 
 
-@record()
-class _Token:
-    kind: str
-    word: Word | None = None
-    operator: str = ""
-    redirect: Redirect | None = None
-
-
-class _Lexer:
-    """Splits shell text into words, operators and redirections."""
-
-    def __init__(self, pieces: Iterable[Piece], *, newlines: bool) -> None:
-        text, lines = [], []
-        for piece in pieces:
-            part = piece.text + ("\n" if newlines else "")
-            text.append(part)
-            lines += [piece.line] * len(part)
-        self.text = "".join(text)
-        self.lines = lines
-        self.at = 0
-
-    def line(self, at: int) -> int:
-        """The physical line of a character."""
-        return self.lines[min(at, len(self.lines) - 1)] if self.lines else 1
-
-    def tokens(self) -> Iterator[_Token]:
-        """All tokens; the text of words is raw, with its quotes."""
-        behind: str | None = None
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if char in " \t\r":
-                self.at, behind = self.at + 1, None
-            elif char == "\\" and self.text[self.at + 1 : self.at + 2] == "\n":
-                self.at += 2
-            elif char == "#" and behind is None:
-                self.at = _end_of_line(self.text, self.at)
-            elif (match := _REDIRECT.match(self.text, self.at)) and (
-                not match[0][0].isdigit() or behind is None
-            ):
-                yield self._redirect(match, behind)
-                behind = None
-            elif operator := next((one for one in _OPERATORS if self.text.startswith(one, self.at)), None):
-                yield _Token(
-                    kind="operator", operator=operator, word=Word(text=operator, line=self.line(self.at))
-                )
-                self.at, behind = self.at + len(operator), None
-            else:
-                start = self.at
-                raw = self._raw_word()
-                behind = raw
-                yield _Token(kind="word", word=Word(text=raw, raw=raw, line=self.line(start)))
-
-    def _redirect(self, match: re.Match[str], behind: str | None) -> _Token:
-        line = self.line(self.at)
-        self.at = match.end()
-        gap = self.at
-        while self.at < len(self.text) and self.text[self.at] in " \t":
-            self.at += 1
-        is_stuck = gap == self.at
-        target = self._raw_word()
-        return _Token(
-            kind="redirect",
-            redirect=Redirect(
-                operator=match[0], target=target, line=line, behind=behind if is_stuck else None
-            ),
-        )
-
-    def _raw_word(self) -> str:
-        start, quote = self.at, ""
-        while self.at < len(self.text):
-            char = self.text[self.at]
-            if char == "\\" and quote != "'":
-                self.at += 2
-                continue
-            if quote:
-                if char == quote:
-                    quote = ""
-                elif char == "$" and quote == '"':
-                    self._skip_substitution()
-                    continue
-            elif char in "'\"":
-                quote = char
-            elif char == "$":
-                self._skip_substitution()
-                continue
-            elif char == "`":
-                end = self.text.find("`", self.at + 1)
-                self.at = len(self.text) if end < 0 else end
-            elif char in " \t\r\n;&|<>()":
-                break
-            self.at += 1
-        self.at = min(self.at, len(self.text))
-        return self.text[start : self.at]
-
-    def _skip_substitution(self) -> None:
-        """Past `$name`, `${...}` or `$(...)`."""
-        opening = self.text[self.at + 1 : self.at + 2]
-        if opening not in "({" or not opening:
-            self.at += 1
-            return
-        closing, depth, at = {"(": ")", "{": "}"}[opening], 0, self.at + 1
-        while at < len(self.text):
-            if self.text[at] == opening:
-                depth += 1
-            elif self.text[at] == closing:
-                depth -= 1
-                if depth == 0:
-                    break
-            at += 1
-        self.at = min(at + 1, len(self.text))
-
-
-def _end_of_line(text: str, at: int) -> int:
-    end = text.find("\n", at)
-    return len(text) if end < 0 else end
-
-
 def read_commands(
     pieces: Iterable[Piece], scope: Mapping[str, str | None], *, newlines: bool = False
 ) -> tuple[Command, ...]:
-    """The simple commands of a shell text. Variables that the text sets itself count for what follows.
+    """The simple commands of a shell text that run, or may. Variables that the text sets itself count for
+    what follows; conditions that are clear from it and from variables are decided.
 
     With `newlines` each piece is a line of a script; without, all pieces are one line.
     """
-    return tuple(_Reader(scope).read(list(_Lexer(pieces, newlines=newlines).tokens())))
+    return tuple(_Reader(scope).read(list(Lexer(pieces, newlines=newlines).tokens())))
+
+
+class _Block:
+    """An `if`, `case` or loop that has not ended yet."""
+
+    def __init__(self, kind: str) -> None:
+        self.kind = kind
+        self.runs: bool | None = True if kind != "loop" else None
+        """Whether what stands in it now runs; None where that is not known."""
+        self.is_taken: bool | None = False
+        """Whether an earlier branch has run."""
+        self.is_asking = kind == "if"
+        """Whether its condition is being read."""
+        self.answer: bool | None = None
+        self.condition = ""
+        self.subject: Word | None = None
+        self.patterns: list[Word] = []
+        self.is_matching = kind == "case"
+
+    def branch(self, answer: bool | None) -> None:  # noqa: FBT001 -- three values
+        """Begin a branch whose condition has that answer."""
+        if self.is_taken:
+            self.runs = False
+        elif answer is None or (self.is_taken is None and answer):
+            self.runs = None
+        else:
+            self.runs = answer
+        if answer is not False and self.is_taken is not True:
+            self.is_taken = True if answer and self.is_taken is False else None
 
 
 class _Reader:
-    """Groups tokens into commands, and follows variables."""
+    """Groups tokens into commands, and follows variables and conditions."""
 
     def __init__(self, scope: Mapping[str, str | None]) -> None:
         self._scope = dict(scope)
-        self._depth = 0
+        self._blocks: list[_Block] = []
         self._piped: tuple[Word, ...] = ()
-        self._is_alternative = False
+        self._status: bool | None = True
+        """What the chain of `&&` and `||` answered so far; None where that is not known."""
+        self._is_assumed = False
+        """Whether that is so only because programs are taken to succeed."""
+        self._joint = ";"
+        self._test = ""
+        self._is_negated = False
         self._stops = False
         """Whether the shell ends at the first failure: `set -e`."""
 
-    def read(self, tokens: Sequence[_Token]) -> Iterator[Command]:
-        """Every command."""
-        group: list[_Token] = []
+    def read(self, tokens: Sequence[Token]) -> Iterator[Command]:
+        """Every command that runs, or may."""
+        group: list[Token] = []
         for token in _ended(tokens):
             if token.kind != "operator":
                 group.append(token)
+                continue
+            if self._is_of_case(group, token.operator):
+                group = []
                 continue
             command = self._command(group, fails_over=self._goes_on(token.operator)) if group else None
             if command is not None:
                 yield command
             self._piped = command.words if command and token.operator in ("|", "|&") else ()
-            self._is_alternative = token.operator == "||" or (
-                self._is_alternative and token.operator not in (";", "\n")
-            )
+            self._joint = token.operator
+            if token.operator in (";", "\n", "&", ";;", "(", ")"):
+                self._status, self._test = True, ""
+            if token.operator == ";;" and self._blocks and self._blocks[-1].kind == "case":
+                self._blocks[-1].is_matching = True
             group = []
 
     def _goes_on(self, operator: str) -> bool:
@@ -230,47 +136,111 @@ class _Reader:
             return not self._stops
         return operator in ("||", "|", "|&", "&")
 
-    def _command(self, group: Sequence[_Token], *, fails_over: bool) -> Command | None:
+    def _is_of_case(self, group: Sequence[Token], operator: str) -> bool:
+        """Reads the head of a `case` and the patterns of its branches."""
+        words = [token.word for token in group if token.word is not None]
+        if words and words[0].raw == "case" and len(words) > 1:
+            block = _Block("case")
+            block.subject, block.condition = self._word(words[1]), f"case {words[1].raw}"
+            self._blocks.append(block)
+            words = words[3:]
+        if not self._blocks or not self._blocks[-1].is_matching or (words and words[0].raw == "esac"):
+            return False
+        block = self._blocks[-1]
+        block.patterns += [self._word(word) for word in words]
+        if operator == ")" and block.subject is not None:
+            block.branch(matches(block.subject, block.patterns))
+            block.patterns, block.is_matching = [], False
+        return True
+
+    def _word(self, raw: Word) -> Word:
+        text, is_sure, _ = expand_word(raw.raw, self._scope)
+        return Word(text=text, line=raw.line, is_sure=is_sure, raw=raw.raw)
+
+    def _runs(self) -> bool | None:
+        """Whether a command here runs, by the blocks around it and the chain before it."""
+        states = [block.runs for block in self._blocks]
+        if self._joint == "&&":
+            states.append(self._status)
+        elif self._joint == "||":
+            states.append(None if self._status is None or self._is_assumed else not self._status)
+        if False in states:
+            return False
+        return None if None in states else True
+
+    def _command(self, group: Sequence[Token], *, fails_over: bool) -> Command | None:
         assignments: dict[str, str | None] = {}
         words: list[Word] = []
         redirects = []
+        self._is_negated = False
         for token in group:
             if token.redirect is not None:
                 redirects.append(token.redirect)
             elif token.word is not None:
                 self._add(token.word, words, assignments)
+        runs = self._runs()
+        condition = self._condition()
         line = next((one.word.line for one in group if one.word), 1)
-        if not words:
-            self._scope.update(assignments)
+        self._follow(words, runs=runs)
+        if runs is False:
             return None
-        if words[0].text == "set" and any(re.match(r"-[a-z]*e", word.text) for word in words[1:]):
+        self._set(words, assignments, runs=runs)
+        if not words:
+            return None
+        return Command(
+            words=tuple(words),
+            line=line,
+            assignments={**self._scope, **assignments},
+            redirects=tuple(redirects),
+            is_certain=runs is True,
+            condition="" if runs else condition,
+            may_fail=fails_over or any(block.is_asking for block in self._blocks),
+            piped_from=self._piped,
+        )
+
+    def _set(self, words: Sequence[Word], assignments: dict[str, str | None], *, runs: bool | None) -> None:
+        """What a command does to the shell itself."""
+        name = words[0].text if words else ""
+        if name == "set" and any(re.match(r"-[a-z]*e", word.text) for word in words[1:]):
             self._stops = True
-        if words[0].text in ("export", "declare", "local", "readonly"):
+        if name in _SETTING:
             for word in words[1:]:
                 match = _ASSIGNMENT.fullmatch(word.text)
                 if match is not None:
                     assignments[match[1]] = match[2] if word.is_sure else None
-            self._scope.update(assignments)
-        return Command(
-            words=tuple(words),
-            line=line,
-            assignments={**self._exported(), **assignments},
-            redirects=tuple(redirects),
-            is_certain=self._depth == 0 and not self._is_alternative,
-            may_fail=fails_over,
-            piped_from=self._piped,
-        )
+        if name in ("", *_SETTING):
+            self._scope.update(assignments if runs else dict.fromkeys(assignments))
 
-    def _exported(self) -> Mapping[str, str | None]:
-        return dict(self._scope)
+    def _follow(self, words: Sequence[Word], *, runs: bool | None) -> None:
+        """What a command answers to the chain, and to the `if` that asks."""
+        answer = decide(words)
+        if answer is not None and self._is_negated:
+            answer = not answer
+        is_program = bool(words) and not is_test(words)
+        if runs is False:
+            answer = self._status
+        elif self._joint == "||" and is_program:
+            answer = True  # one side of it succeeds, or the build ends
+        elif runs is None and self._joint in ("&&", "||"):
+            answer = None
+        elif is_program:
+            answer = True
+        self._is_assumed = is_program if runs else self._is_assumed
+        if words and is_test(words) and answer is None:
+            self._test = " ".join(word.raw or word.text for word in words)
+        self._status = answer if words else True
+        if self._blocks and self._blocks[-1].is_asking and words:
+            self._blocks[-1].answer = self._status if is_test(words) else None
+            self._blocks[-1].condition = " ".join(word.raw or word.text for word in words)
+
+    def _condition(self) -> str:
+        unknown = [block.condition for block in self._blocks if block.runs is None and block.condition]
+        return (unknown[-1] if unknown else self._test)[:80]
 
     def _add(self, raw: Word, words: list[Word], assignments: dict[str, str | None]) -> None:
         if not words:
-            if raw.raw in _OPENING:
-                self._depth += 1
-            if raw.raw in _CLOSING:
-                self._depth = max(0, self._depth - 1)
-            if raw.raw in _OPENING | _CLOSING | _WORDLIKE:
+            if raw.raw in _KEYWORDS:
+                self._keyword(raw.raw)
                 return
             match = _ASSIGNMENT.fullmatch(raw.raw)
             if match is not None:
@@ -283,19 +253,40 @@ class _Reader:
         else:
             words.append(Word(text=text, line=raw.line, is_sure=is_sure, raw=raw.raw))
 
+    def _keyword(self, word: str) -> None:
+        if word == "!":
+            self._is_negated = True
+        elif word == "if":
+            self._blocks.append(_Block("if"))
+        elif word in _LOOPS:
+            self._blocks.append(_Block("loop"))
+        elif word in _CLOSING and self._blocks:
+            self._blocks.pop()
+        elif self._blocks and self._blocks[-1].kind == "if":
+            block = self._blocks[-1]
+            if word == "then":
+                block.is_asking = False
+                block.branch(block.answer)
+            elif word == "else":
+                block.branch(True)  # noqa: FBT003 -- a branch without a condition
+            elif word == "elif":
+                block.is_asking, block.answer = True, None
+                block.runs = False if block.is_taken else (True if block.is_taken is False else None)
 
-def _ended(tokens: Sequence[_Token]) -> list[_Token]:
+
+def _ended(tokens: Sequence[Token]) -> list[Token]:
     """The tokens with an end behind the last command, in the place of what separates it from nothing."""
     kept = list(tokens)
     while kept and kept[-1].operator in (";", "\n"):
         kept.pop()
-    return [*kept, _Token(kind="operator", operator=_END)]
+    return [*kept, Token(kind="operator", operator=_END)]
 
 
 def expand_word(raw: str, scope: Mapping[str, str | None]) -> tuple[str, bool, bool]:
     """The word's text, whether all of it is known, and whether it begins with a quote."""
     from cudaforge.audit.substitution import expand, unquote
 
+    raw = _MACHINE.sub(lambda match: _machine(match[1], scope), raw)
     if "$(" in raw or "`" in raw:
         return raw, False, True
     if "$" not in raw:
@@ -313,3 +304,15 @@ def _needed(raw: str) -> Iterator[str]:
             yield match[1]
         elif match[3] == "":
             yield match[2]
+
+
+_MACHINE = re.compile(r"(?:\$\(|`)\s*(uname -m|arch|dpkg --print-architecture)\s*(?:\)|`)")
+_MACHINES = {"amd64": "x86_64", "arm64": "aarch64"}
+
+
+def _machine(program: str, scope: Mapping[str, str | None]) -> str:
+    """What a program says of the machine that the image is for."""
+    arch = scope.get("TARGETARCH")
+    if arch not in _MACHINES:
+        return f"$({program})"
+    return arch if program.startswith("dpkg") else _MACHINES[arch]

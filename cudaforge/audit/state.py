@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 
 from packaging.requirements import Requirement
@@ -56,6 +57,24 @@ class Origin:
 
 
 @record()
+class CondaRequest:
+    """What conda is asked for in one command, beside the one package that it stands at."""
+
+    specs: Mapping[str, tuple[str, str]]
+    """Package to the version and the build that are wished."""
+    channels: tuple[str, ...]
+    """In the order in which they count."""
+    is_closed: bool
+    """Whether these are all: else the channels of the installation follow."""
+    driver: str | None
+    """What CONDA_OVERRIDE_CUDA says of the driver that a build does not have."""
+    package: str = ""
+    build: str = ""
+    is_clear: bool = True
+    """Whether its version could be read."""
+
+
+@record()
 class Install:
     """One requirement that an installer was given."""
 
@@ -79,6 +98,8 @@ class Install:
     pip: Version | None = None
     copied_line: int | None = None
     """Where the files of another stage that have it were copied from."""
+    conda: CondaRequest | None = None
+    """What more conda was asked for, where it installs."""
 
 
 @record()
@@ -130,6 +151,13 @@ class Image:
         self.entrypoint: Instruction | None = None
         self.counter = 0
         self.conda: Python | None = None
+        """The base environment of conda."""
+        self.conda_envs: dict[str, Python] = {}
+        """Its others, by name."""
+        self.conda_channels: list[str] = []
+        """What `conda config` put before the channels of the installation."""
+        self.ignored: Callable[[str], bool] = _nothing
+        """Whether .dockerignore keeps a path of the context out."""
         self.removed_python = False
         self.links: dict[str, str] = {}
         self.platform: str | None = None
@@ -147,11 +175,33 @@ class Image:
         new.command, new.entrypoint, new.conda = self.command, self.entrypoint, self.conda
         new.platform = self.platform
         new.counter, new.copies = self.counter, list(self.copies)
+        new.conda_envs, new.conda_channels = dict(self.conda_envs), list(self.conda_channels)
+        new.ignored = self.ignored
         return new
 
     def note_unknown(self, line: int, message: str) -> None:
         """Something that the audit cannot find out."""
         self.unknowns.append(Unknown(line=line, message=message))
+
+    def note_condition(self, command: Command, what: str) -> None:
+        """What a condition of the shell decides, that cannot be decided from the file."""
+        on = f"the condition {command.condition}" if command.condition else "a condition of the shell"
+        self.note_unknown(command.line, f"{what} depends on {on}")
+
+    def note_missing(self, value: str, line: int, path: str | None, *, is_mounted: bool) -> None:
+        """A file that is to be installed from and that cannot be read: a finding where it cannot be there."""
+        command = Command(words=(), line=line, assignments={})
+        if path is not None and self.ignored(path):
+            self.note("ignored-file", command, value, detail=path)
+            return
+        is_elsewhere = value in ("$", "-", "/dev/stdin") or value.startswith(("http://", "https://"))
+        may_be_written = value.startswith(("/tmp/", "/root/", "/opt/")) and not self.files  # noqa: S108 -- a name in an image
+        if path is None and not (
+            is_elsewhere or self.copies_all or is_mounted or self.links.get(value) or may_be_written
+        ):
+            self.note("no-file", command, value)
+            return
+        self.note_unknown(line, f"what {value[:60]} requires is not known")
 
     def note(self, kind: str, command: Command, text: str, detail: str = "") -> None:
         """Something that a rule looks at later."""
@@ -163,15 +213,29 @@ class Image:
         """The environment that a program belongs to: by its path, or by what is first on PATH."""
         directory, _, name = program.rpartition("/")
         if directory:
-            known = self.venvs.get(directory.removesuffix("/bin"))
+            plain = directory.removesuffix("/bin")
+            known = self.venvs.get(plain) or self._conda_env(plain)
             if known is not None:
                 return known
             return self.programs.get(name) if directory in _SYSTEM_PATHS else None
         for part in (self.scope.get("PATH") or "").split(":"):
-            venv = self.venvs.get(part.removesuffix("/").removesuffix("/bin"))
+            directory = part.removesuffix("/").removesuffix("/bin")
+            venv = self.venvs.get(directory) or self._conda_env(directory)
             if venv is not None and name.startswith(("python", "pip")):
                 return venv
         return self.programs.get(name)
+
+    def _conda_env(self, directory: str) -> Python | None:
+        """The environment of conda in a directory: by its name, or the base where conda itself is."""
+        parent, _, name = directory.rpartition("/")
+        if parent.endswith("/envs"):
+            return self.conda_envs.get(name)
+        return self.conda if re.search(r"conda\d?|forge\d?$|mamba", name) else None
+
+
+def _nothing(path: str) -> bool:
+    del path
+    return False
 
 
 _SYSTEM_PATHS = ("/usr/bin", "/usr/local/bin", "/bin", "/opt/conda/bin")

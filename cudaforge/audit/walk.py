@@ -6,7 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from cudaforge.audit.bases import Base, find_base
+from cudaforge.audit.conda import activate_shell
 from cudaforge.audit.dockerfile import Dockerfile, Instruction, Piece
+from cudaforge.audit.dockerignore import read_dockerignore
 from cudaforge.audit.model import Asked
 from cudaforge.audit.programs import ACTIVATED as _ACTIVATED
 from cudaforge.audit.programs import run
@@ -30,20 +32,27 @@ class _Stage:
     body: tuple[Instruction, ...]
 
 
-def walk(dockerfile: Dockerfile, asked: Asked, matrix: Matrix, read: ReadFile) -> Image:
-    """The state of the image that the last stage makes."""
-    return _Walker(dockerfile, asked, matrix, read).final()
+def walk(
+    dockerfile: Dockerfile, asked: Asked, matrix: Matrix, read: ReadFile, *, file: str = "Dockerfile"
+) -> Image:
+    """The state of the image that the last stage makes; `file` is the Dockerfile's name in its context."""
+    return _Walker(dockerfile, asked, matrix, read, file).final()
 
 
 class _Walker:
     """Knows the stages, and makes the state of each that is needed, once."""
 
-    def __init__(self, dockerfile: Dockerfile, asked: Asked, matrix: Matrix, read: ReadFile) -> None:
+    def __init__(
+        self, dockerfile: Dockerfile, asked: Asked, matrix: Matrix, read: ReadFile, file: str
+    ) -> None:
         self._asked, self._matrix, self._read = asked, matrix, read
         self._globals: dict[str, str | None] = {}
         self._stages: list[_Stage] = []
         self._made: dict[int, Image] = {}
         self._split(dockerfile.instructions)
+        text = read(f"{file}.dockerignore")
+        text = read(".dockerignore") if text is None else text
+        self._ignored = read_dockerignore(text) if text is not None else None
 
     def _split(self, instructions: Sequence[Instruction]) -> None:
         current: list[Instruction] | None = None
@@ -87,6 +96,8 @@ class _Walker:
 
     def _start(self, number: int, stage: _Stage) -> Image:
         image = self._started(number, stage)
+        if self._ignored is not None:
+            image.ignored = self._ignored
         flag = stage.start.flag("platform")
         if flag is not None:
             expanded = expand(flag, self._globals)
@@ -207,6 +218,8 @@ class _Walker:
         else:
             pieces, newlines = one.pieces, False
         activated = dict(image.programs)
+        if words is None:
+            activate_shell(image)
         for command in read_commands(pieces, image.scope, newlines=newlines):
             run(image, command, matrix=self._matrix, read=self._read, mounts=mounts)
         _deactivate(image, activated)

@@ -54,6 +54,10 @@ def audit(
             "--adopt", help="Write cudaforge.toml for the same image next to a Dockerfile, or a cog.yaml."
         ),
     ] = False,
+    about: Annotated[
+        str | None,
+        typer.Option("--about", metavar="CODE", help="Print what a code means, with an example, and end."),
+    ] = None,
     force: Force = False,
     as_json: AsJson = False,
 ) -> int:
@@ -63,6 +67,11 @@ def audit(
     from cudaforge.pipeline import auditing
     from cudaforge.report import audits as report
 
+    if about is not None:
+        from cudaforge.audit.pages import read_page
+
+        write_text(read_page(about).rstrip("\n"))
+        return ExitCode.OK
     matrix = auditing.load_facts()
     given = auditing.read_arguments(words or (), build_args=build_arg or (), as_of=as_of, matrix=matrix)
     reports = auditing.audit(given, matrix)

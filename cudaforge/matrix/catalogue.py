@@ -354,6 +354,15 @@ _SUBJECTS: tuple[Subject, ...] = (
         find=_starting(lambda matrix: matrix.distributions, "name"),
     ),
     Subject(
+        name="conda_builds",
+        title="builds of conda",
+        word="conda build",
+        rows=lambda matrix: matrix.conda_builds,
+        columns=("channel", "build", "versions", "cuda", "cudnn"),
+        names=4,
+        find=_starting(lambda matrix: matrix.conda_builds, "channel"),
+    ),
+    Subject(
         name="wheel_tags",
         title="the pip of wheel tags",
         word="tag",

@@ -44,6 +44,7 @@ _TABLES = (
     "pythons",
     "standalone_pythons",
     "distributions",
+    "conda_builds",
     "wheel_tags",
     "makers",
     "base_images",

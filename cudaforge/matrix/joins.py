@@ -75,6 +75,7 @@ _TABLES: Mapping[str, Callable[[Matrix], Iterable[_Row]]] = {
     "pythons": lambda matrix: matrix.pythons.values(),
     "standalone_pythons": lambda matrix: matrix.standalone_pythons,
     "distributions": lambda matrix: matrix.distributions,
+    "conda_builds": lambda matrix: matrix.conda_builds,
     "wheel_tags": lambda matrix: matrix.wheel_tags,
     "makers": lambda matrix: matrix.makers,
     "broken": lambda matrix: matrix.broken,

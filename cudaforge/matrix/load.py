@@ -17,7 +17,6 @@ from cudaforge.matrix.model import (
     Broken,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -29,8 +28,8 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 from cudaforge.matrix.reader import Raw
 from cudaforge.matrix.rows import read_rows
 from cudaforge.matrix.tables import Matrix
@@ -194,6 +193,10 @@ class CompiledRows:
     def makers(self) -> Sequence[Maker]:
         """Who else makes accelerators."""
         return self._read("makers", "makers", Maker)
+
+    def conda_builds(self) -> Sequence[CondaBuild]:
+        """All builds of frameworks on conda channels."""
+        return self._read("conda_builds", "conda_builds", CondaBuild)
 
     def wheel_tags(self) -> Sequence[WheelTag]:
         """From which pip on wheels for a glibc are seen."""

@@ -28,6 +28,7 @@ _WORDS = {
     "pythons": "Python ",
     "standalone_pythons": "standalone Python ",
     "distributions": "package ",
+    "conda_builds": "conda build ",
     "wheel_tags": "wheels for glibc ",
     "makers": "maker ",
     "indexes": "index ",

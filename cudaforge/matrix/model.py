@@ -175,6 +175,9 @@ class OperatingSystem:
     bootstrap_packages: tuple[str, ...]
     """Packages of a bootstrapped base; empty where it cannot be bootstrapped."""
     eol: str | None
+    """The end of regular support."""
+    lts: str | None = None
+    """Until when its archive still gets security updates after that (Debian LTS)."""
     archive_python: str | None = None
     """The Python minor of its archive where images that are made do not use it (too old for uv)."""
     pip: Version | None = None
@@ -248,39 +251,6 @@ class PackageIndex:
 
     name: str
     url: str
-    source: Source
-
-
-@record()
-class Distribution:
-    """A name on the package index, or an extra of it, by which frameworks and what they break on are
-    installed, beside what builds require: for audits."""
-
-    name: str
-    """Normalised: `tensorflow-gpu`, or with an extra `jax[cuda12]`."""
-    framework: str | None = None
-    build: str | None = None
-    """The build of the framework that it stands for."""
-    versions: VersionWish | None = None
-    """The releases that it speaks of: those that have the extra, or that the effect holds for."""
-    released: str | None = None
-    """The day of the first of these releases."""
-    retired: str | None = None
-    """Since when it is no longer to be used (ISO date)."""
-    replaced_by: str | None = None
-    effect: str | None = None
-    """What is the matter with it."""
-    source: Source
-
-
-@record()
-class WheelTag:
-    """From which pip on wheels for a glibc are seen at all."""
-
-    glibc: Version
-    """The newest glibc of the tag; what is newer belongs to the next row."""
-    tag: str
-    pip: Version
     source: Source
 
 

@@ -6,14 +6,13 @@ import re
 
 from cudaforge.matrix.model import (
     BaseImage,
-    Distribution,
     Feed,
     FrameworkImage,
     Maker,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 from cudaforge.matrix.reader import Reader
 
 _FLAVORS = ("base", "runtime", "devel")
@@ -129,6 +128,31 @@ def read_distribution(read: Reader) -> Distribution:
 def read_maker(read: Reader) -> Maker:
     """Who else makes accelerators. Raises ValueError for what is wrong in it."""
     return Maker(name=read.text("name"), words=read.words("words"), source=read.source())
+
+
+def read_conda_build(read: Reader) -> CondaBuild:
+    """A build on a conda channel. Raises ValueError for what is wrong in it."""
+    versions, cuda = read.versions("versions"), read.optional_version("cuda")
+    if not versions:
+        raise ValueError("versions is missing")
+    if (cuda is None) != (read.text("build") == "cpu"):
+        raise ValueError("cuda is what every build has but that called cpu")
+    return CondaBuild(
+        channel=read.text("channel"),
+        framework=read.text("framework"),
+        package=read.text("package"),
+        build=read.text("build"),
+        versions=versions,
+        platforms=read.words("platforms"),
+        selector=read.optional("selector"),
+        needs_driver=read.flag("needs_driver", default=False),
+        cuda=cuda,
+        cudnn=read.optional_version("cudnn"),
+        cubins=read.versions("cubins"),
+        ptx=read.versions("ptx"),
+        is_last=read.flag("is_last", default=False),
+        source=read.source(),
+    )
 
 
 def read_wheel_tag(read: Reader) -> WheelTag:

@@ -11,7 +11,6 @@ from cudaforge.matrix.model import (
     Broken,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -23,8 +22,8 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 
 
 class RowSource(Protocol):
@@ -88,6 +87,9 @@ class RowSource(Protocol):
 
     def makers(self) -> Sequence[Maker]:
         """Who else makes accelerators."""
+
+    def conda_builds(self) -> Sequence[CondaBuild]:
+        """All builds of frameworks on conda channels."""
 
     def wheel_tags(self) -> Sequence[WheelTag]:
         """From which pip on wheels for a glibc are seen."""

@@ -14,7 +14,6 @@ from cudaforge.matrix.model import (
     CudaProvider,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -26,11 +25,12 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 from cudaforge.matrix.reader import Raw, Reader, Sources, read_version, read_wish
 from cudaforge.matrix.row_artefacts import (
     read_base_image,
+    read_conda_build,
     read_distribution,
     read_feed,
     read_framework_image,
@@ -233,6 +233,7 @@ def _system(read: Reader) -> OperatingSystem:
         externally_managed=read.flag("externally_managed", default=False),
         user=read.optional("user"),
         eol=read.optional("eol"),
+        lts=read.optional("lts"),
         size=read.optional_integer("size"),
         installed=read.optional_integer("installed"),
         python_size=read.optional_integer("python_size"),
@@ -338,6 +339,7 @@ _TYPES: Mapping[str, type] = {
     "pythons": PythonRelease,
     "standalone_pythons": StandalonePython,
     "distributions": Distribution,
+    "conda_builds": CondaBuild,
     "wheel_tags": WheelTag,
     "makers": Maker,
     "broken": Broken,
@@ -358,6 +360,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "pythons": ("version",),
     "standalone_pythons": ("version",),
     "distributions": ("name",),
+    "conda_builds": ("channel", "framework", "versions", "build"),
     "wheel_tags": ("glibc",),
     "makers": ("name",),
     "broken": ("when",),
@@ -379,6 +382,7 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "pythons": read_python,
     "standalone_pythons": read_standalone,
     "distributions": read_distribution,
+    "conda_builds": read_conda_build,
     "wheel_tags": read_wheel_tag,
     "makers": read_maker,
     "broken": _broken,

@@ -14,7 +14,6 @@ from cudaforge.matrix.model import (
     Broken,
     CudaRelease,
     CudnnRelease,
-    Distribution,
     DriverBranch,
     Feed,
     Framework,
@@ -26,8 +25,8 @@ from cudaforge.matrix.model import (
     PackageIndex,
     PythonRelease,
     StandalonePython,
-    WheelTag,
 )
+from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
 from cudaforge.matrix.row_source import RowSource
 from cudaforge.records import record
 
@@ -53,6 +52,7 @@ class Rows:
     all_pythons: tuple[PythonRelease, ...] = ()
     all_standalone_pythons: tuple[StandalonePython, ...] = ()
     all_distributions: tuple[Distribution, ...] = ()
+    all_conda_builds: tuple[CondaBuild, ...] = ()
     all_wheel_tags: tuple[WheelTag, ...] = ()
     all_makers: tuple[Maker, ...] = ()
     all_broken: tuple[Broken, ...] = ()
@@ -125,6 +125,10 @@ class Rows:
         """Given when made."""
         return self.all_makers
 
+    def conda_builds(self) -> Sequence[CondaBuild]:
+        """See RowSource."""
+        return self.all_conda_builds
+
     def wheel_tags(self) -> Sequence[WheelTag]:
         """See RowSource."""
         return self.all_wheel_tags
@@ -161,6 +165,7 @@ class Matrix:
         pythons: Iterable[PythonRelease] = (),
         standalone_pythons: Iterable[StandalonePython] = (),
         distributions: Iterable[Distribution] = (),
+        conda_builds: Iterable[CondaBuild] = (),
         wheel_tags: Iterable[WheelTag] = (),
         makers: Iterable[Maker] = (),
         broken: Iterable[Broken] = (),
@@ -187,6 +192,7 @@ class Matrix:
                 all_pythons=tuple(pythons),
                 all_standalone_pythons=tuple(standalone_pythons),
                 all_distributions=tuple(distributions),
+                all_conda_builds=tuple(conda_builds),
                 all_wheel_tags=tuple(wheel_tags),
                 all_makers=tuple(makers),
                 all_broken=tuple(broken),
@@ -317,6 +323,11 @@ class Matrix:
     def makers(self) -> tuple[Maker, ...]:
         """Who else makes accelerators."""
         return tuple(self._rows.makers())
+
+    @cached_property
+    def conda_builds(self) -> tuple[CondaBuild, ...]:
+        """Builds of frameworks on conda channels."""
+        return tuple(self._rows.conda_builds())
 
     @cached_property
     def wheel_tags(self) -> tuple[WheelTag, ...]:

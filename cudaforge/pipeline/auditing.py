@@ -28,6 +28,7 @@ _NAME = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.+\.(?:[Dd]ocker
 _NOT_ONES = (".dockerignore", ".j2", ".md", ".orig", ".bak", ".py")
 _SKIPPED = frozenset((".git", ".hg", "node_modules", ".venv", "venv", "__pycache__", ".tox"))
 _MOST_FILES = 2_000
+_LARGEST_LOCK = 8 * 1024 * 1024
 _MOST_ROUNDS = 12
 _BUILD_ARG = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -202,7 +203,8 @@ def context_reader(directory: Path) -> Callable[[str], str | None]:
     def read(name: str) -> str | None:
         try:
             path = (root / name).resolve()
-            if not path.is_relative_to(root) or not path.is_file() or path.stat().st_size > MAXIMUM_BYTES:
+            limit = _LARGEST_LOCK if "lock" in path.name else MAXIMUM_BYTES
+            if not path.is_relative_to(root) or not path.is_file() or path.stat().st_size > limit:
                 return None
             return path.read_text("utf-8-sig", errors="replace")
         except (OSError, ValueError):

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+import re
 import textwrap
+from collections import Counter
 from collections.abc import Sequence
 from urllib.parse import quote
 
 from cudaforge.audit import Finding, Report, Severity, Verdict
+from cudaforge.audit.pages import about, read_page
 from cudaforge.quoting import escape_for_display
 
 _WIDTH = 80
+_LONGEST_DESCRIPTION = 1_000
+_PASSING = re.compile(r"\b\d{4}-\d\d-\d\d\b|\bline \d+|:\d+\)")
 _SARIF = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "note"}
 _COMMANDS = {Severity.ERROR: "error", Severity.WARNING: "warning", Severity.NOTE: "notice"}
@@ -24,7 +30,10 @@ _MEANINGS = {
 
 def describe_audits(reports: Sequence[Report]) -> str:
     """All audits for people."""
-    return "\n\n".join(_describe(report) for report in reports)
+    described = "\n\n".join(_describe(report) for report in reports)
+    if not any(report.findings for report in reports):
+        return described
+    return f"{described}\n\nmore on a code: cudaforge audit --about CODE"
 
 
 def _describe(report: Report) -> str:
@@ -141,7 +150,9 @@ def audits_sarif(reports: Sequence[Report], version: str) -> dict[str, object]:
     """All audits as a SARIF 2.1.0 log."""
     results = [(report, finding, None) for report in reports for finding in report.findings]
     silenced = [(report, one.finding, one.reason) for report in reports for one in report.silenced]
-    codes = sorted({finding.code.value for _, finding, _ in (*results, *silenced)})
+    everything = (*results, *silenced)
+    codes = sorted({finding.code.value for _, finding, _ in everything})
+    seen: Counter[str] = Counter()
     return {
         "$schema": _SARIF,
         "version": "2.1.0",
@@ -151,21 +162,37 @@ def audits_sarif(reports: Sequence[Report], version: str) -> dict[str, object]:
                     "driver": {
                         "name": "cudaforge",
                         "version": version,
-                        "rules": [
-                            {"id": code, "shortDescription": {"text": code.replace("-", " ")}}
-                            for code in codes
-                        ],
+                        "rules": [_rule(code) for code in codes],
                     }
                 },
-                "results": [
-                    _result(report, finding, reason) for report, finding, reason in (*results, *silenced)
-                ],
+                "results": [_result(report, finding, reason, seen) for report, finding, reason in everything],
             }
         ],
     }
 
 
-def _result(report: Report, finding: Finding, reason: str | None) -> dict[str, object]:
+def _rule(code: str) -> dict[str, object]:
+    """What a viewer shows of a code: its page, as nobody knows where that can be reached."""
+    page = read_page(code)
+    reason = about(page)
+    return {
+        "id": code,
+        "name": "".join(part.title() for part in code.split("-")),
+        "shortDescription": {"text": code.replace("-", " ")},
+        "fullDescription": {"text": reason[:_LONGEST_DESCRIPTION]},
+        "help": {"text": page, "markdown": page.partition("\n\n")[2]},
+    }
+
+
+def _fingerprint(finding: Finding, place: str, seen: Counter[str]) -> str:
+    """What stays the same when lines above are added: GitHub knows a result again by it."""
+    spoken = _PASSING.sub("", finding.message)
+    digest = hashlib.sha256("\0".join((finding.code.value, place, spoken)).encode()).hexdigest()[:16]
+    seen[digest] += 1
+    return f"{digest}:{seen[digest]}"
+
+
+def _result(report: Report, finding: Finding, reason: str | None, seen: Counter[str]) -> dict[str, object]:
     place = _place(report, finding)
     uri = ("file://" if place.startswith("/") else "") + quote(place)
     result: dict[str, object] = {
@@ -175,6 +202,7 @@ def _result(report: Report, finding: Finding, reason: str | None) -> dict[str, o
         "locations": [
             {"physicalLocation": {"artifactLocation": {"uri": uri}, "region": {"startLine": finding.line}}}
         ],
+        "partialFingerprints": {"primaryLocationLineHash": _fingerprint(finding, place, seen)},
     }
     if reason is not None:
         result["suppressions"] = [{"kind": "inSource", "justification": reason}]

@@ -144,3 +144,43 @@ def test_what_pip_would_take_depends_on_the_day() -> None:
         for day in ("2024-01-01", "2025-03-01")
     }
     assert found == {"2024-01-01": "2.1.2+cu121", "2025-03-01": "2.6.0+cu124"}
+
+
+LOCKS = {
+    "uv.lock": "RUN uv sync --frozen\n",
+    "poetry.lock": "RUN poetry install\n",
+    "pdm.lock": "RUN pdm sync\n",
+    "Pipfile.lock": "RUN pipenv sync --system\n",
+    "pyproject.toml": "RUN pip install .\n",
+    "pylock.toml": "RUN uv pip sync --system pylock.toml\n",
+    "environment.yml": "RUN conda env create -f environment.yml\n",
+    ".dockerignore": "RUN pip install -r requirements.txt\n",
+}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "\x00\x01",
+        "[[package]]\n",
+        "{" * 5_000,
+        "a" + ".a" * 20_000 + " = 1\n",
+        "x = " + "[" * 5_000,
+        '[[package]]\nname = 3\nversion = []\nsource = "x"\ndependencies = [1, {}]\n' * 3,
+        '[project]\ndependencies = "torch"\n[package]\nname = 1\n',
+        '{"_meta": 3, "default": [], "develop": {"torch": 3}}',
+        '{"_meta": {"sources": 3}, "default": {"torch": {"version": 3, "index": []}}}',
+        "dependencies: {a: b}\nchannels: 3\nname: [x]\n",
+        "dependencies: [1, [2], {pip: 3}, {pip: [4, null]}, 'a b c d', '::', '=']\n",
+        "a: &a [*a]\n",
+        "[" * 20_000,
+        "*" * 3_000 + "\n!" + "**/" * 500,
+    ],
+)
+def test_what_stands_next_to_a_dockerfile_may_be_anything(name, text) -> None:
+    started = time.process_time()
+    report = audit(f"{HEAD}COPY . .\n{LOCKS[name]}", {name: text, "requirements.txt": "torch==2.8.0"})
+    assert report.verdict is not Verdict.FINE or name == ".dockerignore"
+    assert time.process_time() - started < 5
