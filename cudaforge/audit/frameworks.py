@@ -17,6 +17,7 @@ from cudaforge.audit.names import (
 )
 from cudaforge.audit.state import Image, Install, Python
 from cudaforge.matrix.model import Companion, FrameworkBuild
+from cudaforge.matrix.sources import Strength
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version
@@ -252,12 +253,14 @@ class _Settling:
             if not install.no_deps:
                 self._bring(framework, install, row)
             return
-        if row.needs.allows(current.version.public() if current.version.local else current.version):
+        version = current.version.public() if current.version.local else current.version
+        if row.needs.allows(version) or not is_pinned(install):
+            return  # of what is not pinned the installer goes back to a release that fits
+        if row.source.strength is not Strength.INDEX and current.install is None:
+            # pip goes by the metadata alone, which ask for no release here: it compiles for what is there.
+            self._outcome.unknown_companions.append(install)
             return
-        if not is_pinned(install):
-            return  # the installer goes back to a release that fits
-        together = any(one.command == install.command for one in asked if current.install is not None)
-        is_same = current.install is not None and current.install.command == install.command and together
+        is_same = _is_of_one_command(current, install, asked)
         if install.no_deps or is_same:
             self._outcome.clashes.append(
                 Clash(row=row, install=install, framework=current, is_impossible=not install.no_deps)
@@ -271,6 +274,15 @@ class _Settling:
 
         from cudaforge.records import replace
 
+        unread = self._image.unread.get(install.python)
+        if framework not in self._outcome.installed and unread is not None and unread <= install.command:
+            # What came before may have brought another release already, from another index.
+            self._image.note_unknown(
+                install.line,
+                f"{install.requirement.name} needs {framework}: which release is there by then is not known",
+            )
+            self._outcome.unresolved.add(framework)
+            return
         names = [name for name, one in frameworks_by_name(self._matrix).items() if one == framework]
         by_default = _default_name(self._matrix, framework, names)
         own = replace(install, requirement=Requirement(by_default))
@@ -348,6 +360,12 @@ def _commands(installs: Sequence[Install]) -> Iterator[list[Install]]:
         group.append(install)
     if group:
         yield group
+
+
+def _is_of_one_command(current: Installed, install: Install, asked: Sequence[Install]) -> bool:
+    return current.install is not None and any(
+        one.command == install.command == current.install.command for one in asked
+    )
 
 
 def _same_python(before: Installed, install: Install) -> bool:

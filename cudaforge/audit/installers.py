@@ -13,6 +13,7 @@ from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile, norm
 from cudaforge.records import record, replace
 from cudaforge.versions import InvalidVersion, Version
 
+_OWN_WHEEL = re.compile(r"-linux_(?:x86_64|aarch64)\.whl(?:[#?].*)?$")
 _VALUES = {
     "-i": "index",
     "--index-url": "index",
@@ -161,13 +162,21 @@ def pip(
 def _usable(image: Image, command: Command, program: str, python: Python | None) -> bool:
     """Notes a pip that is not there; what the facts cannot know is no such case."""
     base = image.base
-    knows_all = base is not None and base.is_known and not base.contents and base.framework_image is None
+    knows_all = (
+        base is not None
+        and base.is_known
+        and not base.contents
+        and base.framework_image is None
+        and not image.may_have_program(program)
+    )
     if python is None:
         if (
             knows_all
             and image.conda is None
-            and not program.startswith(("/", "$"))
+            and "/" not in program
+            and "$" not in program
             and "uv" not in image.links
+            and not any(one.kind == "no-python" and one.text == program for one in image.loose)
         ):
             image.note("no-python", command, program)
         return False
@@ -261,18 +270,25 @@ def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
 def _of_word(image: Image, word: Word, template: Install) -> Iterator[Install]:
     text = word.text
     if not word.is_sure:
+        image.unread.setdefault(template.python, template.command)
         image.note_unknown(word.line, f"{word.raw[:60]} depends on a value that is not given")
         return
     if text in (".", "./") or (text.startswith(("./", "../", ".[", "/")) and not text.endswith(".whl")):
+        image.unread.setdefault(template.python, template.command)
         image.note_unknown(word.line, f"what the project {text[:60]} needs is not known")
         return
     requirement = parse_requirement(text)
+    if _OWN_WHEEL.search(text) and "pytorch.org" not in text:
+        requirement = None  # built by somebody for a machine of theirs: no index has it
     if requirement is None:
+        image.unread.setdefault(template.python, template.command)
         image.note_unknown(word.line, f"what {text[:80]} installs is not known")
         return
     origin = template.origin
     if text.startswith(("http://", "https://")) or requirement.url is not None:
         origin = replace(origin, direct=True)
+        if requirement.url is not None and wheel_url(requirement) is requirement:
+            image.unread.setdefault(template.python, template.command)
     yield replace(template, requirement=wheel_url(requirement), text=text, line=word.line, origin=origin)
 
 
@@ -290,13 +306,15 @@ def _of_file(
     if path is None:
         if value not in ("$", "-", "/dev/stdin") and not value.startswith(("http://", "https://")):
             is_hidden = not image.copies_all and not mounts and not image.links.get(value)
-            kind = "no-file" if is_hidden and not _is_written(image, value) else ""
-            if kind:
-                image.note(kind, Command(words=(word,), line=word.line, assignments={}), value)
+            if is_hidden and word.is_sure and not image.may_have(image.place(value)):
+                image.note("no-file", Command(words=(word,), line=word.line, assignments={}), value)
                 return
+        image.unread.setdefault(template.python, template.command)
         image.note_unknown(word.line, f"what {value[:60]} requires is not known")
         return
     found: Requirements = read_requirements(path, read, is_constraint=is_constraint)
+    if found.unread:
+        image.unread.setdefault(template.python, template.command)
     for unread in found.unread:
         image.note_unknown(word.line, f"{unread} is not there to be read")
     origin = Origin(
@@ -317,14 +335,9 @@ def _of_file(
         )
 
 
-def _is_written(image: Image, value: str) -> bool:
-    """Whether the file may have come in another way than by COPY."""
-    return value.startswith(("/tmp/", "/root/", "/opt/")) and not image.files  # noqa: S108 -- a name in an image
-
-
 def _in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
     """The path in the build context of a file in the image."""
-    place = normal_path(value if value.startswith("/") else f"{image.workdir}/{value}")
+    place = image.place(value)
     for mount in mounts:
         settings = dict(part.partition("=")[::2] for part in mount.removeprefix("--mount=").split(","))
         target = settings.get("target") or settings.get("dst") or settings.get("destination") or ""

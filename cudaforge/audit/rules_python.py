@@ -292,7 +292,12 @@ def _program(scene: Scene, program: str, line: int) -> None:
         knows_all = (
             base.is_known and base.python is None and not base.contents and base.framework_image is None
         )
-        is_open = scene.image.conda is not None or "uv" in scene.image.links or program.startswith("/")
+        is_open = (
+            scene.image.may_have_program(program)
+            or scene.image.conda is not None
+            or "uv" in scene.image.links
+            or program.startswith("/")
+        )
         others = {one.rpartition("/")[2] for one in scene.image.programs}
         if knows_all and not is_open and others & {"python3", "pip3"} and "uv-python" not in others:
             scene.error(

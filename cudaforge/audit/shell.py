@@ -53,6 +53,8 @@ class Command:
     """Whether the build goes on where it fails."""
     piped_from: tuple[Word, ...] = ()
     """The words of the command whose output it reads."""
+    nesting: int = 0
+    """How many subshells it stands in."""
 
     @property
     def name(self) -> str:
@@ -205,6 +207,7 @@ class _Reader:
         self._depth = 0
         self._piped: tuple[Word, ...] = ()
         self._is_alternative = False
+        self._nesting = 0
         self._stops = False
         """Whether the shell ends at the first failure: `set -e`."""
 
@@ -222,6 +225,7 @@ class _Reader:
             self._is_alternative = token.operator == "||" or (
                 self._is_alternative and token.operator not in (";", "\n")
             )
+            self._nesting = max(0, self._nesting + {"(": 1, ")": -1}.get(token.operator, 0))
             group = []
 
     def _goes_on(self, operator: str) -> bool:
@@ -259,6 +263,7 @@ class _Reader:
             is_certain=self._depth == 0 and not self._is_alternative,
             may_fail=fails_over,
             piped_from=self._piped,
+            nesting=self._nesting,
         )
 
     def _exported(self) -> Mapping[str, str | None]:

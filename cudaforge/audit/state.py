@@ -107,6 +107,8 @@ class Image:
     def __init__(self, base: Base | None, scope: Mapping[str, str | None]) -> None:
         self.base = base
         self.scope: dict[str, str | None] = dict(scope)
+        self.needed: list[Base] = []
+        """The bases of other stages that this one copies from."""
         self.env: dict[str, str] = {}
         self.env_lines: dict[str, int] = {}
         self.programs: dict[str, Python] = {}
@@ -116,6 +118,8 @@ class Image:
         self.apt: list[AptPackage] = []
         self.loose: list[Loose] = []
         self.unknowns: list[Unknown] = []
+        self.unread: dict[Python, int] = {}
+        """Pythons into which something was installed whose needs are not known, and by which installation."""
         self.unmanaged = False
         """Whether the file that PEP 668 looks for was removed, or pip told to go on."""
         self.files: dict[str, str | None] = {}
@@ -124,6 +128,12 @@ class Image:
         self.copies: list[tuple[str, str]] = []
         """From the context to the image, in order."""
         self.workdir = "/"
+        self.directory: str | None = None
+        """Where the shell of the present RUN went with `cd`; None for the working directory."""
+        self.brought: list[str] = []
+        """Directories that got files in a way that cannot be read: clones, copies from other images."""
+        self.is_opaque = False
+        """Whether a program ran of which it is not known what it leaves behind."""
         self.user: str | None = None
         self.shell: tuple[str, ...] = ("/bin/sh", "-c")
         self.command: Instruction | None = None
@@ -146,8 +156,25 @@ class Image:
         new.workdir, new.user, new.shell = self.workdir, self.user, self.shell
         new.command, new.entrypoint, new.conda = self.command, self.entrypoint, self.conda
         new.platform = self.platform
+        new.needed = list(self.needed)
         new.counter, new.copies = self.counter, list(self.copies)
+        new.brought, new.is_opaque, new.links = list(self.brought), self.is_opaque, dict(self.links)
+        new.unread = dict(self.unread)
         return new
+
+    def place(self, path: str) -> str:
+        """The whole path of what a command names."""
+        return normal_path(path if path.startswith("/") else f"{self.directory or self.workdir}/{path}")
+
+    def may_have(self, path: str) -> bool:
+        """Whether a file may be there although no COPY from the build context brings it."""
+        inside = (path == one or path.startswith(f"{one.rstrip('/')}/") for one in self.brought)
+        return self.is_opaque or self.base is None or not self.base.is_known or any(inside)
+
+    def may_have_program(self, name: str) -> bool:
+        """Whether a program may be on PATH although nothing that was understood brings it."""
+        parts = (self.scope.get("PATH") or "").split(":")
+        return self.is_opaque or any(self.may_have(f"{part}/{name}") for part in parts if part)
 
     def note_unknown(self, line: int, message: str) -> None:
         """Something that the audit cannot find out."""
@@ -163,6 +190,7 @@ class Image:
         """The environment that a program belongs to: by its path, or by what is first on PATH."""
         directory, _, name = program.rpartition("/")
         if directory:
+            directory = self.place(directory)
             known = self.venvs.get(directory.removesuffix("/bin"))
             if known is not None:
                 return known

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 import re
@@ -23,6 +24,12 @@ from cudaforge.records import record
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
 from cudaforge.versions import Version
 
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _WORDS = ("gpu", "driver", "platform")
 _NAME = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.+\.(?:[Dd]ockerfile|[Cc]ontainerfile)")
 _NOT_ONES = (".dockerignore", ".j2", ".md", ".orig", ".bak", ".py")
@@ -195,6 +202,14 @@ def _content(path: Path) -> bytes:
         ) from None
 
 
+def _text(content: bytes) -> str:
+    """As pip reads requirement files: in UTF-16 and UTF-32, too, where they say so at their head."""
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            return content.decode(name, errors="replace")
+    return content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+
+
 def context_reader(directory: Path) -> Callable[[str], str | None]:
     """Gives the texts of files of a build context, and of nothing outside of it."""
     root = directory.resolve()
@@ -204,7 +219,7 @@ def context_reader(directory: Path) -> Callable[[str], str | None]:
             path = (root / name).resolve()
             if not path.is_relative_to(root) or not path.is_file() or path.stat().st_size > MAXIMUM_BYTES:
                 return None
-            return path.read_text("utf-8-sig", errors="replace")
+            return _text(path.read_bytes())
         except (OSError, ValueError):
             return None
 
