@@ -274,8 +274,7 @@ class _Settling:
 
         from cudaforge.records import replace
 
-        unread = self._image.unread.get(install.python)
-        if framework not in self._outcome.installed and unread is not None and unread <= install.command:
+        if framework not in self._outcome.installed and install.after_unread:
             # What came before may have brought another release already, from another index.
             self._image.note_unknown(
                 install.line,

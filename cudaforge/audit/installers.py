@@ -233,6 +233,7 @@ def install(
         best_match=tool != "uv" or "unsafe" in (arguments.last("strategy") or ""),
         pip=python.pip if tool == "pip" else None,
     )
+    first = len(image.installs)
     for word in arguments.operands:
         image.installs += _of_word(image, word, template)
     for meaning, value, word in arguments.options:
@@ -242,6 +243,8 @@ def install(
             )
         elif meaning == "editable" and not value.startswith("."):
             image.note_unknown(word.line, f"what {value[:60]} needs is not known")
+    if python in image.unread:
+        image.installs[first:] = [replace(one, after_unread=True) for one in image.installs[first:]]
     _note_new_pip(arguments, python)
 
 
@@ -270,25 +273,26 @@ def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
 def _of_word(image: Image, word: Word, template: Install) -> Iterator[Install]:
     text = word.text
     if not word.is_sure:
-        image.unread.setdefault(template.python, template.command)
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"{word.raw[:60]} depends on a value that is not given")
         return
     if text in (".", "./") or (text.startswith(("./", "../", ".[", "/")) and not text.endswith(".whl")):
-        image.unread.setdefault(template.python, template.command)
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"what the project {text[:60]} needs is not known")
         return
     requirement = parse_requirement(text)
     if _OWN_WHEEL.search(text) and "pytorch.org" not in text:
         requirement = None  # built by somebody for a machine of theirs: no index has it
     if requirement is None:
-        image.unread.setdefault(template.python, template.command)
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"what {text[:80]} installs is not known")
         return
     origin = template.origin
     if text.startswith(("http://", "https://")) or requirement.url is not None:
         origin = replace(origin, direct=True)
         if requirement.url is not None and wheel_url(requirement) is requirement:
-            image.unread.setdefault(template.python, template.command)
+            image.unread.add(template.python)
+            image.note_unknown(word.line, f"what {text[:80]} installs is not known")
     yield replace(template, requirement=wheel_url(requirement), text=text, line=word.line, origin=origin)
 
 
@@ -309,12 +313,12 @@ def _of_file(
             if is_hidden and word.is_sure and not image.may_have(image.place(value)):
                 image.note("no-file", Command(words=(word,), line=word.line, assignments={}), value)
                 return
-        image.unread.setdefault(template.python, template.command)
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"what {value[:60]} requires is not known")
         return
     found: Requirements = read_requirements(path, read, is_constraint=is_constraint)
     if found.unread:
-        image.unread.setdefault(template.python, template.command)
+        image.unread.add(template.python)
     for unread in found.unread:
         image.note_unknown(word.line, f"{unread} is not there to be read")
     origin = Origin(

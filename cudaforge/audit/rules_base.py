@@ -25,7 +25,7 @@ def check(scene: Scene) -> None:
 def _tag(scene: Scene, base: Base) -> None:
     row = base.image or base.framework_image
     is_mirror = base.reference is not None and base.reference.registry == "nvcr.io"
-    if row is not None and row.removed is not None and not is_mirror:
+    if row is not None and _is_removed(row.removed, scene.asked.as_of) and not is_mirror:
         better = None if isinstance(row, FrameworkImage) else row.replaced_by
         other = similar_tag(scene.matrix, base.reference) if better is None and base.reference else None
         better = better or (other.reference if other else None)
@@ -40,6 +40,10 @@ def _tag(scene: Scene, base: Base) -> None:
         )
     elif row is None and is_cuda_repository(base.reference) and base.reference is not None:
         _missing_tag(scene, base, base.reference)
+
+
+def _is_removed(removed: str | None, as_of: str) -> bool:
+    return removed is not None and (removed == "unknown" or removed <= as_of)
 
 
 def _missing_tag(scene: Scene, base: Base, reference: Reference) -> None:

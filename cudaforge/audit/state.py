@@ -77,6 +77,8 @@ class Install:
     best_match: bool = True
     """Whether all indexes are looked at for the newest: pip does, uv takes the first that has the package."""
     pip: Version | None = None
+    after_unread: bool = False
+    """Whether with it, or before it, something was installed whose needs are not known."""
     copied_line: int | None = None
     """Where the files of another stage that have it were copied from."""
 
@@ -118,8 +120,8 @@ class Image:
         self.apt: list[AptPackage] = []
         self.loose: list[Loose] = []
         self.unknowns: list[Unknown] = []
-        self.unread: dict[Python, int] = {}
-        """Pythons into which something was installed whose needs are not known, and by which installation."""
+        self.unread: set[Python] = set()
+        """Pythons into which something was installed whose needs are not known."""
         self.unmanaged = False
         """Whether the file that PEP 668 looks for was removed, or pip told to go on."""
         self.files: dict[str, str | None] = {}
@@ -159,7 +161,7 @@ class Image:
         new.needed = list(self.needed)
         new.counter, new.copies = self.counter, list(self.copies)
         new.brought, new.is_opaque, new.links = list(self.brought), self.is_opaque, dict(self.links)
-        new.unread = dict(self.unread)
+        new.unread = set(self.unread)
         return new
 
     def place(self, path: str) -> str:
