@@ -11,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from cudaforge.audit import Asked, Finding, Fix, Report, Unknown, Verdict, audit_dockerfile
-from cudaforge.audit.dockerfile import MAXIMUM_BYTES
+from cudaforge.audit.dockerfile import MAXIMUM_BYTES, read_dockerfile
 from cudaforge.declaration import fields
 from cudaforge.declaration.kinds import BadValue, bad
 from cudaforge.declaration.text import show
@@ -134,9 +134,13 @@ def _day(text: str | None, matrix: Matrix, problems: list[Problem]) -> str:
 def audit(given: Given, matrix: Matrix) -> tuple[Report, ...]:
     """The audits of all files, in the order in which they were named.
 
-    Raises InputError for a path that is not there, and for a file that is no Dockerfile.
+    Raises InputError for a path that is not there, and for a named file that is no Dockerfile. One that was
+    only found below a directory (a template, a fragment) is unknown, and keeps no other from being audited.
     """
-    return tuple(_audit_file(path, given.asked, matrix) for path in find_files(given.paths))
+    return tuple(
+        (_audit_file if path in given.paths else _audit_found)(path, given.asked, matrix)
+        for path in find_files(given.paths)
+    )
 
 
 def load_facts() -> Matrix:
@@ -234,6 +238,18 @@ def _audit_file(path: Path, asked: Asked, matrix: Matrix) -> Report:
     return audit_dockerfile(
         _content(path), file=str(path), asked=asked, matrix=matrix, read=context_reader(path.parent)
     )
+
+
+def _audit_found(path: Path, asked: Asked, matrix: Matrix) -> Report:
+    content = _content(path)
+    try:
+        read_dockerfile(content, str(path))
+    except InputError as error:
+        problem = error.problems[0]
+        line = problem.where.line if problem.where is not None and problem.where.line else 1
+        unknown = Unknown(line=line, message=f"this cannot be read as a Dockerfile: {problem.what}")
+        return Report(file=str(path), verdict=Verdict.UNKNOWN, findings=(), unknowns=(unknown,))
+    return _audit_file(path, asked, matrix)
 
 
 def mend(reports: Sequence[Report], asked: Asked, matrix: Matrix) -> tuple[Mended, ...]:
