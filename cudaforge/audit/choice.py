@@ -175,7 +175,8 @@ class _Chooser:
         question = self._question
         python = [one for one in builds if question.python in one.pythons]
         if not python:
-            return Choice(why=Why.PYTHON, near=tuple(builds))
+            why = Why.RELEASE_UNKNOWN if self._may_go_back(builds) else Why.PYTHON
+            return Choice(why=why, near=tuple(builds))
         platform = [one for one in python if question.platform in one.platforms]
         if not platform:
             return Choice(why=Why.PLATFORM, near=tuple(python))
@@ -190,6 +191,24 @@ class _Chooser:
         if not seen:
             return Choice(why=Why.PIP, near=tuple(one.build for one in loads))
         return self._narrow(seen)
+
+    def _may_go_back(self, builds: Sequence[FrameworkBuild]) -> bool:
+        """Whether the installer may find a release for an old Python that is older than the facts go."""
+        python = self._question.python
+        minors = [Version(one) for build in builds for one in build.pythons if not one.endswith("t")]
+        oldest = min(build.version for build in self._builds)
+        is_old = python is not None and bool(minors) and Version(python) < min(minors)
+        before = f"{max(oldest.release[0] - 1, 0)}.999999"
+        return is_old and any(
+            _contains(self._install.requirement.specifier, one)
+            and all(w.allows(Version(one)) for w in self._needs)
+            for one in (
+                before,
+                f"{oldest.release[0]}.0.1",
+                f"{oldest.release[0]}.{max(oldest.release[1] - 1, 0)}.9",
+            )
+            if Version(one) < oldest
+        )
 
     def _no_candidate(self, platform: Sequence[FrameworkBuild], builds: Sequence[FrameworkBuild]) -> Choice:
         label = self._label()

@@ -198,7 +198,7 @@ class _Reader:
             rest = rest[inner.end() :] if inner else rest
         body = _without_flags([Piece(line=pieces[0].line, text=rest), *pieces[1:]])
         heredocs = self._heredocs(keyword, body[1])
-        if not "".join(piece.text for piece in body[1]).strip():
+        if keyword not in ("CMD", "ENTRYPOINT") and not "".join(piece.text for piece in body[1]).strip():
             raise _wrong(self._file, start + 1, f"{keyword} stands without anything behind it")
         return Instruction(
             keyword=keyword,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from packaging.specifiers import SpecifierSet
 
-from cudaforge.audit.choice import Choice, Question, Why, choose, is_pinned
+from cudaforge.audit.choice import Question, Why, choose, is_pinned
 from cudaforge.audit.conda_choice import CondaOutcome, as_build, choose_conda
 from cudaforge.audit.model import Asked
 from cudaforge.audit.names import (
@@ -16,72 +16,12 @@ from cudaforge.audit.names import (
     normal,
     other_names,
 )
-from cudaforge.audit.state import Image, Install, Python
+from cudaforge.audit.outcome import Clash, Failure, Installed, Outcome, Swap
+from cudaforge.audit.state import Image, Install
 from cudaforge.matrix.companion import Companion
-from cudaforge.matrix.model import FrameworkBuild
+from cudaforge.matrix.sources import Strength
 from cudaforge.matrix.tables import Matrix
-from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version
-
-
-@record()
-class Installed:
-    """A framework as the image has it."""
-
-    framework: str
-    version: Version
-    build: FrameworkBuild | None
-    """None where the version is known and its build is not."""
-    install: Install | None
-    """None where the base image brings it."""
-    python: Python | None = None
-    is_pinned: bool = True
-    is_by_companion: str | None = None
-    """The package that brought it, where none asked for it by name."""
-
-
-@record()
-class Swap:
-    """A framework that a later installation replaces."""
-
-    before: Installed
-    after: Installed
-    by: Install
-
-
-@record()
-class Failure:
-    """An installation of a framework that cannot be done, or of which nothing is known."""
-
-    framework: str
-    install: Install
-    choice: Choice
-
-
-@record()
-class Clash:
-    """A package that does not go with the framework that it is installed with or beside."""
-
-    row: Companion
-    install: Install
-    framework: Installed
-    is_impossible: bool
-    """Whether the installer refuses; else it leaves a pair that does not go together."""
-
-
-class Outcome:
-    """What came of all installations."""
-
-    def __init__(self) -> None:
-        self.installed: dict[str, Installed] = {}
-        self.swaps: list[Swap] = []
-        self.failures: list[Failure] = []
-        self.clashes: list[Clash] = []
-        self.conda: list[CondaOutcome] = []
-        self.extras: list[tuple[Install, Choice]] = []
-        self.unknown_companions: list[Install] = []
-        self.unresolved: set[str] = set()
-        """Frameworks that are installed, with a version that is not known."""
 
 
 def settle(image: Image, asked: Asked, matrix: Matrix) -> Outcome:
@@ -278,12 +218,14 @@ class _Settling:
             if not install.no_deps:
                 self._bring(framework, install, row)
             return
-        if row.needs.allows(current.version.public() if current.version.local else current.version):
+        version = current.version.public() if current.version.local else current.version
+        if row.needs.allows(version) or not is_pinned(install):
+            return  # of what is not pinned the installer goes back to a release that fits
+        if row.source.strength is not Strength.INDEX and current.install is None:
+            # pip goes by the metadata alone, which ask for no release here: it compiles for what is there.
+            self._outcome.unknown_companions.append(install)
             return
-        if not is_pinned(install):
-            return  # the installer goes back to a release that fits
-        together = any(one.command == install.command for one in asked if current.install is not None)
-        is_same = current.install is not None and current.install.command == install.command and together
+        is_same = _is_of_one_command(current, install, asked)
         if install.no_deps or is_same:
             self._outcome.clashes.append(
                 Clash(row=row, install=install, framework=current, is_impossible=not install.no_deps)
@@ -297,6 +239,14 @@ class _Settling:
 
         from cudaforge.records import replace
 
+        if framework not in self._outcome.installed and install.after_unread:
+            # What came before may have brought another release already, from another index.
+            self._image.note_unknown(
+                install.line,
+                f"{install.requirement.name} needs {framework}: which release is there by then is not known",
+            )
+            self._outcome.unresolved.add(framework)
+            return
         names = [name for name, one in frameworks_by_name(self._matrix).items() if one == framework]
         by_default = _default_name(self._matrix, framework, names)
         own = replace(install, requirement=Requirement(by_default))
@@ -374,6 +324,12 @@ def _commands(installs: Sequence[Install]) -> Iterator[list[Install]]:
         group.append(install)
     if group:
         yield group
+
+
+def _is_of_one_command(current: Installed, install: Install, asked: Sequence[Install]) -> bool:
+    return current.install is not None and any(
+        one.command == install.command == current.install.command for one in asked
+    )
 
 
 def _same_python(before: Installed, install: Install) -> bool:

@@ -14,6 +14,7 @@ from cudaforge.audit.words import Word
 from cudaforge.records import record, replace
 from cudaforge.versions import InvalidVersion, Version
 
+_OWN_WHEEL = re.compile(r"-linux_(?:x86_64|aarch64)\.whl(?:[#?].*)?$")
 _VALUES = {
     "-i": "index",
     "--index-url": "index",
@@ -162,13 +163,21 @@ def pip(
 def _usable(image: Image, command: Command, program: str, python: Python | None) -> bool:
     """Notes a pip that is not there; what the facts cannot know is no such case."""
     base = image.base
-    knows_all = base is not None and base.is_known and not base.contents and base.framework_image is None
+    knows_all = (
+        base is not None
+        and base.is_known
+        and not base.contents
+        and base.framework_image is None
+        and not image.may_have_program(program)
+    )
     if python is None:
         if (
             knows_all
             and image.conda is None
-            and not program.startswith(("/", "$"))
+            and "/" not in program
+            and "$" not in program
             and "uv" not in image.links
+            and not any(one.kind == "no-python" and one.text == program for one in image.loose)
         ):
             image.note("no-python", command, program)
         return False
@@ -225,6 +234,7 @@ def install(
         best_match=tool != "uv" or "unsafe" in (arguments.last("strategy") or ""),
         pip=python.pip if tool == "pip" else None,
     )
+    first = len(image.installs)
     for word in arguments.operands:
         if _is_project(word):
             _editable(image, word, template, read, mounts)
@@ -237,6 +247,8 @@ def install(
             )
         elif meaning == "editable":
             _editable(image, replace(word, text=value), template, read, mounts)
+    if python in image.unread:
+        image.installs[first:] = [replace(one, after_unread=True) for one in image.installs[first:]]
     _note_new_pip(arguments, python)
 
 
@@ -274,21 +286,29 @@ def _editable(image: Image, word: Word, template: Install, read: ReadFile, mount
     if _is_project(word):
         pip_project(image, word, template, read, mounts)
     else:
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"what {word.text[:60]} needs is not known")
 
 
 def _of_word(image: Image, word: Word, template: Install) -> Iterator[Install]:
     text = word.text
     if not word.is_sure:
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"{word.raw[:60]} depends on a value that is not given")
         return
     requirement = parse_requirement(text)
+    if _OWN_WHEEL.search(text) and "pytorch.org" not in text:
+        requirement = None  # built by somebody for a machine of theirs: no index has it
     if requirement is None:
+        image.unread.add(template.python)
         image.note_unknown(word.line, f"what {text[:80]} installs is not known")
         return
     origin = template.origin
     if text.startswith(("http://", "https://")) or requirement.url is not None:
         origin = replace(origin, direct=True)
+        if requirement.url is not None and wheel_url(requirement) is requirement:
+            image.unread.add(template.python)
+            image.note_unknown(word.line, f"what {text[:80]} installs is not known")
     yield replace(template, requirement=wheel_url(requirement), text=text, line=word.line, origin=origin)
 
 
@@ -304,9 +324,15 @@ def _of_file(
 ) -> Iterator[Install]:
     path = in_context(image, value, mounts)
     if path is None or image.ignored(path):
-        image.note_missing(value, word.line, path, is_mounted=bool(mounts))
+        image.unread.add(template.python)
+        if word.is_sure:
+            image.note_missing(value, word.line, path, is_mounted=bool(mounts))
+        else:
+            image.note_unknown(word.line, f"what {value[:60]} requires is not known")
         return
     found: Requirements = read_requirements(path, read, is_constraint=is_constraint)
+    if found.unread:
+        image.unread.add(template.python)
     for unread in found.unread:
         image.note_unknown(word.line, f"{unread} is not there to be read")
     origin = Origin(
@@ -329,7 +355,7 @@ def _of_file(
 
 def in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
     """The path in the build context of a file in the image."""
-    place = normal_path(value if value.startswith("/") else f"{image.workdir}/{value}")
+    place = image.place(value)
     for mount in mounts:
         settings = dict(part.partition("=")[::2] for part in mount.removeprefix("--mount=").split(","))
         target = settings.get("target") or settings.get("dst") or settings.get("destination") or ""

@@ -43,7 +43,8 @@ def system_cuda(image: Image, matrix: Matrix) -> SystemCuda:
         flavor=base.flavor if base else None,
         source=base.source if base else "",
         line=base.line if base else 1,
-        is_open=base is not None and base.framework_image is not None and base.cudnn is None,
+        is_open=base is not None
+        and (not base.is_known or (base.framework_image is not None and base.cudnn is None)),
         cudnn_major=base.cudnn.major if base and base.cudnn else None,
         has_cudnn_dev=bool(base and base.cudnn and base.flavor == "devel"),
     )

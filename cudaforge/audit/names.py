@@ -167,9 +167,15 @@ def nearest_index(matrix: Matrix, url: str) -> str | None:
     return max(found)[1] if found else None
 
 
+_FEEDS = ("visualstudio.com", "dev.azure.com", "amazonaws.com", "pkg.dev", "gitlab.com")
+"""Hosts of feeds that their owners fill: `pypi` in their addresses names the protocol."""
+
+
 def is_default_mirror(url: str) -> bool:
     """Whether it is the common index, or a mirror of it by its name."""
     host = _plain(url).partition("/")[0]
+    if host.endswith(_FEEDS):
+        return False
     return bool(re.search(r"(^|[./-])pypi([./-]|$)", _plain(url))) and "nvidia" not in host
 
 

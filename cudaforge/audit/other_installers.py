@@ -82,7 +82,7 @@ def _uv_venv(image: Image, command: Command) -> None:
     path = arguments.operands[-1].text if arguments.operands else ".venv"
     parent = image.python_of(asked) if asked else image.python_of("python3") or image.python_of("python")
     minor = parent.minor if parent is not None else _minor(asked or "")
-    place = path if path.startswith("/") else f"{image.workdir.rstrip('/')}/{path}"
+    place = image.place(path)
     image.venvs[place.rstrip("/")] = Python(
         minor, parent.provider if parent is not None else "standalone", path=place.rstrip("/")
     )
@@ -101,7 +101,7 @@ def _uv_python(image: Image, command: Command, arguments: Arguments) -> Python:
         return image.venvs[active]
     is_system = "--system" in arguments.flags or is_on(command.assignments.get("UV_SYSTEM_PYTHON"))
     if not is_system:
-        near = image.venvs.get(f"{image.workdir.rstrip('/')}/.venv")
+        near = image.venvs.get(image.place(".venv"))
         if near is not None:
             return near
     python = image.python_of("python3") or image.python_of("python")

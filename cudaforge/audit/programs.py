@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cudaforge.audit.conda import activate, conda
 from cudaforge.audit.installers import pip
+from cudaforge.audit.leftovers import bring, change_directory, is_understood
 from cudaforge.audit.other_installers import uv
 from cudaforge.audit.projects import install_project, note_export
 from cudaforge.audit.shell import Command
@@ -45,6 +46,8 @@ def run(
     if name in ("sh", "bash", "zsh", "ash") and "-c" in "".join(command.texts[1:3]):
         _nested(image, command, around)
         return
+    if not is_understood(command):
+        image.is_opaque = True
     handler = _HANDLERS.get(name)
     if handler is not None:
         handler(image, command, around)
@@ -109,7 +112,7 @@ def _apt_python(image: Image, name: str) -> None:
         return
     if name in _BRINGS_PYTHON or (match is not None and match[2] in (None, "dev", "venv", "full")):
         python = _distro_python(image, os)
-        if name == "python3-pip":
+        if name in ("python3-pip", "pip"):  # the archive provides the one under the name of the other, too
             image.programs.setdefault("pip3", python)
             image.programs.setdefault("pip", python)
             python.has_pip = True
@@ -119,6 +122,7 @@ def _apt_python(image: Image, name: str) -> None:
 
 _BRINGS_PYTHON = frozenset(
     [
+        "pip",
         "python3",
         "python3-pip",
         "python3-dev",
@@ -164,6 +168,9 @@ def _add_minor(image: Image, minor: str, *, suffix: str | None) -> None:
 def _python(image: Image, command: Command, around: Surroundings) -> None:
     program = command.words[0].text
     arguments = [word for word in command.arguments if word.text not in ("-u", "-B", "-I", "-s", "-E")]
+    if arguments and re.fullmatch(r"-m\w.*", arguments[0].text):
+        first = arguments[0]
+        arguments = [replace(first, text="-m"), replace(first, text=first.text[2:]), *arguments[1:]]
     texts = [word.text for word in arguments]
     if texts[:1] == ["-m"] and len(texts) > 1:
         _module(image, command, program, arguments[1:], around)
@@ -237,8 +244,7 @@ def _source(image: Image, command: Command, _: Surroundings) -> None:
 
 
 def _absolute(image: Image, path: str) -> str:
-    path = path.rstrip("/")
-    return path if path.startswith("/") else f"{image.workdir.rstrip('/')}/{path.removeprefix('./')}"
+    return image.place(path)
 
 
 def _link(image: Image, command: Command, _: Surroundings) -> None:
@@ -350,7 +356,20 @@ def _operands(words: Sequence[Word], with_value: Sequence[str]) -> list[Word]:
     return found
 
 
+def _cd(image: Image, command: Command, _: Surroundings) -> None:
+    change_directory(image, command)
+
+
+def _bring(image: Image, command: Command, _: Surroundings) -> None:
+    bring(image, command)
+
+
 _HANDLERS: dict[str, Callable[[Image, Command, Surroundings], None]] = {
+    "cd": _cd,
+    "pushd": _cd,
+    "git": _bring,
+    "curl": _bring,
+    "wget": _bring,
     "apt-get": _apt,
     "apt": _apt,
     "aptitude": _apt,

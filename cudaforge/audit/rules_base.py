@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cudaforge.audit.bases import is_cuda_repository, is_missing_tag, similar_tag
+from cudaforge.audit.bases import Base, is_cuda_repository, is_missing_tag, similar_tag
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
 from cudaforge.matrix.model import FrameworkImage
@@ -15,17 +15,17 @@ _MINOR_ONLY = re.compile(r"\d+\.\d+(-slim)?|\d+(-slim)?")
 
 def check(scene: Scene) -> None:
     """All of them."""
-    _tag(scene)
+    for base in (scene.base, *scene.image.needed):
+        _tag(scene, base)
     _floating(scene)
     _support(scene)
     _overwritten(scene)
 
 
-def _tag(scene: Scene) -> None:
-    base = scene.base
+def _tag(scene: Scene, base: Base) -> None:
     row = base.image or base.framework_image
     is_mirror = base.reference is not None and base.reference.registry == "nvcr.io"
-    if row is not None and row.removed is not None and not is_mirror:
+    if row is not None and _is_removed(row.removed, scene.asked.as_of) and not is_mirror:
         better = None if isinstance(row, FrameworkImage) else row.replaced_by
         other = similar_tag(scene.matrix, base.reference) if better is None and base.reference else None
         better = better or (other.reference if other else None)
@@ -35,23 +35,27 @@ def _tag(scene: Scene) -> None:
             base.line,
             f"{base.text} was removed from its registry{since}: the build fails at FROM",
             row.source.citation(),
-            fix=scene.base_fix(better) if better else None,
+            fix=scene.base_fix(better, base) if better else None,
             advice=f"start from {better}" if better else "start from a tag that is still there",
         )
     elif row is None and is_cuda_repository(base.reference) and base.reference is not None:
-        _missing_tag(scene, base.reference)
+        _missing_tag(scene, base, base.reference)
 
 
-def _missing_tag(scene: Scene, reference: Reference) -> None:
+def _is_removed(removed: str | None, as_of: str) -> bool:
+    return removed is not None and (removed == "unknown" or removed <= as_of)
+
+
+def _missing_tag(scene: Scene, base: Base, reference: Reference) -> None:
     if not is_missing_tag(scene.matrix, reference):
         return
     found = similar_tag(scene.matrix, reference)
     scene.error(
         Code.BASE_TAG_DOES_NOT_EXIST,
-        scene.base.line,
-        f"{scene.base.text} does not exist: no such tag of that CUDA release was published",
+        base.line,
+        f"{base.text} does not exist: no such tag of that CUDA release was published",
         "base_images.toml, which has every tag of that CUDA minor",
-        fix=scene.base_fix(found.reference) if found else None,
+        fix=scene.base_fix(found.reference, base) if found else None,
         advice=f"{found.reference} exists" if found else "see `cudaforge data list base_images`",
     )
 

@@ -7,8 +7,8 @@ import re
 from cudaforge.audit import rules_broken
 from cudaforge.audit.bases import flavored
 from cudaforge.audit.conda_choice import INDEX
-from cudaforge.audit.frameworks import Installed
 from cudaforge.audit.names import normal
+from cudaforge.audit.outcome import Installed
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
 from cudaforge.matrix.model import BaseImage, CudaProvider, FrameworkBuild
@@ -132,8 +132,8 @@ def _better_base(scene: Scene, build: FrameworkBuild, *, flavor: str | None = No
 
 
 def find_base_for(scene: Scene, build: FrameworkBuild, *, flavor: str | None = None) -> BaseImage | None:
-    """The published image on the same system with the CUDA and cuDNN that a build loads: the oldest CUDA that
-    fits, as it asks the least of drivers."""
+    """The published image on the same system with the CUDA and cuDNN that a build loads: with the CUDA of the
+    base, where it fits; else the oldest that does, as it asks the least of drivers."""
     system = scene.base.os
     wanted = flavor or ("devel" if scene.base.flavor == "devel" else "runtime")
     found = [
@@ -145,7 +145,12 @@ def find_base_for(scene: Scene, build: FrameworkBuild, *, flavor: str | None = N
         and scene.asked.platform in row.platforms
         and _fits(row, build.cuda, build.cudnn)
     ]
-    return min(found, key=lambda row: (row.cuda or Version("0"), row.reference), default=None)
+    own = scene.system.cuda
+    return min(
+        found,
+        key=lambda row: (row.cuda != own, row.cuda or Version("0"), row.reference),
+        default=None,
+    )
 
 
 def _fits(row: BaseImage, cuda: VersionWish | None, cudnn: VersionWish | None) -> bool:
@@ -238,7 +243,7 @@ def _toolkit(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
         if compiled
         else ", as what compiles against it will see"
     )
-    other = _toolkit_base(scene, major)
+    other = _toolkit_base(scene, build, major)
     tell(
         Code.WHEEL_CUDA_DIFFERS_FROM_BASE,
         line,
@@ -250,7 +255,7 @@ def _toolkit(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
     )
 
 
-def _toolkit_base(scene: Scene, major: int) -> BaseImage | None:
+def _toolkit_base(scene: Scene, build: FrameworkBuild, major: int) -> BaseImage | None:
     system = scene.base.os
     rows = [
         row
@@ -262,7 +267,15 @@ def _toolkit_base(scene: Scene, major: int) -> BaseImage | None:
         and (system is None or row.os == system.id)
         and (row.cudnn is not None) == (scene.base.cudnn is not None)
     ]
-    return max(rows, key=lambda row: row.cuda or Version("0"), default=None)
+    return max(
+        rows,
+        key=lambda row: (_is_minor_of(row, build), row.cuda or Version("0")),
+        default=None,
+    )
+
+
+def _is_minor_of(row: BaseImage, build: FrameworkBuild) -> bool:
+    return row.cuda is not None and build.cuda is not None and build.cuda.allows(row.cuda)
 
 
 def wheel_major(scene: Scene, build: FrameworkBuild) -> int | None:

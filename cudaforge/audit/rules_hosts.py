@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from cudaforge.audit.frameworks import Installed
+from cudaforge.audit.outcome import Installed
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
 from cudaforge.matrix.model import CudaProvider, CudaRelease, FrameworkBuild

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from packaging.specifiers import SpecifierSet
 
 from cudaforge.audit.choice import is_pinned
-from cudaforge.audit.frameworks import Clash, Installed
 from cudaforge.audit.names import companions_by_name, find_distribution, frameworks_by_name, normal
+from cudaforge.audit.outcome import Clash, Installed
 from cudaforge.audit.rules_python import is_missing_index, is_open_ended
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.audit.state import Install

@@ -6,8 +6,8 @@ import re
 from collections.abc import Callable, Mapping
 
 from cudaforge.audit.choice import Why, is_pinned, needed_tag
-from cudaforge.audit.frameworks import Failure
 from cudaforge.audit.names import channels, nearest_index, normal, serves
+from cudaforge.audit.outcome import Failure
 from cudaforge.audit.scene import Scene, where
 from cudaforge.audit.state import Install, Loose, Python
 from cudaforge.codes import Code
@@ -300,7 +300,12 @@ def _program(scene: Scene, program: str, line: int) -> None:
         knows_all = (
             base.is_known and base.python is None and not base.contents and base.framework_image is None
         )
-        is_open = scene.image.conda is not None or "uv" in scene.image.links or program.startswith("/")
+        is_open = (
+            scene.image.may_have_program(program)
+            or scene.image.conda is not None
+            or "uv" in scene.image.links
+            or program.startswith("/")
+        )
         others = {one.rpartition("/")[2] for one in scene.image.programs}
         if knows_all and not is_open and others & {"python3", "pip3"} and "uv-python" not in others:
             scene.error(

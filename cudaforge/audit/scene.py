@@ -7,10 +7,10 @@ from functools import cached_property
 
 from cudaforge.audit.bases import Base
 from cudaforge.audit.dockerfile import Dockerfile
-from cudaforge.audit.frameworks import Installed, Outcome
 from cudaforge.audit.loaded import SystemCuda
 from cudaforge.audit.model import Asked, Finding, Fix, Severity, Unknown
 from cudaforge.audit.names import normal
+from cudaforge.audit.outcome import Installed, Outcome
 from cudaforge.audit.state import Image, Install
 from cudaforge.codes import Code
 from cudaforge.matrix.tables import Matrix
@@ -109,9 +109,9 @@ class Scene:
         old = quoted or install.text
         return self.mend(install.line, old, f"{old} {option}") if _stands_alone(line, old) else None
 
-    def base_fix(self, new: str) -> Fix | None:
-        """The fix that puts another base in the place of this one."""
-        base = self.base
+    def base_fix(self, new: str, base: Base | None = None) -> Fix | None:
+        """The fix that puts another image in the place of a base; of that of the image itself without one."""
+        base = base or self.base
         fix = self.mend(base.line, base.text, new)
         if fix is not None or not base.text:
             return fix

@@ -35,6 +35,8 @@ class Command:
     """Whether the build goes on where it fails."""
     piped_from: tuple[Word, ...] = ()
     """The words of the command whose output it reads."""
+    nesting: int = 0
+    """How many subshells it stands in."""
 
     @property
     def name(self) -> str:
@@ -106,6 +108,7 @@ class _Reader:
         self._joint = ";"
         self._test = ""
         self._is_negated = False
+        self._nesting = 0
         self._stops = False
         """Whether the shell ends at the first failure: `set -e`."""
 
@@ -128,6 +131,7 @@ class _Reader:
                 self._status, self._test = True, ""
             if token.operator == ";;" and self._blocks and self._blocks[-1].kind == "case":
                 self._blocks[-1].is_matching = True
+            self._nesting = max(0, self._nesting + {"(": 1, ")": -1}.get(token.operator, 0))
             group = []
 
     def _goes_on(self, operator: str) -> bool:
@@ -196,6 +200,7 @@ class _Reader:
             condition="" if runs else condition,
             may_fail=fails_over or any(block.is_asking for block in self._blocks),
             piped_from=self._piped,
+            nesting=self._nesting,
         )
 
     def _set(self, words: Sequence[Word], assignments: dict[str, str | None], *, runs: bool | None) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from copy import copy
+from dataclasses import dataclass, field
 
 from packaging.requirements import Requirement
 
@@ -96,6 +98,8 @@ class Install:
     best_match: bool = True
     """Whether all indexes are looked at for the newest: pip does, uv takes the first that has the package."""
     pip: Version | None = None
+    after_unread: bool = False
+    """Whether with it, or before it, something was installed whose needs are not known."""
     copied_line: int | None = None
     """Where the files of another stage that have it were copied from."""
     conda: CondaRequest | None = None
@@ -122,62 +126,83 @@ class AptPackage:
     line: int
 
 
+def _nothing(_path: str) -> bool:
+    return False
+
+
+@dataclass(eq=False)
 class Image:
     """The state of one stage."""
 
-    def __init__(self, base: Base | None, scope: Mapping[str, str | None]) -> None:
-        self.base = base
-        self.scope: dict[str, str | None] = dict(scope)
-        self.env: dict[str, str] = {}
-        self.env_lines: dict[str, int] = {}
-        self.programs: dict[str, Python] = {}
-        """Names that start a Python, or the pip of one."""
-        self.venvs: dict[str, Python] = {}
-        self.installs: list[Install] = []
-        self.apt: list[AptPackage] = []
-        self.loose: list[Loose] = []
-        self.unknowns: list[Unknown] = []
-        self.unmanaged = False
-        """Whether the file that PEP 668 looks for was removed, or pip told to go on."""
-        self.files: dict[str, str | None] = {}
-        """What was copied in: path in the image to path in the context, None where that is not known."""
-        self.copies_all = False
-        self.copies: list[tuple[str, str]] = []
-        """From the context to the image, in order."""
-        self.workdir = "/"
-        self.user: str | None = None
-        self.shell: tuple[str, ...] = ("/bin/sh", "-c")
-        self.command: Instruction | None = None
-        self.entrypoint: Instruction | None = None
-        self.counter = 0
-        self.conda: Python | None = None
-        """The base environment of conda."""
-        self.conda_envs: dict[str, Python] = {}
-        """Its others, by name."""
-        self.conda_channels: list[str] = []
-        """What `conda config` put before the channels of the installation."""
-        self.ignored: Callable[[str], bool] = _nothing
-        """Whether .dockerignore keeps a path of the context out."""
-        self.removed_python = False
-        self.links: dict[str, str] = {}
-        self.platform: str | None = None
-        """The platform that FROM fixes, whatever the build is for."""
+    base: Base | None
+    scope: dict[str, str | None]
+    needed: list[Base] = field(default_factory=list)
+    """The bases of other stages that this one copies from."""
+    env: dict[str, str] = field(default_factory=dict)
+    env_lines: dict[str, int] = field(default_factory=dict)
+    programs: dict[str, Python] = field(default_factory=dict)
+    """Names that start a Python, or the pip of one."""
+    venvs: dict[str, Python] = field(default_factory=dict)
+    installs: list[Install] = field(default_factory=list)
+    apt: list[AptPackage] = field(default_factory=list)
+    loose: list[Loose] = field(default_factory=list)
+    unknowns: list[Unknown] = field(default_factory=list)
+    unread: set[Python] = field(default_factory=set)
+    """Pythons into which something was installed whose needs are not known."""
+    unmanaged: bool = False
+    """Whether the file that PEP 668 looks for was removed, or pip told to go on."""
+    files: dict[str, str | None] = field(default_factory=dict)
+    """What was copied in: path in the image to path in the context, None where that is not known."""
+    copies_all: bool = False
+    copies: list[tuple[str, str]] = field(default_factory=list)
+    """From the context to the image, in order."""
+    workdir: str = "/"
+    directory: str | None = None
+    """Where the shell of the present RUN went with `cd`; None for the working directory."""
+    brought: list[str] = field(default_factory=list)
+    """Directories that got files in a way that cannot be read: clones, copies from other images."""
+    is_opaque: bool = False
+    """Whether a program ran of which it is not known what it leaves behind."""
+    user: str | None = None
+    shell: tuple[str, ...] = ("/bin/sh", "-c")
+    command: Instruction | None = None
+    entrypoint: Instruction | None = None
+    counter: int = 0
+    conda: Python | None = None
+    """The base environment of conda."""
+    conda_envs: dict[str, Python] = field(default_factory=dict)
+    """Its others, by name."""
+    conda_channels: list[str] = field(default_factory=list)
+    """What `conda config` put before the channels of the installation."""
+    ignored: Callable[[str], bool] = _nothing
+    """Whether .dockerignore keeps a path of the context out."""
+    removed_python: bool = False
+    links: dict[str, str] = field(default_factory=dict)
+    platform: str | None = None
+    """The platform that FROM fixes, whatever the build is for."""
 
     def child(self) -> Image:
         """The state of a stage that starts from this one."""
-        new = Image(self.base, self.scope)
-        new.env, new.env_lines = dict(self.env), dict(self.env_lines)
-        new.programs, new.venvs = dict(self.programs), dict(self.venvs)
-        new.installs, new.apt = list(self.installs), list(self.apt)
-        new.loose, new.unknowns = list(self.loose), list(self.unknowns)
-        new.unmanaged, new.files, new.copies_all = self.unmanaged, dict(self.files), self.copies_all
-        new.workdir, new.user, new.shell = self.workdir, self.user, self.shell
-        new.command, new.entrypoint, new.conda = self.command, self.entrypoint, self.conda
-        new.platform = self.platform
-        new.counter, new.copies = self.counter, list(self.copies)
-        new.conda_envs, new.conda_channels = dict(self.conda_envs), list(self.conda_channels)
-        new.ignored = self.ignored
+        new = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, dict | list | set):
+                setattr(new, name, copy(value))
+        new.directory, new.removed_python = None, False
         return new
+
+    def place(self, path: str) -> str:
+        """The whole path of what a command names."""
+        return normal_path(path if path.startswith("/") else f"{self.directory or self.workdir}/{path}")
+
+    def may_have(self, path: str) -> bool:
+        """Whether a file may be there although no COPY from the build context brings it."""
+        inside = (path == one or path.startswith(f"{one.rstrip('/')}/") for one in self.brought)
+        return self.is_opaque or self.base is None or not self.base.is_known or any(inside)
+
+    def may_have_program(self, name: str) -> bool:
+        """Whether a program may be on PATH although nothing that was understood brings it."""
+        parts = (self.scope.get("PATH") or "").split(":")
+        return self.is_opaque or any(self.may_have(f"{part}/{name}") for part in parts if part)
 
     def note_unknown(self, line: int, message: str) -> None:
         """Something that the audit cannot find out."""
@@ -195,9 +220,12 @@ class Image:
             self.note("ignored-file", command, value, detail=path)
             return
         is_elsewhere = value in ("$", "-", "/dev/stdin") or value.startswith(("http://", "https://"))
-        may_be_written = value.startswith(("/tmp/", "/root/", "/opt/")) and not self.files  # noqa: S108 -- a name in an image
         if path is None and not (
-            is_elsewhere or self.copies_all or is_mounted or self.links.get(value) or may_be_written
+            is_elsewhere
+            or self.copies_all
+            or is_mounted
+            or self.links.get(value)
+            or self.may_have(self.place(value))
         ):
             self.note("no-file", command, value)
             return
@@ -213,6 +241,7 @@ class Image:
         """The environment that a program belongs to: by its path, or by what is first on PATH."""
         directory, _, name = program.rpartition("/")
         if directory:
+            directory = self.place(directory)
             plain = directory.removesuffix("/bin")
             known = self.venvs.get(plain) or self._conda_env(plain)
             if known is not None:
@@ -231,11 +260,6 @@ class Image:
         if parent.endswith("/envs"):
             return self.conda_envs.get(name)
         return self.conda if re.search(r"conda\d?|forge\d?$|mamba", name) else None
-
-
-def _nothing(path: str) -> bool:
-    del path
-    return False
 
 
 _SYSTEM_PATHS = ("/usr/bin", "/usr/local/bin", "/bin", "/opt/conda/bin")

@@ -20,6 +20,7 @@ from cudaforge.records import record, replace
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IS_SCRIPT = re.compile(r"\s*(?:<<|(?:\S*/)?(?:sh|bash|ash|dash|zsh)\b)")
+_ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|txz|tbz2?)$|^git@|\.git$")
 _PACKAGES = re.compile(r"site-packages|dist-packages|/\.local\b|/venv|/\.venv|/env\b|/conda")
 
 
@@ -181,13 +182,17 @@ class _Walker:
         *sources, target = words
         if source_stage is not None:
             found = self._find(source_stage, number)
+            image.brought.append(image.place(target))
             if found is not None:
+                _depend(image, self._image(found))
                 _take(image, self._image(found), sources, target, one.line)
             elif any(_PACKAGES.search(path) for path in sources):
                 image.note_unknown(one.line, f"what {source_stage} has in {' '.join(sources)} is not known")
             _take_uv(image, source_stage, words)
             return
         place = target if target.startswith("/") else f"{image.workdir.rstrip('/')}/{target}"
+        if any("://" in path or _ARCHIVE.search(path) for path in sources):
+            image.brought.append(normal_path(place))
         for path in sources:
             name = path.removeprefix("./")
             image.copies.append((path, normal_path(place)))
@@ -220,8 +225,15 @@ class _Walker:
         activated = dict(image.programs)
         if words is None:
             activate_shell(image)
+        outer: list[str | None] = [None]
         for command in read_commands(pieces, image.scope, newlines=newlines):
+            outer = outer[: command.nesting + 1]
+            while len(outer) <= command.nesting:
+                outer.append(outer[-1])
+            image.directory = outer[-1]
             run(image, command, matrix=self._matrix, read=self._read, mounts=mounts)
+            outer[-1] = image.directory
+        image.directory = None
         _deactivate(image, activated)
 
 
@@ -316,6 +328,14 @@ def _give_python(image: Image, base: Base) -> None:
         image.programs[name] = python
     if base.python is not None:
         image.programs[f"python{base.python}"] = image.programs[f"pip{base.python}"] = python
+
+
+def _depend(image: Image, other: Image) -> None:
+    """What breaks the build of a stage breaks the build of what copies from it."""
+    image.loose += [one for one in other.loose if one not in image.loose]
+    image.needed += [
+        one for one in (other.base, *other.needed) if one is not None and one not in image.needed
+    ]
 
 
 def _take(image: Image, other: Image, sources: Sequence[str], target: str, line: int) -> None:

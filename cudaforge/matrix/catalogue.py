@@ -4,39 +4,24 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 from cudaforge.errors import InputError, NegativeAnswer, Problem
 from cudaforge.matrix.sources import Source
+from cudaforge.matrix.subjects import (
+    SUBJECTS,
+    Row,
+    Subject,
+    all_companions,
+    framework_subject,
+    plain_package,
+    with_version,
+)
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
-from cudaforge.versions import InvalidVersion, Version, VersionWish
+from cudaforge.versions import InvalidVersion, Version
 
 _PIN = re.compile(r"([A-Za-z0-9._-]+)={2,3}([^=/]+)")
-Row = Any
-"""A row of any subject: each has a `source`."""
-
-
-@record()
-class Subject:
-    """One kind of rows."""
-
-    name: str
-    title: str
-    word: str
-    """What one row is called: `gpu`."""
-    rows: Callable[[Matrix], Sequence[Row]]
-    columns: tuple[str, ...]
-    """The fields that a list shows, the most telling first."""
-    find: Callable[[Matrix, str], Sequence[Row]]
-    """The rows that a text means; empty where it means none."""
-    names: int = 1
-    """How many of the columns name a row."""
-    is_table: bool = True
-    """Whether its rows fit into lines of a table; else each is told as a whole."""
-    is_versioned: bool = False
-    """Whether an unknown text is a version that is not known (the answer is no), not a wrong name."""
 
 
 @record()
@@ -49,8 +34,8 @@ class Found:
 
 def subjects(matrix: Matrix) -> tuple[Subject, ...]:
     """All kinds of rows: each framework's builds are a kind of their own."""
-    frameworks = tuple(_framework(name, row.title) for name, row in sorted(matrix.frameworks.items()))
-    return (*frameworks, *_SUBJECTS)
+    frameworks = tuple(framework_subject(name, row.title) for name, row in sorted(matrix.frameworks.items()))
+    return (*frameworks, *SUBJECTS)
 
 
 def find_subject(matrix: Matrix, word: str) -> Subject | None:
@@ -102,11 +87,6 @@ def _plain_reference(word: str) -> str:
     return name if is_tagged or not digest else f"{name}@{digest}"
 
 
-def _plain_package(name: str) -> str:
-    """As package indexes compare names (PEP 503)."""
-    return re.sub(r"[-_.]+", "-", name).lower()
-
-
 def source_of(row: Row) -> Source:
     """Where a row comes from."""
     source: Source = row.source
@@ -116,16 +96,16 @@ def source_of(row: Row) -> Source:
 def _found_unnamed(matrix: Matrix, text: str, words: Sequence[str]) -> Found:
     """Names that say themselves what they are: GPUs, references of images, packages."""
     for name in ("gpus", "base_images", "framework_images"):
-        subject = next(one for one in _SUBJECTS if one.name == name)
+        subject = next(one for one in SUBJECTS if one.name == name)
         if rows := tuple(subject.find(matrix, text)):
             return Found(subject=subject, rows=rows)
-    companions = next(one for one in _SUBJECTS if one.name == "companions")
-    known = [row for row in companions.rows(matrix) if row.package == _plain_package(words[0])]
+    companions = next(one for one in SUBJECTS if one.name == "companions")
+    known = [row for row in companions.rows(matrix) if row.package == plain_package(words[0])]
     if not known:
         raise _unknown_name(matrix, words[0])
     if len(words) > 1:
         version = " ".join(words[1:])
-        known = _versions(known, version)
+        known = with_version(known, version)
         if not known:
             raise _unknown(matrix, companions, text)
     return Found(subject=companions, rows=tuple(known))
@@ -151,7 +131,7 @@ def _unknown_name(matrix: Matrix, word: str) -> InputError:
         names = [row.reference for row in matrix.base_images]
         names += [row.reference for row in matrix.framework_images]
     else:
-        names += [row.package for row in _companions(matrix)]
+        names += [row.package for row in all_companions(matrix)]
     near = difflib.get_close_matches(word.lower(), dict.fromkeys(names), n=3, cutoff=0.6)
     return InputError(
         Problem(
@@ -165,8 +145,8 @@ def _unknown_name(matrix: Matrix, word: str) -> InputError:
 def _unknown(matrix: Matrix, subject: Subject, text: str) -> InputError | NegativeAnswer:
     key = subject.columns[0]
     known = list(dict.fromkeys(str(getattr(row, key)) for row in subject.rows(matrix)))
-    package = _plain_package(text.partition(" ")[0])
-    releases = [str(row.version) for row in _companions(matrix) if row.package == package]
+    package = plain_package(text.partition(" ")[0])
+    releases = [str(row.version) for row in all_companions(matrix) if row.package == package]
     is_release = subject.name == "companions" and bool(releases)
     if is_release:
         known = releases
@@ -202,205 +182,3 @@ def _nearest(text: str, known: Iterable[str]) -> list[str]:
     below = [one for one in releases if one <= wanted][-1:]
     above = [one for one in releases if one > wanted][:1]
     return [str(one) for one in (*below, *above)]
-
-
-def _versions(rows: Iterable[Row], text: str, *, field: str = "version") -> list[Row]:
-    try:
-        wish = VersionWish(text)
-    except InvalidVersion:
-        return []
-    return [row for row in rows if wish.allows(getattr(row, field))]
-
-
-def _framework(name: str, title: str) -> Subject:
-    def find(matrix: Matrix, text: str) -> Sequence[Row]:
-        version, _, label = text.replace(" ", "+").partition("+")
-        rows = _versions(matrix.builds(name), version) if version else list(matrix.builds(name))
-        found = [row for row in rows if not label or row.build == label]
-        return found or [row for row in matrix.builds(name) if row.build == text]
-
-    return Subject(
-        name=name,
-        title=f"builds of {title}",
-        word=name,
-        rows=lambda matrix: matrix.builds(name),
-        columns=("version", "build", "platforms", "provider", "cuda", "cudnn", "pythons", "cubins", "ptx"),
-        names=2,
-        find=find,
-        is_versioned=True,
-    )
-
-
-def _companions(matrix: Matrix) -> Sequence[Row]:
-    return [row for name in sorted(matrix.frameworks) for row in matrix.companions(name)]
-
-
-def _companion_rows(matrix: Matrix, text: str) -> Sequence[Row]:
-    package, _, version = text.partition(" ")
-    rows = [row for row in _companions(matrix) if row.package == _plain_package(package)]
-    return _versions(rows, version) if version else rows
-
-
-def _driver_rows(matrix: Matrix, text: str) -> Sequence[Row]:
-    branch = text.split(".", maxsplit=1)[0].removeprefix("r").removeprefix("R")
-    return [row for row in matrix.driver_branches if str(row.branch) == branch]
-
-
-def _starting(rows: Callable[[Matrix], Iterable[Row]], key: str) -> Callable[[Matrix, str], Sequence[Row]]:
-    """Rows whose key is the text, else those whose key begins with it."""
-
-    def find(matrix: Matrix, text: str) -> Sequence[Row]:
-        found = list(rows(matrix))
-        return [row for row in found if getattr(row, key) == text] or [
-            row for row in found if str(getattr(row, key)).startswith(text)
-        ]
-
-    return find
-
-
-_SUBJECTS: tuple[Subject, ...] = (
-    Subject(
-        name="cuda",
-        title="CUDA toolkit releases",
-        word="cuda",
-        rows=lambda matrix: matrix.cuda_releases,
-        columns=("version", "released", "driver", "minor_driver", "capabilities", "gcc", "clang"),
-        find=lambda matrix, text: _versions(matrix.cuda_releases, text),
-        is_versioned=True,
-    ),
-    Subject(
-        name="cudnn",
-        title="cuDNN releases",
-        word="cudnn",
-        rows=lambda matrix: matrix.cudnn_releases,
-        columns=("version", "released", "packages", "capability_min", "capability_max", "cuda"),
-        find=lambda matrix, text: _versions(matrix.cudnn_releases, text),
-        is_versioned=True,
-    ),
-    Subject(
-        name="gpus",
-        title="GPU products",
-        word="gpu",
-        rows=lambda matrix: matrix.gpus,
-        columns=("name", "capability", "family", "kind", "first_driver", "last_branch"),
-        find=lambda matrix, text: matrix.find_gpus(text),
-    ),
-    Subject(
-        name="drivers",
-        title="driver branches",
-        word="driver",
-        rows=lambda matrix: matrix.driver_branches,
-        columns=("branch", "cuda", "kind", "eol"),
-        find=_driver_rows,
-        is_versioned=True,
-    ),
-    Subject(
-        name="systems",
-        title="operating systems",
-        word="os",
-        rows=lambda matrix: tuple(matrix.systems.values()),
-        columns=("id", "glibc", "python", "image", "eol"),
-        find=_starting(lambda matrix: matrix.systems.values(), "id"),
-    ),
-    Subject(
-        name="pythons",
-        title="Python minor versions",
-        word="python",
-        rows=lambda matrix: tuple(matrix.pythons.values()),
-        columns=("version", "released", "eol"),
-        find=_starting(lambda matrix: matrix.pythons.values(), "version"),
-        is_versioned=True,
-    ),
-    Subject(
-        name="standalone_pythons",
-        title="Pythons for any OS",
-        word="standalone",
-        rows=lambda matrix: matrix.standalone_pythons,
-        columns=("version", "release", "glibc", "feed", "files"),
-        find=lambda matrix, text: _versions(matrix.standalone_pythons, text),
-        is_versioned=True,
-    ),
-    Subject(
-        name="base_images",
-        title="images to start from",
-        word="base",
-        rows=lambda matrix: matrix.base_images,
-        columns=("reference", "cudnn", "removed", "gate", "platforms"),
-        find=_starting(lambda matrix: matrix.base_images, "reference"),
-    ),
-    Subject(
-        name="framework_images",
-        title="images with frameworks",
-        word="image",
-        rows=lambda matrix: matrix.framework_images,
-        columns=("reference", "contents"),
-        find=_starting(lambda matrix: matrix.framework_images, "reference"),
-    ),
-    Subject(
-        name="companions",
-        title="packages of frameworks",
-        word="companion",
-        rows=_companions,
-        columns=("package", "version", "framework", "needs", "role", "pythons"),
-        names=2,
-        find=_companion_rows,
-    ),
-    Subject(
-        name="distributions",
-        title="names to install by",
-        word="package",
-        rows=lambda matrix: matrix.distributions,
-        columns=("name", "versions", "build", "retired", "replaced_by"),
-        find=_starting(lambda matrix: matrix.distributions, "name"),
-    ),
-    Subject(
-        name="conda_builds",
-        title="builds of conda",
-        word="conda build",
-        rows=lambda matrix: matrix.conda_builds,
-        columns=("channel", "build", "versions", "cuda", "cudnn"),
-        names=4,
-        find=_starting(lambda matrix: matrix.conda_builds, "channel"),
-    ),
-    Subject(
-        name="wheel_tags",
-        title="the pip of wheel tags",
-        word="tag",
-        rows=lambda matrix: matrix.wheel_tags,
-        columns=("glibc", "tag", "pip"),
-        find=_starting(lambda matrix: matrix.wheel_tags, "tag"),
-    ),
-    Subject(
-        name="makers",
-        title="other makers of GPUs",
-        word="maker",
-        rows=lambda matrix: matrix.makers,
-        columns=("name", "words"),
-        find=_starting(lambda matrix: matrix.makers, "name"),
-    ),
-    Subject(
-        name="indexes",
-        title="package indexes",
-        word="index",
-        rows=lambda matrix: tuple(matrix.indexes.values()),
-        columns=("name", "url"),
-        find=_starting(lambda matrix: matrix.indexes.values(), "name"),
-    ),
-    Subject(
-        name="feeds",
-        title="releases of vendors",
-        word="feed",
-        rows=lambda matrix: matrix.feeds,
-        columns=("name", "subject", "url"),
-        find=_starting(lambda matrix: matrix.feeds, "name"),
-    ),
-    Subject(
-        name="broken",
-        title="known not to work",
-        word="broken",
-        rows=lambda matrix: matrix.broken,
-        columns=("when", "effect"),
-        is_table=False,
-        find=lambda matrix, text: [row for row in matrix.broken if row.when.get("framework") == text],
-    ),
-)

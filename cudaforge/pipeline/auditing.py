@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 import re
@@ -10,7 +11,7 @@ from datetime import date
 from pathlib import Path
 
 from cudaforge.audit import Asked, Finding, Fix, Report, Unknown, Verdict, audit_dockerfile
-from cudaforge.audit.dockerfile import MAXIMUM_BYTES
+from cudaforge.audit.dockerfile import MAXIMUM_BYTES, read_dockerfile
 from cudaforge.declaration import fields
 from cudaforge.declaration.kinds import BadValue, bad
 from cudaforge.declaration.text import show
@@ -23,6 +24,12 @@ from cudaforge.records import record
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
 from cudaforge.versions import Version
 
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 _WORDS = ("gpu", "driver", "platform")
 _NAME = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.+\.(?:[Dd]ockerfile|[Cc]ontainerfile)")
 _NOT_ONES = (".dockerignore", ".j2", ".md", ".orig", ".bak", ".py")
@@ -128,9 +135,13 @@ def _day(text: str | None, matrix: Matrix, problems: list[Problem]) -> str:
 def audit(given: Given, matrix: Matrix) -> tuple[Report, ...]:
     """The audits of all files, in the order in which they were named.
 
-    Raises InputError for a path that is not there, and for a file that is no Dockerfile.
+    Raises InputError for a path that is not there, and for a named file that is no Dockerfile. One that was
+    only found below a directory (a template, a fragment) is unknown, and keeps no other from being audited.
     """
-    return tuple(_audit_file(path, given.asked, matrix) for path in find_files(given.paths))
+    return tuple(
+        (_audit_file if path in given.paths else _audit_found)(path, given.asked, matrix)
+        for path in find_files(given.paths)
+    )
 
 
 def load_facts() -> Matrix:
@@ -196,6 +207,14 @@ def _content(path: Path) -> bytes:
         ) from None
 
 
+def _text(content: bytes) -> str:
+    """As pip reads requirement files: in UTF-16 and UTF-32, too, where they say so at their head."""
+    for mark, name in _MARKS:
+        if content.startswith(mark):
+            return content.decode(name, errors="replace")
+    return content.decode("utf-8-sig", errors="replace").replace("\r\n", "\n")
+
+
 def context_reader(directory: Path) -> Callable[[str], str | None]:
     """Gives the texts of files of a build context, and of nothing outside of it."""
     root = directory.resolve()
@@ -206,7 +225,7 @@ def context_reader(directory: Path) -> Callable[[str], str | None]:
             limit = _LARGEST_LOCK if "lock" in path.name else MAXIMUM_BYTES
             if not path.is_relative_to(root) or not path.is_file() or path.stat().st_size > limit:
                 return None
-            return path.read_text("utf-8-sig", errors="replace")
+            return _text(path.read_bytes())
         except (OSError, ValueError):
             return None
 
@@ -221,6 +240,18 @@ def _audit_file(path: Path, asked: Asked, matrix: Matrix) -> Report:
     return audit_dockerfile(
         _content(path), file=str(path), asked=asked, matrix=matrix, read=context_reader(path.parent)
     )
+
+
+def _audit_found(path: Path, asked: Asked, matrix: Matrix) -> Report:
+    content = _content(path)
+    try:
+        read_dockerfile(content, str(path))
+    except InputError as error:
+        problem = error.problems[0]
+        line = problem.where.line if problem.where is not None and problem.where.line else 1
+        unknown = Unknown(line=line, message=f"this cannot be read as a Dockerfile: {problem.what}")
+        return Report(file=str(path), verdict=Verdict.UNKNOWN, findings=(), unknowns=(unknown,))
+    return _audit_file(path, asked, matrix)
 
 
 def mend(reports: Sequence[Report], asked: Asked, matrix: Matrix) -> tuple[Mended, ...]:

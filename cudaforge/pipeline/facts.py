@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 from cudaforge.declaration.model import FrameworkWish, Wishes
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix import Matrix, load_matrix
-from cudaforge.matrix.catalogue import Row, Subject, find_subject, source_of, subjects, unknown_subject
+from cudaforge.matrix.catalogue import find_subject, source_of, subjects, unknown_subject
 from cudaforge.matrix.filters import filtered, read_filters
 from cudaforge.matrix.findings import Finding
 from cudaforge.matrix.judged import concerns
 from cudaforge.matrix.model import Broken, FrameworkBuild, Gpu
 from cudaforge.matrix.sources import Dispute
+from cudaforge.matrix.subjects import Row, Subject
 from cudaforge.records import record, replace
 from cudaforge.resolver import Conflict, resolve
 from cudaforge.resolver.coverage import runs

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
-from cudaforge.matrix.catalogue import Subject, find_subject, source_of, subjects
+from cudaforge.matrix.catalogue import find_subject, source_of, subjects
+from cudaforge.matrix.subjects import Subject
 from cudaforge.pipeline.asking import COMPARED, Difference, compare_framework, together
 from cudaforge.pipeline.facts import find_matrix
 from cudaforge.pipeline.outside import site_at

@@ -70,6 +70,29 @@ def test_a_tree_is_looked_through(place, capsys) -> None:
     assert code == 1
 
 
+def test_what_is_no_dockerfile_stops_no_tree_and_is_refused_by_name(place, capsys) -> None:
+    place(
+        Dockerfile=GOOD,
+        a__Dockerfile_tmpl="{{ if gpu }}\nFROM x\n",
+        b__Dockerfile_part="RUN pip install torch\n",
+    )
+    code, out, _ = run(capsys, ".", *AS_OF, "--json")
+    files = {one["file"]: one["verdict"] for one in json.loads(out)["files"]}
+    assert files == {"Dockerfile": "fine", "a/Dockerfile.tmpl": "unknown", "b/Dockerfile.part": "unknown"}
+    assert code == 0
+    assert run(capsys, "b/Dockerfile.part", *AS_OF)[0] == 2
+
+
+def test_requirements_in_utf_16_are_read(place, capsys) -> None:
+    root = place(Dockerfile="FROM python:3.12-slim-trixie\nCOPY r.txt .\nRUN pip install -r r.txt\n")
+    (root / "r.txt").write_bytes("torch==2.0.1\r\n".encode("utf-16"))
+    code, out, _ = run(capsys, "Dockerfile", *AS_OF, "--json")
+    assert [(one["code"], one["file"]) for one in json.loads(out)["findings"]] == [
+        ("python-unsupported", "r.txt")
+    ]
+    assert code == 1
+
+
 @pytest.mark.parametrize(
     ("text", "fail_on", "code"),
     [

@@ -50,7 +50,7 @@ MESSAGES = {
         "error: load library failed: libnvidia-ml.so.1: cannot open shared object file: no such file or directory",
         ["driver-missing"],
     ),
-    "nvml-mismatch-upper": ("FAILED TO INITIALIZE NVML: DRIVER/LIBRARY VERSION MISMATCH", ["driver-too-old"]),
+    "nvml-mismatch-upper": ("FAILED TO INITIALIZE NVML: DRIVER/LIBRARY VERSION MISMATCH", ["driver-mismatch"]),
     "nvml-after-reload": ("$ sudo systemctl daemon-reload\n$ docker exec t nvidia-smi\nFailed to initialize NVML: Unknown Error", ["device-permission"]),
     "torch-804": (
         "/opt/conda/lib/python3.10/site-packages/torch/cuda/__init__.py:107: UserWarning: CUDA initialization: Unexpected "
