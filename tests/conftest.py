@@ -2,7 +2,7 @@
 
 --update-golden writes what a test made over what was expected; read the diff as carefully as code.
 --offline       skips tests marked `network`.
---slow          runs tests marked `slow` (they download gigabytes).
+--slow          runs tests marked `slow` (they download gigabytes, or take many minutes).
 """
 
 import os
@@ -26,12 +26,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--update-golden", action="store_true", help="write golden files instead of comparing them"
     )
     group.addoption("--offline", action="store_true", help="skip tests that need the network")
-    group.addoption("--slow", action="store_true", help="run tests that download gigabytes")
+    group.addoption(
+        "--slow", action="store_true", help="run tests that download gigabytes, or take many minutes"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     offline = pytest.mark.skip(reason="--offline")
-    slow = pytest.mark.skip(reason="downloads gigabytes; run with --slow")
+    slow = pytest.mark.skip(reason="slow; run with --slow")
     for item in items:
         if config.getoption("--offline") and item.get_closest_marker("network"):
             item.add_marker(offline)

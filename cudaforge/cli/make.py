@@ -23,6 +23,7 @@ from cudaforge.cli.options import (
     KeepGoing,
     MaxImages,
     NoCache,
+    NoDiskCheck,
     Offline,
 )
 from cudaforge.cli.output import write_json, write_note, write_text
@@ -71,6 +72,7 @@ def build(
     jobs: Jobs = None,
     builders: Builders = None,
     keep_going: KeepGoing = False,
+    no_disk_check: NoDiskCheck = False,
     no_cache: NoCache = False,
     reproducible: Annotated[
         bool,
@@ -90,6 +92,7 @@ def build(
 ) -> int:
     """Build what is locked, several images at once."""
     from cudaforge.builder.model import Reproducible, result_to_json
+    from cudaforge.lockfile.shards import predicted_bytes
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.builds import describe_builds
@@ -98,13 +101,15 @@ def build(
     declaration = decide.load(file)
     locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
     wanted = Reproducible.YES if reproducible else Reproducible.NO
-    with show_progress() as on_event:
+    costs = {image.name: predicted_bytes(image) for image in locked.images}
+    with show_progress(costs) as on_event:
         results = stages.build(
             locked,
             declaration=declaration,
             jobs=jobs,
             builders=tuple(builders or ()),
             keep_going=keep_going,
+            disk_check=not no_disk_check,
             no_cache=no_cache,
             reproducible=Reproducible.PROVEN if reproduce else wanted,
             vendored=offline,
@@ -225,6 +230,7 @@ def up(
     jobs: Jobs = None,
     builders: Builders = None,
     keep_going: KeepGoing = False,
+    no_disk_check: NoDiskCheck = False,
     no_cache: NoCache = False,
     allow_unpinned: AllowUnpinned = False,
     again: Again = False,
@@ -233,6 +239,7 @@ def up(
     as_json: AsJson = False,
 ) -> int:
     """Resolve, lock, render, build, verify and report."""
+    from cudaforge.lockfile.shards import predicted_bytes
     from cudaforge.pipeline import decide
     from cudaforge.pipeline import make as stages
     from cudaforge.report.locks import NO_WARNINGS, describe_changes, describe_warnings
@@ -258,13 +265,16 @@ def up(
         if warnings:
             write_note(describe_warnings(warnings))
         current = outcome.lock
-    with show_progress() as on_event:
+    chosen = decide.select(current, images or (), maximum=max_images)
+    costs = {image.name: predicted_bytes(image) for image in chosen.images}
+    with show_progress(costs) as on_event:
         run = stages.make(
-            decide.select(current, images or (), maximum=max_images),
+            chosen,
             declaration=declaration,
             jobs=jobs,
             builders=tuple(builders or ()),
             keep_going=keep_going,
+            disk_check=not no_disk_check,
             no_cache=no_cache,
             again=again,
             offline=offline,

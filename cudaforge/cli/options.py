@@ -36,6 +36,9 @@ Builders = Annotated[
 ]
 KeepGoing = Annotated[bool, typer.Option("--keep-going", help="Begin further images after one has failed.")]
 NoCache = Annotated[bool, typer.Option("--no-cache", help="Build every step again.")]
+NoDiskCheck = Annotated[
+    bool, typer.Option("--no-disk-check", help="Begin even if the images are known not to fit on the disk.")
+]
 MaxImages = Annotated[
     int, typer.Option("--max-images", min=1, metavar="N", help="Refuse to make more images than this.")
 ]

@@ -73,7 +73,7 @@ def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
     `closures` has the text of those that are new; the lock's others are there already. A run that is cut
     off at any point leaves the old lock or the new one, whole: closures that other ones are in the place of
     wait beside them until the lock is written, and are found there. Files that are as they should be are not
-    touched.
+    touched. One process at a time may do it: what others left half-written is taken away.
     """
     for file, text in closures.items():
         place = path.parent / file
@@ -88,8 +88,8 @@ def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
     for old in sorted(directory.glob("pylock.*.toml")):
         if f"{CLOSURE_DIRECTORY}/{old.name}" not in named:
             _unlink(old)
-    for old in sorted(directory.glob(f".pylock.*.toml{_WAITING}")):
-        _unlink(old)
+    for left in sorted(directory.glob(".*pylock.*.toml*")):
+        _unlink(left)
 
 
 def _waiting(place: Path) -> Path:

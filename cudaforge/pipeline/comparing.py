@@ -53,4 +53,4 @@ def _read_input(read_input: ReadInput, *, beside: Path) -> Lock:
         raise InputError(
             Problem(what=f"it is not UTF-8 at byte {error.start}", where=Location(file=name))
         ) from None
-    return load_lock_alone(text, file=name, find_closure=closures_beside(beside))
+    return load_lock_alone(text, file=name, find_closure=closures_beside(beside, lock=text))

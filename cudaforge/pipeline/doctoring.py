@@ -13,13 +13,12 @@ from cudaforge.lockfile.model import LockedImage
 from cudaforge.lockfile.store import read_lock
 from cudaforge.matrix import load_matrix
 from cudaforge.packages.site import Site
-from cudaforge.pipeline.decide import load, load_current_lock, matrix_of, resolve
+from cudaforge.pipeline.decide import load, load_current_lock, matrix_of
 from cudaforge.pipeline.host import lock_path
-from cudaforge.pipeline.locking import earlier_of
 from cudaforge.pipeline.outside import find_site, site_at
+from cudaforge.pipeline.sizes import expected_answers
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.registry import docker_config_path
-from cudaforge.resolver.model import Resolution
 
 
 def examine(file: Path, name: str | None, *, host: Host | None = None) -> tuple[Finding, ...]:
@@ -70,19 +69,18 @@ def _find_image(declaration: Declaration, name: str) -> LockedImage:
 def _expected(declaration: Declaration, image: LockedImage | None) -> tuple[Expected, ...]:
     """What is to be built, as heavy as the resolver thinks it is, with what is locked kept."""
     locked = _locked(declaration)
-    answers = resolve(declaration, earlier={name: earlier_of(one) for name, one in locked.items()})
     return tuple(
         Expected(
-            name=one.name,
+            name=name,
             # One that is not locked was never built.
-            reference=locked[one.name].tags[0] if one.name in locked else one.name,
-            compressed=one.answer.size.compressed,
-            installed=one.answer.size.installed,
-            is_lower_bound=one.answer.size.is_lower_bound,
-            has_cuda=one.answer.cuda is not None,
+            reference=locked[name].tags[0] if name in locked else name,
+            compressed=answer.size.compressed,
+            installed=answer.size.installed,
+            is_lower_bound=answer.size.is_lower_bound,
+            has_cuda=answer.cuda is not None,
         )
-        for one in answers
-        if isinstance(one.answer, Resolution) and (image is None or image.name == one.name)
+        for name, answer in expected_answers(declaration, locked).items()
+        if image is None or image.name == name
     )
 
 

@@ -52,6 +52,7 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     jobs: int | None = None,
     builders: tuple[str, ...] = (),
     keep_going: bool = False,
+    disk_check: bool = True,
     no_cache: bool = False,
     reproducible: Reproducible = Reproducible.NO,
     vendored: Path | None = None,
@@ -72,6 +73,7 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
         declaration=declaration,
         jobs=jobs,
         keep_going=keep_going,
+        disk_check=disk_check,
         no_cache=no_cache,
         reproducible=reproducible,
         vendored=vendored,
@@ -116,6 +118,7 @@ def make(  # noqa: PLR0913 -- one keyword for each option of `up`
     jobs: int | None = None,
     builders: tuple[str, ...] = (),
     keep_going: bool = False,
+    disk_check: bool = True,
     no_cache: bool = False,
     again: bool = False,
     offline: bool = False,
@@ -137,6 +140,7 @@ def make(  # noqa: PLR0913 -- one keyword for each option of `up`
         declaration=declaration,
         jobs=jobs,
         keep_going=keep_going,
+        disk_check=disk_check,
         no_cache=no_cache,
         offline=offline,
         on_event=on_event,
@@ -213,6 +217,7 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     declaration: Declaration,
     jobs: int | None,
     keep_going: bool,
+    disk_check: bool,
     no_cache: bool,
     reproducible: Reproducible = Reproducible.NO,
     vendored: Path | None = None,
@@ -222,11 +227,15 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
     from cudaforge.pipeline.providers import find_providers
+    from cudaforge.pipeline.sizes import check_disk
     from cudaforge.pipeline.vendoring import open_vendored
 
     state = state_directory(declaration)
     providers = find_providers(declaration, lock, vendored=vendored, offline=offline)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
+        if disk_check:
+            engines = [one.engine for one in builders]
+            check_disk(lock.images, engines, declaration=declaration, on_note=on_note)
         return build_images(
             lock.images,
             builders=builders,

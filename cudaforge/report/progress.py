@@ -6,10 +6,11 @@ import contextlib
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.report.forecast import Forecast
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 
@@ -23,10 +24,12 @@ _OWN_STEP = " /bin/sh -euc "
 
 
 @contextlib.contextmanager
-def show_progress() -> Iterator[Callable[[BuildEvent], None]]:
-    """A callback for build events; what it shows ends with the block."""
+def show_progress(costs: Mapping[str, int]) -> Iterator[Callable[[BuildEvent], None]]:
+    """A callback for build events; what it shows ends with the block. `costs` are the images' shares of the
+    work, in any unit."""
+    forecast = Forecast(costs)
     if not sys.stderr.isatty():
-        yield PlainProgress(lambda line: sys.stderr.write(line + "\n")).handle
+        yield PlainProgress(lambda line: sys.stderr.write(line + "\n"), forecast).handle
         return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
@@ -40,22 +43,26 @@ def show_progress() -> Iterator[Callable[[BuildEvent], None]]:
         transient=True,
     )
     with progress:
-        yield LiveProgress(progress).handle
+        yield LiveProgress(progress, forecast).handle
 
 
 class PlainProgress:
-    """One line when an image starts, at each step and at its end."""
+    """One line when an image starts, at each step and at its end, with how far the whole run is then."""
 
-    def __init__(self, write: Callable[[str], object]) -> None:
+    def __init__(self, write: Callable[[str], object], forecast: Forecast) -> None:
         self._write = write
+        self._forecast = forecast
         self._started: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
     def handle(self, event: BuildEvent) -> None:
         """Show one event."""
+        self._forecast.take(event)
         text = self._text(event)
         if text is not None:
             self._write(visible(text))
+        if event.kind is EventKind.IMAGE_FINISHED and self._forecast.total > 1 and not self._forecast.is_over:
+            self._write(_outlook(self._forecast))
 
     def _text(self, event: BuildEvent) -> str | None:
         match event.kind:
@@ -80,14 +87,21 @@ class PlainProgress:
 
 
 class LiveProgress:
-    """One bar per image, with the step that it is at."""
+    """One bar for each image that was begun, with the step that it is at, and one for all where there are
+    several."""
 
-    def __init__(self, progress: Progress) -> None:
+    def __init__(self, progress: Progress, forecast: Forecast) -> None:
         self._progress = progress
+        self._forecast = forecast
+        self._whole = progress.add_task("", total=1.0, image="all") if forecast.total > 1 else None
         self._tasks: dict[str, TaskID] = {}
 
     def handle(self, event: BuildEvent) -> None:
         """Show one event."""
+        self._forecast.take(event)
+        if self._whole is not None:
+            text = _outlook(self._forecast)
+            self._progress.update(self._whole, completed=self._forecast.fraction, description=text)
         if event.kind is EventKind.BUILDER_LOST:
             self._progress.console.print(visible(event.line), markup=False)
             return
@@ -105,6 +119,12 @@ def _doing(event: BuildEvent) -> str:
     if event.kind is EventKind.PROGRESS and event.size and event.done is not None:
         return f"{event.done * 100 // event.size:3d} % {event.step}"
     return event.step
+
+
+def _outlook(forecast: Forecast) -> str:
+    left = forecast.seconds_left
+    time = "" if left is None else f", about {seconds_text(left)} left"
+    return f"{forecast.finished} of {forecast.total} images, {forecast.fraction:.0%}{time}"
 
 
 def _ending(result: BuildResult | None) -> str:

@@ -36,12 +36,11 @@ JOBS = 2
 
 
 class Victim:
-    """An engine of the test's own."""
+    """An engine of the test's own, which it may kill."""
 
-    name = "victim"
-
-    def __init__(self) -> None:
-        self.state = HOME / "engines" / self.name
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.state = HOME / "engines" / name
         self.address = ""
 
     def start(self) -> None:
@@ -60,7 +59,7 @@ class Victim:
 
 @pytest.fixture
 def victim(engine: Engine) -> Iterator[Victim]:
-    made = Victim()
+    made = Victim("victim")
     made.start()
     yield made
     made.stop()

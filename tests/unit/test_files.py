@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from cudaforge.errors import CudaforgeError, SurroundingsError
-from cudaforge.files import write_bytes_atomically, write_together
+from cudaforge.files import write_atomically, write_bytes_atomically, write_together
 
 
 def test_all_are_written(tmp_path):
@@ -39,3 +41,13 @@ def test_a_file_takes_the_time_of_what_it_is_made_of(tmp_path, monkeypatch):
         write_bytes_atomically(target, b"two")
     assert target.read_bytes() == b"one"
     assert [path.name for path in target.parent.iterdir()] == ["made.json"]
+
+
+def test_the_next_writer_takes_away_what_a_killed_one_left(tmp_path):
+    dead, alive = 2**22 + 1, os.getpid()  # pid_max is at most 2**22
+    stale, busy = (tmp_path / f".a.lock.{pid}.abcd_123" for pid in (dead, alive))
+    other = tmp_path / f".b.lock.{dead}.abcd_123"
+    for path in (stale, busy, other):
+        path.write_text("x")
+    write_atomically(tmp_path / "a.lock", "new")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted((busy.name, other.name, "a.lock"))

@@ -106,6 +106,43 @@ def test_writing_again_touches_nothing_and_obsolete_closures_go(
     assert not old.exists()
 
 
+@pytest.mark.parametrize("point", range(8))
+def test_a_run_that_is_cut_off_anywhere_leaves_the_old_lock_or_the_new_one(
+    lock: Lock, path: Path, monkeypatch: pytest.MonkeyPatch, point: int
+) -> None:
+    text = dump_closure(WHEELS[:1], python="3.11")
+    file = lock.images[0].closure.file
+    image = replace(lock.images[0], closure=load_closure(text, file=file))
+    newer = replace(lock, images=(replace(image, digest=entry_digest(image)),))
+    left = point
+
+    class CutOff(BaseException):
+        pass
+
+    def counting(act):
+        def step(*arguments, **options):
+            nonlocal left
+            if left == 0:
+                raise CutOff
+            left -= 1
+            return act(*arguments, **options)
+
+        return step
+
+    for name in ("replace", "unlink", "mkdir"):
+        monkeypatch.setattr(Path, name, counting(getattr(Path, name)))
+    try:
+        write_lock(newer, {file: text}, path)
+    except CutOff:
+        assert point < 6
+    monkeypatch.undo()
+    assert read_lock(path) in (lock, newer)
+    write_lock(newer, {file: text}, path)
+    assert read_lock(path) == newer
+    assert (path.parent / file).read_text() == text
+    assert [one.name for one in (path.parent / file).parent.iterdir()] == [Path(file).name]
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

@@ -16,6 +16,7 @@ from cudaforge.records import replace
 from cudaforge.report.answers import describe_answers, explain_answers
 from cudaforge.report.differences import describe_changes as describe_differences
 from cudaforge.report.explanations import runs
+from cudaforge.report.forecast import Forecast
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
 from cudaforge.report.progress import PlainProgress, step_text
@@ -206,7 +207,7 @@ def test_a_lock_names_the_points_that_were_dropped() -> None:
 
 def test_plain_progress_says_each_step_once_and_hides_machinery() -> None:
     lines: list[str] = []
-    progress = PlainProgress(lines.append)
+    progress = PlainProgress(lines.append, Forecast({"a": 1}))
     step = "[stage-0 2/4] RUN --mount=type=cache,id=x,target=/y     : install OS packages && x"
     for kind in (EventKind.STEP_STARTED, EventKind.STEP_STARTED, EventKind.STEP_DONE):
         progress.handle(BuildEvent(image="a", kind=kind, step=step))
