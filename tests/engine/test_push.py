@@ -1,0 +1,188 @@
+# ruff: noqa: F811 -- fixtures are another module's
+"""Images to real registries and back: Debian's docker-registry, plain, with TLS and with a password."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.engine.test_surroundings import (  # noqa: F401 -- fixtures
+    check_message,
+    docker,
+    index,
+    project,
+    unique_step,
+)
+from tests.support.registries import (
+    CERTIFICATE,
+    PASSWORD,
+    DebianRegistry,
+    docker_config,
+    flaky,
+    serving_registry,
+)
+from tests.support.tiny import TinyProject
+
+pytestmark = [
+    pytest.mark.engine,
+    pytest.mark.skipif(shutil.which("apt-get") is None, reason="this host has no apt"),
+    pytest.mark.skipif(shutil.which("docker-registry") is None, reason="there is no docker-registry"),
+]
+WRONG = "not the password"
+
+
+@pytest.fixture
+def registry(tmp_path: Path) -> Iterator[DebianRegistry]:
+    with serving_registry(tmp_path / "registry") as registry:
+        yield registry
+
+
+def lock(project: TinyProject) -> None:
+    done = project.run("lock")
+    assert done.returncode == 0, done.stderr
+
+
+def push(project: TinyProject, registry: str, *words: str) -> subprocess.CompletedProcess[str]:
+    tag = f"{registry}/{project.name}:{{name}}-{{version}}"
+    return project.run("build", "--push", "--tag", tag, "--json", *words)
+
+
+def pushed_of(done: subprocess.CompletedProcess[str]) -> dict:
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["images"][0]["pushed"]
+
+
+@pytest.mark.parametrize(
+    ("is_tls", "wants_login"), [(False, False), (True, False), (False, True), (True, True)]
+)
+def test_push_and_pull_by_digest(project: TinyProject, tmp_path: Path, *, is_tls: bool, wants_login: bool):
+    lock(project)
+    with serving_registry(tmp_path / "registry", is_tls=is_tls, wants_login=wants_login) as registry:
+        if wants_login:
+            project.environment["DOCKER_CONFIG"] = str(docker_config(tmp_path / "docker", registry.host))
+        if is_tls:
+            project.environment["SSL_CERT_FILE"] = str(CERTIFICATE)
+        done = push(project, registry.host, "--sbom", "spdx")
+        pushed = pushed_of(done)
+        (tag,) = pushed["tags"]
+        assert tag["reference"] == f"{registry.host}/{project.name}:one-1.0"
+        assert tag["digest"] == registry.digest(project.name, "one-1.0")
+        record = json.loads((project.root / ".cudaforge/pushes/one.json").read_text())
+        assert record["tags"] == pushed["tags"]
+        by_digest = f"{registry.host}/{project.name}@{tag['digest']}"
+        docker("rmi", "--force", tag["reference"], f"{project.name}:one")
+        environment = {**os.environ, **project.environment}
+        subprocess.run(["docker", "pull", "-q", by_digest], env=environment, check=True, timeout=120)
+        found = docker("inspect", "--format", "{{.Id}}", by_digest).strip()
+        docker("rmi", "--force", by_digest)
+        assert found == pushed["image_id"]
+        assert PASSWORD not in done.stdout + done.stderr
+        for path in (project.root / ".cudaforge").rglob("*"):
+            assert not path.is_file() or PASSWORD.encode() not in path.read_bytes()
+
+
+def test_a_wrong_password_is_one_message_and_no_second_try(project: TinyProject, tmp_path: Path):
+    lock(project)
+    with serving_registry(tmp_path / "registry", wants_login=True) as registry:
+        config = docker_config(tmp_path / "docker", registry.host, password=WRONG)
+        project.environment["DOCKER_CONFIG"] = str(config)
+        done = push(project, registry.host)
+        assert done.returncode == 3
+        check_message(done.stderr, "was not pushed", registry.host, "docker login")
+        assert "try 2" not in done.stderr
+        assert WRONG not in done.stdout + done.stderr
+        assert registry.tags(project.name) == []
+
+
+def dies_in_mid_push(registry: DebianRegistry, *, then_starts: bool) -> threading.Thread:
+    """Kill the registry as soon as it has a part of an upload."""
+
+    def watch() -> None:
+        end = time.monotonic() + 120
+        while time.monotonic() < end:
+            if any(path.stat().st_size for path in registry.storage.rglob("_uploads/*/data")):
+                registry.kill()
+                if then_starts:
+                    time.sleep(1.5)
+                    registry.start()
+                return
+            time.sleep(0.002)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    return thread
+
+
+def test_a_registry_that_dies_in_mid_push(project: TinyProject, registry: DebianRegistry):
+    lock(project)
+    assert project.run("build").returncode == 0
+    watcher = dies_in_mid_push(registry, then_starts=False)
+    done = push(project, registry.host)
+    watcher.join(1)
+    assert registry.process is None, "it was not killed"
+    assert done.returncode == 3
+    check_message(done.stderr, "failed or went away", registry.host, "after 5 tries")
+    registry.start()
+    assert pushed_of(push(project, registry.host))["tags"][0]["digest"]
+
+
+def test_a_registry_that_comes_back_is_pushed_to_all_the_same(project: TinyProject, registry: DebianRegistry):
+    lock(project)
+    assert project.run("build").returncode == 0
+    watcher = dies_in_mid_push(registry, then_starts=True)
+    done = push(project, registry.host)
+    watcher.join(10)
+    assert pushed_of(done)["tags"][0]["digest"] == registry.digest(project.name, "one-1.0")
+    assert re.search(r"try 2 of 5 in 1 s", done.stderr), done.stderr
+
+
+@pytest.mark.parametrize(("status", "retry_after"), [(503, None), (429, 11)])
+def test_passing_trouble_is_sat_out(
+    project: TinyProject, registry: DebianRegistry, status: int, retry_after: int | None
+):
+    lock(project)
+    with flaky(registry, status=status, failures=1, retry_after=retry_after) as way:
+        done = push(project, way.host)
+        assert pushed_of(done)["tags"][0]["digest"] == registry.digest(project.name, "one-1.0")
+        assert way.refused == 1
+        assert "try 2 of 5" in done.stderr
+
+
+@pytest.mark.parametrize("status", [403, 404])
+def test_a_refusal_is_not_tried_again(project: TinyProject, registry: DebianRegistry, status: int):
+    lock(project)
+    with flaky(registry, status=status, failures=1000) as way:
+        done = push(project, way.host)
+        assert done.returncode == 3
+        check_message(done.stderr, "was not pushed", way.host)
+        assert "try 2" not in done.stderr
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a small disk")
+def test_a_full_disk_is_one_message(project: TinyProject, tmp_path: Path):
+    lock(project)
+    small = tmp_path / "registry" / "storage"
+    small.mkdir(parents=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", small], check=True)
+    try:
+        with serving_registry(tmp_path / "registry") as registry:
+            done = push(project, registry.host)
+            assert done.returncode == 3
+            check_message(done.stderr, "was not pushed", registry.host)
+            assert registry.tags(project.name) == []
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)
+
+
+def test_no_registry_at_all(project: TinyProject):
+    lock(project)
+    done = project.run("build", "--push", "--tag", "localhost:1/x:{name}")
+    assert done.returncode == 3
+    check_message(done.stderr, "localhost:1", "went away")
