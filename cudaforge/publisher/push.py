@@ -12,13 +12,14 @@ from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.publisher.troubles import Trouble, TroubleKind, classify_push, last_words
 from cudaforge.records import record
 from cudaforge.references import DIGEST, parse_reference
-from cudaforge.registry import Access, Subject, asked_pause, find_subject
+from cudaforge.registry import Access, Subject, asked_pause, find_subject, upload_refusal
 
 PUSH_SECONDS = 2 * 3600.0
 TRIES = 5
 _FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 120.0
 """Seconds: a registry that asks for more is told to the user instead."""
+_HAS_FAILED = re.compile(r"\b500\b")
 _DIGEST = re.compile(rf"^\S+: digest: (?P<digest>{DIGEST}) size: \d+$", re.MULTILINE)
 
 
@@ -78,6 +79,9 @@ def push_patiently(
         if done.returncode == 0:
             return done.stdout
         trouble = classify_push(f"{done.stdout}\n{done.stderr}", reference=reference)
+        if trouble.kind is TroubleKind.PASSING and _HAS_FAILED.search(done.stderr):
+            told = classify_push(upload_refusal(reference, access), reference=reference)
+            trouble = told if told.kind is TroubleKind.DISK else trouble
         if not trouble.kind.may_pass or attempt == patience.tries:
             raise _failed(reference, trouble, done.stderr, tries=attempt)
         asked = asked_pause(reference, access) if trouble.kind is TroubleKind.LIMIT else None

@@ -60,7 +60,8 @@ _ROWS: tuple[tuple[str, Trouble], ...] = (
         ),
     ),
     (
-        r"no space left on device|disk quota exceeded|insufficient storage|\b507\b",
+        # The last is ENOSPC as docker-registry tells it.
+        r"no space left on device|disk quota exceeded|insufficient storage|\b507\b|\"err\": ?28\b",
         Trouble(
             kind=TroubleKind.DISK,
             reason="a disk is full: the engine's, or that of {host}",

@@ -6,7 +6,7 @@ from cudaforge.registry.client import RegistryDigest, resolve_digest
 from cudaforge.registry.credentials import Credentials, docker_config_path, docker_credentials
 from cudaforge.registry.images import ImageConfig, read_image
 from cudaforge.registry.mirrors import mirrored
-from cudaforge.registry.pushing import Member, asked_pause, find_member, push_index
+from cudaforge.registry.pushing import Member, asked_pause, find_member, push_index, upload_refusal
 from cudaforge.registry.referrers import Attached, Subject, attach, find_subject
 from cudaforge.registry.session import Access
 from cudaforge.registry.tags import list_tags
@@ -34,4 +34,5 @@ __all__ = [
     "read_attached",
     "read_image",
     "resolve_digest",
+    "upload_refusal",
 ]

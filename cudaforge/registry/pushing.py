@@ -6,6 +6,7 @@ Sources: OCI image-spec 1.1, image-index.md; RFC 9110, 10.2.3 (Retry-After).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import urljoin
 
 from cudaforge.errors import SurroundingsError
 from cudaforge.records import record, replace
@@ -17,7 +18,9 @@ from cudaforge.registry.transport import Request
 
 _INDEX = "application/vnd.oci.image.index.v1+json"
 _TOO_MANY = 429
+_ACCEPTED, _FAILED = 202, 500
 _ASK_SECONDS = 10.0
+_MOST_WORDS = 4096
 
 
 @record()
@@ -73,6 +76,21 @@ def asked_pause(reference: str, access: Access) -> float | None:
     text = response.headers.get("retry-after", "")
     is_number = text.isascii() and text.isdigit() and len(text) < 10  # noqa: PLR2004
     return float(text) if response.status == _TOO_MANY and is_number else None
+
+
+def upload_refusal(reference: str, access: Access) -> str:
+    """What a registry says where it takes no upload: engines tell the status alone. Empty where it takes one,
+    or does not answer."""
+    session = Session(parse_or_refuse(reference), replace(access, timeout=_ASK_SECONDS), actions="pull,push")
+    try:
+        response = session.attempt("POST", f"{session.base}/blobs/uploads/", body=b"")
+        if response.status == _ACCEPTED and response.headers.get("location"):
+            session.attempt("DELETE", urljoin(response.url, response.headers["location"]))
+    except SurroundingsError:
+        return ""
+    if response.status < _FAILED:
+        return ""
+    return response.body[:_MOST_WORDS].decode("utf-8", "replace")
 
 
 def _entry(member: Member) -> dict[str, object]:

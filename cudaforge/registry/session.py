@@ -88,12 +88,23 @@ class Session:
             Request(method=method, url=url, headers=headers, body=body), target="", good=good
         )
 
-    def _exchange(self, request: Request, *, target: str, good: int) -> Response:
+    def attempt(self, method: str, url: str, *, body: bytes | None = None) -> Response:
+        """The answer to a request, authorized where the registry wants that, whatever its status.
+
+        Raises RegistryUnreachable, and RegistryRefused where there is no token to be had.
+        """
+        return self._authorized(Request(method=method, url=url, body=body))
+
+    def _authorized(self, request: Request) -> Response:
         response = self._send(request)
         if response.status == _UNAUTHORIZED:
             self._authorization = self._authorize(response)
             if self._authorization is not None:
                 response = self._send(request)
+        return response
+
+    def _exchange(self, request: Request, *, target: str, good: int) -> Response:
+        response = self._authorized(request)
         if response.status != good:
             raise self._refused(response, target)
         return response

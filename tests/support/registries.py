@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -152,32 +153,37 @@ def free_port() -> int:
 
 
 class Flaky(ThreadingHTTPServer):
-    """In front of a registry; the first `failures` requests that would write get `status` instead."""
+    """In front of a registry; for `seconds` from the first request that would write, every one but questions
+    for content gets `status` instead."""
 
     daemon_threads = True
 
     def __init__(
-        self, registry: DebianRegistry, *, status: int, failures: int, retry_after: int | None
+        self, registry: DebianRegistry, *, status: int, seconds: float, retry_after: int | None
     ) -> None:
         super().__init__(("127.0.0.1", 0), _Forward)
         self.registry = registry
         self.status = status
-        self.failures = failures
         self.retry_after = retry_after
         self.refused = 0
-        self.lock = threading.Lock()
+        self._seconds = seconds
+        self._ends: float | None = None
+        self._lock = threading.Lock()
 
     @property
     def host(self) -> str:
         return f"localhost:{self.server_address[1]}"
 
-    def takes_on(self, command: str) -> bool:
+    def refuses(self, command: str, path: str) -> bool:
         """Whether this request is one that is refused."""
-        with self.lock:
-            if command in ("GET", "HEAD") or self.refused >= self.failures:
+        with self._lock:
+            if command in ("GET", "HEAD") and (self._ends is None or path != "/v2/"):
                 return False
-            self.refused += 1
-            return True
+            if self._ends is None:
+                self._ends = time.monotonic() + self._seconds
+            is_refused = time.monotonic() < self._ends
+            self.refused += is_refused
+            return is_refused
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Clients that hang up are part of the tests."""
@@ -190,7 +196,7 @@ class _Forward(BaseHTTPRequestHandler):
     def forward(self) -> None:
         body = self._body()
         server = self.server
-        if server.takes_on(self.command):
+        if server.refuses(self.command, self.path):
             self.send_response(server.status)
             if server.retry_after is not None:
                 self.send_header("Retry-After", str(server.retry_after))
@@ -199,9 +205,10 @@ class _Forward(BaseHTTPRequestHandler):
             return
         connection = http.client.HTTPConnection("127.0.0.1", server.registry.port, timeout=60)
         kept = {name: value for name, value in self.headers.items() if name.lower() != "transfer-encoding"}
-        connection.request(self.command, self.path, body=body, headers=kept)
-        answer = connection.getresponse()
-        content = answer.read()
+        with contextlib.closing(connection):
+            connection.request(self.command, self.path, body=body, headers=kept)
+            answer = connection.getresponse()
+            content = answer.read()
         self.send_response(answer.status)
         for name, value in answer.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):
@@ -211,7 +218,6 @@ class _Forward(BaseHTTPRequestHandler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(content)
-        connection.close()
 
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = forward  # noqa: N815 -- names that the base class looks for
 
@@ -225,16 +231,21 @@ class _Forward(BaseHTTPRequestHandler):
             return bytes(found)
         return self.rfile.read(int(self.headers.get("Content-Length") or 0))
 
+    def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
+        """Engines try TLS first, and know by an answer with a status line that there is none."""
+        self.request_version = "HTTP/1.1"
+        super().send_error(code, message, explain)
+
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Nothing on the terminal."""
 
 
 @contextlib.contextmanager
 def flaky(
-    registry: DebianRegistry, *, status: int, failures: int, retry_after: int | None = None
+    registry: DebianRegistry, *, status: int, seconds: float, retry_after: int | None = None
 ) -> Iterator[Flaky]:
     """A flaky way to a registry, ended with the block."""
-    server = Flaky(registry, status=status, failures=failures, retry_after=retry_after)
+    server = Flaky(registry, status=status, seconds=seconds, retry_after=retry_after)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
