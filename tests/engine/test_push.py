@@ -275,3 +275,110 @@ def check_provenance(project: TinyProject, document: dict) -> None:
         ("pkg:pypi/tiny-frame@1.0", {"index": "default"})
     ]
     assert all("digest" in one for one in definition["resolvedDependencies"][1:])
+
+
+def stamp_of(reference: str) -> str:
+    return docker("run", "--rm", reference, "cat", "/stamp").strip()
+
+
+def forget(project: TinyProject, marker: str) -> None:
+    """Let the engine lose the image, and BuildKit the steps that have the marker."""
+    from cudaforge.engine import connect
+
+    docker("rmi", "--force", f"{project.name}:one")
+    connected = connect()
+    try:
+        for record in connected.list_cache():
+            if marker in record.description:
+                connected.remove_cache(record.id)
+    finally:
+        connected.close()
+
+
+@pytest.mark.parametrize("kind", ["registry", "local"])
+def test_a_cache_outside_the_builder(
+    project: TinyProject, registry: DebianRegistry, tmp_path: Path, kind: str
+):
+    marker = unique_step().removeprefix(": ")
+    step = f"cat /proc/sys/kernel/random/uuid > /stamp; : {marker}"
+    project.declare(f"one\nrun = [{json.dumps(step)}]")
+    lock(project)
+    place = f"{registry.host}/cache:{{name}}" if kind == "registry" else f"{tmp_path}/a, b/{{name}}"
+    names = {"registry": ("ref", "ref"), "local": ("dest", "src")}[kind]
+    to, source = (f'type={kind},"{name}={place}"' for name in names)
+    assert project.run("build", "--cache-to", f"{to},mode=max").returncode == 0
+    first = stamp_of(f"{project.name}:one")
+    forget(project, marker)
+    done = project.run("build", "--cache-from", source)
+    assert done.returncode == 0, done.stderr
+    assert stamp_of(f"{project.name}:one") == first
+    forget(project, marker)
+    assert project.run("build").returncode == 0
+    assert stamp_of(f"{project.name}:one") != first, "the step came from elsewhere"
+
+
+def test_images_of_two_platforms_share_a_tag(project: TinyProject, registry: DebianRegistry, tmp_path: Path):
+    """arm64 is a stand-in: an image for it with the lock's label, made without running anything of it."""
+    project.declare("here", 'there\nplatforms = ["linux/arm64"]')
+    lock(project)
+    tag = f"{registry.host}/both:{{version}}"
+    words = ("build", "here", "--push", "--tag", tag, "--json")
+    done = project.run(*words)
+    (pushed,) = pushed_of(done)["tags"]
+    assert pushed == {
+        "reference": f"{registry.host}/both:1.0",
+        "digest": None,
+        "platforms": ["linux/amd64"],
+        "missing": ["linux/arm64"],
+    }
+    assert registry.tags("both") == ["1.0-amd64"]
+    other = f"{registry.host}/both:1.0-arm64"
+    make_for_arm(other, "sha256:" + "0" * 64, tmp_path)
+    assert pushed_of(project.run(*words))["tags"][0]["missing"] == ["linux/arm64"], "another lock entry"
+    make_for_arm(other, entry_of(project, "there"), tmp_path)
+    (pushed,) = pushed_of(project.run(*words))["tags"]
+    assert pushed["platforms"] == ["linux/amd64", "linux/arm64"]
+    listed = json.loads(registry.get("both/manifests/1.0", accept="application/vnd.oci.image.index.v1+json"))
+    assert pushed["digest"] == registry.digest("both", "1.0")
+    assert [(one["platform"]["architecture"], one["digest"]) for one in listed["manifests"]] == [
+        ("amd64", registry.digest("both", "1.0-amd64")),
+        ("arm64", registry.digest("both", "1.0-arm64")),
+    ]
+    docker("pull", "-q", "--platform", "linux/amd64", f"{registry.host}/both:1.0")
+    assert docker("inspect", "--format", "{{.Architecture}}", f"{registry.host}/both:1.0").strip() == "amd64"
+    docker("rmi", "--force", f"{registry.host}/both:1.0", f"{registry.host}/both:1.0-amd64")
+
+
+def entry_of(project: TinyProject, name: str) -> str:
+    from cudaforge.pipeline.decide import load, load_current_lock
+
+    images = load_current_lock(load(project.root / "cudaforge.toml")).images
+    return next(image.digest for image in images if image.name == name)
+
+
+def make_for_arm(reference: str, entry: str, tmp_path: Path) -> None:
+    place = tmp_path / "arm"
+    place.mkdir(exist_ok=True)
+    (place / "Dockerfile").write_text(f'FROM scratch\nLABEL io.cudaforge.lock.entry="{entry}"\nCOPY file /\n')
+    (place / "file").write_text(entry)
+    output = f"type=image,name={reference},push=true"
+    docker(
+        *("buildx", "build", "--quiet", "--provenance=false", "--platform", "linux/arm64"),
+        *("--output", output, str(place)),
+    )
+
+
+def test_two_images_of_one_platform_do_not_push_over_each_other(project: TinyProject):
+    project.declare("one", "two")
+    lock(project)
+    done = project.run("build", "--push", "--tag", "localhost:1/x:{version}")
+    assert done.returncode == 2
+    check_message(done.stderr, "one, two would all be pushed as localhost:1/x:1.0")
+
+
+def test_signing_without_cosign_begins_nothing(project: TinyProject):
+    lock(project)
+    done = project.run("build", "--push", "--sign", "--tag", "localhost:1/x:y")
+    assert done.returncode == 3
+    check_message(done.stderr, "--sign needs cosign")
+    assert docker("images", "-q", f"{project.name}:one") == ""
