@@ -128,6 +128,16 @@ def publication_file(name: str, declaration: Declaration) -> Path:
     return state_directory(declaration) / "pushes" / f"{name}.json"
 
 
+def pushed_image(name: str, image_id: str, declaration: Declaration) -> str | None:
+    """The image of that id by its digest, where the last push of it put it; None where it was not pushed."""
+    try:
+        saved = json.loads(publication_file(name, declaration).read_bytes())
+        reference = saved["tags"][0]["image"] if saved["image_id"] == image_id else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return reference if isinstance(reference, str) else None
+
+
 class _Publishing:
     """One image on its way."""
 
@@ -211,8 +221,11 @@ class _Publishing:
         from cudaforge.renderer.model import ENTRY_LABEL
 
         images = self._plan.groups[reference]
+        own = f"{reference.rpartition(':')[0]}@{subject.digest}"
         if len(images) == 1:
-            return PushedTag(reference=reference, digest=subject.digest, platforms=self._image.platforms[:1])
+            return PushedTag(
+                reference=reference, digest=subject.digest, image=own, platforms=self._image.platforms[:1]
+            )
         members, missing = [Member(platform=self._image.platforms[0], subject=subject)], []
         for other in images:
             if other.name == self._image.name:
@@ -227,12 +240,15 @@ class _Publishing:
         if missing:
             self._on_note(f"{reference} is written once {', '.join(missing)} is pushed, too")
             return PushedTag(
-                reference=reference, digest="", platforms=self._image.platforms[:1], missing=tuple(missing)
+                reference=reference,
+                digest="",
+                image=own,
+                platforms=self._image.platforms[:1],
+                missing=tuple(missing),
             )
         index = push_index(reference, self._access, members)
-        return PushedTag(
-            reference=reference, digest=index.digest, platforms=tuple(sorted(one.platform for one in members))
-        )
+        platforms = tuple(sorted(one.platform for one in members))
+        return PushedTag(reference=reference, digest=index.digest, image=own, platforms=platforms)
 
 
 def _check_groups(groups: Mapping[str, Sequence[LockedImage]]) -> None:

@@ -14,6 +14,8 @@ class PushedTag:
     reference: str
     digest: str
     """Of the manifest or index that the registry has under it."""
+    image: str
+    """This one image of one platform, by its digest: `ghcr.io/acme/vision@sha256:...`."""
     platforms: tuple[str, ...]
     """More than one where it is an index of several images."""
     missing: tuple[str, ...] = ()
@@ -41,6 +43,7 @@ def publication_to_json(publication: Publication) -> Mapping[str, object]:
             {
                 "reference": one.reference,
                 "digest": one.digest or None,
+                "image": one.image,
                 "platforms": list(one.platforms),
                 "missing": list(one.missing),
             }

@@ -328,6 +328,7 @@ def test_images_of_two_platforms_share_a_tag(project: TinyProject, registry: Deb
     assert pushed == {
         "reference": f"{registry.host}/both:1.0",
         "digest": None,
+        "image": f"{registry.host}/both@{registry.digest('both', '1.0-amd64')}",
         "platforms": ["linux/amd64"],
         "missing": ["linux/arm64"],
     }
@@ -374,6 +375,41 @@ def test_two_images_of_one_platform_do_not_push_over_each_other(project: TinyPro
     done = project.run("build", "--push", "--tag", "localhost:1/x:{version}")
     assert done.returncode == 2
     check_message(done.stderr, "one, two would all be pushed as localhost:1/x:1.0")
+
+
+COSIGN = """#!/bin/sh
+printf '%s\\n' "$*" >> "$COSIGN_LOG"
+[ -z "$COSIGN_FAILS" ] || { echo "Error: no identity" >&2; exit 1; }
+"""
+
+
+def test_every_image_is_signed_by_its_digest_or_it_is_an_error(
+    project: TinyProject, registry: DebianRegistry, tmp_path: Path
+):
+    """cosign is a stand-in that writes down what it is asked: no package here has the real one."""
+    lock(project)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cosign").write_text(COSIGN)
+    (tmp_path / "bin/cosign").chmod(0o755)
+    project.environment["PATH"] = f"{tmp_path}/bin:{project.environment['PATH']}"
+    project.environment["COSIGN_LOG"] = str(tmp_path / "asked")
+    done = push(project, registry.host, "--sign")
+    pushed = pushed_of(done)
+    assert pushed["signed"] is True
+    assert (tmp_path / "asked").read_text().split() == ["sign", "--yes", pushed["tags"][0]["image"]]
+    project.environment["COSIGN_FAILS"] = "1"
+    done = push(project, registry.host, "--sign")
+    assert done.returncode == 3
+    check_message(done.stderr, pushed["tags"][0]["image"], "is pushed, and is not signed", "no identity")
+
+
+def test_a_verdict_goes_to_where_the_image_was_pushed(project: TinyProject, registry: DebianRegistry):
+    lock(project)
+    pushed = pushed_of(push(project, registry.host))
+    assert project.run("verify").returncode == 0
+    done = project.run("report", "--attach")
+    assert done.returncode == 0, done.stderr
+    assert set(attached(project, pushed["tags"][0]["image"])) == {"verdict"}
 
 
 def test_signing_without_cosign_begins_nothing(project: TinyProject):
