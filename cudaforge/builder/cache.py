@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from cudaforge.errors import InputError, Location, Problem
+from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
 
 NAME_FIELD = "{name}"
 TO, FROM = "--cache-to", "--cache-from"
 _SAMPLE = "name"
+_GITHUB_ADDRESSES = ("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL")
 _FLAG = ("true", "false")
 _SCOPE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,127}")
 _COMPRESSIONS = ("uncompressed", "gzip", "estargz", "zstd")
@@ -54,11 +56,14 @@ class Caches:
     from_: tuple[CacheOption, ...] = ()
 
 
-def parse_caches(to: Sequence[str], from_: Sequence[str], *, images: int) -> Caches:
+def parse_caches(
+    to: Sequence[str], from_: Sequence[str], *, images: int, environment: Mapping[str, str] | None = None
+) -> Caches:
     """Read the options. `{name}` in a value stands for the image's name.
 
     Raises InputError for every mistake at once: unknown types, keys and values, and a cache that several
-    `images` would write over each other's.
+    `images` would write over each other's. Raises SurroundingsError for GitHub's cache where the
+    `environment` has no access to it: buildx would leave it out without a word.
     """
     problems: list[Problem] = []
     found = Caches(to=_parse_all(to, TO, problems), from_=_parse_all(from_, FROM, problems))
@@ -73,6 +78,17 @@ def parse_caches(to: Sequence[str], from_: Sequence[str], *, images: int) -> Cac
     ]
     if problems:
         raise InputError(problems)
+    known = os.environ if environment is None else environment
+    is_github = bool(known.get("ACTIONS_RUNTIME_TOKEN")) and any(map(known.get, _GITHUB_ADDRESSES))
+    if not is_github and any(one.fields["type"] == "gha" for one in (*found.to, *found.from_)):
+        raise SurroundingsError(
+            Problem(
+                what="type=gha needs GitHub's runner, and this is none, or it shows steps no cache",
+                because=(f"ACTIONS_RUNTIME_TOKEN and one of {', '.join(_GITHUB_ADDRESSES)} are not set",),
+                remedy="in a workflow, hand them to the step (crazy-max/ghaction-github-runtime); elsewhere "
+                "take type=registry or type=local",
+            )
+        )
     return found
 
 

@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from cudaforge.builder.cache import parse_caches
-from cudaforge.errors import InputError
+from cudaforge.builder.failures import FailureKind, classify_failure
+from cudaforge.errors import InputError, SurroundingsError
+
+GITHUB = {"ACTIONS_RUNTIME_TOKEN": "t", "ACTIONS_RESULTS_URL": "https://results.example.org/"}
 
 
 def texts(*to: str, images: int = 1) -> list[str]:
-    return [one.text("train") for one in parse_caches(to, (), images=images).to]
+    return [one.text("train") for one in parse_caches(to, (), images=images, environment=GITHUB).to]
 
 
 def test_each_image_has_its_own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
@@ -28,7 +31,7 @@ def test_each_image_has_its_own_place(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_reference_alone_is_a_registry_s():
-    caches = parse_caches((), ("ghcr.io/acme/cache:{name}", "type=gha"), images=9)
+    caches = parse_caches((), ("ghcr.io/acme/cache:{name}", "type=gha"), images=9, environment=GITHUB)
     assert [one.text("train") for one in caches.from_] == [
         "type=registry,ref=ghcr.io/acme/cache:train",
         "type=gha",
@@ -88,3 +91,19 @@ def test_all_mistakes_are_told_at_once():
         "--cache-to",
         "--cache-from",
     ]
+
+
+@pytest.mark.parametrize("environment", [{}, {"ACTIONS_RUNTIME_TOKEN": "t"}, {"ACTIONS_CACHE_URL": "u"}])
+def test_github_s_cache_is_not_left_out_in_silence(environment: dict[str, str]):
+    with pytest.raises(SurroundingsError, match="needs GitHub's runner"):
+        parse_caches((), ("type=gha",), images=1, environment=environment)
+
+
+def test_a_cache_that_cannot_be_written_is_no_base_that_cannot_be_pulled():
+    failure = classify_failure(
+        error="error writing layer blob: failed to do request: connection refused",
+        step="exporting cache to registry",
+    )
+    assert failure.kind is FailureKind.CACHE
+    assert failure.kind.is_surroundings
+    assert not failure.kind.stops_all
