@@ -317,6 +317,16 @@ def test_a_cache_outside_the_builder(
     assert stamp_of(f"{project.name}:one") == first
 
 
+def test_a_cache_that_cannot_be_written_is_told_as_one(project: TinyProject):
+    lock(project)
+    done = project.run("build", "--no-cache", "--cache-to", "localhost:1/cache")
+    assert done.returncode == 3
+    check_message(done.stderr, "could not be written to the cache", "connection refused")
+    done = project.run("build", "--cache-to", "type=gha")
+    assert done.returncode == 3
+    check_message(done.stderr, "type=gha needs GitHub's runner")
+
+
 def test_images_of_two_platforms_share_a_tag(project: TinyProject, registry: DebianRegistry, tmp_path: Path):
     """arm64 is a stand-in: an image for it with the lock's label, made without running anything of it."""
     project.declare("here", 'there\nplatforms = ["linux/arm64"]')
