@@ -39,6 +39,8 @@ class BuildKit:
                 prepare_inputs(job.image, job.rendered, self._sources, private=scratch, staging=staging),
                 is_uncached=order.is_uncached or order.again is not None,
                 archive=archive,
+                cache_to=tuple(one.text(job.image.name) for one in order.caches.to),
+                cache_from=tuple(one.text(job.image.name) for one in order.caches.from_),
             )
             if order.is_given_up():
                 raise GivenUp

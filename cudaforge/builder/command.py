@@ -30,6 +30,9 @@ class BuildInputs:
     has_no_network: bool = False
     """Whether no step may reach anything."""
     is_uncached: bool = False
+    cache_to: tuple[str, ...] = ()
+    cache_from: tuple[str, ...] = ()
+    """Values of buildx's options, checked and quoted."""
     archive: Path | None = None
     """Where the image goes as an archive for `docker load`, with its times rewritten; None: straight into
     the engine's store, which takes no such image directly."""
@@ -55,8 +58,9 @@ def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path)
         words += ["--build-context", f"{name}={value}"]
     for name, path in sorted(inputs.secrets.items()):
         words += ["--secret", _comma_separated(f"id={name}", f"src={path}")]
-    for platform in inputs.platforms:
-        words += ["--platform", platform]
+    words += [word for platform in inputs.platforms for word in ("--platform", platform)]
+    words += [f"--cache-to={value}" for value in inputs.cache_to]
+    words += [f"--cache-from={value}" for value in inputs.cache_from]
     if inputs.has_ssh:
         words += ["--ssh", "default"]
     if inputs.has_no_network:

@@ -21,6 +21,8 @@ class FailureKind(str, Enum):
     """The build was asked for something that is not there."""
     BASE = "base"
     """A base image could not be had."""
+    CACHE = "cache"
+    """The image was made, and a cache of its steps could not be written."""
     NETWORK = "network"
     """A step could not download what it needs."""
     DISK = "disk"
@@ -77,6 +79,12 @@ _ROWS = (
         r"|transport is closing|code = unavailable|failed to dial|closing transport|docker daemon running",
         "the container engine went away during the build",
         "start it again and repeat the command: what was finished is kept",
+    ),
+    _Row(
+        FailureKind.CACHE,
+        r"^exporting cache ",
+        "the steps could not be written to the cache of --cache-to",
+        "check its registry, directory and login (docker login), or add ignore-error=true to it",
     ),
     _Row(
         FailureKind.BASE,
@@ -168,6 +176,7 @@ _ROWS = (
         "BuildKit cannot read the Dockerfile",
     ),
 )
+_OWN_STEPS = ("[internal]", "exporting cache ")
 _COMMAND = re.compile(r'process ".*"(?= did not complete successfully)', re.DOTALL)
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in _ROWS)
 
@@ -178,7 +187,7 @@ def classify_failure(*, error: str, step: str = "", lines: Sequence[str] = ()) -
     What no row knows counts as a failed step, in BuildKit's own words.
     """
     # A command that speaks of a full disk is not one.
-    said = _COMMAND.sub("a process", f"{step} {error}" if step.startswith("[internal]") else error)
+    said = _COMMAND.sub("a process", f"{step} {error}" if step.startswith(_OWN_STEPS) else error)
     printed = "\n".join(lines)
     for row, pattern in _COMPILED:
         if pattern.search(printed if row.in_output else said):

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.builder.cache import Caches
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
@@ -23,7 +24,7 @@ from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import EngineError, ImageFacts
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.records import record, replace
+from cudaforge.records import made, record, replace
 
 WATCH_SECONDS = 20.0
 """How often builders are asked whether they are still there, while they build."""
@@ -46,6 +47,7 @@ class BuildSettings:
     timeout: float
     keeps_going: bool = True
     """Whether images are begun after another one failed."""
+    caches: Caches = made(default_factory=Caches)
 
 
 @dataclass(slots=True)
@@ -210,6 +212,7 @@ class ImageBuilds:
             is_reproducible=self._is_reproducible,
             again=again,
             timeout=settings.timeout,
+            caches=settings.caches if again is None else Caches(),
             is_given_up=lambda: self._is_stopped.is_set() or not self._queue.has_builder(place.number),
         )
         log = self._log_path(job.image, "" if again is None else ".again")

@@ -11,6 +11,7 @@ from pathlib import Path
 from cudaforge.bootstrap import BootstrapImage
 from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
+from cudaforge.builder.cache import Caches
 from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
 from cudaforge.builder.inputs import PythonProvider, Sources, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
@@ -59,6 +60,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     no_cache: bool = False,
     reproducible: Reproducible = Reproducible.NO,
     keep_going: bool = False,
+    caches: Caches | None = None,
     on_event: Callable[[BuildEvent], None] = _ignore,
     environment: Mapping[str, str] | None = None,
     timeout: float = BUILD_SECONDS,
@@ -104,6 +106,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         reproducible=reproducible,
         timeout=timeout,
         keeps_going=keep_going,
+        caches=caches or Caches(),
     )
     own = _read_own_ignore(root / ".dockerignore")
     prepared = [_job(image, _with_ignore(render_image(image), own), chosen) for image in images]

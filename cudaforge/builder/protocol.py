@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from cudaforge.builder.cache import Caches
 from cudaforge.builder.failures import Failure
 from cudaforge.builder.model import BuildEvent
 from cudaforge.engine import ImageFacts
@@ -60,6 +61,8 @@ class BuildOrder:
     """Where the image goes as an archive, built without cache; None: it is kept by the builder."""
     timeout: float
     """Seconds for one image."""
+    caches: Caches
+    """Where steps are kept outside the builder, for it to write to and to read from."""
     is_given_up: Callable[[], bool]
     """Whether the run was stopped, so that nothing may be started any more."""
 

@@ -27,6 +27,7 @@ COMMANDS = {
     "up": "cudaforge.cli.make",
     "run": "cudaforge.cli.run",
     "explain-error": "cudaforge.cli.explain_error",
+    "gate": "cudaforge.cli.gate",
     "report": "cudaforge.cli.evidence",
     "doctor": "cudaforge.cli.host",
     "clean": "cudaforge.cli.host",

@@ -41,9 +41,20 @@ def report(
     attach: Annotated[
         bool, typer.Option("--attach", help="Attach the attestations to the images in their registries.")
     ] = False,
+    attached: Annotated[
+        str | None,
+        typer.Option(
+            "--attached",
+            metavar="REF",
+            help="Show what is attached to an image in its registry: SBOM, provenance, verdict. With --json "
+            "the documents.",
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> int:
     """Report what the last verification proved. Exits with 1 where an image is not proven."""
+    if attached is not None:
+        return _show_attached(attached, file, as_json=as_json)
     from cudaforge.pipeline import decide, gathering, reporting
 
     _check_format(form, reporting.FORMATS)
@@ -52,12 +63,12 @@ def report(
     proofs = gathering.gather(locked, declaration, [Path(one) for one in merge or ()])
     paths = [Path(one) for one in outputs or ()]
     reporting.write_reports(proofs, paths)
-    attached = reporting.attach_all(proofs, declaration) if attach else ()
-    for one in attached:
+    done = reporting.attach_all(proofs, declaration) if attach else ()
+    for one in done:
         listed = "listed by tag" if one.attached.by_tag else "a referrer"
         write_note(f"{one.name}: attached to {one.attached.subject} ({listed}): {one.attached.digest}")
     if as_json:
-        by_name = {one.name: one.attached for one in attached}
+        by_name = {one.name: one.attached for one in done}
         write_json(
             {
                 "written": [str(path) for path in paths],
@@ -80,6 +91,19 @@ def report(
     elif not attach:
         write_text(reporting.report_text(proofs, form))
     return ExitCode.OK if all(proof.is_good for proof in proofs) else ExitCode.NEGATIVE
+
+
+def _show_attached(reference: str, file: Path, *, as_json: bool) -> int:
+    from cudaforge.pipeline.attached import find_attached
+    from cudaforge.report.attached import attached_to_json, describe_attached
+
+    found = find_attached(reference, file)
+    if as_json:
+        write_json({"reference": reference, "attached": [dict(attached_to_json(one)) for one in found]})
+    else:
+        write_text(describe_attached(reference, found))
+    is_good = bool(found) and all(one.speaks_of_subject for one in found)
+    return ExitCode.OK if is_good else ExitCode.NEGATIVE
 
 
 def _check_format(form: str, known: object) -> None:

@@ -27,6 +27,17 @@ from cudaforge.cli.options import (
     Offline,
 )
 from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.cli.publish import (
+    CacheFrom,
+    CacheTo,
+    Key,
+    Provenance,
+    Push,
+    Sbom,
+    Sign,
+    Tags,
+    push_order,
+)
 from cudaforge.errors import ExitCode
 
 DEFAULT_MAX_IMAGES = 256
@@ -87,20 +98,34 @@ def build(
             "--offline", metavar="DIR", help="Build from what `vendor` put there, with the network off."
         ),
     ] = None,
+    push: Push = False,
+    tags: Tags = None,
+    sbom: Sbom = None,
+    provenance: Provenance = False,
+    sign: Sign = False,
+    key: Key = None,
+    cache_to: CacheTo = None,
+    cache_from: CacheFrom = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     as_json: AsJson = False,
 ) -> int:
-    """Build what is locked, several images at once."""
+    """Build what is locked, several images at once, and push it where that is asked for."""
+    from cudaforge.builder.cache import parse_caches
     from cudaforge.builder.model import Reproducible, result_to_json
     from cudaforge.lockfile.shards import predicted_bytes
-    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import decide, publishing
     from cudaforge.pipeline import make as stages
-    from cudaforge.report.builds import describe_builds
+    from cudaforge.publisher import Publication, publication_to_json
+    from cudaforge.report.builds import describe_builds, describe_publications
     from cudaforge.report.progress import show_progress
 
     declaration = decide.load(file)
-    locked = decide.select(decide.load_current_lock(declaration), images or (), maximum=max_images)
+    whole = decide.load_current_lock(declaration)
+    locked = decide.select(whole, images or (), maximum=max_images)
     wanted = Reproducible.YES if reproducible else Reproducible.NO
+    caches = parse_caches(cache_to or (), cache_from or (), images=len(locked.images))
+    order = push_order(push=push, tags=tags, sbom=sbom, provenance=provenance, sign=sign, key=key)
+    plan = publishing.plan_push(whole, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in locked.images}
     with show_progress(costs) as on_event:
         results = stages.build(
@@ -113,13 +138,27 @@ def build(
             no_cache=no_cache,
             reproducible=Reproducible.PROVEN if reproduce else wanted,
             vendored=offline,
+            caches=caches,
             on_event=on_event,
             on_note=write_note,
         )
+    published: tuple[Publication, ...] = ()
+    if plan is not None:
+        published = publishing.publish(
+            locked,
+            results,
+            plan,
+            declaration=declaration,
+            builders=tuple(builders or ()),
+            on_note=write_note,
+        )
     if as_json:
-        write_json({"images": [dict(result_to_json(result)) for result in results]})
+        pushed = {one.name: dict(publication_to_json(one)) for one in published}
+        write_json(
+            {"images": [{**result_to_json(result), "pushed": pushed.get(result.name)} for result in results]}
+        )
     else:
-        write_text(describe_builds(results))
+        write_text("\n\n".join((describe_builds(results), *describe_publications(published))))
     return ExitCode.OK if all(stages.is_built(result) for result in results) else ExitCode.NEGATIVE
 
 

@@ -36,10 +36,10 @@ class BasePins:
         find_digest: Callable[[BaseRequest], str | None],
         make_base: Callable[[BaseRequest], LockedBase],
     ) -> None:
-        self._known: dict[str, LockedBase] = {}
+        self._known: dict[tuple[str, str], LockedBase] = {}
         for base in previous:
             if base.digest is not None:
-                self._known.setdefault(base.reference, base)
+                self._known.setdefault((base.reference, _architecture_of(base)), base)
         self._lock = threading.Lock()
         self._find_digest = find_digest
         self._make_base = make_base
@@ -50,10 +50,13 @@ class BasePins:
         if own is not None and own.reference == request.reference and own.digest and _has_all(own, request):
             return own
         with self._lock:
-            known = self._known.get(request.reference)
+            # A registry's digest is of all platforms; what is made here is of one.
+            is_made = request.reference.startswith(_BOOTSTRAP)
+            key = (request.reference, _architecture(request.platform) if is_made else "")
+            known = self._known.get(key)
             if known is None or not _has_all(known, request):
                 known = self._find(request)
-                self._known[request.reference] = known
+                self._known[key] = known
             return known
 
     def _find(self, request: BaseRequest) -> LockedBase:
@@ -128,8 +131,15 @@ def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = Fal
 
 
 def _has_all(base: LockedBase, request: BaseRequest) -> bool:
+    if base.packages and _architecture_of(base) != _architecture(request.platform):
+        return False
     names = {package.name for package in base.packages}
     return names.issuperset(request.bootstrap_packages)
+
+
+def _architecture_of(base: LockedBase) -> str:
+    """What a base that was made here is for; empty for those of registries."""
+    return next((one.architecture for one in base.packages if one.architecture != "all"), "")
 
 
 def _architecture(platform: str) -> str:

@@ -23,6 +23,7 @@ from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
 from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
+    from cudaforge.builder.cache import Caches
     from cudaforge.engine import Engine, NamedBuilder
 
 _MOST_VERIFICATIONS = 2
@@ -56,6 +57,7 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     no_cache: bool = False,
     reproducible: Reproducible = Reproducible.NO,
     vendored: Path | None = None,
+    caches: Caches | None = None,
     on_event: _OnEvent = ignore,
     on_note: Note = ignore,
 ) -> tuple[BuildResult, ...]:
@@ -63,6 +65,7 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
 
     `builders` share the work: buildx builders, docker contexts, addresses of engines; without any, the
     engine of the docker command line does it. `keep_going` begins further images after one has failed.
+    `caches` are caches of steps outside the builders.
     Raises SurroundingsError when engine or network fail, or something is not in the directory.
     """
     from cudaforge.pipeline.builders import connect_builders
@@ -77,6 +80,7 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
         no_cache=no_cache,
         reproducible=reproducible,
         vendored=vendored,
+        caches=caches,
         on_event=on_event,
         on_note=on_note,
     )
@@ -221,6 +225,7 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     no_cache: bool,
     reproducible: Reproducible = Reproducible.NO,
     vendored: Path | None = None,
+    caches: Caches | None = None,
     offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
@@ -247,6 +252,7 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
             keep_going=keep_going,
             no_cache=no_cache,
             reproducible=reproducible,
+            caches=caches,
             vendored=open_vendored(vendored) if vendored is not None else None,
             on_event=on_event,
             base_provider=providers.find_base,

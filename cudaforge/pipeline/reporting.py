@@ -10,6 +10,7 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import write_atomically
 from cudaforge.pipeline.outside import find_site, registry_access
+from cudaforge.pipeline.publishing import pushed_image
 from cudaforge.records import record
 from cudaforge.registry import Attached, attach, find_subject
 from cudaforge.report.evidence import Proof
@@ -61,7 +62,7 @@ def write_reports(proofs: Sequence[Proof], paths: Sequence[Path]) -> None:
 
 
 def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[AttachedProof, ...]:
-    """Attach each verdict to its image in its registry.
+    """Attach each verdict to its image in its registry: where it was pushed last, else under its own tag.
 
     Raises NegativeAnswer where an image has no verdict, or its registry another image;
     SurroundingsError where the registry fails. Images before that one keep what was attached to them.
@@ -79,23 +80,24 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
                     remedy=f"cudaforge verify {proof.name}",
                 )
             )
-        if "/" not in verdict.reference:
+        reference = pushed_image(proof.name, verdict.image_id, declaration) or verdict.reference
+        if "/" not in reference:
             raise NegativeAnswer(
                 Problem(
-                    what=f"{proof.name}: {verdict.reference} is in no registry to attach anything in",
+                    what=f"{proof.name}: {reference} is in no registry to attach anything in",
                     remedy="declare project.registry, lock again, then cudaforge build --push and verify",
                 )
             )
-        subject = find_subject(verdict.reference, access, image_id=verdict.image_id)
+        subject = find_subject(reference, access, image_id=verdict.image_id)
         attached = attach(
-            verdict.reference,
+            reference,
             access,
             subject=subject,
             media_type=MEDIA_TYPE,
             content=statement_text(verdict, tool=TOOL, subject=subject.digest).encode(),
             annotations={"in-toto.io/predicate-type": PREDICATE},
         )
-        done.append(AttachedProof(name=proof.name, reference=verdict.reference, attached=attached))
+        done.append(AttachedProof(name=proof.name, reference=reference, attached=attached))
     return tuple(done)
 
 

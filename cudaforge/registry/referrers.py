@@ -105,9 +105,9 @@ def attach(
         "subject": {"mediaType": subject.media_type, "digest": subject.digest, "size": subject.size},
         "annotations": dict(annotations),
     }
-    body = _dump(manifest)
-    digest = _digest(body)
-    answer = _push_manifest(session, digest, _MANIFEST, body)
+    body = dump(manifest)
+    digest = digest_of(body)
+    answer = push_manifest(session, digest, _MANIFEST, body)
     is_known = "oci-subject" in answer.headers
     if not is_known:
         listed = {
@@ -131,11 +131,11 @@ def _list_by_tag(session: Session, subject: str, descriptor: Mapping[str, object
     if any(isinstance(one, Mapping) and one.get("digest") == descriptor["digest"] for one in found):
         return
     index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [*found, descriptor]}
-    _push_manifest(session, tag, _INDEX, _dump(index))
+    push_manifest(session, tag, _INDEX, dump(index))
 
 
 def _push_blob(session: Session, content: bytes) -> None:
-    digest = _digest(content)
+    digest = digest_of(content)
     try:
         session.ask("HEAD", f"{session.base}/blobs/{digest}", accept="*/*", target=digest)
     except NoSuchImage:
@@ -153,7 +153,8 @@ def _push_blob(session: Session, content: bytes) -> None:
     session.give("PUT", joined, content_type=_BLOB, body=content, good=_CREATED)
 
 
-def _push_manifest(session: Session, target: str, media_type: str, body: bytes) -> Response:
+def push_manifest(session: Session, target: str, media_type: str, body: bytes) -> Response:
+    """Put a manifest or index under a tag or digest. Raises RegistryRefused and RegistryUnreachable."""
     return session.give(
         "PUT", f"{session.base}/manifests/{target}", content_type=media_type, body=body, good=_CREATED
     )
@@ -175,12 +176,14 @@ def _subject(response: Response) -> Subject:
 
 
 def _descriptor(media_type: str, content: bytes) -> dict[str, object]:
-    return {"mediaType": media_type, "digest": _digest(content), "size": len(content)}
+    return {"mediaType": media_type, "digest": digest_of(content), "size": len(content)}
 
 
-def _digest(content: bytes) -> str:
+def digest_of(content: bytes) -> str:
+    """The SHA-256 of a content, as registries write it."""
     return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
-def _dump(values: Mapping[str, object]) -> bytes:
+def dump(values: Mapping[str, object]) -> bytes:
+    """JSON that is the same for the same values."""
     return json.dumps(values, separators=(",", ":"), sort_keys=True).encode()

@@ -20,6 +20,9 @@ _DEFAULT_API = "registry-1.docker.io"
 _CHALLENGE_PART = re.compile(r'([A-Za-z_]+)="((?:[^"\\]|\\.)*)"')
 UNPINNED = "a mirror under [registries], or --allow-unpinned to go on without a digest"
 _PUSH = "see whether docker push works there"
+# What Go's server, and so every registry built on it, answers to plain HTTP on a port of TLS.
+_WANTS_TLS = b"HTTP request to an HTTPS server"
+_BAD_REQUEST = 400
 _OK, _UNAUTHORIZED, _FORBIDDEN, _NOT_FOUND, _TOO_MANY, _FAILED = 200, 401, 403, 404, 429, 500
 
 
@@ -85,24 +88,58 @@ class Session:
             Request(method=method, url=url, headers=headers, body=body), target="", good=good
         )
 
-    def _exchange(self, request: Request, *, target: str, good: int) -> Response:
+    def attempt(self, method: str, url: str, *, body: bytes | None = None) -> Response:
+        """The answer to a request, authorized where the registry wants that, whatever its status.
+
+        Raises RegistryUnreachable, and RegistryRefused where there is no token to be had.
+        """
+        return self._authorized(Request(method=method, url=url, body=body))
+
+    def _authorized(self, request: Request) -> Response:
         response = self._send(request)
         if response.status == _UNAUTHORIZED:
             self._authorization = self._authorize(response)
             if self._authorization is not None:
                 response = self._send(request)
+        return response
+
+    def _exchange(self, request: Request, *, target: str, good: int) -> Response:
+        response = self._authorized(request)
         if response.status != good:
             raise self._refused(response, target)
         return response
 
     def _send(self, request: Request) -> Response:
+        response = self._send_once(request)
+        if response.status == _BAD_REQUEST and self._turns_out_to_want_tls():
+            response = self._send_once(request)
+        return response
+
+    def _turns_out_to_want_tls(self) -> bool:
+        """A registry on this machine may have a certificate, too; nothing but asking tells."""
+        if not self.base.startswith("http:"):
+            return False
+        root = self.base.partition("/v2/")[0]
+        asked = self._transport.send(Request(method="GET", url=f"{root}/v2/"))
+        if _WANTS_TLS not in asked.body:
+            return False
+        self.base = f"https{self.base.removeprefix('http')}"
+        return True
+
+    def _is_own(self, request: Request) -> bool:
+        return urlsplit(request.url).netloc == urlsplit(self.base).netloc
+
+    def _send_once(self, request: Request) -> Response:
         # Where uploads go is the registry's to say: another place gets no login of ours.
-        is_own = urlsplit(request.url).netloc == urlsplit(self.base).netloc
-        if self._authorization is None or not is_own:
+        if not self._is_own(request):
             return self._transport.send(request)
-        headers = {**request.headers, "Authorization": self._authorization}
+        url, headers = request.url, request.headers
+        if self.base.startswith("https:") and url.startswith("http:"):
+            url = f"https{url.removeprefix('http')}"
+        if self._authorization is not None:
+            headers = {**headers, "Authorization": self._authorization}
         return self._transport.send(
-            Request(method=request.method, url=request.url, headers=headers, body=request.body)
+            Request(method=request.method, url=url, headers=headers, body=request.body)
         )
 
     def _authorize(self, response: Response) -> str | None:

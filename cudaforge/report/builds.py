@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState
+from cudaforge.publisher.model import Publication
 from cudaforge.report.problems import visible
 from cudaforge.report.progress import step_text
 from cudaforge.report.tables import seconds_text, table
@@ -43,3 +44,24 @@ def describe_failure(result: BuildResult) -> str:
         lines.append(f"  try      {result.remedy}")
     lines.append(f"  log      {result.log}")
     return visible("\n".join(lines))
+
+
+def describe_publications(publications: Sequence[Publication]) -> tuple[str, ...]:
+    """A table of what was pushed; nothing where nothing was."""
+    rows = [
+        (one.name, tag.reference, tag.digest or f"waits for {', '.join(tag.missing)}")
+        for one in publications
+        for tag in one.tags
+    ]
+    if not rows:
+        return ()
+    lines = [table(("pushed", "as", "digest"), rows)]
+    lines += [
+        f"{one.name}: {kind} attached: {digest}"
+        for one in publications
+        for kind, digest in one.attached.items()
+    ]
+    signed = [one.name for one in publications if one.is_signed]
+    if signed:
+        lines.append(f"signed: {', '.join(signed)}")
+    return ("\n".join(lines),)

@@ -57,11 +57,18 @@ class Registry:
         if self.refuses:
             exchange.send(self.refuses)
             return
+        self._answer(exchange)
+
+    def _answer(self, exchange: Exchange) -> None:
         parts = urlsplit(exchange.path)
         kind, _, target = parts.path.removeprefix("/v2/team/app/").partition("/")
         match exchange.command, kind:
             case "HEAD", "blobs":
                 exchange.send(200 if target in self.blobs else 404)
+            case "GET", "blobs" if target in self.blobs:
+                exchange.send(200, self.blobs[target])
+            case "GET", "referrers" if self.knows_referrers:
+                exchange.send(200, self._referrers(target), Content_Type=OCI_INDEX)
             case "POST", "blobs":
                 exchange.send(202, Location="/v2/team/app/blobs/uploads/u1?state=s")
             case "PUT", "blobs":
@@ -78,6 +85,15 @@ class Registry:
                 exchange.send(200, body, Content_Type=media_type, Docker_Content_Digest=digest_of(body))
             case _:
                 exchange.send(404)
+
+    def _referrers(self, subject: str) -> bytes:
+        found = []
+        for target, (media_type, body) in self.manifests.items():
+            values = json.loads(body)
+            if values.get("subject", {}).get("digest") == subject:
+                kept = {name: values[name] for name in ("artifactType", "annotations")}
+                found.append({"mediaType": media_type, "digest": target, "size": len(body), **kept})
+        return json.dumps({"schemaVersion": 2, "manifests": found}).encode()
 
     def _put(self, exchange: Exchange, target: str) -> None:
         body = exchange.form.encode()

@@ -1,0 +1,299 @@
+"""From built images to their registries: pushed, gathered into indexes, accompanied and signed."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cudaforge import process
+from cudaforge.builder.model import BuildResult
+from cudaforge.declaration.model import Declaration
+from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.files import write_atomically
+from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.pipeline.decide import Note
+from cudaforge.pipeline.host import ignore, state_directory
+from cudaforge.pipeline.make import is_built
+from cudaforge.pipeline.outside import find_site, registry_access
+from cudaforge.publisher.model import Publication, PushedTag, publication_to_json
+from cudaforge.publisher.tags import check_templates, expand, needed_fields
+from cudaforge.records import record
+from cudaforge.registry import Access, Member, Subject
+
+if TYPE_CHECKING:
+    from cudaforge.engine import Engine
+
+_QUESTION_SECONDS = 120.0
+_GIT_SECONDS = 10.0
+_REVISION_DIGITS = "12"
+
+
+@record()
+class PushOrder:
+    """How images are published."""
+
+    templates: tuple[str, ...] = ()
+    """Of tags; without any the tags of the lock."""
+    sbom: str | None = None
+    """`spdx` or `cyclonedx`."""
+    has_provenance: bool = False
+    is_signed: bool = False
+    key: str | None = None
+    """cosign's: a file, a KMS address; None signs without a key."""
+
+
+@record()
+class PushPlan:
+    """What goes where, checked as a whole before anything is built."""
+
+    order: PushOrder
+    references: Mapping[str, tuple[str, ...]]
+    """Image name to the references that it is pushed under."""
+    groups: Mapping[str, tuple[LockedImage, ...]]
+    """Reference to all images of the lock that it stands for: more than one where they differ in platform."""
+
+    def place(self, reference: str, image: LockedImage) -> str:
+        """Where the one image goes that a reference stands for, alone or among other platforms."""
+        if len(self.groups[reference]) == 1:
+            return reference
+        return f"{reference}-{'-'.join(image.platforms[0].split('/')[1:])}"
+
+
+def plan_push(lock: Lock, declaration: Declaration, order: PushOrder) -> PushPlan:
+    """Which image of the lock goes under which references.
+
+    Raises InputError for templates and tags that are wrong, for two images that would push over each other,
+    and where cosign is asked for and is not there.
+    """
+    from cudaforge.publisher.signing import require_cosign
+
+    check_templates(order.templates)
+    if order.is_signed:
+        require_cosign(order.key)
+    moment = _moment(order.templates, declaration)
+    references = {
+        image.name: expand(order.templates, image, project=lock.project, moment=moment)
+        for image in lock.images
+    }
+    groups: dict[str, list[LockedImage]] = {}
+    for image in lock.images:
+        for reference in references[image.name]:
+            groups.setdefault(reference, []).append(image)
+    _check_groups(groups)
+    return PushPlan(
+        order=order,
+        references=references,
+        groups={reference: tuple(images) for reference, images in groups.items()},
+    )
+
+
+def publish(
+    lock: Lock,
+    results: Sequence[BuildResult],
+    plan: PushPlan,
+    *,
+    declaration: Declaration,
+    builders: tuple[str, ...] = (),
+    on_note: Note = ignore,
+) -> tuple[Publication, ...]:
+    """Push the images of the lock that were built, one after the other, and keep a record of each.
+
+    Raises SurroundingsError at the first that a registry or engine fails; what was pushed before it stays,
+    and so does its record.
+    """
+    from cudaforge.pipeline.builders import connect_builders
+
+    engines = {one.name: one.engine for one in connect_builders(builders, on_note=on_note)}
+    access = registry_access(find_site(declaration), timeout=_QUESTION_SECONDS)
+    images = {image.name: image for image in lock.images}
+    done = []
+    for result in results:
+        if not is_built(result) or result.image_id is None:
+            continue
+        engine = engines.get(result.builder) or next(iter(engines.values()))
+        one = _Publishing(images[result.name], result.image_id, plan, engine, access, on_note)
+        publication = one.run(declaration)
+        path = publication_file(result.name, declaration)
+        write_atomically(path, json.dumps({"schema": 1, **publication_to_json(publication)}, indent=1) + "\n")
+        done.append(publication)
+    return tuple(done)
+
+
+def publication_file(name: str, declaration: Declaration) -> Path:
+    """Where it is kept what was pushed last of an image."""
+    return state_directory(declaration) / "pushes" / f"{name}.json"
+
+
+def pushed_image(name: str, image_id: str, declaration: Declaration) -> str | None:
+    """The image of that id by its digest, where the last push of it put it; None where it was not pushed."""
+    try:
+        saved = json.loads(publication_file(name, declaration).read_bytes())
+        reference = saved["tags"][0]["image"] if saved["image_id"] == image_id else None
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
+        return None
+    return reference if isinstance(reference, str) else None
+
+
+class _Publishing:
+    """One image on its way."""
+
+    def __init__(
+        self,
+        image: LockedImage,
+        image_id: str,
+        plan: PushPlan,
+        engine: Engine,
+        access: Access,
+        on_note: Note,
+    ) -> None:
+        self._image = image
+        self._image_id = image_id
+        self._plan = plan
+        self._engine = engine
+        self._access = access
+        self._on_note = on_note
+
+    def run(self, declaration: Declaration) -> Publication:
+        from cudaforge.pipeline.accompanying import accompany
+        from cudaforge.publisher.signing import sign
+
+        order = self._plan.order
+        tags: list[PushedTag] = []
+        attached: Mapping[str, str] = {}
+        subjects: dict[str, str] = {}
+        for reference in self._plan.references[self._image.name]:
+            place = self._plan.place(reference, self._image)
+            subject = self._push(place)
+            repository = place.rpartition(":")[0]
+            if repository not in subjects:
+                attached = accompany(
+                    self._image,
+                    reference=place,
+                    subject=subject,
+                    image_id=self._image_id,
+                    engine=self._engine,
+                    access=self._access,
+                    sbom=order.sbom,
+                    has_provenance=order.has_provenance,
+                    declaration=declaration,
+                    on_note=self._on_note,
+                )
+                if order.is_signed:
+                    sign(f"{repository}@{subject.digest}", key=order.key)
+                subjects[repository] = subject.digest
+            tag = self._index(reference, subject)
+            if order.is_signed and tag.digest and tag.digest != subject.digest:
+                sign(f"{repository}@{tag.digest}", key=order.key)
+            tags.append(tag)
+            if tag.digest:
+                self._on_note(f"{self._image.name}: pushed {tag.reference}@{tag.digest}")
+        return Publication(
+            name=self._image.name,
+            image_id=self._image_id,
+            tags=tuple(tags),
+            attached=attached,
+            is_signed=order.is_signed,
+        )
+
+    def _push(self, place: str) -> Subject:
+        from cudaforge.publisher.push import Patience, push
+
+        self._engine.tag_image(self._image_id, place)
+        return push(
+            self._engine,
+            place,
+            self._access,
+            image_id=self._image_id,
+            patience=Patience(on_note=self._on_note),
+        )
+
+    def _index(self, reference: str, subject: Subject) -> PushedTag:
+        """The tag itself, once the images of all its platforms are in the registry.
+
+        Each push looks for all of them, so that of several machines the last one writes it, and two that
+        end at the same time write the same bytes.
+        """
+        from cudaforge.registry import find_member, push_index
+        from cudaforge.renderer.model import ENTRY_LABEL
+
+        images = self._plan.groups[reference]
+        own = f"{reference.rpartition(':')[0]}@{subject.digest}"
+        if len(images) == 1:
+            return PushedTag(
+                reference=reference, digest=subject.digest, image=own, platforms=self._image.platforms[:1]
+            )
+        members, missing = [Member(platform=self._image.platforms[0], subject=subject)], []
+        for other in images:
+            if other.name == self._image.name:
+                continue
+            found = find_member(
+                self._plan.place(reference, other), self._access, label=ENTRY_LABEL, value=other.digest
+            )
+            if found is None:
+                missing.append(other.platforms[0])
+            else:
+                members.append(Member(platform=other.platforms[0], subject=found.subject))
+        if missing:
+            self._on_note(f"{reference} is written once {', '.join(missing)} is pushed, too")
+            return PushedTag(
+                reference=reference,
+                digest="",
+                image=own,
+                platforms=self._image.platforms[:1],
+                missing=tuple(missing),
+            )
+        index = push_index(reference, self._access, members)
+        platforms = tuple(sorted(one.platform for one in members))
+        return PushedTag(reference=reference, digest=index.digest, image=own, platforms=platforms)
+
+
+def _check_groups(groups: Mapping[str, Sequence[LockedImage]]) -> None:
+    problems = []
+    for reference, images in groups.items():
+        platforms = [image.platforms[0] for image in images]
+        if len(set(platforms)) != len(platforms):
+            names = ", ".join(image.name for image in images)
+            problems.append(
+                Problem(
+                    what=f"{names} would all be pushed as {reference}",
+                    where=Location(file="command line", key="--tag"),
+                    remedy="tell them apart in the template, by {name} for example; only images of different "
+                    "platforms may share a tag",
+                )
+            )
+    if problems:
+        raise InputError(problems)
+
+
+def _moment(templates: Sequence[str], declaration: Declaration) -> Mapping[str, str]:
+    """What templates need of the time and the place of the push."""
+    needed = needed_fields(templates)
+    found = {}
+    if "date" in needed:
+        epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
+        now = float(epoch) if epoch.isdigit() else None
+        moment = (
+            datetime.now(tz=timezone.utc) if now is None else datetime.fromtimestamp(now, tz=timezone.utc)
+        )
+        found["date"] = moment.strftime("%Y%m%d")
+    if "revision" in needed:
+        found["revision"] = _revision(declaration.root)
+    return found
+
+
+def _revision(root: Path) -> str:
+    words = ("git", "rev-parse", "--verify", f"--short={_REVISION_DIGITS}", "HEAD")
+    done = process.run(words, timeout=_GIT_SECONDS, cwd=root)
+    if done.returncode != 0:
+        raise SurroundingsError(
+            Problem(
+                what="{revision} needs a commit, and git knows none here",
+                because=tuple(done.stderr.strip().splitlines()[:1]),
+                remedy="commit the project, or leave {revision} out of --tag",
+            )
+        )
+    return done.stdout.strip()
