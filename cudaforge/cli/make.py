@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -39,6 +40,10 @@ from cudaforge.cli.publish import (
     push_order,
 )
 from cudaforge.errors import ExitCode
+
+if TYPE_CHECKING:
+    from cudaforge.declaration.model import Declaration
+    from cudaforge.lockfile.model import Lock
 
 DEFAULT_MAX_IMAGES = 256
 
@@ -273,18 +278,27 @@ def up(
     no_cache: NoCache = False,
     allow_unpinned: AllowUnpinned = False,
     again: Again = False,
+    push: Push = False,
+    tags: Tags = None,
+    sbom: Sbom = None,
+    provenance: Provenance = False,
+    sign: Sign = False,
+    key: Key = None,
     max_images: MaxImages = DEFAULT_MAX_IMAGES,
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Resolve, lock, render, build, verify and report."""
+    """Resolve, lock, render, build, verify and report; push what is proven where that is asked for."""
     from cudaforge.lockfile.shards import predicted_bytes
-    from cudaforge.pipeline import decide
+    from cudaforge.pipeline import decide, publishing
     from cudaforge.pipeline import make as stages
-    from cudaforge.report.locks import NO_WARNINGS, describe_changes, describe_warnings
+    from cudaforge.publisher import Publication, publication_to_json
+    from cudaforge.report.builds import describe_publications
+    from cudaforge.report.locks import NO_WARNINGS
     from cudaforge.report.progress import show_progress
     from cudaforge.report.summary import describe_run, run_json
 
+    order = push_order(push=push, tags=tags, sbom=sbom, provenance=provenance, sign=sign, key=key)
     declaration = decide.load(file)
     if locked is None:
         locked = os.environ.get("CI", "").lower() == "true"
@@ -292,19 +306,9 @@ def up(
     if locked:
         current = decide.load_current_lock(declaration)
     else:
-        from cudaforge.lockfile.effects import known_gpus
-        from cudaforge.pipeline import locking
-
-        outcome = locking.lock(
-            declaration, allow_unpinned=allow_unpinned, offline=offline, on_note=write_note
-        )
-        gpus = known_gpus(decide.matrix_of(declaration))
-        write_note(describe_changes(outcome.lock, outcome.previous, gpus=gpus))
-        warnings = outcome.warnings
-        if warnings:
-            write_note(describe_warnings(warnings))
-        current = outcome.lock
+        current, warnings = _renewed(declaration, allow_unpinned=allow_unpinned, offline=offline)
     chosen = decide.select(current, images or (), maximum=max_images)
+    plan = publishing.plan_push(current, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in chosen.images}
     with show_progress(costs) as on_event:
         run = stages.make(
@@ -320,9 +324,40 @@ def up(
             on_event=on_event,
             on_note=write_note,
         )
+    published: tuple[Publication, ...] = ()
+    if plan is not None:
+        for image in chosen.images:
+            if not run.is_proven(image.name):
+                write_note(f"{image.name}: not pushed, as it is not proven")
+        published = publishing.publish(
+            chosen,
+            run.proven,
+            plan,
+            declaration=declaration,
+            builders=tuple(builders or ()),
+            on_note=write_note,
+        )
     if as_json:
         told = run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
-        write_json({**told, "warnings": dict(warnings)})
+        pushed = {one.name: dict(publication_to_json(one)) for one in published}
+        write_json({**told, "pushed": pushed, "warnings": dict(warnings)})
     else:
-        write_text(describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped))
+        told_run = describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
+        write_text("\n\n".join((told_run, *describe_publications(published))))
     return ExitCode.OK if run.ok else ExitCode.NEGATIVE
+
+
+def _renewed(
+    declaration: Declaration, *, allow_unpinned: bool, offline: bool
+) -> tuple[Lock, Mapping[str, Sequence[str]]]:
+    """The lock as `up` renews it, with what is to be warned of; both are told."""
+    from cudaforge.lockfile.effects import known_gpus
+    from cudaforge.pipeline import decide, locking
+    from cudaforge.report.locks import describe_changes, describe_warnings
+
+    outcome = locking.lock(declaration, allow_unpinned=allow_unpinned, offline=offline, on_note=write_note)
+    gpus = known_gpus(decide.matrix_of(declaration))
+    write_note(describe_changes(outcome.lock, outcome.previous, gpus=gpus))
+    if outcome.warnings:
+        write_note(describe_warnings(outcome.warnings))
+    return outcome.lock, outcome.warnings

@@ -43,7 +43,16 @@ class Run:
     @property
     def ok(self) -> bool:
         """Whether every image was built and proven."""
-        return all(image.name in self.verdicts and self.verdicts[image.name].ok for image in self.lock.images)
+        return all(self.is_proven(image.name) for image in self.lock.images)
+
+    @property
+    def proven(self) -> tuple[BuildResult, ...]:
+        """The builds of those images whose proof is good."""
+        return tuple(result for name, result in self.builds.items() if self.is_proven(name))
+
+    def is_proven(self, name: str) -> bool:
+        """Whether an image was built, and its proof is good."""
+        return name in self.verdicts and self.verdicts[name].ok
 
 
 def build(  # noqa: PLR0913 -- one keyword for each option of `build`

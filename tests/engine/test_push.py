@@ -59,6 +59,18 @@ def pushed_of(done: subprocess.CompletedProcess[str]) -> dict:
     return json.loads(done.stdout)["images"][0]["pushed"]
 
 
+def test_up_pushes_what_is_proven_alone(project: TinyProject, registry: DebianRegistry):
+    project.declare("good", 'bad\nrun = ["rm /opt/venv/lib/python3.11/site-packages/tiny_frame/__init__.py"]')
+    tag = f"{registry.host}/{project.name}:{{name}}"
+    done = project.run("up", "--push", "--tag", tag, "--json")
+    assert done.returncode == 1, done.stderr
+    answer = json.loads(done.stdout)
+    assert list(answer["pushed"]) == ["good"]
+    assert answer["pushed"]["good"]["tags"][0]["digest"] == registry.digest(project.name, "good")
+    assert "bad: not pushed, as it is not proven" in done.stderr
+    assert registry.tags(project.name) == ["good"]
+
+
 @pytest.mark.parametrize(
     ("is_tls", "wants_login"), [(False, False), (True, False), (False, True), (True, True)]
 )
