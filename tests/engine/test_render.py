@@ -327,7 +327,7 @@ def test_bake_builds_what_render_wrote(builder: Builder):
     for name in names:
         shutil.copytree(builder.wheels, inputs / name / "wheels")
         shutil.copy(builder.pylock(), inputs / name / "pylock.toml")
-    shutil.copytree(builder.directory / "uv", inputs / "uv")
+        shutil.copytree(builder.directory / "uv", inputs / name / "uv")
     overrides = [f"--set=*.contexts.{BASE_CONTEXT}={builder.base}"]
     done = subprocess.run(
         ["docker", "buildx", "bake", "--load", *overrides],
