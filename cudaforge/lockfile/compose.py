@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cudaforge.declaration.model import Gate, ImageDeclaration
+from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import (
     Closure,
     LockedBase,
@@ -71,6 +72,7 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
     `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit;
     `as_of` is the day that packages are taken from.
     """
+    _refuse_several(image, resolution)
     platform = resolution.platforms[0]
     request = closure_request(image, resolution, root=root, preferred=preferred, as_of=as_of)
     wheels = resolve_packages(request)
@@ -85,6 +87,18 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
     )
     entry = _compose(image, resolution, base=base, text=text, project=project, registry=registry)
     return NewEntry(image=replace(entry, digest=entry_digest(entry)), closure_text=text)
+
+
+def _refuse_several(image: ImageDeclaration, resolution: Resolution) -> None:
+    if len(resolution.platforms) > 1:
+        named = ", ".join(f'"{one}"' for one in resolution.platforms)
+        raise NegativeAnswer(
+            Problem(
+                what=f"{image.name}: one image for {' and '.join(resolution.platforms)} cannot be locked yet",
+                where=Location(file="declaration", key=f"{image.key}.platforms"),
+                remedy=f"one image for each: [images.{image.image}.matrix] platforms = [{named}]",
+            )
+        )
 
 
 def entry_digest(image: LockedImage) -> str:
