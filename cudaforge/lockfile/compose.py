@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from cudaforge.declaration.model import Gate, ImageDeclaration
-from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import (
     Closure,
     LockedBase,
@@ -39,7 +38,7 @@ class BaseRequest:
 
     reference: str
     codename: str
-    platform: str
+    platforms: tuple[str, ...]
     bootstrap_packages: tuple[str, ...]
 
 
@@ -72,33 +71,19 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
     `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit;
     `as_of` is the day that packages are taken from.
     """
-    _refuse_several(image, resolution)
-    platform = resolution.platforms[0]
     request = closure_request(image, resolution, root=root, preferred=preferred, as_of=as_of)
     wheels = resolve_packages(request)
-    text = dump_closure(wheels, python=resolution.python)
+    text = dump_closure(wheels, python=resolution.python, platforms=resolution.platforms)
     base = pin_base(
         BaseRequest(
             reference=resolution.base_image,
             codename=resolution.os_codename,
-            platform=platform,
+            platforms=resolution.platforms,
             bootstrap_packages=resolution.bootstrap_packages,
         )
     )
     entry = _compose(image, resolution, base=base, text=text, project=project, registry=registry)
     return NewEntry(image=replace(entry, digest=entry_digest(entry)), closure_text=text)
-
-
-def _refuse_several(image: ImageDeclaration, resolution: Resolution) -> None:
-    if len(resolution.platforms) > 1:
-        named = ", ".join(f'"{one}"' for one in resolution.platforms)
-        raise NegativeAnswer(
-            Problem(
-                what=f"{image.name}: one image for {' and '.join(resolution.platforms)} cannot be locked yet",
-                where=Location(file="declaration", key=f"{image.key}.platforms"),
-                remedy=f"one image for each: [images.{image.image}.matrix] platforms = [{named}]",
-            )
-        )
 
 
 def entry_digest(image: LockedImage) -> str:
@@ -127,6 +112,7 @@ def closure_request(
         packages=image.contents.packages,
         python=resolution.python,
         platform=resolution.platforms[0],
+        others=resolution.platforms[1:],
         glibc=str(resolution.glibc),
         indexes=resolution.indexes,
         index_of={pin: framework.index for framework in named for pin in _pins(framework)},

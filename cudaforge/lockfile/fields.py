@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -119,6 +120,9 @@ def _base(was: LockedBase, now: LockedBase) -> Iterator[Difference]:
     yield from _packages("base.packages", before, after)
     if was.packages == now.packages:
         yield from _values("base.digest", was.digest, now.digest)
+    if was.digest == now.digest:
+        manifests = ({one.platform: one.digest for one in base.manifests} for base in (was, now))
+        yield from _tables("base.manifests", *manifests)
 
 
 def _standalone(was: LockedPython | None, now: LockedPython | None) -> Iterator[Difference]:
@@ -139,11 +143,20 @@ def _closure(was: Closure, now: Closure, *, is_same_python: bool) -> Iterator[Di
     if was.is_missing or now.is_missing:
         yield "closure", was.sha256, now.sha256
         return
-    before, after = ({one.package: one for one in closure.wheels} for closure in (was, now))
+    before, after = (_by_name(closure) for closure in (was, now))
     found = list(_packages("packages", before, after))
     yield from found
     if not found and is_same_python:
         yield "closure", was.sha256, now.sha256
+
+
+def _by_name(closure: Closure) -> Mapping[str, LockedWheel]:
+    """The files by package: of one that platforms have files of their own of, by package and platforms."""
+    times = Counter(one.package for one in closure.wheels)
+    return {
+        one.package if times[one.package] == 1 else f"{one.package} ({', '.join(one.platforms)})": one
+        for one in closure.wheels
+    }
 
 
 def _packages(

@@ -24,6 +24,7 @@ from cudaforge.packages.addresses import (
     without_name,
 )
 from cudaforge.packages.closure import DEFAULT_INDEX
+from cudaforge.packages.machines import machine_marker
 from cudaforge.packages.model import PROJECT_INDEX, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import SECRET_LIMIT, Site
@@ -66,7 +67,7 @@ def find_places(
     """Where each wheel, and what wheels are built from, is at this site. Raises as `fill_closure` does."""
     served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
     offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
-    offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
+    offers |= _by_package(_own(wheel, own) for wheel in wheels if wheel.index == PROJECT_INDEX)
     credentials = _credentials(site)
     places = []
     for wheel in wheels:
@@ -99,10 +100,10 @@ def fill_closure(
     """
     served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
     if find_wheel is not None:
-        offers = {wheel.package: [_file_offer(wheel, find_wheel(wheel))] for wheel in served}
+        offers = _by_package(_file_offer(wheel, find_wheel(wheel)) for wheel in served)
     else:
         offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
-    offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
+    offers |= _by_package(_own(wheel, own) for wheel in wheels if wheel.index == PROJECT_INDEX)
     credentials = _credentials(site)
     installed = [wheel for wheel in wheels if not wheel.is_built]
     chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(installed, key=lambda wheel: wheel.package)]
@@ -183,6 +184,10 @@ def _find(
         found = _ask(wheels, python=python, sources=tied, indexes=addresses, site=site)
     if isinstance(found, NoSolution):
         raise _missing(wheels, found)
+    return _by_package(found)
+
+
+def _by_package(found: Iterable[Offer]) -> dict[str, list[Offer]]:
     offers: dict[str, list[Offer]] = {}
     for offer in found:
         offers.setdefault(offer.package, []).append(offer)
@@ -200,7 +205,7 @@ def _ask(
     """All files of exactly the locked versions, whatever platform they are for."""
     return ask(
         Question(
-            requirements=tuple(f"{wheel.package}==={wheel.version}" for wheel in wheels),
+            requirements=tuple(dict.fromkeys(f"{wheel.package}==={wheel.version}" for wheel in wheels)),
             python=python,
             sources=sources,
             indexes=indexes,
@@ -292,6 +297,7 @@ def _dump(chosen: Iterable[tuple[LockedWheel, Offer]], *, python: str, credentia
                 {
                     "name": wheel.package,
                     "version": wheel.version,
+                    **({"marker": machine_marker(wheel.platforms)} if wheel.platforms else {}),
                     "wheels": [
                         {**_whereabouts(wheel, offer, credentials), "hashes": {"sha256": wheel.sha256}}
                     ],

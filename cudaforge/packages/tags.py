@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from cudaforge.errors import Problem, SurroundingsError
-from cudaforge.packages.uv import ARCHITECTURES
+from cudaforge.packages.machines import ARCHITECTURES
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _OLDEST_GLIBC = 5

@@ -1,0 +1,58 @@
+"""Closures of images for several platforms: the same versions on each, in the files that each takes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from cudaforge.packages.model import LockedWheel
+from cudaforge.packages.question import Offer
+from cudaforge.records import record, replace
+
+
+@record()
+class Split:
+    """A package that two platforms have in different versions."""
+
+    package: str
+    versions: Mapping[str, str]
+    """Platform to version."""
+
+    @property
+    def limit(self) -> str:
+        """The oldest of the versions, as a requirement: what one platform has at most."""
+        from packaging.version import Version
+
+        return f"{self.package}==={min(self.versions.values(), key=Version)}"
+
+    @property
+    def text(self) -> str:
+        """For people."""
+        said = " and ".join(f"{version} on {platform}" for platform, version in self.versions.items())
+        return f"{self.package} is {said}, and an image has one version of a package on all its platforms"
+
+
+def find_splits(found: Mapping[str, Sequence[Offer]]) -> tuple[Split, ...]:
+    """The packages that the platforms would have in different versions, by name."""
+    versions: dict[str, dict[str, str]] = {}
+    for platform, offers in found.items():
+        for offer in offers:
+            versions.setdefault(offer.package, {})[platform] = offer.version
+    return tuple(
+        Split(package=package, versions=each)
+        for package, each in sorted(versions.items())
+        if len(set(each.values())) > 1
+    )
+
+
+def joined(chosen: Mapping[str, Sequence[LockedWheel]]) -> tuple[LockedWheel, ...]:
+    """The files of all platforms, each once, sorted by package: with the platforms that take it where those
+    are not all."""
+    platforms: dict[LockedWheel, list[str]] = {}
+    for platform, wheels in chosen.items():
+        for wheel in wheels:
+            platforms.setdefault(wheel, []).append(platform)
+    every = [
+        replace(wheel, platforms=() if len(takers) == len(chosen) else tuple(sorted(takers)))
+        for wheel, takers in platforms.items()
+    ]
+    return tuple(sorted(every, key=lambda wheel: (wheel.package, wheel.filename)))
