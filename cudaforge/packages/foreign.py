@@ -13,7 +13,7 @@ from cudaforge.packages.collect import WHEEL_SECONDS, collect_wheels, wheel_file
 from cudaforge.packages.machines import ARCHITECTURES
 from cudaforge.packages.model import ClosureRequest
 from cudaforge.packages.site import Site
-from cudaforge.packages.uv import uv_binary, uv_version
+from cudaforge.packages.uv import NoClosure, uv_binary, uv_version
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes that the program may have: several times of what it has."""
@@ -63,7 +63,16 @@ def _fetch_wheel(version: str, platform: str, site: Site, directory: Path) -> Pa
         indexes={},
         index_of={},
     )
-    (wheel,) = resolve_closure(request, site)
+    try:
+        (wheel,) = resolve_closure(request, site)
+    except NoClosure as refusal:
+        raise SurroundingsError(
+            Problem(
+                what=f"this site's package index does not have uv {version} for {platform}",
+                because=refusal.explanation,
+                remedy=f"use an index that has it, or build on a machine of {platform}",
+            )
+        ) from None
     collect_wheels((wheel,), directory, python=_PYTHON, indexes={}, site=site, own=directory)
     return wheel_file(directory, wheel)
 

@@ -29,6 +29,14 @@ def wheel_platform(tag: str) -> str | None:
     return _PLATFORMS[match[1]] if match else None
 
 
+def wheel_platforms(filename: str) -> frozenset[str]:
+    """The platforms that a wheel is for, as `wheel_platform` names them."""
+    from packaging.utils import parse_wheel_filename
+
+    found = (wheel_platform(tag.platform) for tag in parse_wheel_filename(filename)[3])
+    return frozenset(name for name in found if name is not None)
+
+
 def wheel_python(interpreter: str, abi: str) -> str | None:
     """The one Python 3 that a wheel is for, `3.13t`; None for those that are for several (abi3, py3)."""
     match = _CPYTHON.fullmatch(abi)
