@@ -7,7 +7,7 @@ from datetime import date, timedelta
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
-from cudaforge.packages.joint import Split, find_splits, joined
+from cudaforge.packages.joint import Split, agreed, joined
 from cudaforge.packages.model import PROJECT_INDEX, ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
@@ -88,31 +88,19 @@ def find_versions(request: ClosureRequest, site: Site) -> Mapping[str, str] | No
 
 
 def _find_each(plan: _Plan, request: ClosureRequest, site: Site) -> Mapping[str, tuple[Offer, ...]]:
-    """The files for each platform. Where one has no newer version of a package, the others are asked again
-    for the one that it has. Raises NoClosure."""
-    splits: list[Split] = []
-    while True:
-        found: dict[str, tuple[Offer, ...]] = {}
-        for platform in (request.platform, *request.others):
-            one = replace(
-                request, platform=platform, limits=(*request.limits, *(split.limit for split in splits))
-            )
-            answer = _find(plan, one, site)
-            if isinstance(answer, NoSolution):
-                told = (*(split.text for split in splits), *answer.explanation)
-                where = platform if request.others else None
-                raise refuse(
-                    request.name,
-                    replace(answer, explanation=told),
-                    target=_target(one),
-                    as_of=request.as_of,
-                    platform=where,
-                )
-            found[platform] = answer
-        more = find_splits(found)
-        if not more:
-            return found
-        splits += more
+    """The files for each platform, in the same versions. Raises NoClosure."""
+
+    def ask_for(platform: str, splits: Sequence[Split]) -> tuple[Offer, ...]:
+        limits = (*request.limits, *(split.limit for split in splits))
+        one = replace(request, platform=platform, limits=limits)
+        answer = _find(plan, one, site)
+        if not isinstance(answer, NoSolution):
+            return answer
+        told = replace(answer, explanation=(*(split.text for split in splits), *answer.explanation))
+        where = platform if request.others else None
+        raise refuse(request.name, told, target=_target(one), as_of=request.as_of, platform=where)
+
+    return agreed((request.platform, *request.others), ask_for)
 
 
 def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.question import Offer
 from cudaforge.records import record, replace
@@ -42,6 +43,27 @@ def find_splits(found: Mapping[str, Sequence[Offer]]) -> tuple[Split, ...]:
         for package, each in sorted(versions.items())
         if len(set(each.values())) > 1
     )
+
+
+def agreed(
+    platforms: Sequence[str], ask_for: Callable[[str, Sequence[Split]], tuple[Offer, ...]]
+) -> Mapping[str, tuple[Offer, ...]]:
+    """The files for each platform, in the same versions: where one has no newer version of a package, all are
+    asked again for the one that it has. Raises what `ask_for` raises, given a platform and the splits so far;
+    NegativeAnswer where a version that was asked for is not the one that comes."""
+    splits: list[Split] = []
+    while True:
+        found = {platform: ask_for(platform, splits) for platform in platforms}
+        more = find_splits(found)
+        if not more:
+            return found
+        again = {split.package for split in splits}
+        stuck = [split.text for split in more if split.package in again]
+        if stuck:
+            raise NegativeAnswer(
+                Problem(what=stuck[0], remedy="check uv's own variables and files for overrides")
+            )
+        splits += more
 
 
 def joined(chosen: Mapping[str, Sequence[LockedWheel]]) -> tuple[LockedWheel, ...]:

@@ -103,7 +103,7 @@ class _Collector:
         from cudaforge.bootstrap import find_image
 
         place = base_directory(self._directory, image.base)
-        if find_image(place) is not None:
+        if find_image(place) is not None and _has_all(place, image.base):
             return
         if image.base.is_bootstrap:
             from cudaforge.pipeline.bases import assemble_locked_base
@@ -156,10 +156,17 @@ def find_base(directory: Path, image: LockedImage) -> BootstrapImage:
     """The base of an image. Raises SurroundingsError where it is not there, or not whole."""
     from cudaforge.bootstrap import find_image
 
-    found = find_image(base_directory(directory, image.base))
-    if found is None or found.digest != image.base.digest:
+    place = base_directory(directory, image.base)
+    found = find_image(place)
+    if found is None or found.digest != image.base.digest or not _has_all(place, image.base):
         raise _missing(f"the base {image.base.reference} of {image.name}", directory)
     return found
+
+
+def _has_all(place: Path, base: LockedBase) -> bool:
+    """Whether the manifest of every platform is there."""
+    blobs = place / "blobs"
+    return all((blobs / one.digest.replace(":", "/")).is_file() for one in base.manifests)
 
 
 def base_directory(directory: Path, base: LockedBase) -> Path:
