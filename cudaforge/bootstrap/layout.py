@@ -9,7 +9,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from cudaforge.bootstrap.model import BootstrapImage
 from cudaforge.bootstrap.tree import Entry, Kind, Stored
@@ -72,17 +72,27 @@ def write_layout(directory: Path, entries: Sequence[Entry], *, architecture: str
 
 
 def find_image(directory: Path) -> BootstrapImage | None:
-    """The image that `write_layout` put there, or None where one of its files is missing or cut off."""
+    """The image that `write_layout` or an engine put there, or None where one of its files is missing or cut
+    off. Of an index of several platforms those count that are there at all."""
     try:
         index = json.loads((directory / "index.json").read_bytes())
         digest = index["manifests"][0]["digest"]
-        manifest = json.loads(_blob(directory, digest).read_bytes())
-        parts = [index["manifests"][0], manifest["config"], *manifest["layers"]]
+        parts = [index["manifests"][0], *_parts(directory, digest)]
         complete = all(_blob(directory, part["digest"]).stat().st_size == part["size"] for part in parts)
     except (OSError, ValueError, LookupError, TypeError):
         return None
     size = sum(part["size"] for part in parts)
     return BootstrapImage(layout=directory, digest=digest, size=size) if complete else None
+
+
+def _parts(directory: Path, digest: str) -> list[dict[str, Any]]:
+    document = json.loads(_blob(directory, digest).read_bytes())
+    if "manifests" not in document:
+        return [document["config"], *document["layers"]]
+    there = [one for one in document["manifests"] if _blob(directory, one["digest"]).is_file()]
+    if not there:
+        raise LookupError(digest)
+    return [part for one in there for part in (one, *_parts(directory, one["digest"]))]
 
 
 def tar_stream(entries: Sequence[Entry]) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cudaforge.builder.bases import BaseProvider
 from cudaforge.builder.command import BuildInputs
-from cudaforge.builder.inputs import PythonProvider, Sources, prepare_inputs
+from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, prepare_inputs
 from cudaforge.builder.scratch import disk_error, scratch_directory, sweep_scratch
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
 from cudaforge.packages.fetch import SourceProvider
@@ -46,7 +46,7 @@ class _Layouts:
         return f"oci-layout://{target}@{base.digest}"
 
 
-def write_bake_inputs(
+def write_bake_inputs(  # noqa: PLR0913 -- what a build needs comes from as many places
     images: Sequence[LockedImage],
     *,
     root: Path,
@@ -56,6 +56,7 @@ def write_bake_inputs(
     find_base: BaseProvider,
     find_python: PythonProvider,
     find_source: SourceProvider,
+    find_uv: UvProvider,
 ) -> Mapping[str, Mapping[str, object]]:
     """Put the inputs of every image into `directory/NAME`, in place of what was there, and take away those of
     others; returns what this site adds to the targets of the bake file, by image.
@@ -71,6 +72,7 @@ def write_bake_inputs(
         bases=_Layouts(find_base),
         find_python=find_python,
         find_source=find_source,
+        find_uv=find_uv,
         environment=os.environ,
     )
     try:

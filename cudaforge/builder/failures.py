@@ -25,6 +25,8 @@ class FailureKind(str, Enum):
     """The image was made, and a cache of its steps could not be written."""
     NETWORK = "network"
     """A step could not download what it needs."""
+    PLATFORM = "platform"
+    """The builder cannot run the programs of the image's platform."""
     DISK = "disk"
     ENGINE = "engine"
     """The engine went away."""
@@ -61,6 +63,10 @@ class _Row:
 
 
 _BASE_REMEDY = "check the registry, your login (docker login) and the mirror map [registries]"
+PLATFORM_REMEDY = (
+    "give it emulation (docker run --privileged --rm tonistiigi/binfmt --install all), "
+    "or name a builder that has a node of that platform: --builder NAME"
+)
 _INDEX_REMEDY = "check the network, proxies and package indexes ([network], or pip's and uv's own settings)"
 _PULL = r"failed to resolve source metadata|failed to resolve reference|load metadata for|pull access denied"
 
@@ -115,6 +121,14 @@ _ROWS = (
         rf"{_PULL}|httpreadseeker|failed to do request|failed to copy: |failed commit on ref",
         "the base image cannot be pulled",
         _BASE_REMEDY,
+    ),
+    _Row(
+        FailureKind.PLATFORM,
+        # The exec format error of programs of another machine; buildkit-qemu's word for the same.
+        r"^exec \S+: exec format error|^\.buildkit_qemu_emulator: ",
+        "a step's programs are of another platform, which this builder neither is nor emulates",
+        PLATFORM_REMEDY,
+        in_output=True,
     ),
     _Row(
         FailureKind.DISK,

@@ -33,10 +33,13 @@ from cudaforge.renderer.model import (
     UV_CONTEXT,
     WHEELS_CONTEXT,
     RenderedImage,
+    platform_path,
 )
 
-PythonProvider = Callable[[LockedImage], Path]
-"""Finds the archive of an image's standalone Python on this machine."""
+PythonProvider = Callable[[LockedImage, str], Path]
+"""Finds the archive of an image's standalone Python for one of its platforms, as a file of this machine."""
+UvProvider = Callable[[str], Path]
+"""Finds the uv program for a platform."""
 
 _ADDRESS = re.compile(r"https?://[^\s\"';]+")
 _HIDDEN = "***"
@@ -66,6 +69,7 @@ class Sources:
     bases: BaseFinder
     find_python: PythonProvider
     find_source: SourceProvider
+    find_uv: UvProvider = uv_binary
     environment: Mapping[str, str]
     """Has the values of the declaration's secrets."""
     vendored: Vendored | None = None
@@ -87,7 +91,7 @@ def prepare_inputs(
     is_offline = sources.vendored is not None
     access = None if is_offline else _archive_access(image, rendered)
     contexts = {
-        UV_CONTEXT: str(_uv_context(image, private)),
+        UV_CONTEXT: str(_uv_context(image, sources, private)),
         WHEELS_CONTEXT: str(staging),
         **_python_context(image, sources, private),
         **_base_context(image, sources, private),
@@ -212,30 +216,33 @@ def _write_secrets(image: LockedImage, environment: Mapping[str, str], private: 
     return written
 
 
-def _uv_context(image: LockedImage, private: Path) -> Path:
+def _uv_context(image: LockedImage, sources: Sources, private: Path) -> Path:
     """A directory with nothing but uv: BuildKit takes in the whole of a named context."""
-    return _alone(uv_binary(image.platforms[0]), private / "uv" / "uv")
+    for platform in image.platforms:
+        _alone(sources.find_uv(platform), private / "uv" / platform_path(image, platform) / "uv")
+    return private / "uv"
 
 
 def _python_context(image: LockedImage, sources: Sources, private: Path) -> Mapping[str, str]:
     if image.standalone is None:
         return {}
-    archive = sources.find_python(image)
-    return {PYTHON_CONTEXT: str(_alone(archive, private / "python" / PYTHON_ARCHIVE))}
+    for platform in image.platforms:
+        archive = sources.find_python(image, platform)
+        _alone(archive, private / "python" / platform_path(image, platform) / PYTHON_ARCHIVE)
+    return {PYTHON_CONTEXT: str(private / "python")}
 
 
-def _alone(source: Path, target: Path) -> Path:
+def _alone(source: Path, target: Path) -> None:
     """A new directory with the file as `target`, and nothing else in it."""
     directory = target.parent
     try:
-        directory.mkdir()
+        directory.mkdir(parents=True)
         try:
             os.link(source.resolve(), target)
         except OSError:
             shutil.copy2(source, target)
     except OSError as error:
         raise disk_error(error, directory) from None
-    return directory
 
 
 def _check_ssh(image: LockedImage, environment: Mapping[str, str]) -> bool:

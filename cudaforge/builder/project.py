@@ -13,8 +13,9 @@ from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
-from cudaforge.builder.inputs import PythonProvider, Sources, Vendored, secret_cleaner
+from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
+from cudaforge.builder.platforms import check_platforms
 from cudaforge.builder.protocol import ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import NamedBuilder
@@ -23,6 +24,7 @@ from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
 from cudaforge.packages.fetch import SourceProvider
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
+from cudaforge.packages.uv import uv_binary
 from cudaforge.records import replace
 from cudaforge.renderer import RenderedImage, extend_ignore, render_image
 
@@ -36,7 +38,7 @@ def _ignore(_: BuildEvent) -> None:
     """Nobody listens."""
 
 
-def _no_python(image: LockedImage) -> Path:
+def _no_python(image: LockedImage, _: str) -> Path:
     raise ValueError(f"{image.name} needs a standalone Python, and nobody said how to find one")
 
 
@@ -54,6 +56,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     base_provider: BaseProvider,
     python_provider: PythonProvider = _no_python,
     source_provider: SourceProvider = _no_source,
+    uv_provider: UvProvider = uv_binary,
     indexes: Mapping[str, str] | None = None,
     vendored: Vendored | None = None,
     jobs: int | None = None,
@@ -81,6 +84,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     """
     chosen = os.environ if environment is None else environment
     _check(images, chosen)
+    check_platforms(images, builders)
     sweep_scratch()
     sweep_scratch(state / "tmp")
     provide = _one_at_a_time(base_provider)
@@ -94,6 +98,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
             bases=BaseContexts(named, provide),
             find_python=python_provider,
             find_source=source_provider,
+            find_uv=uv_provider,
             environment=chosen,
             vendored=vendored,
         )

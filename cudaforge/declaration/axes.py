@@ -249,7 +249,9 @@ def _abbreviate(axis: str, value: object, text: str) -> str:
         return "-".join(_abbreviate_framework(wish) for wish in value if isinstance(wish, FrameworkWish))
     if axis in _PREFIXES:
         return _PREFIXES[axis] + _abbreviate_version(text)
-    return _plain(text.rpartition("/")[2] if axis == PLATFORMS.name else text)
+    if axis == PLATFORMS.name:
+        return "-".join(_plain(platform.rpartition("/")[2]) for platform in text.split(", "))
+    return _plain(text)
 
 
 def _abbreviate_framework(wish: FrameworkWish) -> str:

@@ -38,15 +38,11 @@ _STEPS_MAX = 100_000
 _FREE_THREADED = re.compile(r"[0-9]t")
 
 
-def _one_platform(platforms: tuple[str, ...]) -> tuple[str, ...]:
+def _in_order(platforms: tuple[str, ...]) -> tuple[str, ...]:
+    """The platforms of an image are a set: written in another order they mean the same."""
     if not platforms:
-        bad("the list is empty", f"one of {', '.join(_PLATFORMS)}")
-    if len(platforms) > 1:
-        bad(
-            "several platforms in one image are not supported yet",
-            "make one image for each: [images.NAME.matrix] platforms = [...]",
-        )
-    return platforms
+        bad("the list is empty", f"one of {', '.join(_PLATFORMS)}, or both")
+    return tuple(sorted(platforms))
 
 
 def _read_platform(value: object) -> str:
@@ -118,10 +114,8 @@ DRIVER = Field(name="driver", kind=VERSION, doc="The oldest NVIDIA driver in the
 FLAVOR = Field(name="flavor", kind=enum_kind(Flavor), doc="How much of CUDA the image carries.")
 PLATFORMS = Field(
     name="platforms",
-    kind=mapped(
-        list_kind(PLATFORM, example='["linux/amd64"]'), _one_platform, {"minItems": 1, "maxItems": 1}
-    ),
-    doc="The platform of the image.",
+    kind=mapped(list_kind(PLATFORM, example='["linux/amd64"]'), _in_order, {"minItems": 1}),
+    doc="The platforms of the image; it has to work on all of them.",
 )
 BASE = Field(
     name="base",

@@ -86,6 +86,7 @@ class _WordReader:
         self.needed = NOTHING_NEEDED
         self._root = root
         self._gpus: list[str] = []
+        self._platforms: list[str] = []
         self._read: dict[str, object] = {}
 
     def read(self, word: object) -> None:
@@ -104,7 +105,7 @@ class _WordReader:
         elif key == _PACKAGE:
             self._need(PACKAGE.read(_plain_value(key, match)))
         elif key == _PLATFORM:
-            self._put(key, fields.PLATFORMS.name, fields.PLATFORMS.kind.read([_plain_value(key, match)]))
+            self._platforms += _read_platforms(_plain_value(key, match))
         elif key == _FORWARD:
             self._put(key, key, _yes_or_no(key, _plain_value(key, match)))
         elif key in _VERSIONS:
@@ -117,11 +118,13 @@ class _WordReader:
         values = {**self._read, fields.FRAMEWORK.name: tuple(self.frameworks)}
         if self._gpus:
             values[fields.GPUS.name] = tuple(dict.fromkeys(self._gpus))
+        if self._platforms:
+            values[fields.PLATFORMS.name] = fields.PLATFORMS.kind.read(list(dict.fromkeys(self._platforms)))
         return Values(values)
 
     def _put(self, key: str, name: str, value: object) -> None:
         if name in self._read:
-            bad(f"'{key}' is given twice", f"only {_GPU} and {_PACKAGE} may be repeated")
+            bad(f"'{key}' is given twice", f"only {_GPU}, {_PLATFORM} and {_PACKAGE} may be repeated")
         self._read[name] = value
 
     def _need(self, text: str) -> None:
@@ -157,6 +160,11 @@ def _version_text(match: re.Match[str]) -> str:
     """`==12.8` compares as many components as were written, like a bare version in a file."""
     value = match["value"].strip()
     return value if match["operator"] in ("=", "==") else f"{match['operator']}{value}"
+
+
+def _read_platforms(text: str) -> list[str]:
+    """One platform, or several with commas between them as Docker's own option takes them."""
+    return [fields.PLATFORM.read(one.strip()) for one in text.split(",")]
 
 
 def _yes_or_no(key: str, text: str) -> bool:

@@ -16,7 +16,7 @@ from cudaforge.records import record
 INSPECT_SECONDS = 30.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _ADDRESS = re.compile(r"(?:unix|tcp|ssh)://[^\s]+|/[^\s]+")
-_FIELD = re.compile(r"^(?P<key>Driver|Endpoint|Error):\s+(?P<value>\S.*)$", re.MULTILINE)
+_FIELD = re.compile(r"^(?P<key>Driver|Endpoint|Error|Platforms):\s+(?P<value>\S.*)$", re.MULTILINE)
 _DOCKER_DRIVER = "docker"
 
 
@@ -43,6 +43,13 @@ class NamedBuilder:
                     remedy=f"look at it: docker buildx inspect {self.builder}",
                 )
             )
+
+    def find_platforms(self) -> frozenset[str]:
+        """The platforms whose programs it runs, itself or emulated, as buildx tells them: `linux/arm64`.
+        Empty where it does not."""
+        found = _inspect(self.builder, self.engine.cli_env) or {}
+        words = (word.strip().rstrip("*") for word in found.get("Platforms", "").split(","))
+        return frozenset("/".join(word.split("/")[:2]) for word in words if word)
 
 
 def own_builder(engine: Engine) -> NamedBuilder:
@@ -93,4 +100,9 @@ def _inspect(name: str, environment: Mapping[str, str]) -> Mapping[str, str] | N
     asked = process.run(["docker", "buildx", "inspect", "--", name], timeout=INSPECT_SECONDS, env=environment)
     if asked.returncode != 0:
         return None
-    return {match["key"]: match["value"].strip() for match in _FIELD.finditer(asked.stdout)}
+    found: dict[str, str] = {}
+    for match in _FIELD.finditer(asked.stdout):
+        key, value = match["key"], match["value"].strip()
+        # Each node of a builder has its own.
+        found[key] = f"{found[key]}, {value}" if key == "Platforms" and key in found else value
+    return found

@@ -38,7 +38,7 @@ class BaseRequest:
 
     reference: str
     codename: str
-    platform: str
+    platforms: tuple[str, ...]
     bootstrap_packages: tuple[str, ...]
 
 
@@ -71,15 +71,14 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
     `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit;
     `as_of` is the day that packages are taken from.
     """
-    platform = resolution.platforms[0]
     request = closure_request(image, resolution, root=root, preferred=preferred, as_of=as_of)
     wheels = resolve_packages(request)
-    text = dump_closure(wheels, python=resolution.python)
+    text = dump_closure(wheels, python=resolution.python, platforms=resolution.platforms)
     base = pin_base(
         BaseRequest(
             reference=resolution.base_image,
             codename=resolution.os_codename,
-            platform=platform,
+            platforms=resolution.platforms,
             bootstrap_packages=resolution.bootstrap_packages,
         )
     )
@@ -113,6 +112,7 @@ def closure_request(
         packages=image.contents.packages,
         python=resolution.python,
         platform=resolution.platforms[0],
+        others=resolution.platforms[1:],
         glibc=str(resolution.glibc),
         indexes=resolution.indexes,
         index_of={pin: framework.index for framework in named for pin in _pins(framework)},

@@ -17,7 +17,7 @@ from cudaforge.lockfile.model import (
     OsPackage,
 )
 from cudaforge.lockfile.plain import to_plain
-from cudaforge.records import field_names
+from cudaforge.records import field_names, replace
 
 Difference = tuple[str, Value, Value]
 """Dotted name, what was and what is; None stands for what is not there."""
@@ -40,7 +40,12 @@ def image_differences(old: LockedImage, new: LockedImage) -> Iterator[Difference
     for field in field_names(LockedImage):
         if field not in _IN_THEIR_OWN_WAY:
             yield from _values(field, getattr(old, field), getattr(new, field))
-    yield from _closure(old.closure, new.closure, is_same_python=old.python == new.python)
+    yield from _closure(
+        old.closure,
+        new.closure,
+        is_same_python=old.python == new.python,
+        is_same_platforms=old.platforms == new.platforms,
+    )
 
 
 def lock_differences(old: Lock, new: Lock) -> Iterator[Difference]:
@@ -119,6 +124,9 @@ def _base(was: LockedBase, now: LockedBase) -> Iterator[Difference]:
     yield from _packages("base.packages", before, after)
     if was.packages == now.packages:
         yield from _values("base.digest", was.digest, now.digest)
+    if was.digest == now.digest and was.manifests and now.manifests:
+        manifests = ({one.platform: one.digest for one in base.manifests} for base in (was, now))
+        yield from _tables("base.manifests", *manifests)
 
 
 def _standalone(was: LockedPython | None, now: LockedPython | None) -> Iterator[Difference]:
@@ -133,17 +141,40 @@ def _standalone(was: LockedPython | None, now: LockedPython | None) -> Iterator[
     yield "standalone", texts[0], texts[1]
 
 
-def _closure(was: Closure, now: Closure, *, is_same_python: bool) -> Iterator[Difference]:
+def _closure(
+    was: Closure, now: Closure, *, is_same_python: bool, is_same_platforms: bool
+) -> Iterator[Difference]:
     if was.sha256 == now.sha256:
         return
     if was.is_missing or now.is_missing:
         yield "closure", was.sha256, now.sha256
         return
-    before, after = ({one.package: one for one in closure.wheels} for closure in (was, now))
+    before, after = (_by_package(closure, with_files=is_same_platforms) for closure in (was, now))
     found = list(_packages("packages", before, after))
     yield from found
-    if not found and is_same_python:
+    if not found and is_same_python and is_same_platforms:
         yield "closure", was.sha256, now.sha256
+
+
+def _by_package(closure: Closure, *, with_files: bool) -> Mapping[str, LockedWheel]:
+    """The packages by name: of one with a file for each platform those of all. Without the files where other
+    platforms have others anyway."""
+    files: dict[str, list[LockedWheel]] = {}
+    for wheel in closure.wheels:
+        files.setdefault(wheel.package, []).append(wheel)
+    return {package: _as_one(those) if with_files else _bare(those[0]) for package, those in files.items()}
+
+
+def _as_one(wheels: Sequence[LockedWheel]) -> LockedWheel:
+    if len(wheels) == 1:
+        return wheels[0]
+    names, hashes = ([getattr(one, field) for one in wheels] for field in ("filename", "sha256"))
+    sizes = [one.size for one in wheels if one.size is not None]
+    return replace(wheels[0], filename=", ".join(names), sha256=", ".join(hashes), size=sum(sizes))
+
+
+def _bare(wheel: LockedWheel) -> LockedWheel:
+    return replace(wheel, filename="", sha256="", size=None, platforms=())
 
 
 def _packages(

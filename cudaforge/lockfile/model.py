@@ -21,6 +21,7 @@ __all__ = [
     "LockedVerify",
     "LockedWheel",
     "OsPackage",
+    "PlatformManifest",
     "PythonArchive",
 ]
 
@@ -55,6 +56,14 @@ class OsPackage:
 
 
 @record()
+class PlatformManifest:
+    """The part of a base that one platform takes."""
+
+    platform: str
+    digest: str
+
+
+@record()
 class LockedBase:
     """What the image starts from."""
 
@@ -65,6 +74,8 @@ class LockedBase:
     codename: str
     packages: tuple[OsPackage, ...] = ()
     """Contents of a bootstrapped base; empty for images from a registry."""
+    manifests: tuple[PlatformManifest, ...] = ()
+    """Of an image of several platforms: the manifest of each, which `digest` is the index of."""
 
     @property
     def is_bootstrap(self) -> bool:

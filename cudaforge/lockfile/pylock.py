@@ -1,7 +1,8 @@
 """The closure file: PEP 751, without addresses.
 
 Each wheel has its file name, size and SHA-256, and its package the *name* of the index that serves it; the
-addresses are filled in when an image is built, so that a lock travels between sites. The standard wants a
+addresses are filled in when an image is built, so that a lock travels between sites. A file that only some
+platforms of an image take is an entry with a marker of their machines. The standard wants a
 `url` or a `path` for each wheel: `wheels/` beside the file is where they would be if someone put them there.
 """
 
@@ -15,6 +16,7 @@ from typing import Any
 
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import Closure
+from cudaforge.packages.machines import machine_marker, platforms_of_marker
 from cudaforge.packages.model import GitCommit, LockedWheel
 
 if sys.version_info >= (3, 11):
@@ -38,13 +40,15 @@ def closure_file(name: str) -> str:
     return f"cudaforge.lock.d/pylock.{name}.toml"
 
 
-def dump_closure(wheels: Sequence[LockedWheel], *, python: str) -> str:
-    """The text of a closure file; the same wheels give the same bytes."""
+def dump_closure(wheels: Sequence[LockedWheel], *, python: str, platforms: Sequence[str] = ()) -> str:
+    """The text of a closure file; the same wheels give the same bytes. Of several `platforms` it says so."""
     import tomli_w
 
     ordered = sorted(wheels, key=lambda wheel: (wheel.package, wheel.filename))
+    several = platforms if len(platforms) > 1 else ()
     document = {
         "lock-version": LOCK_VERSION,
+        **({"environments": [machine_marker((one,)) for one in several]} if several else {}),
         "created-by": _TOOL,
         "requires-python": f"=={python.removesuffix('t')}.*",
         "packages": [_package(wheel) for wheel in ordered],
@@ -74,6 +78,7 @@ def _package(wheel: LockedWheel) -> dict[str, object]:
         return {
             "name": wheel.package,
             "version": wheel.version,
+            **_marker(wheel),
             "vcs": {"type": "git", "url": wheel.git.url, "commit-id": wheel.git.commit, **subdirectory},
             "tool": {_TOOL: {"index": wheel.index}},
         }
@@ -84,9 +89,18 @@ def _package(wheel: LockedWheel) -> dict[str, object]:
     return {
         "name": wheel.package,
         "version": wheel.version,
+        **_marker(wheel),
         **({"sdist": described} if wheel.is_built else {"wheels": [described]}),
         "tool": {_TOOL: {"index": wheel.index}},
     }
+
+
+def _marker(wheel: LockedWheel) -> dict[str, str]:
+    return {"marker": machine_marker(wheel.platforms)} if wheel.platforms else {}
+
+
+def _platforms(package: dict[str, Any]) -> tuple[str, ...]:
+    return platforms_of_marker(package["marker"]) if "marker" in package else ()
 
 
 def _wheel(package: dict[str, Any]) -> LockedWheel:
@@ -104,6 +118,7 @@ def _wheel(package: dict[str, Any]) -> LockedWheel:
         index=package["tool"][_TOOL]["index"],
         sha256=wheel["hashes"]["sha256"],
         size=wheel.get("size"),
+        platforms=_platforms(package),
     )
 
 
@@ -126,6 +141,7 @@ def _commit(package: dict[str, Any]) -> LockedWheel:
         sha256="",
         size=None,
         git=git,
+        platforms=_platforms(package),
     )
 
 

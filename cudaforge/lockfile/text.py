@@ -206,19 +206,21 @@ def _dump_image(image: LockedImage, *, base: str) -> dict[str, object]:
 
 def _named_bases(images: Sequence[LockedImage]) -> dict[str, LockedBase]:
     """The bases by the names that images call them by: the reference, and where some images were upgraded
-    and others not, so that one reference stands for several, with the digest behind a space."""
+    and others not, so that one reference stands for several, with the digest behind a space and the platforms
+    of a base that is for several."""
     found = dict.fromkeys(image.base for image in images)
     times = Counter(base.reference for base in found)
-    return {
-        base.reference if times[base.reference] == 1 else f"{base.reference} {base.digest or _UNPINNED}": base
-        for base in found
-    }
+    return {base.reference if times[base.reference] == 1 else _full_name(base): base for base in found}
 
 
 def _load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
     bases = [_load_base(one) for one in plain]
-    named = {f"{base.reference} {base.digest or _UNPINNED}": base for base in bases}
-    return named | {base.reference: base for base in bases}
+    return {_full_name(base): base for base in bases} | {base.reference: base for base in bases}
+
+
+def _full_name(base: LockedBase) -> str:
+    platforms = ",".join(one.platform for one in base.manifests)
+    return " ".join(word for word in (base.reference, base.digest or _UNPINNED, platforms) if word)
 
 
 def _load_image(

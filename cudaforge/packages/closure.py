@@ -7,6 +7,7 @@ from datetime import date, timedelta
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
+from cudaforge.packages.joint import Split, agreed, joined
 from cudaforge.packages.model import PROJECT_INDEX, ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
@@ -58,28 +59,48 @@ class _Plan:
 
 
 def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, ...]:
-    """One wheel for every package that the image needs, sorted by name.
+    """One wheel for every package that the image needs, sorted by name; for each of its platforms where they
+    take different ones.
 
     What a named index serves is looked for in the site's own sources first, then at its address, which is
     asked for these packages alone. Raises NoClosure where no set of wheels exists, InputError for a
     requirement that is not supported, SurroundingsError where an index does not answer.
     """
     plan = _read(request)
-    found = _find(plan, request, site)
-    if isinstance(found, NoSolution):
-        raise refuse(request.name, found, target=_target(request), as_of=request.as_of)
-    wheels = tuple(_choose(found, plan, request))
-    _check_pins(wheels, plan, request)
-    return wheels
+    found = _find_each(plan, request, site)
+    chosen = {
+        platform: tuple(_choose(offers, plan, replace(request, platform=platform)))
+        for platform, offers in found.items()
+    }
+    for wheels in chosen.values():
+        _check_pins(wheels, plan, request)
+    return joined(chosen)
 
 
 def find_versions(request: ClosureRequest, site: Site) -> Mapping[str, str] | NoClosure:
     """The versions of a set of wheels by package, in whatever build of what is pinned, or why there is none.
     Raises SurroundingsError where an index does not answer."""
-    found = _find(_read(request), request, site)
-    if isinstance(found, NoSolution):
-        return refuse(request.name, found, target=_target(request), as_of=request.as_of)
-    return {offer.package: offer.version for offer in found}
+    try:
+        found = _find_each(_read(request), request, site)
+    except NoClosure as refusal:
+        return refusal
+    return {offer.package: offer.version for offers in found.values() for offer in offers}
+
+
+def _find_each(plan: _Plan, request: ClosureRequest, site: Site) -> Mapping[str, tuple[Offer, ...]]:
+    """The files for each platform, in the same versions. Raises NoClosure."""
+
+    def ask_for(platform: str, splits: Sequence[Split]) -> tuple[Offer, ...]:
+        limits = (*request.limits, *(split.limit for split in splits))
+        one = replace(request, platform=platform, limits=limits)
+        answer = _find(plan, one, site)
+        if not isinstance(answer, NoSolution):
+            return answer
+        told = replace(answer, explanation=(*(split.text for split in splits), *answer.explanation))
+        where = platform if request.others else None
+        raise refuse(request.name, told, target=_target(one), as_of=request.as_of, platform=where)
+
+    return agreed((request.platform, *request.others), ask_for)
 
 
 def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:

@@ -10,6 +10,7 @@ import netrc
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
@@ -24,13 +25,16 @@ from cudaforge.packages.addresses import (
     without_name,
 )
 from cudaforge.packages.closure import DEFAULT_INDEX
+from cudaforge.packages.machines import ARCHITECTURES, machine_marker
 from cudaforge.packages.model import PROJECT_INDEX, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import SECRET_LIMIT, Site
-from cudaforge.packages.uv import NoSolution
+from cudaforge.packages.tags import wheel_platforms
+from cudaforge.packages.uv import NoSolution, python_tag_platform
 from cudaforge.records import record
 
 WHEELS_DIRECTORY = "wheels"
+_ANY_GLIBC = "2.999"
 
 WheelProvider = Callable[[LockedWheel], Path]
 """Finds a locked wheel, or the archive that it is built from, as a file of this machine."""
@@ -66,7 +70,7 @@ def find_places(
     """Where each wheel, and what wheels are built from, is at this site. Raises as `fill_closure` does."""
     served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
     offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
-    offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
+    offers |= _by_package(_own(wheel, own) for wheel in wheels if wheel.index == PROJECT_INDEX)
     credentials = _credentials(site)
     places = []
     for wheel in wheels:
@@ -99,10 +103,10 @@ def fill_closure(
     """
     served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
     if find_wheel is not None:
-        offers = {wheel.package: [_file_offer(wheel, find_wheel(wheel))] for wheel in served}
+        offers = _by_package(_file_offer(wheel, find_wheel(wheel)) for wheel in served)
     else:
         offers = _find(served, python=python, indexes=indexes, site=site) if served else {}
-    offers |= {wheel.package: [_own(wheel, own)] for wheel in wheels if wheel.index == PROJECT_INDEX}
+    offers |= _by_package(_own(wheel, own) for wheel in wheels if wheel.index == PROJECT_INDEX)
     credentials = _credentials(site)
     installed = [wheel for wheel in wheels if not wheel.is_built]
     chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(installed, key=lambda wheel: wheel.package)]
@@ -169,7 +173,8 @@ def _find(
 ) -> dict[str, list[Offer]]:
     """What this site has of the locked versions, by package."""
     tied = {wheel.package: wheel.index for wheel in wheels if wheel.index != DEFAULT_INDEX}
-    found = _ask(wheels, python=python, sources={}, indexes={}, site=site)
+    ask_site = partial(_ask, python=python, sources={}, indexes={}, site=site)
+    found = ask_site(wheels)
     if isinstance(found, NoSolution) and any(found.names(package) for package in tied):
         addresses = {name: site.named_indexes.get(name, url) for name, url in indexes.items()}
         unknown = sorted(set(tied.values()) - addresses.keys())
@@ -180,9 +185,35 @@ def _find(
                     remedy=f"name one in [network] indexes: {unknown[0]} = ...",
                 )
             )
-        found = _ask(wheels, python=python, sources=tied, indexes=addresses, site=site)
+        ask_site = partial(_ask, python=python, sources=tied, indexes=addresses, site=site)
+        found = ask_site(wheels)
     if isinstance(found, NoSolution):
         raise _missing(wheels, found)
+    offers = _by_package(found)
+    # Of one version uv names the files of one source: a directory that has it for one platform hides what
+    # the index has for another.
+    for platform, absent in _absent(wheels, offers).items():
+        more = ask_site(absent, platform=platform)
+        for offer in () if isinstance(more, NoSolution) else more:
+            offers[offer.package].append(offer)
+    return offers
+
+
+def _absent(
+    wheels: Sequence[LockedWheel], offers: Mapping[str, Sequence[Offer]]
+) -> Mapping[str, Sequence[LockedWheel]]:
+    """The wheels that are not among the offers of their version, by the platforms that they are for."""
+    absent: dict[str, list[LockedWheel]] = {}
+    for wheel in wheels:
+        if not wheel.is_built and wheel.filename not in [
+            one.filename for one in offers.get(wheel.package, ())
+        ]:
+            for platform in wheel_platforms(wheel.filename) & ARCHITECTURES.keys():
+                absent.setdefault(platform, []).append(wheel)
+    return absent
+
+
+def _by_package(found: Iterable[Offer]) -> dict[str, list[Offer]]:
     offers: dict[str, list[Offer]] = {}
     for offer in found:
         offers.setdefault(offer.package, []).append(offer)
@@ -196,16 +227,20 @@ def _ask(
     sources: Mapping[str, str],
     indexes: Mapping[str, str],
     site: Site,
+    platform: str | None = None,
 ) -> tuple[Offer, ...] | NoSolution:
-    """All files of exactly the locked versions, whatever platform they are for."""
+    """All files of exactly the locked versions: those for a platform, or whatever they are for."""
+    target = "--universal"
+    if platform is not None:
+        target = f"--python-platform={python_tag_platform(platform, _ANY_GLIBC)}"
     return ask(
         Question(
-            requirements=tuple(f"{wheel.package}==={wheel.version}" for wheel in wheels),
+            requirements=tuple(dict.fromkeys(f"{wheel.package}==={wheel.version}" for wheel in wheels)),
             python=python,
             sources=sources,
             indexes=indexes,
             from_source=tuple(wheel.package for wheel in wheels if wheel.is_built),
-            options=("--universal", "--no-deps"),
+            options=(target, "--no-deps"),
         ),
         site=site,
     )
@@ -292,6 +327,7 @@ def _dump(chosen: Iterable[tuple[LockedWheel, Offer]], *, python: str, credentia
                 {
                     "name": wheel.package,
                     "version": wheel.version,
+                    **({"marker": machine_marker(wheel.platforms)} if wheel.platforms else {}),
                     "wheels": [
                         {**_whereabouts(wheel, offer, credentials), "hashes": {"sha256": wheel.sha256}}
                     ],

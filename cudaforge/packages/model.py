@@ -37,6 +37,8 @@ class LockedWheel:
     size: int | None
     git: GitCommit | None = None
     """The commit that the wheel is built from; `filename` is then the archive that is made of it."""
+    platforms: tuple[str, ...] = ()
+    """Those of the image's platforms that take this file; empty for all of them."""
 
     @property
     def is_built(self) -> bool:
@@ -83,6 +85,8 @@ class ClosureRequest:
     """What the user asks for besides (PEP 508)."""
     python: str
     platform: str
+    others: tuple[str, ...] = ()
+    """Further platforms of the image, which get the same versions."""
     glibc: str
     """The base's glibc: which wheels load."""
     indexes: Mapping[str, str]

@@ -10,7 +10,7 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -137,19 +137,20 @@ def _earlier(wheels: tuple[LockedWheel, ...]) -> dict[str, object]:
         "created-by": "cudaforge",
         "packages": [
             {
-                "name": wheel.package,
-                "version": wheel.version,
-                **_earlier_file(wheel),
+                "name": package,
+                "version": version,
+                **_earlier_files([one for one in wheels if one.package == package]),
             }
-            for wheel in wheels
-            if wheel.git is None
+            for package, version in dict.fromkeys(
+                (wheel.package, wheel.version) for wheel in wheels if wheel.git is None
+            )
         ],
     }
 
 
-def _earlier_file(wheel: LockedWheel) -> dict[str, object]:
-    file = {"path": wheel.filename, "hashes": {"sha256": wheel.sha256}}
-    return {"sdist": file} if wheel.is_built else {"wheels": [file]}
+def _earlier_files(wheels: Sequence[LockedWheel]) -> dict[str, object]:
+    files = [{"path": wheel.filename, "hashes": {"sha256": wheel.sha256}} for wheel in wheels]
+    return {"sdist": files[0]} if wheels[0].is_built else {"wheels": files}
 
 
 def _offers(text: str, directory: Path, files: Mapping[str, Path]) -> Iterator[Offer]:

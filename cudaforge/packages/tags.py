@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from cudaforge.errors import Problem, SurroundingsError
-from cudaforge.packages.uv import ARCHITECTURES
+from cudaforge.packages.machines import ARCHITECTURES
 
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 _OLDEST_GLIBC = 5
@@ -27,6 +27,14 @@ def wheel_platform(tag: str) -> str | None:
         return tag
     match = _LINUX.fullmatch(tag)
     return _PLATFORMS[match[1]] if match else None
+
+
+def wheel_platforms(filename: str) -> frozenset[str]:
+    """The platforms that a wheel is for, as `wheel_platform` names them."""
+    from packaging.utils import parse_wheel_filename
+
+    found = (wheel_platform(tag.platform) for tag in parse_wheel_filename(filename)[3])
+    return frozenset(name for name in found if name is not None)
 
 
 def wheel_python(interpreter: str, abi: str) -> str | None:

@@ -12,11 +12,11 @@ from threading import Lock
 
 from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.packages.addresses import find_address, host_of, is_loopback, redact, without_addresses
+from cudaforge.packages.machines import ARCHITECTURES
 from cudaforge.packages.site import Site
 from cudaforge.process import Completed, ProgramTimeout, run
 from cudaforge.records import record, replace
 
-ARCHITECTURES = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
 DEADLINE = 300.0
 """Seconds for one question to the package indexes."""
 
@@ -76,7 +76,7 @@ def uv_binary(platform: str) -> Path:
     if ARCHITECTURES.get(platform) != host.machine():
         raise SurroundingsError(
             Problem(
-                what=f"images for {platform} cannot be built on this machine ({host.machine()}) yet",
+                what=f"images for {platform} cannot be built on this machine ({host.machine()})",
                 because=("the uv program that installs the packages is the one of this machine",),
                 remedy=f"build them on a machine of {platform}",
             )
@@ -331,9 +331,15 @@ class NoClosure(NegativeAnswer):
         self.explanation = tuple(explanation)
 
 
-def refuse(name: str, answer: NoSolution, *, target: str, as_of: str | None = None) -> NoClosure:
-    """The error for a closure that does not exist, with uv's explanation."""
+def refuse(
+    name: str, answer: NoSolution, *, target: str, as_of: str | None = None, platform: str | None = None
+) -> NoClosure:
+    """The error for a closure that does not exist, with uv's explanation. `platform` is which of several it
+    does not exist on."""
     problem = _refusal(name, answer, target=target)
+    if platform is not None:
+        told = f"this is so on {platform}, one of the platforms of the image"
+        problem = replace(problem, because=(*problem.because, told))
     if as_of is not None:
         told = f"only what the package index had on {as_of} counts (--as-of)"
         problem = replace(problem, because=(*problem.because, told))

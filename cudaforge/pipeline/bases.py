@@ -33,15 +33,16 @@ class BasePins:
         self,
         *,
         previous: Iterable[LockedBase] = (),
-        find_digest: Callable[[BaseRequest], str | None],
+        find_base: Callable[[BaseRequest], LockedBase],
         make_base: Callable[[BaseRequest], LockedBase],
     ) -> None:
-        self._known: dict[tuple[str, str], LockedBase] = {}
+        self._known: dict[tuple[str, bool, str], LockedBase] = {}
         for base in previous:
             if base.digest is not None:
-                self._known.setdefault((base.reference, _architecture_of(base)), base)
+                key = (base.reference, bool(base.manifests), _architecture_of(base))
+                self._known.setdefault(key, base)
         self._lock = threading.Lock()
-        self._find_digest = find_digest
+        self._find_base = find_base
         self._make_base = make_base
 
     def pin(self, request: BaseRequest, *, own: LockedBase | None = None) -> LockedBase:
@@ -52,7 +53,8 @@ class BasePins:
         with self._lock:
             # A registry's digest is of all platforms; what is made here is of one.
             is_made = request.reference.startswith(_BOOTSTRAP)
-            key = (request.reference, _architecture(request.platform) if is_made else "")
+            made_for = _only_architecture(request) if is_made else ""
+            key = (request.reference, len(request.platforms) > 1, made_for)
             known = self._known.get(key)
             if known is None or not _has_all(known, request):
                 known = self._find(request)
@@ -62,9 +64,7 @@ class BasePins:
     def _find(self, request: BaseRequest) -> LockedBase:
         if request.reference.startswith(_BOOTSTRAP):
             return self._make_base(request)
-        return LockedBase(
-            reference=request.reference, digest=self._find_digest(request), codename=request.codename
-        )
+        return self._find_base(request)
 
 
 def bootstrapped_base(request: BaseRequest, *, offline: bool) -> LockedBase:
@@ -94,7 +94,7 @@ def planned_base(request: BaseRequest, *, previous: Iterable[LockedBase], offlin
 def _plan(request: BaseRequest, *, offline: bool) -> BootstrapPlan:
     return plan_bootstrap(
         codename=request.codename,
-        architecture=_architecture(request.platform),
+        architecture=_only_architecture(request),
         packages=request.bootstrap_packages,
         cache=cache_directory(),
         refresh=keep_lists if offline else refresh_lists,
@@ -131,10 +131,26 @@ def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = Fal
 
 
 def _has_all(base: LockedBase, request: BaseRequest) -> bool:
-    if base.packages and _architecture_of(base) != _architecture(request.platform):
+    if base.packages and _architecture_of(base) != _only_architecture(request):
         return False
     names = {package.name for package in base.packages}
-    return names.issuperset(request.bootstrap_packages)
+    platforms = {one.platform for one in base.manifests}
+    several = request.platforms if len(request.platforms) > 1 else ()
+    return names.issuperset(request.bootstrap_packages) and platforms == set(several)
+
+
+def _only_architecture(request: BaseRequest) -> str:
+    if len(request.platforms) > 1:
+        raise NegativeAnswer(
+            Problem(
+                what=f"{request.reference} cannot be bootstrapped for {' and '.join(request.platforms)} "
+                "at once",
+                because=("a bootstrapped base is made of the packages of one architecture",),
+                remedy="name a base of a registry, or make one image for each platform: a matrix with the "
+                "axis `platforms`",
+            )
+        )
+    return _architecture(request.platforms[0])
 
 
 def _architecture_of(base: LockedBase) -> str:

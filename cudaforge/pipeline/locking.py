@@ -81,7 +81,7 @@ def lock(
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         pins = BasePins(
             previous=[image.base for image in previous.images] if previous is not None else (),
-            find_digest=source.find,
+            find_base=source.find,
             make_base=partial(bootstrapped_base, offline=offline),
         )
         fitting = Fitting(declaration, look_up=partial(find_versions, site=site), earlier=earlier)

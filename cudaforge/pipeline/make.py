@@ -267,6 +267,7 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
             base_provider=providers.find_base,
             python_provider=providers.find_python,
             source_provider=providers.find_source,
+            uv_provider=providers.find_uv,
         )
 
 

@@ -179,11 +179,10 @@ class _Asker:
         try:
             if is_bootstrap:
                 return planned_base(request, previous=self._previous, offline=self._site.offline)
-            digest = self._digests.find(request)
+            return self._digests.find(request)
         except SurroundingsError as error:
             self._silent[source] = error.problems[0].what
             raise
-        return LockedBase(reference=request.reference, digest=digest, codename=request.codename)
 
 
 def _host(reference: str) -> str:

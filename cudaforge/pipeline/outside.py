@@ -10,7 +10,7 @@ from cudaforge import process
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.compose import BaseRequest
-from cudaforge.lockfile.model import Lock
+from cudaforge.lockfile.model import Lock, LockedBase, PlatformManifest
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.decide import Note, load, matrix_of
 from cudaforge.records import record
@@ -93,10 +93,11 @@ class DigestSource:
     allow_unpinned: bool
     on_note: Note
 
-    def find(self, request: BaseRequest) -> str | None:
-        """The digest; None only where the registry does not answer and that is allowed.
+    def find(self, request: BaseRequest) -> LockedBase:
+        """The base with its digest; without one only where the registry does not answer and that is allowed.
 
-        Raises SurroundingsError where it does not answer, NegativeAnswer where there is no such image.
+        Raises SurroundingsError where it does not answer, NegativeAnswer where there is no such image, or
+        none for one of the platforms.
         """
         try:
             return self._ask(request)
@@ -104,14 +105,23 @@ class DigestSource:
             if not self.allow_unpinned:
                 raise
             self.on_note(f"{request.reference} is not pinned: {error.problems[0].what}")
-            return None
+            return LockedBase(reference=request.reference, digest=None, codename=request.codename)
 
-    def _ask(self, request: BaseRequest) -> str:
+    def _ask(self, request: BaseRequest) -> LockedBase:
         if self.site.offline:
             raise SurroundingsError(_offline(request.reference))
         access = registry_access(self.site, timeout=_DIGEST_SECONDS)
-        found = resolve_digest(request.reference, access, platform=request.platform)
-        return found.digest
+        found = resolve_digest(request.reference, access, platforms=request.platforms)
+        has_several = len(request.platforms) > 1
+        return LockedBase(
+            reference=request.reference,
+            digest=found.digest,
+            codename=request.codename,
+            manifests=tuple(
+                PlatformManifest(platform=platform, digest=digest)
+                for platform, digest in (sorted(found.platform_digests.items()) if has_several else ())
+            ),
+        )
 
 
 def _offline(reference: str) -> Problem:

@@ -16,7 +16,7 @@ from cudaforge.records import record
 if TYPE_CHECKING:
     from cudaforge.bootstrap import BootstrapImage
     from cudaforge.builder.bases import BaseProvider
-    from cudaforge.builder.inputs import PythonProvider
+    from cudaforge.builder.inputs import PythonProvider, UvProvider
     from cudaforge.packages.fetch import SourceProvider
 
 
@@ -29,6 +29,7 @@ class Providers:
     find_base: BaseProvider
     find_python: PythonProvider
     find_source: SourceProvider
+    find_uv: UvProvider
 
 
 def find_providers(
@@ -37,16 +38,16 @@ def find_providers(
     """What serves the images of a lock; with `vendored` all of it is in that directory."""
     from cudaforge.packages.archives import fetch_python
     from cudaforge.packages.built import fetch_source
+    from cudaforge.packages.foreign import fetch_uv
     from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
     from cudaforge.pipeline.vendoring import find_python
 
     site = find_site(declaration, offline=offline or vendored is not None)
     feeds = find_feeds(declaration, lock)
 
-    def python(image: LockedImage) -> Path:
+    def python(image: LockedImage, platform: str) -> Path:
         if vendored is not None:
-            return find_python(vendored, image)
-        platform = image.platforms[0]
+            return find_python(vendored, image, platform)
         return fetch_python(image.standalone, platform, site=site, feeds=feeds, cache=cache_directory())
 
     return Providers(
@@ -59,6 +60,7 @@ def find_providers(
             if vendored is not None
             else partial(fetch_source, site=site, cache=cache_directory())
         ),
+        find_uv=partial(fetch_uv, site=site, cache=cache_directory() if vendored is None else vendored),
     )
 
 

@@ -44,6 +44,7 @@ def _write_inputs(declaration: Declaration, lock: Lock, directory: Path) -> Rend
         find_base=providers.find_base,
         find_python=providers.find_python,
         find_source=providers.find_source,
+        find_uv=providers.find_uv,
     )
     here = directory.resolve()
     return render_override(

@@ -107,7 +107,7 @@ class _Renewal:
             self._chosen,
             answers,
             kept={},
-            pins=BasePins(find_digest=source.find, make_base=make_base),
+            pins=BasePins(find_base=source.find, make_base=make_base),
             fitting=Fitting(self._chosen, look_up=partial(find_versions, site=site)),
             resolve_packages=partial(resolve_closure, site=site),
             on_note=on_note,

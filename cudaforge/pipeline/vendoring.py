@@ -74,6 +74,7 @@ class _Collector:
         from cudaforge.packages.archives import fetch_python
         from cudaforge.packages.built import fetch_source
         from cudaforge.packages.collect import collect_wheels
+        from cudaforge.packages.foreign import fetch_uv
 
         places = collect_wheels(
             image.closure.wheels,
@@ -94,13 +95,15 @@ class _Collector:
                     image.standalone, platform, site=self._site, feeds=self._feeds, cache=cache_directory()
                 )
                 _copy(archive, self._directory / "pythons" / archive.name, archive.name.partition(".")[0])
+        for platform in image.platforms:
+            fetch_uv(platform, site=self._site, cache=self._directory)
         self._collect_base(image)
 
     def _collect_base(self, image: LockedImage) -> None:
         from cudaforge.bootstrap import find_image
 
         place = base_directory(self._directory, image.base)
-        if find_image(place) is not None:
+        if find_image(place) is not None and _has_all(place, image.base):
             return
         if image.base.is_bootstrap:
             from cudaforge.pipeline.bases import assemble_locked_base
@@ -130,10 +133,10 @@ def find_wheel(directory: Path, wheel: LockedWheel) -> Path:
     return _there(path, f"{wheel.package} {wheel.version} ({wheel.filename})", directory)
 
 
-def find_python(directory: Path, image: LockedImage) -> Path:
-    """The archive of an image's standalone Python. Raises SurroundingsError where it is not there, and
-    NegativeAnswer where it is not the locked one."""
-    archive = image.standalone.find_archive(image.platforms[0]) if image.standalone is not None else None
+def find_python(directory: Path, image: LockedImage, platform: str) -> Path:
+    """The archive of an image's standalone Python for a platform. Raises SurroundingsError where it is not
+    there, and NegativeAnswer where it is not the locked one."""
+    archive = image.standalone.find_archive(platform) if image.standalone is not None else None
     if archive is None:
         raise NegativeAnswer(
             Problem(what=f"the lock has no Python for {image.name}", remedy="cudaforge lock")
@@ -153,10 +156,17 @@ def find_base(directory: Path, image: LockedImage) -> BootstrapImage:
     """The base of an image. Raises SurroundingsError where it is not there, or not whole."""
     from cudaforge.bootstrap import find_image
 
-    found = find_image(base_directory(directory, image.base))
-    if found is None or found.digest != image.base.digest:
+    place = base_directory(directory, image.base)
+    found = find_image(place)
+    if found is None or found.digest != image.base.digest or not _has_all(place, image.base):
         raise _missing(f"the base {image.base.reference} of {image.name}", directory)
     return found
+
+
+def _has_all(place: Path, base: LockedBase) -> bool:
+    """Whether the manifest of every platform is there."""
+    blobs = place / "blobs"
+    return all((blobs / one.digest.replace(":", "/")).is_file() for one in base.manifests)
 
 
 def base_directory(directory: Path, base: LockedBase) -> Path:
@@ -177,7 +187,8 @@ def source_file(directory: Path, wheel: LockedWheel) -> Path:
 
 
 def _save_base(image: LockedImage, site: Site, new: Path) -> None:
-    """Let the engine pull a base, and take it from its store as it came from the registry."""
+    """Let the engine pull a base for every platform, and take it from its store as it came from the
+    registry."""
     from cudaforge.engine import connect
 
     engine = connect()
@@ -190,11 +201,12 @@ def _save_base(image: LockedImage, site: Site, new: Path) -> None:
             )
         )
     moved = move(parse_reference(image.base.reference), site.registries)
-    _pull(engine, f"{str(moved).partition('@')[0]}@{image.base.digest}", image.platforms[0], new)
+    _pull(engine, f"{str(moved).partition('@')[0]}@{image.base.digest}", image.platforms, new)
 
 
-def _pull(engine: Engine, reference: str, platform: str, new: Path) -> None:
-    engine.pull_image(reference, platform=platform, timeout=_PULL_SECONDS)
+def _pull(engine: Engine, reference: str, platforms: Iterable[str], new: Path) -> None:
+    for platform in platforms:
+        engine.pull_image(reference, platform=platform, timeout=_PULL_SECONDS)
     with tempfile.TemporaryDirectory(prefix="cudaforge-", dir=new.parent) as scratch:
         archive = Path(scratch) / "base.tar"
         engine.save_image(reference, archive, timeout=_PULL_SECONDS)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.records import record
 from cudaforge.references import Reference
@@ -29,15 +31,15 @@ class RegistryDigest:
     media_type: str
     size: int | None
     """Bytes of the index or manifest itself."""
-    platform_digest: str | None
-    """Of the one manifest for the platform that was asked for."""
+    platform_digests: Mapping[str, str]
+    """Of the manifest for each platform that was asked for, where there is an index."""
 
 
-def resolve_digest(reference: str, access: Access, *, platform: str | None) -> RegistryDigest:
+def resolve_digest(reference: str, access: Access, *, platforms: Sequence[str] = ()) -> RegistryDigest:
     """The digest of an image, asked of its registry or the mirror of it.
 
-    With a `platform` the image must have it. Raises InputError (malformed reference), NegativeAnswer
-    (no such tag or platform, or the tag has another digest than the reference says) and
+    Where `platforms` are named the image must have them. Raises InputError (malformed reference),
+    NegativeAnswer (no such tag or platform, or the tag has another digest than the reference says) and
     SurroundingsError (all else).
     """
     wanted = move(parse_or_refuse(reference), access.mirrors)
@@ -45,7 +47,7 @@ def resolve_digest(reference: str, access: Access, *, platform: str | None) -> R
     target = wanted.tag or wanted.digest or ""
     response = ask_manifest(session, "HEAD", target)
     digest = digest_header(response)
-    if digest is None or (platform is not None and _kind(response) in INDEXES):
+    if digest is None or (platforms and _kind(response) in INDEXES):
         response = ask_manifest(session, "GET", digest or target)
         digest = checked_digest(response, digest)
     media_type = media_type_of(response)
@@ -57,7 +59,7 @@ def resolve_digest(reference: str, access: Access, *, platform: str | None) -> R
         digest=digest,
         media_type=media_type,
         size=len(response.body) or (int(size) if size.isdigit() and len(size) < 10 else None),  # noqa: PLR2004
-        platform_digest=_platform_digest(wanted, response, media_type, platform),
+        platform_digests=_platform_digests(wanted, response, media_type, platforms),
     )
 
 
@@ -65,24 +67,34 @@ def _kind(response: Response) -> str:
     return response.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def _platform_digest(
-    wanted: Reference, response: Response, media_type: str, platform: str | None
-) -> str | None:
-    if platform is None or media_type not in INDEXES:
-        return None
+def _platform_digests(
+    wanted: Reference, response: Response, media_type: str, platforms: Sequence[str]
+) -> Mapping[str, str]:
+    if media_type not in INDEXES:
+        if len(platforms) > 1:
+            raise _absent(wanted, " and ".join(platforms), "one image, for one platform")
+        return {}
     found: dict[str, str] = {}
-    for one in platform_manifests(response):
+    for one in platform_manifests(response) if platforms else ():
         found.setdefault(one.platform, one.digest)
+    return {platform: _digest_for(platform, found, wanted) for platform in platforms}
+
+
+def _digest_for(platform: str, found: Mapping[str, str], wanted: Reference) -> str:
     for name, digest in found.items():
         if name == platform or name.startswith(f"{platform}/"):
             return digest
-    there = ", ".join(found) or "none"
-    problem = Problem(
-        what=f"{wanted} has no image for {platform}",
-        because=(f"it has: {there}",),
-        remedy="another base, or another platform",
+    raise _absent(wanted, platform, ", ".join(found) or "none")
+
+
+def _absent(wanted: Reference, platform: str, there: str) -> NoSuchImage:
+    return NoSuchImage(
+        Problem(
+            what=f"{wanted} has no image for {platform}",
+            because=(f"it has: {there}",),
+            remedy="another base, or another platform",
+        )
     )
-    raise NoSuchImage(problem)
 
 
 def _mismatch(wanted: Reference, digest: str) -> NegativeAnswer:

@@ -24,7 +24,8 @@ PROJECT_VARIABLE = "CUDAFORGE_PROJECT"
 """Directory of the declaration."""
 INPUTS_VARIABLE = "CUDAFORGE_INPUTS"
 """Directory with, per image, `NAME/uv/uv`, `NAME/pylock.toml`, `NAME/wheels/`, `NAME/base/` if bootstrapped,
-`NAME/python/python.tar.gz` if Python is a standalone one."""
+`NAME/python/python.tar.gz` if Python is a standalone one; of an image of several platforms `NAME/uv/arm64/uv`
+and its like."""
 _MARK_VARIABLE = "CUDAFORGE_MADE"
 
 

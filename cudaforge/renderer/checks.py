@@ -104,6 +104,13 @@ def _check_support(image: LockedImage) -> Iterator[_Finding]:
         yield "standalone", "an archive is there where Python is a standalone one, and only there", None
     elif image.standalone is not None and not all(map(image.standalone.find_archive, image.platforms)):
         yield "standalone", f"no archive of Python is there for {', '.join(image.platforms)}", None
+    partial = [wheel.package for wheel in image.closure.wheels if wheel.is_built and wheel.platforms]
+    if partial:
+        yield (
+            "build_from_source",
+            f"{partial[0]} is built on some of the platforms alone, which is not supported yet",
+            "make one image for each platform: a matrix with the axis `platforms`",
+        )
     if image.os_packages and not has_apt(image):
         family = escape_for_display(image.os_family)
         yield (

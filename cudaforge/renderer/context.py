@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.quoting import dump_copy, quote_ignore, quote_shell
 from cudaforge.renderer.account import find_account
-from cudaforge.renderer.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX
+from cudaforge.renderer.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX, platform_path
 from cudaforge.systems import APT_FAMILIES
 
 _NEVER_SENT = (".git", ".hg", ".svn", "__pycache__", ".venv", ".env", ".ipynb_checkpoints")
@@ -28,6 +28,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
     return {
         "base": _base(image),
         "os": image.os,
+        "is_for_several": len(image.platforms) > 1,
         "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
         "standalone": _standalone(image),
@@ -149,14 +150,15 @@ def _interpreter(image: LockedImage) -> str:
     return f"{_INTERPRETERS[image.python_provider]}/python{minor}"
 
 
-def _standalone(image: LockedImage) -> Mapping[str, str] | None:
-    """The archive that Python is unpacked from."""
+def _standalone(image: LockedImage) -> Mapping[str, object] | None:
+    """The archive that Python is unpacked from, with its hash on each platform."""
     if image.standalone is None:
         return None
-    archive = image.standalone.find_archive(image.platforms[0])
-    if archive is None:
+    found = {platform: image.standalone.find_archive(platform) for platform in image.platforms}
+    hashes = [(platform_path(image, one), archive.sha256) for one, archive in found.items() if archive]
+    if len(hashes) < len(image.platforms):
         raise AssertionError("the entry has passed check_image")
-    return {"version": image.standalone.version, "sha256": archive.sha256}
+    return {"version": image.standalone.version, "sha256": hashes[0][1], "hashes": hashes}
 
 
 def source_packages(image: LockedImage) -> tuple[str, ...]:

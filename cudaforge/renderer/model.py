@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record
 
 BASE_CONTEXT = "cudaforge-base"
 """Named context that stands for a bootstrapped base."""
 UV_CONTEXT = "cudaforge-uv"
-"""Named context whose file `uv` installs the closure."""
+"""Named context whose file `uv` installs the closure; below `platform_path`."""
 WHEELS_CONTEXT = "cudaforge-wheels"
 """Named context with the wheels that a site has as files alone; always mounted, often empty."""
 PYTHON_CONTEXT = "cudaforge-python"
-"""Named context whose file PYTHON_ARCHIVE is the standalone Python of an image that has one."""
+"""Named context whose file PYTHON_ARCHIVE is the standalone Python of an image that has one; below
+`platform_path`."""
 PYTHON_ARCHIVE = "python.tar.gz"
 
 CLOSURE_SECRET = "cudaforge-closure"  # noqa: S105 -- an id, not a password
@@ -63,3 +65,9 @@ class Written:
     unchanged: tuple[str, ...]
     removed: tuple[str, ...]
     """Files of an earlier render that the lock no longer has."""
+
+
+def platform_path(image: LockedImage, platform: str) -> str:
+    """Where a context has what only one platform takes: `arm64`; the context itself where the image has one
+    platform. As BuildKit's TARGETARCH says it."""
+    return platform.rpartition("/")[2] if len(image.platforms) > 1 else "."

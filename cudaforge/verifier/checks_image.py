@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from cudaforge.codes import Code
+from cudaforge.packages.machines import ARCHITECTURES, wheels_for
 from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.verifier.evidence import Fact
 from cudaforge.verifier.judging import (
@@ -25,6 +26,7 @@ from cudaforge.verifier.situation import Situation
 from cudaforge.versions import InvalidVersion, Version
 
 REBUILD = "build it again from its lock: cudaforge build --no-cache"
+_ELSEWHERE = "verify the image on a machine of that platform, too"
 _OS = re.compile(r"(?P<id>[a-z_-]+)(?P<version>[\d.]*)")
 _CUDA_COMPONENTS = 2
 """The third number of a CUDA release (12.8.1) is not in what its libraries report (12.8)."""
@@ -41,6 +43,8 @@ def image_checks(situation: Situation) -> tuple[Check, ...]:
             _row("user", "User", _judge_user),
             _row("packages", "Python packages as locked", _judge_packages),
         ]
+    if len(situation.image.platforms) > 1:
+        rows.append(_row("platforms", "Other platforms", _judge_platforms))
     if situation.image.companions:
         rows.append(_row("companions", "Companions", _judge_companions))
     if not situation.is_cpu_twin:
@@ -107,6 +111,12 @@ def _judge_os(situation: Situation) -> Finding:
     return failed(f"declared {situation.image.os}, found {detail}", REBUILD)
 
 
+def _judge_platforms(situation: Situation) -> Finding:
+    """What one machine proves holds for its own platform."""
+    others = situation.unproven_platforms
+    return skipped(f"{' and '.join(others)} {'was' if len(others) == 1 else 'were'} not proven", _ELSEWHERE)
+
+
 def _judge_user(situation: Situation) -> Finding:
     system = situation.system("system")
     uid, name = system["uid"].number, system["user"].text
@@ -117,7 +127,10 @@ def _judge_user(situation: Situation) -> Finding:
 
 
 def _judge_packages(situation: Situation) -> Finding:
-    wheels = {wheel.package: wheel.version for wheel in situation.image.closure.wheels}
+    machine = situation.system("system")["machine"].text
+    here = [platform for platform, name in ARCHITECTURES.items() if name == machine]
+    closure = situation.image.closure.wheels
+    wheels = {wheel.package: wheel.version for wheel in (wheels_for(closure, here[0]) if here else closure)}
     return _compare_packages(wheels, situation.system("distributions").texts)
 
 

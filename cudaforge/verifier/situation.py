@@ -6,6 +6,7 @@ from enum import Enum
 
 from cudaforge.engine import GpuOffer
 from cudaforge.lockfile.model import LockedFramework, LockedImage
+from cudaforge.packages.machines import ARCHITECTURES
 from cudaforge.records import record
 from cudaforge.verifier.causes import Cause, explain_stage
 from cudaforge.verifier.evidence import SEED, Child, Fact, NotSeen, Report
@@ -61,6 +62,12 @@ class Situation:
     def is_foreign(self) -> bool:
         """Whether cudaforge knows the image by what is in it alone."""
         return self.foreign is not None
+
+    @property
+    def unproven_platforms(self) -> tuple[str, ...]:
+        """Those of the image's platforms that this machine is not of."""
+        machine = self.system("system")["machine"].text
+        return tuple(one for one in self.image.platforms if ARCHITECTURES.get(one) != machine)
 
     @property
     def is_cpu_twin(self) -> bool:

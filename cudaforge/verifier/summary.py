@@ -60,6 +60,8 @@ def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
             seen += "; not proven on a GPU"
             if is_required:
                 seen += ', which verify.gpu = "required" asks for'
+    if states.get("platforms") is CheckState.SKIPPED and situation.report is not None:
+        seen += f"; not proven on {' and '.join(situation.unproven_platforms)}"
     return f"{seen}; {_troubles(bad)}" if bad else seen
 
 

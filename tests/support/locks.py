@@ -11,6 +11,7 @@ from cudaforge.lockfile.model import (
     LockedVerify,
     LockedWheel,
     OsPackage,
+    PlatformManifest,
     PythonArchive,
 )
 from cudaforge.packages.model import GitCommit
@@ -162,6 +163,49 @@ SOURCES = (
     ),
 )
 """What wheels are built from: an archive of an index, and a commit."""
+
+
+BOTH_PLATFORMS = ("linux/amd64", "linux/arm64")
+BOTH_IMAGE = replace(
+    STANDALONE_IMAGE,
+    name="both",
+    image="both",
+    tags=("both:latest",),
+    base=LockedBase(
+        reference="ubuntu:22.04",
+        digest=BASE_DIGEST,
+        codename="jammy",
+        manifests=tuple(
+            PlatformManifest(platform=platform, digest=f"sha256:{mark * 64}")
+            for platform, mark in zip(BOTH_PLATFORMS, "ab", strict=True)
+        ),
+    ),
+    standalone=replace(
+        STANDALONE,
+        archives=(
+            *STANDALONE.archives,
+            PythonArchive(
+                platform="linux/arm64",
+                path="20261021/cpython-3.11.17+20261021-aarch64-unknown-linux-gnu-install_only_stripped.tar.gz",
+                sha256="9" * 64,
+            ),
+        ),
+    ),
+    platforms=BOTH_PLATFORMS,
+    closure=replace(
+        GPU_IMAGE.closure,
+        file="cudaforge.lock.d/pylock.both.toml",
+        wheels=tuple(
+            replace(
+                GPU_IMAGE.closure.wheels[0],
+                filename=f"torch-2.8.0+cu128-cp311-cp311-manylinux_2_28_{machine}.whl",
+                sha256=mark * 64,
+                platforms=(platform,),
+            )
+            for platform, machine, mark in zip(BOTH_PLATFORMS, ("x86_64", "aarch64"), "45", strict=True)
+        ),
+    ),
+)
 
 
 def make_lock(*images: LockedImage) -> Lock:

@@ -290,7 +290,8 @@ def test_every_key_of_the_matrix_is_documented():
 def test_every_check_of_the_verifier_is_documented():
     names = ("jax", "pytorch", "onnxruntime")
     frameworks = [replace(GPU_IMAGE.frameworks[0], name=name, proof=name) for name in names]
-    image = replace(GPU_IMAGE, frameworks=tuple(frameworks), flavor="devel", toolkit="12.8")
+    both = ("linux/amd64", "linux/arm64")
+    image = replace(GPU_IMAGE, frameworks=tuple(frameworks), flavor="devel", toolkit="12.8", platforms=both)
     seen = {"image": image, "is_cpu_twin": False, "expected": Expected(driver="570"), "depth": Tier.GPU}
     of_framework = rf"^({'|'.join(names)})"
     checks = {

@@ -172,7 +172,14 @@ def _glibc(view: View) -> Said | None:
 
 
 def _platforms(view: View) -> Said | None:
-    return by_text(view, lambda one: f"exists for {as_list(sorted(one.platforms))}")
+    # One image takes a framework from one index: what two of them have together is not enough.
+    is_about_index = len(view.case.question.wishes.platforms) > 1 == len({one.label for one in view.builds()})
+
+    def text(one: BuildCandidate) -> str:
+        index = f" in the index {one.row.index}" if is_about_index else ""
+        return f"exists for {as_list(sorted(one.platforms))}{index}"
+
+    return by_text(view, text)
 
 
 def _base_platforms(view: View) -> Said | None:

@@ -57,6 +57,32 @@ def test_a_layout_that_was_cut_off_is_not_found(tmp_path):
     assert find_image(tmp_path / "nothing") is None
 
 
+def test_an_index_of_platforms_is_found_by_those_that_are_there(tmp_path):
+    """As engines save them: the index of all platforms, and what was pulled."""
+    place = tmp_path / "one"
+    arm = write_layout(tmp_path / "two", entries(), architecture="arm64")
+    amd = write_layout(place, entries(), architecture="amd64")
+    listed = [
+        {"digest": digest, "size": (source / "blobs/sha256" / digest[7:]).stat().st_size}
+        for source, digest in ((place, amd), (tmp_path / "two", arm))
+    ]
+    text = json.dumps({"manifests": listed}).encode()
+    digest = hashlib.sha256(text).hexdigest()
+    (place / "blobs/sha256" / digest).write_bytes(text)
+    top = {"manifests": [{"digest": f"sha256:{digest}", "size": len(text)}]}
+    (place / "index.json").write_text(json.dumps(top))
+    assert find_image(place).digest == f"sha256:{digest}"
+    whole = (tmp_path / "two/blobs/sha256" / arm[7:]).read_bytes()
+    (place / "blobs/sha256" / arm[7:]).write_bytes(whole)
+    assert find_image(place) is None  # its configuration is missing
+    for blob in (tmp_path / "two/blobs/sha256").iterdir():
+        (place / "blobs/sha256" / blob.name).write_bytes(blob.read_bytes())
+    assert find_image(place) is not None
+    for one in (amd, arm):
+        (place / "blobs/sha256" / one[7:]).unlink()
+    assert find_image(place) is None
+
+
 def test_the_archive_names_the_image_in_both_forms(tmp_path):
     write_layout(tmp_path / "one", entries(), architecture="amd64")
     image = find_image(tmp_path / "one")

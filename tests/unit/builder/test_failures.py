@@ -143,3 +143,19 @@ def test_a_failed_step_is_explained_where_its_output_tells_one_cause() -> None:
         error='process "make" did not complete successfully: exit code: 2', lines=["Error 2"]
     )
     assert (plain.reason, plain.remedy) == ("a step failed", None)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "exec /bin/sh: exec format error",
+        ".buildkit_qemu_emulator: /bin/sh: Invalid ELF image for this architecture",
+    ],
+)
+def test_programs_of_another_platform_are_told_with_what_runs_them(line: str) -> None:
+    """The first as BuildKit 0.12 of Docker 26.1 wrote it, without emulation."""
+    failure = classify_failure(error=PROCESS.format(1), lines=[line])
+    assert failure.kind is FailureKind.PLATFORM
+    assert failure.kind.is_surroundings
+    assert "binfmt" in failure.remedy
+    assert "--builder" in failure.remedy

@@ -58,6 +58,10 @@ NAMES = [
     ('gpus = ["RTX 4090", ["H100", "sm_120"]]', ["train-rtx4090", "train-h100-sm-120"]),
     ('driver = ["570.86"]\nbuild = ["cu128"]', ["train-drv57086-cu128"]),
     ('platforms = ["linux/amd64", "linux/arm64"]', ["train-amd64", "train-arm64"]),
+    (
+        'platforms = ["linux/arm64", ["linux/arm64", "linux/amd64"]]',
+        ["train-arm64", "train-amd64-arm64"],
+    ),
     ('base = ["nvidia/cuda:12.8.1-base-ubuntu22.04"]', ["train-nvidia-cuda-1281-base-ubuntu2204"]),
     ('prefer = ["newest"]\nrequire_cuda = ["off"]\ntoolkit = ["13.3"]', ["train-newest-off-tk133"]),
     ('cuda = [">=12.4", "~=12.4"]', ["train-cuge124", "train-cuis124"]),

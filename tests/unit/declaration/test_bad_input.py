@@ -161,7 +161,7 @@ VALUES = [
     ("verify = { steps = 0 }", "verify.steps", "out of bounds", "1 to"),
     ('verify = { steps = "1" }', "verify.steps", "a string where a whole number", "1 to"),
     ('verify = { gpus = "auto" }', "verify.gpus", "unknown key 'gpus'", "did you mean 'gpu'?"),
-    ('platforms = ["linux/amd64", "linux/arm64"]', "platforms", "not supported yet", "matrix"),
+    ('platforms = ["linux/amd64", "linux/amd64"]', "platforms[1]", "the same value as number 1", None),
     ('platforms = ["windows/amd64"]', "platforms[0]", "not supported yet", "linux/amd64"),
     ("platforms = []", "platforms", "the list is empty", "linux/amd64"),
     ('python_provider = "conda"', "python_provider", "not known here", "standalone"),

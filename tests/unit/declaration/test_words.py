@@ -60,6 +60,18 @@ def test_every_word_of_the_design() -> None:
     assert not read("jax", "forward_compat=false").images[0].wishes.forward_compat
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("platform=linux/arm64", "platform=linux/amd64"),
+        ("platform=linux/arm64,linux/amd64",),
+        ("platform=linux/amd64, linux/arm64", "platform=linux/amd64"),
+    ],
+)
+def test_platforms_repeat_or_stand_in_one_list(words: tuple[str, ...]) -> None:
+    assert read("jax", *words).images[0].wishes.platforms == ("linux/amd64", "linux/arm64")
+
+
 def test_equality_compares_as_many_components_as_were_written() -> None:
     wishes = read("pytorch", "cuda==12.8", "cudnn==9", "python==3.12").images[0].wishes
     assert wishes.cuda is not None
@@ -99,6 +111,7 @@ MISTAKES = [
     (["pytorch=2.8"], "pytorch=2.8", "unknown word 'pytorch'", "a framework's version takes =="),
     (["jax", "jax>=1"], "jax>=1", "framework 'jax' is given twice", "join them"),
     (["jax", "cuda=12", "cuda=13"], "cuda=13", "'cuda' is given twice", "gpu"),
+    (["jax", "platform=linux/amd64,"], "platform=linux/amd64,", "the text is empty", "value"),
     (["jax", "package=-r x"], "package=-r x", "is an option, not a package", "[network]"),
     (["jax", "package="], "package=", "empty", None),
     (["jax", "package>=1"], "package>=1", "'package' takes = and no >=", "package="),

@@ -20,7 +20,15 @@ from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.matrix import load_matrix
 from cudaforge.records import field_names, replace
 from cudaforge.versions import Version
-from tests.support.locks import BASE_DIGEST, CPU_IMAGE, GPU_IMAGE, STANDALONE, STANDALONE_IMAGE, make_lock
+from tests.support.locks import (
+    BASE_DIGEST,
+    BOTH_IMAGE,
+    CPU_IMAGE,
+    GPU_IMAGE,
+    STANDALONE,
+    STANDALONE_IMAGE,
+    make_lock,
+)
 from tests.unit.lockfile.test_lock_properties import images, locks
 
 NOBODY = KnownGpus(names={}, embedded=frozenset((Version("8.7"),)))
@@ -269,3 +277,40 @@ def test_of_a_standalone_python_the_release_is_told_and_else_the_archive():
     (change,) = compare_images(STANDALONE_IMAGE, again, gpus=NOBODY).changes
     assert "8" * 64 in change.old
     assert "9" * 64 in change.new
+
+
+def test_another_platform_is_told_alone_and_packages_once_for_all() -> None:
+    wheels = BOTH_IMAGE.closure.wheels
+    one = replace(
+        BOTH_IMAGE,
+        platforms=("linux/amd64",),
+        base=replace(BOTH_IMAGE.base, manifests=()),
+        standalone=STANDALONE,
+        closure=replace(BOTH_IMAGE.closure, sha256="7" * 64, wheels=(replace(wheels[0], platforms=()),)),
+    )
+    told = {(change.field, change.old, change.new) for change in changes(one, BOTH_IMAGE)}
+    assert ("platforms", None, "linux/arm64") in told
+    assert {field for field, _, _ in told} == {"platforms", "standalone"}
+    newer = replace(
+        BOTH_IMAGE.closure,
+        sha256="7" * 64,
+        wheels=tuple(replace(wheel, version="2.8.1+cu128") for wheel in wheels),
+    )
+    told = {
+        (change.field, change.old, change.new)
+        for change in changes(BOTH_IMAGE, replace(BOTH_IMAGE, closure=newer))
+    }
+    assert told == {("packages.torch", "2.8.0+cu128", "2.8.1+cu128")}
+    moved = replace(
+        BOTH_IMAGE.closure, sha256="7" * 64, wheels=(wheels[0], replace(wheels[1], sha256="6" * 64))
+    )
+    (change,) = changes(BOTH_IMAGE, replace(BOTH_IMAGE, closure=moved))
+    assert change.field == "packages.torch"
+    assert "6" * 64 in str(change.new)
+
+
+def test_the_manifest_of_a_platform_is_told_where_the_index_stayed() -> None:
+    first, second = BOTH_IMAGE.base.manifests
+    other = replace(BOTH_IMAGE.base, manifests=(first, replace(second, digest=f"sha256:{'c' * 64}")))
+    (change,) = changes(BOTH_IMAGE, replace(BOTH_IMAGE, base=other))
+    assert change.field == "base.manifests.linux/arm64"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,10 +13,10 @@ from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import Lock, LockedBase, OsPackage
 from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
 from cudaforge.lockfile.store import read_lock, write_lock
-from cudaforge.lockfile.text import dump_lock
+from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.packages.model import LockedWheel
 from cudaforge.records import replace
-from tests.support.locks import CPU_IMAGE, SOURCES, STANDALONE, STANDALONE_IMAGE, make_lock
+from tests.support.locks import BOTH_IMAGE, CPU_IMAGE, SOURCES, STANDALONE, STANDALONE_IMAGE, make_lock
 
 WHEELS = (
     LockedWheel(
@@ -253,3 +255,45 @@ def test_the_day_of_a_lock_is_kept_and_checked(tmp_path: Path):
         (tmp_path / "cudaforge.lock").write_text(text.replace('"2026-06-01"', wrong))
         with pytest.raises(NegativeAnswer, match="no day"):
             read_lock(tmp_path / "cudaforge.lock")
+
+
+def test_a_lock_of_several_platforms_is_read_back_as_it_was_written() -> None:
+    text = dump_closure(BOTH_IMAGE.closure.wheels, python="3.11", platforms=BOTH_IMAGE.platforms)
+    closure = load_closure(text, file=BOTH_IMAGE.closure.file)
+    assert {one.filename: one.platforms for one in closure.wheels} == {
+        one.filename: one.platforms for one in BOTH_IMAGE.closure.wheels
+    }
+    alone = replace(
+        BOTH_IMAGE, name="one", platforms=("linux/amd64",), base=replace(BOTH_IMAGE.base, manifests=())
+    )
+    made = [replace(image, closure=closure) for image in (BOTH_IMAGE, alone)]
+    lock = make_lock(*(replace(image, digest=entry_digest(image)) for image in made))
+    written = dump_lock(lock)
+    assert load_lock(written, file="cudaforge.lock", read_closure=lambda file: text) == lock
+    for digest in ("a", "b"):
+        assert written.count(f"sha256:{digest * 64}") == 1
+
+
+def test_a_closure_of_several_platforms_says_so_in_the_standard_s_words() -> None:
+    pylock = pytest.importorskip("packaging.pylock")
+    import tomli
+
+    text = dump_closure(BOTH_IMAGE.closure.wheels, python="3.11", platforms=BOTH_IMAGE.platforms)
+    read = pylock.Pylock.from_dict(tomli.loads(text))
+    assert [str(one) for one in read.environments] == [
+        'platform_machine == "x86_64"',
+        'platform_machine == "aarch64"',
+    ]
+    for machine in ("x86_64", "aarch64"):
+        (package,) = [one for one in read.packages if one.marker.evaluate({"platform_machine": machine})]
+        assert package.wheels[0].name.endswith(f"{machine}.whl")
+    assert "environments" not in dump_closure(WHEELS, python="3.11", platforms=("linux/amd64",))
+
+
+@pytest.mark.parametrize("marker", ["python_version >= '3.11'", "platform_machine == 'x86_64' and true", 3])
+def test_a_marker_that_is_none_of_platforms_is_refused(marker: object) -> None:
+    wheels = BOTH_IMAGE.closure.wheels[:1]
+    text = dump_closure(wheels, python="3.11", platforms=BOTH_IMAGE.platforms)
+    written = re.sub(r"(?m)^marker = .*$", f"marker = {json.dumps(marker)}", text)
+    with pytest.raises(NegativeAnswer, match="the closure is damaged"):
+        load_closure(written, file="pylock.toml")

@@ -50,14 +50,14 @@ def _no_proxy_of_this_machine(monkeypatch: pytest.MonkeyPatch) -> None:
 def ask(
     reference: str,
     *,
-    platform: str | None = None,
+    platforms: tuple[str, ...] = (),
     mirrors: Mapping[str, str] | None = None,
     timeout: float = 10,
     login: Credentials | None = None,
     ca_bundle: Path | None = None,
 ) -> RegistryDigest:
     access = Access(mirrors=mirrors or {}, timeout=timeout, credentials=lambda _: login, ca_bundle=ca_bundle)
-    return resolve_digest(reference, access, platform=platform)
+    return resolve_digest(reference, access, platforms=platforms)
 
 
 def fails(kind: type[CudaforgeError], run: Callable[[], object]) -> str:
@@ -86,15 +86,33 @@ def test_digest_of_a_tag_by_one_head_request() -> None:
 
 def test_platform_must_be_there() -> None:
     with serving(manifests(IMAGES)) as server:
-        found = ask(f"{server.host}/team/app:1", platform="linux/amd64")
-        assert (found.digest, found.platform_digest) == (digest_of(INDEX), digest_of(b"linux/amd64"))
-        arm = ask(f"{server.host}/team/app:1", platform="linux/arm64")
-        assert arm.platform_digest == digest_of(b"linux/arm64/v8")
-        assert ask(f"{server.host}/team/app:single", platform="linux/amd64").platform_digest is None
-        text = fails(NegativeAnswer, lambda: ask(f"{server.host}/team/app:1", platform="linux/s390x"))
+        found = ask(f"{server.host}/team/app:1", platforms=("linux/amd64",))
+        assert found.digest == digest_of(INDEX)
+        assert found.platform_digests == {"linux/amd64": digest_of(b"linux/amd64")}
+        arm = ask(f"{server.host}/team/app:1", platforms=("linux/arm64",))
+        assert arm.platform_digests == {"linux/arm64": digest_of(b"linux/arm64/v8")}
+        assert ask(f"{server.host}/team/app:single", platforms=("linux/amd64",)).platform_digests == {}
+        text = fails(NegativeAnswer, lambda: ask(f"{server.host}/team/app:1", platforms=("linux/s390x",)))
         assert "no image for linux/s390x" in text
         assert "it has: linux/amd64, linux/arm64/v8" in text
         assert "unknown" not in text
+
+
+def test_every_platform_must_be_there() -> None:
+    both = ("linux/amd64", "linux/arm64")
+    with serving(manifests(IMAGES)) as server:
+        found = ask(f"{server.host}/team/app:1", platforms=both)
+        assert found.digest == digest_of(INDEX)
+        assert found.platform_digests == {
+            "linux/amd64": digest_of(b"linux/amd64"),
+            "linux/arm64": digest_of(b"linux/arm64/v8"),
+        }
+        wrong = ("linux/amd64", "linux/s390x")
+        text = fails(NegativeAnswer, lambda: ask(f"{server.host}/team/app:1", platforms=wrong))
+        assert "no image for linux/s390x" in text
+        text = fails(NegativeAnswer, lambda: ask(f"{server.host}/team/app:single", platforms=both))
+        assert "no image for linux/amd64 and linux/arm64" in text
+        assert "one image, for one platform" in text
 
 
 def test_mirror_stands_in_for_a_registry() -> None:
@@ -131,7 +149,7 @@ def test_content_must_match_the_digest_header() -> None:
         exchange.send(200, body, Content_Type=OCI_INDEX, Docker_Content_Digest=digest_of(b"other"))
 
     with serving(answer) as server:
-        text = fails(SurroundingsError, lambda: ask(f"{server.host}/a", platform="linux/amd64"))
+        text = fails(SurroundingsError, lambda: ask(f"{server.host}/a", platforms=("linux/amd64",)))
         assert "does not match the digest" in text
 
 
@@ -174,7 +192,7 @@ LOGIN = Credentials(username="me", password="hunter2")
 )
 def test_bearer_tokens(login: Credentials | None, expected: str | None) -> None:
     with serving(_token_service(expected)) as server:
-        assert ask(f"{server.host}/team/app:1", login=login, platform="linux/amd64").digest == digest_of(
+        assert ask(f"{server.host}/team/app:1", login=login, platforms=("linux/amd64",)).digest == digest_of(
             INDEX
         )
         # The token is fetched once, and the second request brings it along.
@@ -326,7 +344,7 @@ def test_html_where_json_is_expected() -> None:
 def test_nonsense_in_an_index(body: bytes) -> None:
     with serving(manifests({"a:latest": (OCI_INDEX, body)})) as server:
         with pytest.raises(CudaforgeError) as caught:
-            ask(f"{server.host}/a", platform="linux/amd64")
+            ask(f"{server.host}/a", platforms=("linux/amd64",))
         assert caught.value.problems
 
 
@@ -357,7 +375,7 @@ def test_compressed_answers_are_read() -> None:
         exchange.send(200, gzip.compress(INDEX), Content_Type=OCI_INDEX, Content_Encoding="gzip")
 
     with serving(answer) as server:
-        assert ask(f"{server.host}/a", platform="linux/amd64").digest == digest_of(INDEX)
+        assert ask(f"{server.host}/a", platforms=("linux/amd64",)).digest == digest_of(INDEX)
 
 
 def _redirect(target: str, status: int = 307) -> Callable[[Exchange], None]:

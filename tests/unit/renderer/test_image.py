@@ -16,6 +16,7 @@ from cudaforge.renderer.mark import is_ours
 from tests.support.dockerlex import read_word
 from tests.support.locks import (
     BASE_DIGEST,
+    BOTH_IMAGE,
     CPU_IMAGE,
     ENTRY,
     GPU_IMAGE,
@@ -414,3 +415,28 @@ def test_a_standalone_python_that_no_dockerfile_can_carry_is_refused(change):
     assert "images.alone.standalone" in problems_of(
         replace(STANDALONE_IMAGE, standalone=replace(STANDALONE, **change))
     )
+
+
+def test_a_dockerfile_for_several_platforms_is_of_none_of_them():
+    """What only one platform takes is found by BuildKit's TARGETARCH."""
+    text = render_image(BOTH_IMAGE).dockerfile
+    assert f"FROM ubuntu:22.04@{BASE_DIGEST}\n" in text
+    assert "\nARG TARGETARCH\n" in text
+    assert "from=cudaforge-uv,source=${TARGETARCH}/uv," in text
+    assert "from=cudaforge-python,source=${TARGETARCH}/python.tar.gz," in text
+    assert f"amd64) sha256={'8' * 64} ;;" in text
+    assert f"arm64) sha256={'9' * 64} ;;" in text
+    assert "aarch64" not in text
+    assert "TARGETARCH" not in render_image(STANDALONE_IMAGE).dockerfile
+
+
+def test_bake_builds_all_platforms():
+    (bake,) = [one for one in render_lock(make_lock(BOTH_IMAGE)) if one.path == "docker-bake.json"]
+    assert json.loads(bake.text)["target"]["both"]["platforms"] == ["linux/amd64", "linux/arm64"]
+
+
+def test_a_source_of_one_platform_alone_is_refused():
+    wheel = replace(BOTH_IMAGE.closure.wheels[0], filename="torch-2.8.0.tar.gz")
+    image = replace(BOTH_IMAGE, closure=replace(BOTH_IMAGE.closure, wheels=(wheel,)))
+    (what,) = problems_of(image).values()
+    assert "on some of the platforms alone" in what

@@ -379,3 +379,25 @@ def test_no_report_breaks_the_judgement_or_makes_it_better(*, changes: list, has
     assert ("GPU (" in summary) == (states["pytorch.train_gpu"] is PASS)
     if not has_gpu:
         assert "trained on CPU and GPU" not in summary
+
+
+def test_what_one_machine_proves_holds_for_its_platform() -> None:
+    both = ("linux/amd64", "linux/arm64")
+    seen = situation(image=replace(situation().image, platforms=both))
+    (check,) = [one for one in judge(seen) if one.id == "platforms"]
+    assert (check.state, check.detail) == (SKIPPED, "linux/arm64 was not proven")
+    good, summary = verdict(seen)
+    assert good
+    assert summary.endswith("not proven on linux/arm64")
+    assert "platforms" not in {one.id for one in judge(situation())}
+
+
+def test_only_the_wheels_of_the_machine_have_to_be_there() -> None:
+    image = situation().image
+    other = replace(image.closure.wheels[0], package="only-arm", platforms=("linux/arm64",))
+    changed = replace(image, closure=replace(image.closure, wheels=(*image.closure.wheels, other)))
+    assert next(one for one in judge(situation(image=changed)) if one.id == "packages").state is PASS
+    here = replace(other, platforms=("linux/amd64",))
+    changed = replace(image, closure=replace(image.closure, wheels=(*image.closure.wheels, here)))
+    found = next(one for one in judge(situation(image=changed)) if one.id == "packages")
+    assert (found.state, found.detail) == (FAIL, "only-arm 2.8.0 is not installed")
