@@ -133,7 +133,7 @@ BASE = Kind(
 
 _APT = r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"
 APT = text_kind(_APT, allowed='an OS package such as "git", or "git=1:2.39.5-0+deb12u2"')
-_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_DAY = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 
 
 def _read_snapshot(value: object) -> str:

@@ -10,9 +10,14 @@ from pathlib import Path
 import pytest
 
 from cudaforge.bootstrap import loaded_reference, write_archive
-from tests.engine.test_surroundings import check_message, docker, index, project, unique_step  # noqa: F401
+from tests.engine.test_surroundings import (  # noqa: F401 -- fixtures
+    docker,
+    index,
+    project,
+    search_image,
+    unique_step,
+)
 from tests.support.bases import make_base
-from tests.support.building import find_in_layers
 from tests.support.snapshots import Snapshots, recorded
 from tests.support.tiny import TinyProject
 
@@ -93,13 +98,9 @@ def test_the_day_of_the_lock_decides(
     assert {path.split("/")[2] for path in snapshots.asked} == {"20260601T000000Z"}
     # The image keeps the sources of its base, and nothing of the site's or the snapshot's.
     assert OWN in inside(project, "cat", "/etc/apt/sources.list", "/etc/apt/sources.list.d/debian.sources")
-    host = snapshots.url.removeprefix("http://").encode()
-    traces = find_in_layers(
-        f"{project.name}:one",
-        tmp_path,
-        lambda name, content: host in content or name.startswith(("run/", "var/lib/apt/lists/")),
-    )
-    assert traces == []
+    shutil.rmtree(project.root / ".cudaforge/logs")  # in the log of this machine apt names what it asks
+    search_image(project, tmp_path, [snapshots.url.removeprefix("http://")])
+    assert inside(project, "find", "/run", "/var/lib/apt/lists", "-name", "*snapshot*") == ""
     declare(project, hub, snapshots, 'os_snapshot = "2026-07-01"')
     assert project.run("lock", "--check").returncode == 1
     made(project, "lock")
@@ -129,6 +130,5 @@ def test_a_snapshot_that_is_changed_is_refused(
     release = snapshots.files / "debian/20260601T000000Z/dists/bookworm/InRelease"
     release.write_bytes(release.read_bytes().replace(b"Origin: Test", b"Origin: Evil"))
     done = project.run("build", "--no-cache")
-    assert done.returncode == 1, done.stderr
-    log = "".join(path.read_text() for path in (project.root / ".cudaforge/logs").glob("*"))
-    assert "BADSIG" in log or "invalid" in log, log
+    assert done.returncode == 3, done.stderr
+    assert "BADSIG" in done.stderr

@@ -1,4 +1,4 @@
-"""A recorded snapshot service: a small signed archive of packages for each of some days, served on loopback."""
+"""A recorded snapshot service: a small signed archive of packages for each of some days, on loopback."""
 
 import hashlib
 import os

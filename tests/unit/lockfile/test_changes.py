@@ -20,7 +20,15 @@ from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.matrix import load_matrix
 from cudaforge.records import field_names, replace
 from cudaforge.versions import Version
-from tests.support.locks import BASE_DIGEST, CPU_IMAGE, GPU_IMAGE, STANDALONE, STANDALONE_IMAGE, make_lock
+from tests.support.locks import (
+    BASE_DIGEST,
+    CPU_IMAGE,
+    GPU_IMAGE,
+    SNAPSHOT,
+    STANDALONE,
+    STANDALONE_IMAGE,
+    make_lock,
+)
 from tests.unit.lockfile.test_lock_properties import images, locks
 
 NOBODY = KnownGpus(names={}, embedded=frozenset((Version("8.7"),)))
@@ -47,6 +55,7 @@ OTHER = {
     "flavor": "devel",
     "platforms": ("linux/arm64",),
     "os_packages": ("git",),
+    "snapshot": SNAPSHOT,
     "base_user": "ubuntu",
     "closure": replace(GPU_IMAGE.closure, sha256="8" * 64),
     "companions": {"torchvision": "0.24.0"},
