@@ -236,7 +236,7 @@ SUBJECTS: tuple[Subject, ...] = (
     ),
     Subject(
         name="snapshots",
-        title="snapshots of OS archives",
+        title="OS archives of a day",
         word="snapshot",
         rows=lambda matrix: matrix.snapshots,
         columns=("name", "url", "since"),
