@@ -30,11 +30,13 @@ from cudaforge.renderer.model import (
     PYTHON_ARCHIVE,
     PYTHON_CONTEXT,
     SITE_SECRET,
+    SNAPSHOT_SECRET,
     UV_CONTEXT,
     WHEELS_CONTEXT,
     RenderedImage,
     platform_path,
 )
+from cudaforge.renderer.snapshot import snapshot_lines
 
 PythonProvider = Callable[[LockedImage, str], Path]
 """Finds the archive of an image's standalone Python for one of its platforms, as a file of this machine."""
@@ -109,13 +111,19 @@ def prepare_inputs(
         secrets={
             **_site_secrets(sources.site, closure, private),
             **_archive_secrets(access, private),
+            **_snapshot_secrets(image, sources.site, private),
             **own_secrets,
         },
         platforms=image.platforms,
         has_ssh=_check_ssh(image, sources.environment),
         has_no_network=is_offline,
         needs_host_network=not is_offline
-        and (closure.needs_host_network or sources.site.needs_host_network or _is_on_this_machine(access)),
+        and (
+            closure.needs_host_network
+            or sources.site.needs_host_network
+            or _is_on_this_machine(access)
+            or is_loopback(_snapshot_mirror(image, sources.site) or "")
+        ),
     )
 
 
@@ -190,6 +198,21 @@ def _archive_secrets(access: ArchiveAccess | None, private: Path) -> Mapping[str
     secrets = {APT_SOURCES_SECRET: private / "apt.list", APT_CONFIG_SECRET: private / "apt.conf"}
     write_private(secrets[APT_SOURCES_SECRET], access.sources.encode())
     write_private(secrets[APT_CONFIG_SECRET], dump_apt_config(access.config).encode())
+    return secrets
+
+
+def _snapshot_mirror(image: LockedImage, site: Site) -> str | None:
+    """This site's address for the service that the image's snapshot is of."""
+    return site.os_snapshots.get(image.snapshot.service) if image.snapshot is not None else None
+
+
+def _snapshot_secrets(image: LockedImage, site: Site, private: Path) -> Mapping[str, Path]:
+    mirror = _snapshot_mirror(image, site)
+    if image.snapshot is None or mirror is None:
+        return {}
+    secrets = {SNAPSHOT_SECRET: private / "snapshot.list"}
+    lines = snapshot_lines(image.snapshot, address=mirror)
+    write_private(secrets[SNAPSHOT_SECRET], "".join(f"{line}\n" for line in lines).encode())
     return secrets
 
 

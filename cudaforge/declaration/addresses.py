@@ -11,6 +11,7 @@ from cudaforge.references import LOCATION
 _CREDENTIAL_REMEDY = (
     "give user and password by the environment, ~/.netrc or `docker login`, never in this file"
 )
+_ARCHIVE = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%+-]+)*")
 _SCHEMES = ("https", "http")
 
 
@@ -55,6 +56,13 @@ def _read_index(value: object) -> str:
     return _read_address(read_string(value), (*_SCHEMES, "file"))
 
 
+def _read_archive(value: object) -> str:
+    text = _read_address(read_string(value), _SCHEMES).rstrip("/")
+    if _ARCHIVE.fullmatch(text) is None:
+        bad(f"{show(text)} fits no line of apt's sources", "a host and a path, without a query")
+    return text
+
+
 def _read_find_links(value: object) -> str:
     text = read_string(value)
     if text.startswith("-"):
@@ -65,6 +73,7 @@ def _read_find_links(value: object) -> str:
 _ADDRESS_SCHEMA = {"type": "string", "format": "uri"}
 PROXY = Kind(read=_read_proxy, schema={**_ADDRESS_SCHEMA, "pattern": "^https?://"})
 INDEX = Kind(read=_read_index, schema={**_ADDRESS_SCHEMA, "pattern": "^(https?|file)://"})
+ARCHIVE = Kind(read=_read_archive, schema={**_ADDRESS_SCHEMA, "pattern": f"^{_ARCHIVE.pattern}/*$"})
 FIND_LINKS = Kind(read=_read_find_links, schema={"type": "string", "minLength": 1, "pattern": "^[^-]"})
 NO_PROXY = text_kind(
     r"[A-Za-z0-9.,:*/ \[\]_-]+", allowed='hosts separated by commas: "localhost,.acme.example"'

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 
 from cudaforge.declaration import values
-from cudaforge.declaration.addresses import FIND_LINKS, INDEX, INDEX_NAME, NO_PROXY, PROXY, REGISTRY
+from cudaforge.declaration.addresses import ARCHIVE, FIND_LINKS, INDEX, INDEX_NAME, NO_PROXY, PROXY, REGISTRY
 from cudaforge.declaration.environment import ENVIRONMENT
 from cudaforge.declaration.kinds import (
     BOOL,
@@ -184,6 +184,11 @@ BUILD_FROM_SOURCE = Field(
     doc="Packages that are built from their source: code of theirs runs, here and in a stage of the build.",
 )
 APT = Field(name="apt", kind=list_kind(values.APT, example='["git"]'), doc="Packages of the OS archive.")
+OS_SNAPSHOT = Field(
+    name="os_snapshot",
+    kind=values.OS_SNAPSHOT,
+    doc='The day that OS packages are taken from, "2026-06-01"; true for that of locking, false for none.',
+)
 COPY = Field(
     name="copy",
     kind=list_kind(values.COPY, example='[{ from = ".", to = "/app" }]'),
@@ -241,6 +246,7 @@ DEFAULT_FIELDS: tuple[Field[object], ...] = (
     any_field(REQUIREMENTS),
     any_field(BUILD_FROM_SOURCE),
     any_field(APT),
+    any_field(OS_SNAPSHOT),
     any_field(COPY),
     any_field(WORKDIR),
     any_field(ENV),
@@ -295,6 +301,11 @@ PYTHON_MIRROR = Field(
     kind=INDEX,
     doc="Where standalone Pythons come from, instead of the releases of python-build-standalone.",
 )
+OS_SNAPSHOTS = Field(
+    name="os_snapshots",
+    kind=map_kind(INDEX_NAME, ARCHIVE, example='{ debian = "https://..." }'),
+    doc="Addresses for the snapshot services of OS archives that the matrix names, such as a mirror.",
+)
 NETWORK_FIELDS = (
     any_field(CA_BUNDLE),
     any_field(HTTP_PROXY),
@@ -305,6 +316,7 @@ NETWORK_FIELDS = (
     any_field(FIND_LINKS_PLACES),
     any_field(INDEXES),
     any_field(PYTHON_MIRROR),
+    any_field(OS_SNAPSHOTS),
 )
 
 OVERLAYS = Field(

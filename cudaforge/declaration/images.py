@@ -140,6 +140,7 @@ def _contents(values: Values, needed: Needed) -> Contents:
         from_source=values.get(fields.BUILD_FROM_SOURCE) or (),
         requirements=source.path if source is not None else None,
         apt=values.get(fields.APT) or (),
+        os_snapshot=values.get(fields.OS_SNAPSHOT),
         copy=values.get(fields.COPY) or (),
         workdir=values.get(fields.WORKDIR),
         env={name: variable.value for name, variable in env.items()},

@@ -195,6 +195,7 @@ class _Loader:
             find_links=values.get(fields.FIND_LINKS_PLACES) or (),
             indexes=values.get(fields.INDEXES) or {},
             python_mirror=values.get(fields.PYTHON_MIRROR),
+            os_snapshots=values.get(fields.OS_SNAPSHOTS) or {},
         )
 
     def _fleet(self) -> Fleet | None:

@@ -9,7 +9,7 @@ from enum import Enum
 from cudaforge.declaration.model import ImageDeclaration
 from cudaforge.records import is_record, values_of
 
-_LATER = frozenset(("from_source",))
+_LATER = frozenset(("from_source", "os_snapshot"))
 """Fields that came after the first locks: where they say nothing, those locks stay current."""
 _AMONG_THE_REST = frozenset(("packages", "constraints", "from_source", "wheels"))
 """What wishes have of an image's contents."""

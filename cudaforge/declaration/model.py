@@ -34,6 +34,12 @@ class Gate(str, Enum):
     OFF = "off"
 
 
+SNAPSHOT_OF_LOCK = "lock"
+"""`os_snapshot = true`: the archive as it was on the day of locking."""
+NO_SNAPSHOT = "none"
+"""`os_snapshot = false`: the archive as it is on the day of building, whatever `--as-of` says."""
+
+
 class OnConflict(str, Enum):
     """What an image without an answer does to the run."""
 
@@ -134,6 +140,8 @@ class Contents:
     requirements: str | None = None
     """The file that some of `packages` come from, for messages."""
     apt: tuple[str, ...] = ()
+    os_snapshot: str | None = None
+    """The day, as YYYY-MM-DD, from whose snapshot OS packages come, SNAPSHOT_OF_LOCK or NO_SNAPSHOT."""
     copy: tuple[CopyStep, ...] = ()
     workdir: str | None = None
     env: Mapping[str, str]
@@ -198,6 +206,8 @@ class Network:
     """Addresses for the indexes that the matrix names, such as a mirror of `pytorch-cu128`."""
     python_mirror: str | None = None
     """Where standalone Pythons come from, instead of their public address."""
+    os_snapshots: Mapping[str, str] = made(default_factory=dict)
+    """Addresses for the snapshot services of OS archives that the matrix names."""
 
 
 @record()

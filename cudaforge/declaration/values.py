@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import posixpath
 import re
 from collections.abc import Mapping
@@ -25,7 +26,7 @@ from cudaforge.declaration.kinds import (
     type_name,
     within,
 )
-from cudaforge.declaration.model import CopyStep, FrameworkWish
+from cudaforge.declaration.model import NO_SNAPSHOT, SNAPSHOT_OF_LOCK, CopyStep, FrameworkWish
 from cudaforge.declaration.needed import RequirementsSource, normal_name
 from cudaforge.declaration.text import has_credentials, show
 from cudaforge.records import record
@@ -132,6 +133,27 @@ BASE = Kind(
 
 _APT = r"[a-z0-9][a-z0-9+.-]+(?:=[A-Za-z0-9.+:~-]+)?"
 APT = text_kind(_APT, allowed='an OS package such as "git", or "git=1:2.39.5-0+deb12u2"')
+_DAY = re.compile(r"[0-9]{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
+
+
+def _read_snapshot(value: object) -> str:
+    """A day, SNAPSHOT_OF_LOCK or NO_SNAPSHOT."""
+    if isinstance(value, bool):
+        return SNAPSHOT_OF_LOCK if value else NO_SNAPSHOT
+    text = read_string(value)
+    try:
+        day = dt.date.fromisoformat(text) if _DAY.fullmatch(text) else None
+    except ValueError:
+        day = None
+    if day is None:
+        bad(f"{show(text)} is no day", 'for example "2026-06-01"; true for the day of locking')
+    return text
+
+
+OS_SNAPSHOT = Kind(
+    read=_read_snapshot,
+    schema={"anyOf": [{"type": "boolean"}, {"type": "string", "pattern": f"^{_DAY.pattern}$"}]},
+)
 USER = text_kind(
     r"(?:[a-z_][a-z0-9_-]{0,31}|[0-9]{1,9})(?::(?:[a-z_][a-z0-9_-]{0,31}|[0-9]{1,9}))?",
     allowed='a name or a number, with a group or without: "app", "1000:1000"',

@@ -15,6 +15,7 @@ from cudaforge.lockfile.model import (
     LockedFramework,
     LockedImage,
     LockedPython,
+    LockedSnapshot,
     LockedVerify,
     PythonArchive,
 )
@@ -65,11 +66,12 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
     root: Path,
     preferred: tuple[LockedWheel, ...] = (),
     as_of: str | None = None,
+    snapshot: LockedSnapshot | None = None,
 ) -> NewEntry:
     """Pin one image: its base by digest, every wheel by hash.
 
     `root` is the project; `preferred` is an earlier closure, whose versions are kept where they still fit;
-    `as_of` is the day that packages are taken from.
+    `as_of` is the day that packages are taken from, `snapshot` what OS packages are.
     """
     request = closure_request(image, resolution, root=root, preferred=preferred, as_of=as_of)
     wheels = resolve_packages(request)
@@ -83,6 +85,7 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
         )
     )
     entry = _compose(image, resolution, base=base, text=text, project=project, registry=registry)
+    entry = replace(entry, snapshot=snapshot)
     return NewEntry(image=replace(entry, digest=entry_digest(entry)), closure_text=text)
 
 

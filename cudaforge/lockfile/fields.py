@@ -13,6 +13,7 @@ from cudaforge.lockfile.model import (
     LockedFramework,
     LockedImage,
     LockedPython,
+    LockedSnapshot,
     LockedWheel,
     OsPackage,
 )
@@ -26,7 +27,9 @@ _SETS = frozenset(("architectures", "ptx", "platforms", "os_packages", "secrets"
 """Lists of which each element stands for itself."""
 _FIRST = ("architectures", "ptx", "driver_floor")
 """Where an image runs is told before what is in it."""
-_IN_THEIR_OWN_WAY = frozenset((*_FIRST, "name", "digest", "base", "frameworks", "closure", "standalone"))
+_IN_THEIR_OWN_WAY = frozenset(
+    (*_FIRST, "name", "digest", "base", "frameworks", "closure", "standalone", "snapshot")
+)
 """The digest only sums up the others."""
 
 
@@ -37,6 +40,7 @@ def image_differences(old: LockedImage, new: LockedImage) -> Iterator[Difference
     yield from _frameworks(old.frameworks, new.frameworks)
     yield from _base(old.base, new.base)
     yield from _standalone(old.standalone, new.standalone)
+    yield from _snapshot(old.snapshot, new.snapshot)
     for field in field_names(LockedImage):
         if field not in _IN_THEIR_OWN_WAY:
             yield from _values(field, getattr(old, field), getattr(new, field))
@@ -139,6 +143,16 @@ def _standalone(was: LockedPython | None, now: LockedPython | None) -> Iterator[
             ", ".join(f"{archive.path} ({archive.sha256})" for archive in one.archives) for one in (was, now)
         ]
     yield "standalone", texts[0], texts[1]
+
+
+def _snapshot(was: LockedSnapshot | None, now: LockedSnapshot | None) -> Iterator[Difference]:
+    if was == now:
+        return
+    texts = [f"{one.service} {one.timestamp}" if one else None for one in (was, now)]
+    if was is not None and now is not None and texts[0] == texts[1]:
+        # The same time, and yet other parts of the archive.
+        texts = [f"{one.url} ({', '.join(one.archives)}; {one.keyring})" for one in (was, now)]
+    yield "snapshot", texts[0], texts[1]
 
 
 def _closure(

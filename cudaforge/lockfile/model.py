@@ -18,6 +18,7 @@ __all__ = [
     "LockedFramework",
     "LockedImage",
     "LockedPython",
+    "LockedSnapshot",
     "LockedVerify",
     "LockedWheel",
     "OsPackage",
@@ -81,6 +82,22 @@ class LockedBase:
     def is_bootstrap(self) -> bool:
         """Whether the base is made from the OS archive instead of pulled."""
         return self.reference.startswith("bootstrap:")
+
+
+@record()
+class LockedSnapshot:
+    """The state of an OS archive that packages are installed from."""
+
+    service: str
+    """The row of the matrix that it comes from: `debian`."""
+    timestamp: str
+    """`20260601T000000Z`, in UTC."""
+    url: str
+    """Public; a site may have another one for the same service."""
+    keyring: str
+    """The file in the base that the archive's signatures are checked by."""
+    archives: tuple[str, ...]
+    """Path below the address, suite and components: `debian/20260601T000000Z bookworm main`."""
 
 
 @record()
@@ -148,6 +165,8 @@ class LockedImage:
     platforms: tuple[str, ...]
     os_packages: tuple[str, ...]
     """OS packages to install: Python's, the wheels' needs, then the user's."""
+    snapshot: LockedSnapshot | None = None
+    """Where they come from; None for what the base's own sources have on the day of building."""
     base_user: str | None
     closure: Closure
     companions: Mapping[str, str]

@@ -52,6 +52,7 @@ _TABLES = (
     "drivers",
     "indexes",
     "feeds",
+    "snapshots",
     "companions",
     "broken",
 )

@@ -27,6 +27,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    SnapshotService,
     StandalonePython,
 )
 from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
@@ -166,6 +167,10 @@ class CompiledRows:
     def feeds(self) -> Sequence[Feed]:
         """All directories that vendors list releases in."""
         return self._read("feeds", "feeds", Feed)
+
+    def snapshots(self) -> Sequence[SnapshotService]:
+        """All services that have OS archives as they were."""
+        return self._read("snapshots", "snapshots", SnapshotService)
 
     def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
         """The packages that go with one framework, by its canonical name: all, or those of one role."""

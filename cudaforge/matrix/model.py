@@ -278,6 +278,23 @@ class Feed:
 
 
 @record()
+class SnapshotService:
+    """What serves the archive of a family of operating systems as it was at any time since a day."""
+
+    name: str
+    family: str
+    url: str
+    """What the paths of `archives` are below."""
+    keyring: str
+    """Where images of the family have the keys that the archive is signed with."""
+    since: str
+    """The first day that is served."""
+    archives: tuple[str, ...]
+    """Path, suite and components, with `TIMESTAMP` (`20260601T000000Z`) and `CODENAME` to fill in."""
+    source: Source
+
+
+@record()
 class FrameworkImage:
     """A published image that already has frameworks in it: for audits, never chosen."""
 

@@ -10,6 +10,7 @@ from cudaforge.matrix.model import (
     FrameworkImage,
     Maker,
     PythonRelease,
+    SnapshotService,
     StandalonePython,
 )
 from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
@@ -18,6 +19,10 @@ from cudaforge.matrix.reader import Reader
 _FLAVORS = ("base", "runtime", "devel")
 _FEED_SUBJECTS = ("cuda", "cudnn", "python")
 _ARCHIVE = re.compile(r"(?:[A-Za-z0-9][A-Za-z0-9._+-]*/)*[A-Za-z0-9][A-Za-z0-9._+-]*\.tar\.gz")
+_SNAPSHOT = re.compile(r"(?:[a-z0-9][a-z0-9._-]*/)*TIMESTAMP CODENAME[a-z0-9-]*(?: [a-z][a-z0-9-]*)+")
+_SNAPSHOT_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]+)?(?:/[A-Za-z0-9._~-]+)*")
+_KEYRING = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
@@ -108,6 +113,32 @@ def read_feed(read: Reader) -> Feed:
     if not url.startswith("https://"):
         raise ValueError("url must begin with https://")
     return Feed(name=read.text("name"), subject=subject, url=url, source=read.source())
+
+
+def read_snapshots(read: Reader) -> SnapshotService:
+    """A service that has archives as they were. Raises ValueError for what is wrong in it."""
+    url, keyring, archives = read.text("url"), read.text("keyring"), read.texts("archives")
+    since = read.text("since")
+    if not _DAY.fullmatch(since):
+        raise ValueError(f"since is {since!r}: a day such as 2023-03-02")
+    if not _SNAPSHOT_URL.fullmatch(url):
+        raise ValueError("url must be an http:// or https:// address without a slash at its end")
+    if not _KEYRING.fullmatch(keyring):
+        raise ValueError(f"keyring is {keyring!r}: a path of plain names that begins with /")
+    for archive in archives:
+        if not _SNAPSHOT.fullmatch(archive):
+            raise ValueError(f"archives has {archive!r}: PATH/TIMESTAMP CODENAME main, of plain names")
+    if not archives:
+        raise ValueError("archives is empty: at least one is needed")
+    return SnapshotService(
+        name=read.text("name"),
+        family=read.text("family"),
+        url=url,
+        keyring=keyring,
+        since=since,
+        archives=archives,
+        source=read.source(),
+    )
 
 
 def read_distribution(read: Reader) -> Distribution:

@@ -21,6 +21,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    SnapshotService,
     StandalonePython,
 )
 from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
@@ -69,6 +70,9 @@ class RowSource(Protocol):
 
     def feeds(self) -> Sequence[Feed]:
         """All directories that vendors list releases in."""
+
+    def snapshots(self) -> Sequence[SnapshotService]:
+        """All services that have OS archives as they were."""
 
     def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
         """The packages that go with one framework, by its canonical name: all, or those of one role."""

@@ -24,6 +24,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    SnapshotService,
     StandalonePython,
 )
 from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
@@ -36,6 +37,7 @@ from cudaforge.matrix.row_artefacts import (
     read_framework_image,
     read_maker,
     read_python,
+    read_snapshots,
     read_standalone,
     read_wheel_tag,
 )
@@ -334,6 +336,7 @@ _TYPES: Mapping[str, type] = {
     "drivers": DriverBranch,
     "indexes": PackageIndex,
     "feeds": Feed,
+    "snapshots": SnapshotService,
     "companions": Companion,
     "framework_images": FrameworkImage,
     "pythons": PythonRelease,
@@ -355,6 +358,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "drivers": ("branch",),
     "indexes": ("name",),
     "feeds": ("name",),
+    "snapshots": ("name",),
     "companions": ("framework", "package", "version"),
     "framework_images": ("reference",),
     "pythons": ("version",),
@@ -377,6 +381,7 @@ _BUILDERS: Mapping[str, Callable[[Reader], object]] = {
     "drivers": _driver,
     "indexes": _index,
     "feeds": read_feed,
+    "snapshots": read_snapshots,
     "companions": _companion,
     "framework_images": read_framework_image,
     "pythons": read_python,

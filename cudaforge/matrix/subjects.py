@@ -235,6 +235,14 @@ SUBJECTS: tuple[Subject, ...] = (
         find=_starting(lambda matrix: matrix.feeds, "name"),
     ),
     Subject(
+        name="snapshots",
+        title="OS archives of a day",
+        word="snapshot",
+        rows=lambda matrix: matrix.snapshots,
+        columns=("name", "url", "since"),
+        find=_starting(lambda matrix: matrix.snapshots, "name"),
+    ),
+    Subject(
         name="broken",
         title="known not to work",
         word="broken",

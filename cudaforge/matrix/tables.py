@@ -24,6 +24,7 @@ from cudaforge.matrix.model import (
     OperatingSystem,
     PackageIndex,
     PythonRelease,
+    SnapshotService,
     StandalonePython,
 )
 from cudaforge.matrix.model_audit import CondaBuild, Distribution, WheelTag
@@ -47,6 +48,7 @@ class Rows:
     all_driver_branches: tuple[DriverBranch, ...] = ()
     all_indexes: tuple[PackageIndex, ...] = ()
     all_feeds: tuple[Feed, ...] = ()
+    all_snapshots: tuple[SnapshotService, ...] = ()
     all_companions: tuple[Companion, ...] = ()
     all_framework_images: tuple[FrameworkImage, ...] = ()
     all_pythons: tuple[PythonRelease, ...] = ()
@@ -100,6 +102,10 @@ class Rows:
     def feeds(self) -> Sequence[Feed]:
         """See RowSource."""
         return self.all_feeds
+
+    def snapshots(self) -> Sequence[SnapshotService]:
+        """See RowSource."""
+        return self.all_snapshots
 
     def companions(self, framework: str, role: CompanionRole | None = None) -> Sequence[Companion]:
         """See RowSource."""
@@ -160,6 +166,7 @@ class Matrix:
         driver_branches: Iterable[DriverBranch] = (),
         indexes: Iterable[PackageIndex] = (),
         feeds: Iterable[Feed] = (),
+        snapshots: Iterable[SnapshotService] = (),
         companions: Iterable[Companion] = (),
         framework_images: Iterable[FrameworkImage] = (),
         pythons: Iterable[PythonRelease] = (),
@@ -187,6 +194,7 @@ class Matrix:
                 all_driver_branches=tuple(driver_branches),
                 all_indexes=tuple(indexes),
                 all_feeds=tuple(feeds),
+                all_snapshots=tuple(snapshots),
                 all_companions=tuple(companions),
                 all_framework_images=tuple(framework_images),
                 all_pythons=tuple(pythons),
@@ -285,6 +293,11 @@ class Matrix:
     def feeds(self) -> tuple[Feed, ...]:
         """Directories that vendors list their releases in."""
         return tuple(self._rows.feeds())
+
+    @cached_property
+    def snapshots(self) -> tuple[SnapshotService, ...]:
+        """Services that have OS archives as they were."""
+        return tuple(self._rows.snapshots())
 
     def companions(self, framework: str, role: CompanionRole | None = None) -> tuple[Companion, ...]:
         """Packages that go with a framework (canonical name or alias), by name, oldest version first; those

@@ -15,7 +15,7 @@ from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.packages.addresses import is_loopback, is_proxy, is_remote, redact, without_name
 from cudaforge.packages.configured import Setting, find_uv_setting, read_pip_settings, read_uv_keys
 from cudaforge.quoting import UnsafeText, quote_shell
-from cudaforge.records import record
+from cudaforge.records import made, record
 
 CA_IN_BUILD = "/run/cudaforge/ca.crt"
 SECRET_LIMIT = 500 * 1024
@@ -54,6 +54,8 @@ class Site:
     """Addresses that stand in for those of the indexes that the matrix names."""
     python_mirror: str | None = None
     """The address that stands in for that of standalone Pythons."""
+    os_snapshots: Mapping[str, str] = made(default_factory=dict)
+    """Addresses that stand in for those of the snapshot services that the matrix names."""
     ca_bundle: Path | None = None
     proxies: Mapping[str, str]
     """By variable: `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY`, `NO_PROXY`."""
@@ -146,6 +148,7 @@ class DeclaredNetwork:
     find_links: tuple[str, ...] = ()
     indexes: Mapping[str, str]
     python_mirror: str | None = None
+    os_snapshots: Mapping[str, str] = made(default_factory=dict)
     registries: Mapping[str, str]
     file: str | None = None
     """The declaration, for messages."""
@@ -184,6 +187,7 @@ def read_site(
         no_index="no_index" in settings and settings["no_index"].is_on,
         named_indexes=declared.indexes,
         python_mirror=mirror.value if mirror is not None else None,
+        os_snapshots=declared.os_snapshots,
         ca_bundle=Path(certificates.value) if certificates is not None else None,
         proxies={name: setting.value for name, setting in proxies.items()},
         registries=declared.registries,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
+from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
@@ -153,11 +155,21 @@ def lock_images(
     """
     images = {image.name: image for image in declaration.images}
     check_sources(images.values(), matrix_of(declaration))
+    question = SnapshotQuestion(
+        services=matrix_of(declaration).snapshots,
+        as_of=declaration.as_of,
+        today=datetime.now(tz=timezone.utc).date(),
+        file=str(declaration.path),
+    )
+
+    told: dict[str, str | None] = {}
 
     def lock_one(answer: ImageAnswer) -> Fitted:
         image, before = images[answer.name], kept.get(answer.name)
 
         def entry(resolution: Resolution) -> NewEntry:
+            chosen = choose_snapshot(image, resolution, question, earlier=before)
+            told[image.name] = chosen.note
             return lock_image(
                 image,
                 resolution,
@@ -168,6 +180,7 @@ def lock_images(
                 root=declaration.root,
                 preferred=before.closure.wheels if before else (),
                 as_of=declaration.as_of,
+                snapshot=chosen.snapshot,
             )
 
         return fitting.fit(image, answer.answer, entry)
@@ -177,6 +190,9 @@ def lock_images(
     require_answers(declaration, [ImageAnswer(name=name, answer=one.answer) for name, one in fitted.items()])
     for name, move in moves_of(fitted).items():
         on_note(f"{name}: {move}")
+    for note in dict.fromkeys(told.values()):
+        if note is not None:
+            on_note(note)
     return fitted
 
 

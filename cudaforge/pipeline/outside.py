@@ -34,6 +34,7 @@ def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
             find_links=network.find_links,
             indexes=network.indexes,
             python_mirror=network.python_mirror,
+            os_snapshots=network.os_snapshots,
             registries=declaration.registries,
             file=str(declaration.path),
             root=declaration.root,

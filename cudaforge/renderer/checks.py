@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 
 from cudaforge.errors import Location, Problem
-from cudaforge.lockfile.model import LockedImage
+from cudaforge.lockfile.model import LockedImage, LockedSnapshot
 from cudaforge.quoting import UnsafeText, dump_copy, escape_for_display, find_unsafe_character, quote_ignore
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.renderer.account import is_user
@@ -36,6 +36,10 @@ _LABEL_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _SECRET = re.compile(r"(?!cudaforge-)[A-Za-z0-9_][A-Za-z0-9._-]*")
 _PYTHON = re.compile(r"\d+\.\d+(?:\.\d+)?(?:(?:a|b|rc)\d+)?t?")
 _TEMPLATE = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_TIMESTAMP = re.compile(r"[0-9]{8}T[0-9]{6}Z")
+_ARCHIVE_URL = re.compile(r"https?://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:/[A-Za-z0-9._~%+-]+)*")
+_KEYRING = re.compile(r"(?:/[A-Za-z0-9][A-Za-z0-9._-]*)+")
+_ARCHIVE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:/[A-Za-z0-9][A-Za-z0-9._-]*)*(?: [a-z][a-z0-9-]*){2,}")
 _PROVIDERS = ("distro", "image", "standalone")
 
 
@@ -83,6 +87,8 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
     templates = [framework.template for framework in image.frameworks]
     yield from _matching("frameworks", templates, _has_template, "one of the install templates")
     yield from _matching("apt", image.os_packages, _OS_PACKAGE.fullmatch, "an OS package")
+    if image.snapshot is not None:
+        yield from _check_snapshot(image.snapshot)
     yield from _matching("user", [image.user], is_user, "a user: app, 1234 or 1234:1234")
     yield from _matching("secrets", image.secrets, _SECRET.fullmatch, "a secret's id")
     yield from _matching("env", image.env, _ENV_NAME.fullmatch, "a variable's name")
@@ -92,6 +98,17 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
             yield f"labels.{name}", f"labels below {LABEL_PREFIX} are cudaforge's own", "take another name"
     if not image.workdir.startswith("/"):
         yield "workdir", f"'{escape_for_display(image.workdir)}' is not an absolute path", None
+
+
+def _check_snapshot(snapshot: LockedSnapshot) -> Iterator[_Finding]:
+    stamp = _TIMESTAMP.fullmatch
+    yield from _matching("snapshot.timestamp", [snapshot.timestamp], stamp, "20260601T000000Z or alike")
+    yield from _matching("snapshot.url", [snapshot.url], _ARCHIVE_URL.fullmatch, "an archive's address")
+    yield from _matching("snapshot.keyring", [snapshot.keyring], _KEYRING.fullmatch, "a keyring's path")
+    parts = "a path below the address, a suite and components"
+    yield from _matching("snapshot.archives", snapshot.archives, _ARCHIVE.fullmatch, parts)
+    if not snapshot.archives:
+        yield "snapshot.archives", "is empty", None
 
 
 def _check_support(image: LockedImage) -> Iterator[_Finding]:

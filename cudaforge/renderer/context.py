@@ -10,6 +10,7 @@ from cudaforge.lockfile.model import LockedImage
 from cudaforge.quoting import dump_copy, quote_ignore, quote_shell
 from cudaforge.renderer.account import find_account
 from cudaforge.renderer.model import BASE_CONTEXT, ENTRY_LABEL, LABEL_PREFIX, platform_path
+from cudaforge.renderer.snapshot import snapshot_lines
 from cudaforge.systems import APT_FAMILIES
 
 _NEVER_SENT = (".git", ".hg", ".svn", "__pycache__", ".venv", ".env", ".ipynb_checkpoints")
@@ -31,6 +32,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "is_for_several": len(image.platforms) > 1,
         "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
+        "snapshot": snapshot_lines(image.snapshot) if image.snapshot is not None else (),
         "standalone": _standalone(image),
         "closure_sha256": image.closure.sha256,
         "interpreter": _interpreter(image),
@@ -105,6 +107,7 @@ def make_labels(image: LockedImage) -> Mapping[str, str]:
         "gpu.architectures": " ".join(image.architectures) or None,
         "gpu.ptx": " ".join(image.ptx) or None,
         "os": image.os,
+        "os.snapshot": image.snapshot.timestamp if image.snapshot is not None else None,
         "python": image.python,
         "python.provider": image.python_provider,
         "python.release": image.standalone.version if image.standalone is not None else None,

@@ -22,6 +22,7 @@ from cudaforge.renderer.model import (
     CLOSURE_SECRET,
     PYTHON_CONTEXT,
     SITE_SECRET,
+    SNAPSHOT_SECRET,
     UV_CONTEXT,
     WHEELS_CONTEXT,
     RenderedImage,
@@ -52,6 +53,7 @@ def render_image(image: LockedImage) -> RenderedImage:
             SITE_SECRET,
             CA_SECRET,
             *((APT_SOURCES_SECRET, APT_CONFIG_SECRET) if has_apt(image) else ()),
+            *((SNAPSHOT_SECRET,) if image.snapshot is not None else ()),
             *image.secrets,
         ),
     )

@@ -29,6 +29,9 @@ APT_CONFIG_SECRET = "cudaforge-apt-config"  # noqa: S105 -- an id, not a passwor
 """Optional, together with APT_SOURCES_SECRET: what `dump_apt_config` gives."""
 APT_SOURCES_PATH = "/run/cudaforge/apt.list"
 
+SNAPSHOT_SECRET = "cudaforge-apt-snapshot"  # noqa: S105 -- an id, not a password
+"""Optional: a `sources.list` that stands in for the public snapshot of the OS archive."""
+
 LABEL_PREFIX = "io.cudaforge."
 ENTRY_LABEL = "io.cudaforge.lock.entry"
 """Label with the digest of the lock entry that an image was made from."""

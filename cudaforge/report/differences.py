@@ -27,6 +27,7 @@ _NAMES = {
     "base": "base",
     "ptx": "PTX",
     "os_packages": "OS package",
+    "snapshot": "OS snapshot",
     "forward_compat": "forward compatibility",
     "tags": "tag",
     "secrets": "secret",

@@ -8,6 +8,7 @@ from cudaforge.lockfile.model import (
     LockedFramework,
     LockedImage,
     LockedPython,
+    LockedSnapshot,
     LockedVerify,
     LockedWheel,
     OsPackage,
@@ -21,6 +22,16 @@ ENTRY = "sha256:" + "1" * 64
 CLOSURE = "2" * 64
 BASE_DIGEST = "sha256:" + "3" * 64
 
+SNAPSHOT = LockedSnapshot(
+    service="debian",
+    timestamp="20260601T000000Z",
+    url="http://snapshot.example/archive",
+    keyring="/usr/share/keyrings/debian-archive-keyring.gpg",
+    archives=(
+        "debian/20260601T000000Z bookworm main",
+        "debian-security/20260601T000000Z bookworm-security main",
+    ),
+)
 GPU_IMAGE = LockedImage(
     name="train",
     image="train",

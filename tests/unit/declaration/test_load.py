@@ -54,6 +54,7 @@ require_cuda = "relax"
 packages = ["Transformers >= 4.44"]
 requirements = "requirements.txt"
 apt = ["git", "curl=7.88.1-10"]
+os_snapshot = "2026-06-01"
 copy = [{ from = "./src/../src", to = "/app/my src" }]
 workdir = "/app"
 env = { B = "3", PATH = { value = "/x", override = true }, E = "a \\" \\\\ $HOME `id` \u00fc" }
@@ -82,6 +83,7 @@ index = "https://pypi.example/simple"
 find_links = ["wheels"]
 indexes = { pytorch-cu128 = "https://mirror.example/cu128" }
 python_mirror = "https://mirror.example/pythons"
+os_snapshots = { debian = "https://mirror.example/snapshots/" }
 
 [matrices]
 overlays = ["own.toml"]
@@ -127,7 +129,7 @@ def test_every_key_is_read(project: Path) -> None:
     assert wishes.packages == contents.packages
     assert contents.packages == ("Transformers>=4.44", "numpy>=2", "scipy>=1.13", "pillow")
     assert contents.requirements == "requirements.txt"
-    assert contents.apt == ("git", "curl=7.88.1-10")
+    assert (contents.apt, contents.os_snapshot) == (("git", "curl=7.88.1-10"), "2026-06-01")
     assert contents.copy == (CopyStep(source="src", target="/app/my src"),)
     assert contents.workdir == "/app"
     assert contents.env == {"A": "1", "B": "3", "PATH": "/x", "E": 'a " \\ $HOME `id` \u00fc'}
@@ -144,7 +146,10 @@ def test_every_key_is_read(project: Path) -> None:
     assert loaded.network.ca_bundle == project / "ca.pem"
     assert loaded.network.index == "https://pypi.example/simple"
     assert loaded.network.find_links == ("wheels",)
-    assert loaded.network.indexes == {"pytorch-cu128": "https://mirror.example/cu128"}
+    assert (loaded.network.indexes, loaded.network.os_snapshots) == (
+        {"pytorch-cu128": "https://mirror.example/cu128"},
+        {"debian": "https://mirror.example/snapshots"},
+    )
     assert loaded.network.python_mirror == "https://mirror.example/pythons"
     assert loaded.overlays == (project / "own.toml",)
 

@@ -18,7 +18,7 @@ from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
 from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.packages.model import LockedWheel
 from cudaforge.records import replace
-from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
+from tests.support.locks import CPU_IMAGE, GPU_IMAGE, SNAPSHOT, make_lock
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,6 +62,7 @@ def images(draw, name: str) -> tuple[LockedImage, str]:
         run=draw(WORDS),
         gate=draw(st.none() | TEXTS),
         ssh=draw(st.booleans()),
+        snapshot=draw(st.none() | st.just(SNAPSHOT)),
         max_size=draw(st.none() | st.integers(0, 2**50)),
         copy=tuple(LockedCopy(source=one, target=other) for one, other in draw(TABLES).items()),
     )
@@ -124,6 +125,7 @@ def test_the_order_of_tables_is_not_part_of_the_identity(order):
         {"command": None},
         {"env": {}},
         {"ssh": True},
+        {"snapshot": SNAPSHOT},
         {"closure": replace(GPU_IMAGE.closure, sha256="0" * 64)},
     ],
 )

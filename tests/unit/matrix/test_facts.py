@@ -63,6 +63,7 @@ def test_the_compiled_form_is_that_of_the_files(directory, matrix):
 VENDORS = (
     r"download\.pytorch\.org/|developer\.download\.nvidia\.com/"
     r"|github\.com/astral-sh/python-build-standalone/releases/"
+    r"|snapshot\.debian\.org/archive\"|snapshot\.ubuntu\.com/ubuntu\""
 )
 
 

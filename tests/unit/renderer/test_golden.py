@@ -7,7 +7,7 @@ import pytest
 from cudaforge.records import replace
 from cudaforge.renderer import render_lock
 from tests import conftest
-from tests.support.locks import CPU_IMAGE, GPU_IMAGE, SOURCES, STANDALONE_IMAGE, make_lock
+from tests.support.locks import CPU_IMAGE, GPU_IMAGE, SNAPSHOT, SOURCES, STANDALONE_IMAGE, make_lock
 
 
 def test_rendered_files_are_as_expected(compare_golden: conftest.CompareGolden):
@@ -26,7 +26,8 @@ def test_rendered_files_are_as_expected(compare_golden: conftest.CompareGolden):
         name="built",
         closure=replace(CPU_IMAGE.closure, wheels=(*CPU_IMAGE.closure.wheels, *SOURCES)),
     )
-    lock = make_lock(GPU_IMAGE, CPU_IMAGE, system, STANDALONE_IMAGE, built)
+    dated = replace(built, name="dated", base=GPU_IMAGE.base, snapshot=SNAPSHOT)
+    lock = make_lock(GPU_IMAGE, CPU_IMAGE, system, STANDALONE_IMAGE, built, dated)
     compare_golden("render", {file.path: file.text for file in render_lock(lock)})
 
 
