@@ -86,7 +86,12 @@ def test_a_signal_in_a_command_says_so(
     number: signal.Signals, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("cudaforge.cli.start.schema", lambda: signal.raise_signal(number))
-    assert run_command_line(["schema"]) == code
+    # `nohup`, or a shell in the background, has had it ignored.
+    before = signal.signal(number, signal.default_int_handler)
+    try:
+        assert run_command_line(["schema"]) == code
+    finally:
+        signal.signal(number, before)
     assert capsys.readouterr().err == "error: interrupted\n"
 
 
