@@ -330,11 +330,15 @@ def _of_file(
         else:
             image.note_unknown(word.line, f"what {value[:60]} requires is not known")
         return
-    found: Requirements = read_requirements(path, read, is_constraint=is_constraint)
+    inner = _Inner(image, value, path, read, mounts)
+    found: Requirements = read_requirements(path, inner.read, is_constraint=is_constraint)
     if found.unread:
         image.unread.add(template.python)
     for unread in found.unread:
-        image.note_unknown(word.line, f"{unread} is not there to be read")
+        if unread in inner.missing:
+            image.note_missing(inner.missing[unread], word.line, None, is_mounted=bool(mounts))
+        else:
+            image.note_unknown(word.line, f"{unread} is not there to be read")
     origin = Origin(
         index=found.index or template.origin.index,
         extra=(*template.origin.extra, *found.extra),
@@ -353,6 +357,28 @@ def _of_file(
         )
 
 
+class _Inner:
+    """Reads a requirements file, and those that it names where they are in the image, too."""
+
+    def __init__(self, image: Image, value: str, path: str, read: ReadFile, mounts: Sequence[str]) -> None:
+        self._image, self._path, self._read, self._mounts = image, path, read, mounts
+        self._place = image.place(value).rpartition("/")[0]
+        self.missing: dict[str, str] = {}
+        """Files that are not in the image: as they are named in the context, and their places in the image."""
+
+    def read(self, path: str) -> str | None:
+        """The text of a file, named as it lies in the context from the first one on."""
+        if path == self._path or path.startswith("/"):
+            return self._read(path)
+        directory = self._path.rpartition("/")[0]
+        inside = path.removeprefix(f"{directory}/") if directory else path
+        place = normal_path(f"{self._place}/{inside}")
+        found = in_context(self._image, place, self._mounts)
+        if found is None and not self._image.may_have(place):
+            self.missing[path] = place
+        return self._read(found) if found is not None else None
+
+
 def in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
     """The path in the build context of a file in the image."""
     place = image.place(value)
@@ -363,12 +389,7 @@ def in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
         source = settings.get("source") or settings.get("src") or ""
         if "from" not in settings and (place == inside or place.startswith(f"{inside.rstrip('/')}/")):
             return f"{source}{place[len(inside) :]}".strip("/")
-    if place in image.files:
-        return image.files[place]
-    for directory, source_path in image.files.items():
-        if source_path is not None and place.startswith(f"{directory.rstrip('/')}/"):
-            return f"{source_path}/{place[len(directory.rstrip('/')) + 1 :]}".strip("/")
-    return None
+    return image.in_context(value)
 
 
 def _normal(name: str) -> str:

@@ -32,6 +32,7 @@ _UNDERSTOOD = frozenset(
         "cmp",
         "command",
         "conda",
+        "cp",
         "cut",
         "date",
         "debconf-set-selections",
@@ -120,6 +121,7 @@ _UNDERSTOOD = frozenset(
         "zypper",
     ]
 )
+_IN_PLACE = re.compile(r"-[nErsz]*i.*|--in-place.*")
 _FETCHERS = ("curl", "wget")
 _INTERPRETER = re.compile(r"python(3(\.\d+)?)?|pip3?(\.\d+)?")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ash")
@@ -127,11 +129,9 @@ _CONDA_INSTALLER = re.compile(r"(mini|ana|mamba)(conda|forge)\d?.*\.sh$|micromam
 _VALUES = ("-b", "--branch", "--depth", "-c", "--config", "-j", "--jobs", "-o", "--origin", "--reference")
 
 
-def is_understood(command: Command) -> bool:
+def _is_understood(command: Command) -> bool:
     """Whether all that a command may leave behind is known, as far as Pythons and requirement files go."""
     name = command.name
-    if any("requirement" in one.target or "constraint" in one.target for one in command.redirects):
-        return False
     if name in _UNDERSTOOD or name in _FETCHERS:
         return True
     if name in _SHELLS and any(_CONDA_INSTALLER.search(text) for text in command.texts[1:]):
@@ -145,6 +145,33 @@ def is_understood(command: Command) -> bool:
         first = command.texts[1:2]
         return not first or first[0].startswith("-") or first[0].endswith("get-pip.py")
     return False
+
+
+def leave(image: Image, command: Command) -> None:
+    """Follows the files that a command writes, moves or changes; what cannot be read may have left anything."""
+    if not _is_understood(command):
+        image.is_opaque = True
+    for redirect in command.redirects:
+        if ">" in redirect.operator:
+            image.overwrite(redirect.target)
+    operands = [word.text for word in command.arguments if word.is_sure and not word.text.startswith("-")]
+    if command.name == "sed" and any(_IN_PLACE.fullmatch(text) for text in command.texts[1:]):
+        for text in operands:
+            image.overwrite(text)
+    elif command.name in ("cp", "mv") and len(operands) > 1:
+        _carry(image, operands[:-1], operands[-1])
+
+
+def _carry(image: Image, sources: list[str], target: str) -> None:
+    """Files of the build context under another name; what else is moved may hold anything."""
+    place = image.place(target)
+    for source in sources:
+        path = image.in_context(source)
+        image.overwrite(target)
+        name = source.rstrip("/").rpartition("/")[2]
+        inside = f"{place.rstrip('/')}/{name}"
+        if path is not None:
+            image.files[inside if target.endswith(("/", ".")) or len(sources) > 1 else place] = path
 
 
 def change_directory(image: Image, command: Command) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cudaforge.audit.conda import activate, conda
 from cudaforge.audit.installers import pip
-from cudaforge.audit.leftovers import bring, change_directory, is_understood
+from cudaforge.audit.leftovers import bring, change_directory, leave
 from cudaforge.audit.other_installers import uv
 from cudaforge.audit.projects import install_project, note_export
 from cudaforge.audit.shell import Command
@@ -46,8 +46,7 @@ def run(
     if name in ("sh", "bash", "zsh", "ash") and "-c" in "".join(command.texts[1:3]):
         _nested(image, command, around)
         return
-    if not is_understood(command):
-        image.is_opaque = True
+    leave(image, command)
     handler = _HANDLERS.get(name)
     if handler is not None:
         handler(image, command, around)

@@ -199,12 +199,13 @@ class _Walker:
             if name in ("", ".", "/"):
                 image.copies_all = True
                 image.files[normal_path(place)] = ""
+                image.globs.pop(normal_path(place), None)
             else:
                 is_directory = target.endswith(("/", ".")) or len(sources) > 1
                 inside = f"{place.rstrip('/')}/{name.rpartition('/')[2]}" if is_directory else place
                 image.files[normal_path(inside)] = None if set(name) & set("*?[") else name.strip("/")
                 if set(name) & set("*?["):
-                    image.files[normal_path(place)] = name.rpartition("/")[0]
+                    _note_glob(image, normal_path(place), name)
 
     def _run(self, image: Image, one: Instruction) -> None:
         words = one.exec_form
@@ -235,6 +236,16 @@ class _Walker:
             outer[-1] = image.directory
         image.directory = None
         _deactivate(image, activated)
+
+
+def _note_glob(image: Image, place: str, pattern: str) -> None:
+    """A directory that gets the files of a pattern; one that has all of the context keeps that."""
+    directory, _, name = pattern.rpartition("/")
+    if place in image.files and place not in image.globs:
+        return
+    is_plain = not set(directory) & set("*?[")
+    image.globs[place] = (*image.globs.get(place, ()), name if is_plain else "*")
+    image.files[place] = directory
 
 
 def _deactivate(image: Image, before: Mapping[str, Python]) -> None:
