@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from packaging.requirements import Requirement
 
+from cudaforge.audit.context import NestedFiles, in_context
 from cudaforge.audit.requirements import Requirements, parse_requirement, read_requirements, wheel_url
 from cudaforge.audit.shell import Command
-from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile, normal_path
+from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile
 from cudaforge.audit.words import Word
 from cudaforge.records import record, replace
 from cudaforge.versions import InvalidVersion, Version
@@ -330,7 +331,7 @@ def _of_file(
         else:
             image.note_unknown(word.line, f"what {value[:60]} requires is not known")
         return
-    inner = _Inner(image, value, path, read, mounts)
+    inner = NestedFiles(image, value, path, read, mounts)
     found: Requirements = read_requirements(path, inner.read, is_constraint=is_constraint)
     if found.unread:
         image.unread.add(template.python)
@@ -355,41 +356,6 @@ def _of_file(
             origin=origin,
             is_constraint=line.is_constraint or is_constraint,
         )
-
-
-class _Inner:
-    """Reads a requirements file, and those that it names where they are in the image, too."""
-
-    def __init__(self, image: Image, value: str, path: str, read: ReadFile, mounts: Sequence[str]) -> None:
-        self._image, self._path, self._read, self._mounts = image, path, read, mounts
-        self._place = image.place(value).rpartition("/")[0]
-        self.missing: dict[str, str] = {}
-        """Files that are not in the image: as they are named in the context, and their places in the image."""
-
-    def read(self, path: str) -> str | None:
-        """The text of a file, named as it lies in the context from the first one on."""
-        if path == self._path or path.startswith("/"):
-            return self._read(path)
-        directory = self._path.rpartition("/")[0]
-        inside = path.removeprefix(f"{directory}/") if directory else path
-        place = normal_path(f"{self._place}/{inside}")
-        found = in_context(self._image, place, self._mounts)
-        if found is None and not self._image.may_have(place):
-            self.missing[path] = place
-        return self._read(found) if found is not None else None
-
-
-def in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
-    """The path in the build context of a file in the image."""
-    place = image.place(value)
-    for mount in mounts:
-        settings = dict(part.partition("=")[::2] for part in mount.removeprefix("--mount=").split(","))
-        target = settings.get("target") or settings.get("dst") or settings.get("destination") or ""
-        inside = normal_path(target if target.startswith("/") else f"{image.workdir}/{target}")
-        source = settings.get("source") or settings.get("src") or ""
-        if "from" not in settings and (place == inside or place.startswith(f"{inside.rstrip('/')}/")):
-            return f"{source}{place[len(inside) :]}".strip("/")
-    return image.in_context(value)
 
 
 def _normal(name: str) -> str:

@@ -148,7 +148,7 @@ def _is_understood(command: Command) -> bool:
 
 
 def leave(image: Image, command: Command) -> None:
-    """Follows the files that a command writes, moves or changes; what cannot be read may have left anything."""
+    """Follows what a command does to files; one that is not understood may leave anything."""
     if not _is_understood(command):
         image.is_opaque = True
     for redirect in command.redirects:

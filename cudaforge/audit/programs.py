@@ -220,7 +220,7 @@ def _make_venv(image: Image, program: str, words: Sequence[Word]) -> None:
         pip=parent.pip if parent else None,
         path=path,
     )
-    image.venvs[path].has_pip = True
+    image.venvs[path].has_pip, image.venvs[path].parent = True, parent
 
 
 def _virtualenv(image: Image, command: Command, _: Surroundings) -> None:

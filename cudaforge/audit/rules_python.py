@@ -222,6 +222,16 @@ def _loose(scene: Scene, loose: Loose) -> None:
                 fix=_break_fix(scene, loose.line),
                 advice="use a virtual environment, or --break-system-packages",
             )
+        case "no-venv":
+            options = "--system --break-system-packages" if loose.detail else "--system"
+            scene.error(
+                Code.PYTHON_MISSING,
+                loose.line,
+                f"{loose.text} finds no virtual environment, and takes no other Python unless it is told to",
+                "uv, the pip interface: it installs into virtual environments by default",
+                fix=scene.mend(loose.line, "uv pip install", f"uv pip install {options}"),
+                advice=f"make one before (uv venv), or install with {options}",
+            )
         case "redirect":
             _redirect(scene, loose)
         case "no-file":

@@ -42,6 +42,8 @@ class Python:
         """Whether pip refuses to install into it (PEP 668)."""
         self.path = path
         """The directory of a virtual environment."""
+        self.parent: Python | None = None
+        """The Python that a virtual environment was made of, and starts."""
         self.has_pip = provider != "added"
         self.is_used = False
 
@@ -159,6 +161,8 @@ class Image:
     copies_all: bool = False
     copies: list[tuple[str, str]] = field(default_factory=list)
     """From the context to the image, in order."""
+    moved: list[tuple[Python, str, int]] = field(default_factory=list)
+    """Virtual environments that come from another stage, with their directory and the line of the COPY."""
     workdir: str = "/"
     directory: str | None = None
     """Where the shell of the present RUN went with `cd`; None for the working directory."""
