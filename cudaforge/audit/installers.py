@@ -272,6 +272,7 @@ def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
         extra=extra,
         links=links,
         no_index="--no-index" in arguments.flags,
+        backend=(arguments.last("backend") or given.get("UV_TORCH_BACKEND")) if tool == "uv" else None,
     )
 
 
@@ -345,6 +346,7 @@ def _of_file(
         extra=(*template.origin.extra, *found.extra),
         links=(*template.origin.links, *found.links),
         no_index=template.origin.no_index,
+        backend=template.origin.backend,
     )
     for line in found.lines:
         yield replace(

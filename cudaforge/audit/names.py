@@ -85,6 +85,14 @@ class Channels:
 
 def channels(matrix: Matrix, install: Install) -> Channels:
     """The indexes that an installation looks at."""
+    backend = install.origin.backend
+    framework = frameworks_by_name(matrix).get(normal(install.requirement.name))
+    if backend is not None and framework is not None:
+        family = [row.name for row in matrix.indexes.values() if row.name.startswith(f"{framework}-")]
+        if f"{framework}-{backend}" in family:
+            return Channels(default=False, named=(f"{framework}-{backend}",))
+        if family:
+            return Channels(default=False, unknown=(backend,))
     return _channels(matrix, install.origin)
 
 

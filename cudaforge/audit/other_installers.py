@@ -63,8 +63,11 @@ def _pip_install(image: Image, command: Command, read: ReadFile, mounts: Sequenc
         image.note("pep668", command, "uv pip", detail=python.minor or "")
     if sync_file(image, command, command.arguments[2:], python, read, mounts):
         return
-    if backend := arguments.last("backend"):
-        image.note_unknown(command.line, f"--torch-backend {backend} chooses the index by itself")
+    backend = arguments.last("backend") or command.assignments.get("UV_TORCH_BACKEND")
+    if backend == "auto":
+        image.note_unknown(
+            command.line, "--torch-backend auto chooses by the driver of the machine that builds"
+        )
     install(image, command, arguments, python, "uv", read, mounts)
 
 

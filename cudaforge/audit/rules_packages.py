@@ -65,6 +65,11 @@ def check(scene: Scene) -> None:
     _same_wheels(scene)
     for install in scene.outcome.unknown_companions:
         scene.unknown(install.line, f"{install.text}: the facts know no such release")
+    for install, row in scene.outcome.unproven_companions:
+        scene.unknown(
+            install.line,
+            f"{install.text}: its makers name {row.needs}, and pip compiles it for another release",
+        )
 
 
 def _unpinned(scene: Scene, installed: Installed) -> None:

@@ -57,6 +57,8 @@ class Origin:
     extra: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     no_index: bool = False
+    backend: str | None = None
+    """What uv was told with --torch-backend: the channel that all of PyTorch comes from."""
     direct: bool = False
     """Whether the wheel is named by its address: no index is asked."""
 
