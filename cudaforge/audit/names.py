@@ -128,6 +128,17 @@ def _channels(matrix: Matrix, origin: Origin) -> Channels:
     )
 
 
+def is_shown(matrix: Matrix, index: str, package: str) -> bool:
+    """Whether a named index may have a package; what is not known of its family counts as shown."""
+    family = index.partition("-")[0]
+    shown = {
+        one for row in matrix.indexes.values() if row.name.startswith(f"{family}-") for one in row.others
+    }
+    if not shown or package in shown or package.startswith("nvidia-"):
+        return True
+    return frameworks_by_name(matrix).get(package) == family
+
+
 def find_index(matrix: Matrix, url: str) -> str | None:
     """The name that the facts have for an address."""
     plain = _plain(url)

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from packaging.specifiers import SpecifierSet
 
 from cudaforge.audit.choice import is_pinned
-from cudaforge.audit.names import companions_by_name, find_distribution, frameworks_by_name, normal
+from cudaforge.audit.names import (
+    channels,
+    companions_by_name,
+    find_distribution,
+    frameworks_by_name,
+    is_shown,
+    normal,
+)
 from cudaforge.audit.outcome import Clash, Installed
 from cudaforge.audit.rules_python import is_missing_index, is_open_ended
 from cudaforge.audit.scene import Scene, title, where
@@ -22,6 +29,7 @@ _FIRST_PYTHON = Version("3.9")
 def check_indexes(scene: Scene) -> None:
     """Indexes that do not exist: what is not found there needs no second finding."""
     for install in scene.image.installs:
+        _check_shown(scene, install)
         found = is_missing_index(scene, install)
         if found is None:
             continue
@@ -36,6 +44,21 @@ def check_indexes(scene: Scene) -> None:
             file=None if at else file,
             fix=scene.mend(at, url, better) if at and better else None,
             advice=f"{better} exists" if better else None,
+        )
+
+
+def _check_shown(scene: Scene, install: Install) -> None:
+    """A package that the only index which is asked is not known to have."""
+    looked = channels(scene.matrix, install)
+    package = normal(install.requirement.name)
+    is_open = looked.default or looked.unknown or looked.missing or looked.is_open or install.origin.links
+    if install.is_constraint or install.origin.direct or install.conda or is_open or not looked.named:
+        return
+    if not any(is_shown(scene.matrix, name, package) for name in looked.named):
+        scene.unknown(
+            install.line,
+            f"{install.requirement.name} is looked for on {', '.join(looked.named)} alone, which is not "
+            "known to have it: --extra-index-url adds an index, --index-url replaces the common one",
         )
 
 
