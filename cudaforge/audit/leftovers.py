@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image
+from cudaforge.audit.words import Word
 
 _UNDERSTOOD = frozenset(
     [
@@ -121,6 +123,7 @@ _UNDERSTOOD = frozenset(
         "zypper",
     ]
 )
+_ENSUREPIP = re.compile(r"python3(\.\d+)?-(venv|full|all-venv)|pipx|.*[*?].*")
 _IN_PLACE = re.compile(r"-[nErsz]*i.*|--in-place.*")
 _FETCHERS = ("curl", "wget")
 _INTERPRETER = re.compile(r"python(3(\.\d+)?)?|pip3?(\.\d+)?")
@@ -197,6 +200,20 @@ def bring(image: Image, command: Command) -> None:
                 image.brought.append(image.place(word.text))
             elif not word.text.startswith("-"):
                 image.brought.append(image.place(word.text.partition("?")[0].rstrip("/").rpartition("/")[2]))
+
+
+def note_no_ensurepip(image: Image, command: Command, program: str, words: Sequence[Word]) -> None:
+    """Notes `python3 -m venv` of a Python whose archive has ensurepip in a package of its own."""
+    python, base = image.python_of(program), image.base
+    if base is None or not base.is_known or base.contents or base.framework_image is not None:
+        return
+    if python is None or python.path is not None or python.provider not in ("distro", "added"):
+        return
+    if image.is_opaque or "apt" in image.links or any(word.text == "--without-pip" for word in words):
+        return
+    if base.systems and not any(_ENSUREPIP.fullmatch(one.name) for one in image.apt):
+        minor = f"python{python.minor}" if python.provider == "added" else "python3"
+        image.note("no-ensurepip", command, program, detail=f"{minor}-venv")
 
 
 def _clone(image: Image, command: Command) -> None:

@@ -222,6 +222,14 @@ def _loose(scene: Scene, loose: Loose) -> None:
                 fix=_break_fix(scene, loose.line),
                 advice="use a virtual environment, or --break-system-packages",
             )
+        case "no-ensurepip":
+            scene.error(
+                Code.PYTHON_MISSING,
+                loose.line,
+                f"{loose.text} -m venv fails: ensurepip is not available without {loose.detail}",
+                "Debian and Ubuntu, package python3-venv: it has the ensurepip that venv needs",
+                advice=f"apt-get install {loose.detail} before, or use virtualenv",
+            )
         case "no-venv":
             options = "--system --break-system-packages" if loose.detail else "--system"
             scene.error(
