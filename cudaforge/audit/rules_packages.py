@@ -82,6 +82,7 @@ def check(scene: Scene) -> None:
         _retired(scene, install)
     _extras(scene)
     _twice(scene)
+    _same_modules(scene)
     for clash in scene.outcome.clashes:
         _clash(scene, clash)
     _swaps(scene)
@@ -191,6 +192,33 @@ def _twice(scene: Scene) -> None:
             "PEP 440: no version satisfies both",
             file=file,
             advice="keep one of them",
+        )
+
+
+def _same_modules(scene: Scene) -> None:
+    """Two packages that bring one framework, side by side: each writes over the other's files."""
+    names = frameworks_by_name(scene.matrix)
+    seen: dict[tuple[int, str], Install] = {}
+    for install in scene.image.installs:
+        name = normal(install.requirement.name)
+        row = find_distribution(scene.matrix, name)
+        is_moved = row is not None and row.replaced_by is not None
+        is_sure = install.requirement.marker is None and not install.is_constraint and install.conda is None
+        if name not in names or is_moved or not is_sure:
+            continue
+        other = seen.setdefault((id(install.python), names[name]), install)
+        if normal(other.requirement.name) == name:
+            continue
+        line, file = where(install, scene)
+        place = f"{other.file}:{other.line}" if other.file else f"line {other.line}"
+        scene.warn(
+            Code.CONFLICTING_PACKAGES,
+            line,
+            f"{name} and {normal(other.requirement.name)} ({place}) hold the same modules: the one that is "
+            "written last spoils the other",
+            "PEP 427: a wheel is unpacked over what is there",
+            file=file,
+            advice="keep one of them; pip uninstall takes both away, and what is kept is installed again",
         )
 
 
