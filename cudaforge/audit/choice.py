@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from enum import Enum
+from functools import lru_cache
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
@@ -140,7 +141,8 @@ class _Chooser:
         """What is installed."""
         question = self._question
         named = [build for build in self._builds if main_name(build)[0] == self._name]
-        public = [build for build in named if self._is_wished(build)]
+        label = self._label()
+        public = [build for build in named if self._is_wished(build, label)]
         if not public:
             return Choice(why=Why.BUILD, near=near) if (near := self._skipped(named)) else _UNKNOWN_RELEASE
         on_date = [one for one in public if one.released is None or one.released <= question.as_of]
@@ -158,7 +160,8 @@ class _Chooser:
         """The builds of a pinned release that the package itself skipped: it has older and newer ones."""
         if not is_pinned(self._install):
             return ()
-        others = [build for build in self._builds if self._is_wished(build)]
+        label = self._label()
+        others = [build for build in self._builds if self._is_wished(build, label)]
         versions = [build.version for build in named]
         is_between = bool(others and versions) and min(versions) < others[0].version < max(versions)
         return tuple(others) if is_between and self._channels.default else ()
@@ -234,11 +237,10 @@ class _Chooser:
                 return local
         return None
 
-    def _is_wished(self, build: FrameworkBuild) -> bool:
+    def _is_wished(self, build: FrameworkBuild, label: str | None) -> bool:
         if build.version.is_prerelease and not (self._install.prerelease or is_pinned(self._install)):
             return False
         spec = self._install.requirement.specifier
-        label = self._label()
         text = f"{build.version.public().text}+{label}" if label else build.version.text
         return _contains(spec, text) and all(wish.allows(build.version) for wish in self._needs)
 
@@ -311,6 +313,7 @@ def _labelled(build: FrameworkBuild, index: str) -> Candidate:
     return Candidate(build=build, version=Version(text), index=index)
 
 
+@lru_cache(maxsize=16384)
 def _contains(spec: SpecifierSet, text: str) -> bool:
     return bool(spec.contains(text, prereleases=True))
 

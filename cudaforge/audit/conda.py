@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from packaging.requirements import Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from cudaforge.audit.installers import in_context, install, parse_arguments
+from cudaforge.audit.context import in_context
+from cudaforge.audit.installers import install, parse_arguments
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import CondaRequest, Image, Install, Origin, Python, ReadFile
 from cudaforge.audit.words import Word

@@ -221,9 +221,9 @@ class _Settling:
         version = current.version.public() if current.version.local else current.version
         if row.needs.allows(version) or not is_pinned(install):
             return  # of what is not pinned the installer goes back to a release that fits
-        if row.source.strength is not Strength.INDEX and current.install is None:
+        if row.source_only or (row.source.strength is not Strength.INDEX and current.install is None):
             # pip goes by the metadata alone, which ask for no release here: it compiles for what is there.
-            self._outcome.unknown_companions.append(install)
+            self._outcome.unproven_companions.append((install, row))
             return
         is_same = _is_of_one_command(current, install, asked)
         if install.no_deps or is_same:

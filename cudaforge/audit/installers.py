@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from packaging.requirements import Requirement
 
+from cudaforge.audit.context import NestedFiles, in_context
 from cudaforge.audit.requirements import Requirements, parse_requirement, read_requirements, wheel_url
 from cudaforge.audit.shell import Command
-from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile, normal_path
+from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile
 from cudaforge.audit.words import Word
 from cudaforge.records import record, replace
 from cudaforge.versions import InvalidVersion, Version
@@ -271,6 +272,7 @@ def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
         extra=extra,
         links=links,
         no_index="--no-index" in arguments.flags,
+        backend=(arguments.last("backend") or given.get("UV_TORCH_BACKEND")) if tool == "uv" else None,
     )
 
 
@@ -330,16 +332,21 @@ def _of_file(
         else:
             image.note_unknown(word.line, f"what {value[:60]} requires is not known")
         return
-    found: Requirements = read_requirements(path, read, is_constraint=is_constraint)
+    inner = NestedFiles(image, value, path, read, mounts)
+    found: Requirements = read_requirements(path, inner.read, is_constraint=is_constraint)
     if found.unread:
         image.unread.add(template.python)
     for unread in found.unread:
-        image.note_unknown(word.line, f"{unread} is not there to be read")
+        if unread in inner.missing:
+            image.note_missing(inner.missing[unread], word.line, None, is_mounted=bool(mounts))
+        else:
+            image.note_unknown(word.line, f"{unread} is not there to be read")
     origin = Origin(
         index=found.index or template.origin.index,
         extra=(*template.origin.extra, *found.extra),
         links=(*template.origin.links, *found.links),
         no_index=template.origin.no_index,
+        backend=template.origin.backend,
     )
     for line in found.lines:
         yield replace(
@@ -351,24 +358,6 @@ def _of_file(
             origin=origin,
             is_constraint=line.is_constraint or is_constraint,
         )
-
-
-def in_context(image: Image, value: str, mounts: Sequence[str]) -> str | None:
-    """The path in the build context of a file in the image."""
-    place = image.place(value)
-    for mount in mounts:
-        settings = dict(part.partition("=")[::2] for part in mount.removeprefix("--mount=").split(","))
-        target = settings.get("target") or settings.get("dst") or settings.get("destination") or ""
-        inside = normal_path(target if target.startswith("/") else f"{image.workdir}/{target}")
-        source = settings.get("source") or settings.get("src") or ""
-        if "from" not in settings and (place == inside or place.startswith(f"{inside.rstrip('/')}/")):
-            return f"{source}{place[len(inside) :]}".strip("/")
-    if place in image.files:
-        return image.files[place]
-    for directory, source_path in image.files.items():
-        if source_path is not None and place.startswith(f"{directory.rstrip('/')}/"):
-            return f"{source_path}/{place[len(directory.rstrip('/')) + 1 :]}".strip("/")
-    return None
 
 
 def _normal(name: str) -> str:

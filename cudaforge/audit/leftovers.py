@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image
+from cudaforge.audit.words import Word
 
 _UNDERSTOOD = frozenset(
     [
@@ -32,6 +34,7 @@ _UNDERSTOOD = frozenset(
         "cmp",
         "command",
         "conda",
+        "cp",
         "cut",
         "date",
         "debconf-set-selections",
@@ -120,6 +123,8 @@ _UNDERSTOOD = frozenset(
         "zypper",
     ]
 )
+_ENSUREPIP = re.compile(r"python3(\.\d+)?-(venv|full|all-venv)|pipx|.*[*?].*")
+_IN_PLACE = re.compile(r"-[nErsz]*i.*|--in-place.*")
 _FETCHERS = ("curl", "wget")
 _INTERPRETER = re.compile(r"python(3(\.\d+)?)?|pip3?(\.\d+)?")
 _SHELLS = ("sh", "bash", "dash", "zsh", "ash")
@@ -127,11 +132,9 @@ _CONDA_INSTALLER = re.compile(r"(mini|ana|mamba)(conda|forge)\d?.*\.sh$|micromam
 _VALUES = ("-b", "--branch", "--depth", "-c", "--config", "-j", "--jobs", "-o", "--origin", "--reference")
 
 
-def is_understood(command: Command) -> bool:
+def _is_understood(command: Command) -> bool:
     """Whether all that a command may leave behind is known, as far as Pythons and requirement files go."""
     name = command.name
-    if any("requirement" in one.target or "constraint" in one.target for one in command.redirects):
-        return False
     if name in _UNDERSTOOD or name in _FETCHERS:
         return True
     if name in _SHELLS and any(_CONDA_INSTALLER.search(text) for text in command.texts[1:]):
@@ -145,6 +148,33 @@ def is_understood(command: Command) -> bool:
         first = command.texts[1:2]
         return not first or first[0].startswith("-") or first[0].endswith("get-pip.py")
     return False
+
+
+def leave(image: Image, command: Command) -> None:
+    """Follows what a command does to files; one that is not understood may leave anything."""
+    if not _is_understood(command):
+        image.is_opaque = True
+    for redirect in command.redirects:
+        if ">" in redirect.operator:
+            image.overwrite(redirect.target)
+    operands = [word.text for word in command.arguments if word.is_sure and not word.text.startswith("-")]
+    if command.name == "sed" and any(_IN_PLACE.fullmatch(text) for text in command.texts[1:]):
+        for text in operands:
+            image.overwrite(text)
+    elif command.name in ("cp", "mv") and len(operands) > 1:
+        _carry(image, operands[:-1], operands[-1])
+
+
+def _carry(image: Image, sources: list[str], target: str) -> None:
+    """Files of the build context under another name; what else is moved may hold anything."""
+    place = image.place(target)
+    for source in sources:
+        path = image.in_context(source)
+        image.overwrite(target)
+        name = source.rstrip("/").rpartition("/")[2]
+        inside = f"{place.rstrip('/')}/{name}"
+        if path is not None:
+            image.files[inside if target.endswith(("/", ".")) or len(sources) > 1 else place] = path
 
 
 def change_directory(image: Image, command: Command) -> None:
@@ -170,6 +200,20 @@ def bring(image: Image, command: Command) -> None:
                 image.brought.append(image.place(word.text))
             elif not word.text.startswith("-"):
                 image.brought.append(image.place(word.text.partition("?")[0].rstrip("/").rpartition("/")[2]))
+
+
+def note_no_ensurepip(image: Image, command: Command, program: str, words: Sequence[Word]) -> None:
+    """Notes `python3 -m venv` of a Python whose archive has ensurepip in a package of its own."""
+    python, base = image.python_of(program), image.base
+    if base is None or not base.is_known or base.contents or base.framework_image is not None:
+        return
+    if python is None or python.path is not None or python.provider not in ("distro", "added"):
+        return
+    if image.is_opaque or "apt" in image.links or any(word.text == "--without-pip" for word in words):
+        return
+    if base.systems and not any(_ENSUREPIP.fullmatch(one.name) for one in image.apt):
+        minor = f"python{python.minor}" if python.provider == "added" else "python3"
+        image.note("no-ensurepip", command, program, detail=f"{minor}-venv")
 
 
 def _clone(image: Image, command: Command) -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cudaforge.audit import rules_base, rules_conda, rules_cuda, rules_hosts, rules_packages, rules_python
+from cudaforge.audit import (
+    rules_base,
+    rules_conda,
+    rules_cuda,
+    rules_hosts,
+    rules_packages,
+    rules_python,
+    rules_stages,
+)
 from cudaforge.audit.choice import is_confirmed
 from cudaforge.audit.dockerfile import Dockerfile, Instruction, read_dockerfile
 from cudaforge.audit.frameworks import settle
@@ -22,6 +30,15 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.records import replace
 
 _PLATFORMS = ("linux/amd64", "linux/arm64")
+_RULES = (
+    rules_base,
+    rules_stages,
+    rules_python,
+    rules_packages,
+    rules_conda,
+    rules_cuda,
+    rules_hosts,
+)
 _IGNORE = re.compile(r"cudaforge:\s*ignore=(?P<codes>[a-z0-9-]+(?:,[a-z0-9-]+)*)(?:\s+(?P<reason>\S.*))?$")
 
 
@@ -44,7 +61,7 @@ def audit_dockerfile(content: bytes, *, file: str, asked: Asked, matrix: Matrix,
         system=system_cuda(image, matrix),
     )
     rules_packages.check_indexes(scene)
-    for rules in (rules_base, rules_python, rules_packages, rules_conda, rules_cuda, rules_hosts):
+    for rules in _RULES:
         rules.check(scene)
     _say_what_is_not_known(scene)
     kept, silenced = _suppress(scene.findings, dockerfile, file)

@@ -85,6 +85,14 @@ class Channels:
 
 def channels(matrix: Matrix, install: Install) -> Channels:
     """The indexes that an installation looks at."""
+    backend = install.origin.backend
+    framework = frameworks_by_name(matrix).get(normal(install.requirement.name))
+    if backend is not None and framework is not None:
+        family = [row.name for row in matrix.indexes.values() if row.name.startswith(f"{framework}-")]
+        if f"{framework}-{backend}" in family:
+            return Channels(default=False, named=(f"{framework}-{backend}",))
+        if family:
+            return Channels(default=False, unknown=(backend,))
     return _channels(matrix, install.origin)
 
 
@@ -118,6 +126,17 @@ def _channels(matrix: Matrix, origin: Origin) -> Channels:
         unknown=tuple(unknown),
         is_open=is_open,
     )
+
+
+def is_shown(matrix: Matrix, index: str, package: str) -> bool:
+    """Whether a named index may have a package; what is not known of its family counts as shown."""
+    family = index.partition("-")[0]
+    shown = {
+        one for row in matrix.indexes.values() if row.name.startswith(f"{family}-") for one in row.others
+    }
+    if not shown or package in shown or package.startswith("nvidia-"):
+        return True
+    return frameworks_by_name(matrix).get(package) == family
 
 
 def find_index(matrix: Matrix, url: str) -> str | None:

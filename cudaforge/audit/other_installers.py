@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from cudaforge.audit.installers import Arguments, in_context, install, is_on, note_redirects, parse_arguments
+from cudaforge.audit.context import in_context
+from cudaforge.audit.installers import Arguments, install, is_on, note_redirects, parse_arguments
 from cudaforge.audit.projects import install_project, note_export, sync_file
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Python, ReadFile
@@ -55,13 +56,46 @@ def _pip_install(image: Image, command: Command, read: ReadFile, mounts: Sequenc
     is_allowed = "--break-system-packages" in arguments.flags or is_on(
         command.assignments.get("UV_BREAK_SYSTEM_PACKAGES")
     )
-    if python.managed and not is_allowed and not image.unmanaged:
+    is_refused = python.managed and not is_allowed and not image.unmanaged
+    if _has_no_environment(image, command, arguments, python, read):
+        image.note("no-venv", command, "uv pip", detail="managed" if is_refused else "")
+    elif is_refused:
         image.note("pep668", command, "uv pip", detail=python.minor or "")
     if sync_file(image, command, command.arguments[2:], python, read, mounts):
         return
-    if backend := arguments.last("backend"):
-        image.note_unknown(command.line, f"--torch-backend {backend} chooses the index by itself")
+    backend = arguments.last("backend") or command.assignments.get("UV_TORCH_BACKEND")
+    if backend == "auto":
+        image.note_unknown(
+            command.line, "--torch-backend auto chooses by the driver of the machine that builds"
+        )
     install(image, command, arguments, python, "uv", read, mounts)
+
+
+def _has_no_environment(
+    image: Image, command: Command, arguments: Arguments, python: Python, read: ReadFile
+) -> bool:
+    """Whether uv certainly finds no virtual environment, and was not told to go without."""
+    base = image.base
+    if base is None or not base.is_known or base.contents or base.framework_image is not None:
+        return False
+    options = {name for name, _, _ in arguments.options}
+    given = ("VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_CONFIG_FILE")
+    if (
+        {"--target", "-t", "--prefix", "python"} & options
+        or {"--system", "--config-file", "--user"} & arguments.flags
+        or is_on(command.assignments.get("UV_SYSTEM_PYTHON"))
+        or any(name in command.assignments for name in given)
+        or python.path is not None
+        or image.conda is not None
+    ):
+        return False
+    here = image.place(".").rstrip("/").split("/")
+    near = ["/".join(here[:end]) + "/.venv" for end in range(1, len(here) + 1)]
+    settings = [path for name in ("uv.toml", "pyproject.toml") if (path := image.in_context(name))]
+    return not (
+        any(place in image.venvs or image.may_have(place) for place in near)
+        or any("system" in (read(path) or "") for path in settings)
+    )
 
 
 def _pip_sync(image: Image, command: Command, read: ReadFile, mounts: Sequence[str]) -> None:
@@ -86,6 +120,7 @@ def _uv_venv(image: Image, command: Command) -> None:
     image.venvs[place.rstrip("/")] = Python(
         minor, parent.provider if parent is not None else "standalone", path=place.rstrip("/")
     )
+    image.venvs[place.rstrip("/")].parent = parent
 
 
 def _uv_python(image: Image, command: Command, arguments: Arguments) -> Python:

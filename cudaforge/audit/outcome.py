@@ -67,5 +67,7 @@ class Outcome:
         self.conda: list[CondaOutcome] = []
         self.extras: list[tuple[Install, Choice]] = []
         self.unknown_companions: list[Install] = []
+        self.unproven_companions: list[tuple[Install, Companion]] = []
+        """Packages that pip compiles for the framework there is, whatever their makers go by."""
         self.unresolved: set[str] = set()
         """Frameworks that are installed, with a version that is not known."""

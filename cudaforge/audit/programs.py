@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from cudaforge.audit.conda import activate, conda
 from cudaforge.audit.installers import pip
-from cudaforge.audit.leftovers import bring, change_directory, is_understood
+from cudaforge.audit.leftovers import bring, change_directory, leave, note_no_ensurepip
 from cudaforge.audit.other_installers import uv
 from cudaforge.audit.projects import install_project, note_export
 from cudaforge.audit.shell import Command
@@ -46,8 +46,7 @@ def run(
     if name in ("sh", "bash", "zsh", "ash") and "-c" in "".join(command.texts[1:3]):
         _nested(image, command, around)
         return
-    if not is_understood(command):
-        image.is_opaque = True
+    leave(image, command)
     handler = _HANDLERS.get(name)
     if handler is not None:
         handler(image, command, around)
@@ -87,6 +86,7 @@ def _apt(image: Image, command: Command, _: Surroundings) -> None:
         return
     for word in words[1:]:
         if not word.is_sure:
+            image.links["apt"] = word.raw
             continue
         name, *version = word.text.split("=", 1)
         name = name.partition(":")[0].partition("/")[0].rstrip("+")
@@ -189,6 +189,8 @@ def _module(
     if module == "pip":
         pip(image, command, program, tuple(words[1:]), around.read, around.mounts)
     elif module in ("venv", "virtualenv"):
+        if module == "venv":
+            note_no_ensurepip(image, command, program, words[1:])
         _make_venv(image, program, words[1:])
     elif module == "ensurepip":
         _get_pip(image, program, names=())
@@ -214,14 +216,14 @@ def _make_venv(image: Image, program: str, words: Sequence[Word]) -> None:
         return
     parent = image.python_of(chosen) or image.python_of(program)
     minor = parent.minor if parent is not None else None
-    path = _absolute(image, operands[-1].text)
+    path = image.place(operands[-1].text)
     image.venvs[path] = Python(
         minor,
         parent.provider if parent is not None else "unknown",
         pip=parent.pip if parent else None,
         path=path,
     )
-    image.venvs[path].has_pip = True
+    image.venvs[path].has_pip, image.venvs[path].parent = True, parent
 
 
 def _virtualenv(image: Image, command: Command, _: Surroundings) -> None:
@@ -236,15 +238,11 @@ def _source(image: Image, command: Command, _: Surroundings) -> None:
     ):
         activate(image, command.arguments[1].text if len(command.arguments) > 1 else "base")
     elif command.arguments[0].text.endswith("/bin/activate"):
-        path = _absolute(image, command.arguments[0].text.removesuffix("/bin/activate"))
+        path = image.place(command.arguments[0].text.removesuffix("/bin/activate"))
         venv = image.venvs.get(path)
         if venv is not None:
             for name in ACTIVATED:
                 image.programs[name] = venv
-
-
-def _absolute(image: Image, path: str) -> str:
-    return image.place(path)
 
 
 def _link(image: Image, command: Command, _: Surroundings) -> None:

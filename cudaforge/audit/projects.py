@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
-from cudaforge.audit.installers import Arguments, in_context, parse_arguments
+from cudaforge.audit.context import in_context
+from cudaforge.audit.installers import Arguments, parse_arguments
 from cudaforge.audit.locks import (
     Locked,
     Wanted,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import re
 
 from cudaforge.audit.bases import Base, is_cuda_repository, is_missing_tag, similar_tag
+from cudaforge.audit.names import companions_by_name, frameworks_by_name
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
 from cudaforge.matrix.model import FrameworkImage
 from cudaforge.references import Reference
 
+_OF_GPUS = frozenset(("cuda", "gpu", "nvidia", "nvcr.io", "l4t", "rapidsai", "miniconda3"))
 _MINOR_ONLY = re.compile(r"\d+\.\d+(-slim)?|\d+(-slim)?")
 
 
@@ -70,7 +72,8 @@ def _floating(scene: Scene) -> None:
         return
     document = "the reference grammar: a tag may be moved at any time"
     if tag == "latest" or (tag.startswith("latest-")) or tag in ("devel", "runtime", "nightly"):
-        scene.warn(
+        tell = scene.warn if _has_framework(scene, reference) else scene.note
+        tell(
             Code.FLOATING_BASE_TAG,
             scene.base.line,
             f"{scene.base.text} is whatever was pushed last: the next build may get another CUDA or Python",
@@ -85,6 +88,15 @@ def _floating(scene: Scene) -> None:
             document,
             advice="name the system, too, as in -slim-bookworm",
         )
+
+
+def _has_framework(scene: Scene, reference: Reference) -> bool:
+    """Whether anything in the image depends on the CUDA or the Python of its base."""
+    outcome, image = scene.outcome, scene.image
+    found = outcome.installed or outcome.failures or outcome.conda or image.unread or image.installs
+    parts = re.split(r"[/_-]", f"{reference.registry}/{reference.repository}")
+    known = {*frameworks_by_name(scene.matrix), *companions_by_name(scene.matrix), *scene.matrix.frameworks}
+    return bool(found) or bool(_OF_GPUS.intersection(parts)) or not known.isdisjoint(parts)
 
 
 def _support(scene: Scene) -> None:

@@ -7,7 +7,14 @@ from collections.abc import Sequence
 from packaging.specifiers import SpecifierSet
 
 from cudaforge.audit.choice import is_pinned
-from cudaforge.audit.names import companions_by_name, find_distribution, frameworks_by_name, normal
+from cudaforge.audit.names import (
+    channels,
+    companions_by_name,
+    find_distribution,
+    frameworks_by_name,
+    is_shown,
+    normal,
+)
 from cudaforge.audit.outcome import Clash, Installed
 from cudaforge.audit.rules_python import is_missing_index, is_open_ended
 from cudaforge.audit.scene import Scene, title, where
@@ -22,6 +29,7 @@ _FIRST_PYTHON = Version("3.9")
 def check_indexes(scene: Scene) -> None:
     """Indexes that do not exist: what is not found there needs no second finding."""
     for install in scene.image.installs:
+        _check_shown(scene, install)
         found = is_missing_index(scene, install)
         if found is None:
             continue
@@ -36,6 +44,21 @@ def check_indexes(scene: Scene) -> None:
             file=None if at else file,
             fix=scene.mend(at, url, better) if at and better else None,
             advice=f"{better} exists" if better else None,
+        )
+
+
+def _check_shown(scene: Scene, install: Install) -> None:
+    """A package that the only index which is asked is not known to have."""
+    looked = channels(scene.matrix, install)
+    package = normal(install.requirement.name)
+    is_open = looked.default or looked.unknown or looked.missing or looked.is_open or install.origin.links
+    if install.is_constraint or install.origin.direct or install.conda or is_open or not looked.named:
+        return
+    if not any(is_shown(scene.matrix, name, package) for name in looked.named):
+        scene.unknown(
+            install.line,
+            f"{install.requirement.name} is looked for on {', '.join(looked.named)} alone, which is not "
+            "known to have it: --extra-index-url adds an index, --index-url replaces the common one",
         )
 
 
@@ -59,12 +82,18 @@ def check(scene: Scene) -> None:
         _retired(scene, install)
     _extras(scene)
     _twice(scene)
+    _same_modules(scene)
     for clash in scene.outcome.clashes:
         _clash(scene, clash)
     _swaps(scene)
     _same_wheels(scene)
     for install in scene.outcome.unknown_companions:
         scene.unknown(install.line, f"{install.text}: the facts know no such release")
+    for install, row in scene.outcome.unproven_companions:
+        scene.unknown(
+            install.line,
+            f"{install.text}: its makers name {row.needs}, and pip compiles it for another release",
+        )
 
 
 def _unpinned(scene: Scene, installed: Installed) -> None:
@@ -163,6 +192,33 @@ def _twice(scene: Scene) -> None:
             "PEP 440: no version satisfies both",
             file=file,
             advice="keep one of them",
+        )
+
+
+def _same_modules(scene: Scene) -> None:
+    """Two packages that bring one framework, side by side: each writes over the other's files."""
+    names = frameworks_by_name(scene.matrix)
+    seen: dict[tuple[int, str], Install] = {}
+    for install in scene.image.installs:
+        name = normal(install.requirement.name)
+        row = find_distribution(scene.matrix, name)
+        is_moved = row is not None and row.replaced_by is not None
+        is_sure = install.requirement.marker is None and not install.is_constraint and install.conda is None
+        if name not in names or is_moved or not is_sure:
+            continue
+        other = seen.setdefault((id(install.python), names[name]), install)
+        if normal(other.requirement.name) == name:
+            continue
+        line, file = where(install, scene)
+        place = f"{other.file}:{other.line}" if other.file else f"line {other.line}"
+        scene.warn(
+            Code.CONFLICTING_PACKAGES,
+            line,
+            f"{name} and {normal(other.requirement.name)} ({place}) hold the same modules: the one that is "
+            "written last spoils the other",
+            "PEP 427: a wheel is unpacked over what is there",
+            file=file,
+            advice="keep one of them; pip uninstall takes both away, and what is kept is installed again",
         )
 
 

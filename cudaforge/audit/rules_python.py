@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 
 from cudaforge.audit.choice import Why, is_pinned, needed_tag
-from cudaforge.audit.names import channels, nearest_index, normal, serves
+from cudaforge.audit.names import channels, main_name, nearest_index, normal, serves
 from cudaforge.audit.outcome import Failure
 from cudaforge.audit.scene import Scene, where
 from cudaforge.audit.state import Install, Loose, Python
@@ -108,6 +108,8 @@ def _build(scene: Scene, failure: Failure) -> None:
         for row in scene.matrix.indexes.values()
         if any(serves(row.name, build) and (not label or build.build == label) for build in near)
     }
+    if _is_skipped(scene, failure):
+        return
     have = ", ".join(sorted({build.build for build in near}))
     if why is Why.INDEX:
         url = next(iter(indexes.values()), None)
@@ -133,6 +135,26 @@ def _build(scene: Scene, failure: Failure) -> None:
         file=file,
         advice="; ".join(sorted(indexes.values())[-2:]) or None,
     )
+
+
+def _is_skipped(scene: Scene, failure: Failure) -> bool:
+    """Says so where the framework has the release, and the package of that name does not."""
+    install, near, name = failure.install, failure.choice.near, normal(failure.install.requirement.name)
+    own = sorted({one.version for one in scene.matrix.builds(failure.framework) if main_name(one)[0] == name})
+    if not own or not near or any(main_name(one)[0] == name for one in near):
+        return False
+    before = [one.text for one in own if one < near[0].version][-1:]
+    after = [one.text for one in own if one > near[0].version][:1]
+    line, file = where(install, scene)
+    scene.error(
+        Code.NO_SUCH_BUILD,
+        line,
+        f"{name} {near[0].version} is not on the index: the nearest: {', '.join(before + after)}",
+        _source(near),
+        file=file,
+        advice=f"install {name}=={(after or before)[0]}",
+    )
+    return True
 
 
 def _index_fix(scene: Scene, install: Install, url: str | None) -> object:
@@ -221,6 +243,24 @@ def _loose(scene: Scene, loose: Loose) -> None:
                 base.source,
                 fix=_break_fix(scene, loose.line),
                 advice="use a virtual environment, or --break-system-packages",
+            )
+        case "no-ensurepip":
+            scene.error(
+                Code.PYTHON_MISSING,
+                loose.line,
+                f"{loose.text} -m venv fails: ensurepip is not available without {loose.detail}",
+                "Debian and Ubuntu, package python3-venv: it has the ensurepip that venv needs",
+                advice=f"apt-get install {loose.detail} before, or use virtualenv",
+            )
+        case "no-venv":
+            options = "--system --break-system-packages" if loose.detail else "--system"
+            scene.error(
+                Code.PYTHON_MISSING,
+                loose.line,
+                f"{loose.text} finds no virtual environment, and takes no other Python unless it is told to",
+                "uv, the pip interface: it installs into virtual environments by default",
+                fix=scene.mend(loose.line, "uv pip install", f"uv pip install {options}"),
+                advice=f"make one before (uv venv), or install with {options}",
             )
         case "redirect":
             _redirect(scene, loose)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping
 from copy import copy
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 
 from packaging.requirements import Requirement
 
@@ -41,6 +42,8 @@ class Python:
         """Whether pip refuses to install into it (PEP 668)."""
         self.path = path
         """The directory of a virtual environment."""
+        self.parent: Python | None = None
+        """The Python that a virtual environment was made of, and starts."""
         self.has_pip = provider != "added"
         self.is_used = False
 
@@ -54,6 +57,8 @@ class Origin:
     extra: tuple[str, ...] = ()
     links: tuple[str, ...] = ()
     no_index: bool = False
+    backend: str | None = None
+    """What uv was told with --torch-backend: the channel that all of PyTorch comes from."""
     direct: bool = False
     """Whether the wheel is named by its address: no index is asked."""
 
@@ -153,9 +158,13 @@ class Image:
     """Whether the file that PEP 668 looks for was removed, or pip told to go on."""
     files: dict[str, str | None] = field(default_factory=dict)
     """What was copied in: path in the image to path in the context, None where that is not known."""
+    globs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Directories that got only files whose names match one of the patterns."""
     copies_all: bool = False
     copies: list[tuple[str, str]] = field(default_factory=list)
     """From the context to the image, in order."""
+    moved: list[tuple[Python, str, int]] = field(default_factory=list)
+    """Virtual environments that come from another stage, with their directory and the line of the COPY."""
     workdir: str = "/"
     directory: str | None = None
     """Where the shell of the present RUN went with `cd`; None for the working directory."""
@@ -194,8 +203,30 @@ class Image:
         """The whole path of what a command names."""
         return normal_path(path if path.startswith("/") else f"{self.directory or self.workdir}/{path}")
 
+    def in_context(self, value: str) -> str | None:
+        """The path in the build context of a file in the image; None for one that no COPY brings as it is."""
+        place = self.place(value)
+        if place in self.files:
+            return self.files[place]
+        for directory, source in self.files.items():
+            if source is not None and place.startswith(f"{directory.rstrip('/')}/"):
+                inside = place[len(directory.rstrip("/")) + 1 :]
+                patterns = self.globs.get(directory)
+                if patterns and not any(fnmatchcase(inside.partition("/")[0], one) for one in patterns):
+                    continue
+                return f"{source}/{inside}".strip("/")
+        return None
+
+    def overwrite(self, value: str) -> None:
+        """A file of the image is written by a command: what it holds now cannot be read."""
+        place = self.place(value)
+        self.files[place] = None
+        self.brought.append(place)
+
     def may_have(self, path: str) -> bool:
         """Whether a file may be there although no COPY from the build context brings it."""
+        if self.base is not None and self.base.framework_image is not None and path.startswith("/etc/"):
+            return True
         inside = (path == one or path.startswith(f"{one.rstrip('/')}/") for one in self.brought)
         return self.is_opaque or self.base is None or not self.base.is_known or any(inside)
 

@@ -7,21 +7,20 @@ from collections.abc import Mapping, Sequence
 
 from cudaforge.audit.bases import Base, find_base
 from cudaforge.audit.conda import activate_shell
+from cudaforge.audit.copying import PACKAGES, copy_files, depend, take, take_uv
 from cudaforge.audit.dockerfile import Dockerfile, Instruction, Piece
 from cudaforge.audit.dockerignore import read_dockerignore
 from cudaforge.audit.model import Asked
 from cudaforge.audit.programs import ACTIVATED as _ACTIVATED
 from cudaforge.audit.programs import run
 from cudaforge.audit.shell import read_commands
-from cudaforge.audit.state import Image, Install, Python, ReadFile, normal_path
+from cudaforge.audit.state import Image, Python, ReadFile
 from cudaforge.audit.substitution import Expanded, expand, unquote
 from cudaforge.matrix.tables import Matrix
-from cudaforge.records import record, replace
+from cudaforge.records import record
 
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _IS_SCRIPT = re.compile(r"\s*(?:<<|(?:\S*/)?(?:sh|bash|ash|dash|zsh)\b)")
-_ARCHIVE = re.compile(r"\.(?:tar(?:\.\w+)?|tgz|txz|tbz2?)$|^git@|\.git$")
-_PACKAGES = re.compile(r"site-packages|dist-packages|/\.local\b|/venv|/\.venv|/env\b|/conda")
 
 
 @record()
@@ -80,14 +79,33 @@ class _Walker:
         return self._image(len(self._stages) - 1)
 
     def _image(self, number: int) -> Image:
-        if number not in self._made:
-            stage = self._stages[number]
-            image = self._start(number, stage)
-            for one in stage.body:
-                if not one.on_build:
-                    self._apply(image, one, number)
-            self._made[number] = image
+        for one in sorted(self._needed(number)):
+            if one not in self._made:
+                self._made[one] = self._make(one)
         return self._made[number]
+
+    def _needed(self, number: int) -> set[int]:
+        """A stage with all that it is made from: made in order, a long chain needs no deep stack."""
+        found: set[int] = set()
+        left = [number]
+        while left:
+            one = left.pop()
+            if one in found or one in self._made:
+                continue
+            found.add(one)
+            stage = self._stages[one]
+            names = [unquote(expand(stage.start.text.split()[0], self._globals).text)]
+            names += [name for step in stage.body if (name := step.flag("from")) is not None]
+            left += [other for name in names if (other := self._find(name, one)) is not None]
+        return found
+
+    def _make(self, number: int) -> Image:
+        stage = self._stages[number]
+        image = self._start(number, stage)
+        for one in stage.body:
+            if not one.on_build:
+                self._apply(image, one, number)
+        return image
 
     def _find(self, name: str, before: int) -> int | None:
         for number in range(before - 1, -1, -1):
@@ -184,27 +202,13 @@ class _Walker:
             found = self._find(source_stage, number)
             image.brought.append(image.place(target))
             if found is not None:
-                _depend(image, self._image(found))
-                _take(image, self._image(found), sources, target, one.line)
-            elif any(_PACKAGES.search(path) for path in sources):
+                depend(image, self._image(found))
+                take(image, self._image(found), sources, target, one.line)
+            elif any(PACKAGES.search(path) for path in sources):
                 image.note_unknown(one.line, f"what {source_stage} has in {' '.join(sources)} is not known")
-            _take_uv(image, source_stage, words)
+            take_uv(image, source_stage, words)
             return
-        place = target if target.startswith("/") else f"{image.workdir.rstrip('/')}/{target}"
-        if any("://" in path or _ARCHIVE.search(path) for path in sources):
-            image.brought.append(normal_path(place))
-        for path in sources:
-            name = path.removeprefix("./")
-            image.copies.append((path, normal_path(place)))
-            if name in ("", ".", "/"):
-                image.copies_all = True
-                image.files[normal_path(place)] = ""
-            else:
-                is_directory = target.endswith(("/", ".")) or len(sources) > 1
-                inside = f"{place.rstrip('/')}/{name.rpartition('/')[2]}" if is_directory else place
-                image.files[normal_path(inside)] = None if set(name) & set("*?[") else name.strip("/")
-                if set(name) & set("*?["):
-                    image.files[normal_path(place)] = name.rpartition("/")[0]
+        copy_files(image, one, sources, target)
 
     def _run(self, image: Image, one: Instruction) -> None:
         words = one.exec_form
@@ -328,46 +332,3 @@ def _give_python(image: Image, base: Base) -> None:
         image.programs[name] = python
     if base.python is not None:
         image.programs[f"python{base.python}"] = image.programs[f"pip{base.python}"] = python
-
-
-def _depend(image: Image, other: Image) -> None:
-    """What breaks the build of a stage breaks the build of what copies from it."""
-    image.loose += [one for one in other.loose if one not in image.loose]
-    image.needed += [
-        one for one in (other.base, *other.needed) if one is not None and one not in image.needed
-    ]
-
-
-def _take(image: Image, other: Image, sources: Sequence[str], target: str, line: int) -> None:
-    """Python environments, and packages, that come from another stage."""
-    for path in sources:
-        plain = path.rstrip("/") or "/"
-        for directory, venv in other.venvs.items():
-            if directory == plain or directory.startswith(f"{plain}/") or plain == "/":
-                moved = target.rstrip("/") + directory[len(plain) :] if plain != "/" else directory
-                image.venvs[moved] = venv
-                image.installs += [
-                    replace(one, copied_line=line) for one in other.installs if one.python is venv
-                ]
-        if _PACKAGES.search(plain) or plain in ("/usr/local", "/install", "/usr", "/", "/opt/conda"):
-            _take_packages(image, other, line)
-
-
-def _take_packages(image: Image, other: Image, line: int) -> None:
-    venvs = set(other.venvs.values())
-    own = image.python_of("python3") or image.python_of("python")
-    taken: list[Install] = []
-    for one in other.installs:
-        if one.python in venvs or one in image.installs:
-            continue
-        if own is None and one.python.minor is not None:
-            for name in ("python", "python3", f"python{one.python.minor}"):
-                image.programs.setdefault(name, one.python)
-            own = one.python
-        taken.append(replace(one, python=own or one.python, copied_line=line))
-    image.installs += taken
-
-
-def _take_uv(image: Image, stage: str, words: Sequence[str]) -> None:
-    if "astral-sh/uv" in stage and any(word.endswith("uv") or "/uv" in word for word in words):
-        image.links["uv"] = stage

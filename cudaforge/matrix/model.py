@@ -251,6 +251,8 @@ class PackageIndex:
 
     name: str
     url: str
+    others: tuple[str, ...] = ()
+    """Packages that the channels of its family may show beside the framework; none where that is unknown."""
     source: Source
 
 

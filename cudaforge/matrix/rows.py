@@ -262,7 +262,9 @@ def _driver(read: Reader) -> DriverBranch:
 
 
 def _index(read: Reader) -> PackageIndex:
-    return PackageIndex(name=read.text("name"), url=read.text("url"), source=read.source())
+    return PackageIndex(
+        name=read.text("name"), url=read.text("url"), others=read.words("others"), source=read.source()
+    )
 
 
 def _companion(read: Reader) -> Companion:

@@ -31,7 +31,7 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 _WORDS = ("gpu", "driver", "platform")
-_NAME = re.compile(r"(?:Dockerfile|Containerfile)(?:\.[\w.-]+)?|.+\.(?:[Dd]ockerfile|[Cc]ontainerfile)")
+_NAME = re.compile(r"(?:Dockerfile|Containerfile)(?:[.\-_][\w.-]+)?|.+\.(?:[Dd]ockerfile|[Cc]ontainerfile)")
 _NOT_ONES = (".dockerignore", ".j2", ".md", ".orig", ".bak", ".py")
 _SKIPPED = frozenset((".git", ".hg", "node_modules", ".venv", "venv", "__pycache__", ".tox"))
 _MOST_FILES = 2_000

@@ -48,6 +48,17 @@ def test_three_thousand_lines_are_read_in_no_time() -> None:
 
 
 @pytest.mark.parametrize(
+    "step", ["FROM s{before} AS s{number}", "{head} AS s{number}\nCOPY --from=s{before} /a /a"]
+)
+def test_a_long_chain_of_stages_ends(step: str) -> None:
+    first = f"{HEAD.strip()} AS s0\nRUN pip install torch==2.8.0\n"
+    more = [step.format(before=number - 1, number=number, head=HEAD.strip()) for number in range(1, 1500)]
+    report = audit(first + "\n".join(more) + "\n")
+    is_chain = step.startswith("FROM")
+    assert report.facts.frameworks == ({"pytorch": "2.8.0+cu128"} if is_chain else {})
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "ARG A=$B\nARG B=$A\nFROM $A\n",

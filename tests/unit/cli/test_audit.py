@@ -70,6 +70,14 @@ def test_a_tree_is_looked_through(place, capsys) -> None:
     assert code == 1
 
 
+@pytest.mark.parametrize("name", ["Dockerfile-gpu", "Dockerfile_gpu", "Containerfile-cpu.train"])
+def test_a_tree_is_searched_for_all_common_names(place, capsys, name) -> None:
+    place(Dockerfile=GOOD)
+    Path("Dockerfile").rename(name)
+    _, out, _ = run(capsys, ".", *AS_OF, "--json")
+    assert [one["file"] for one in json.loads(out)["files"]] == [name]
+
+
 def test_what_is_no_dockerfile_stops_no_tree_and_is_refused_by_name(place, capsys) -> None:
     place(
         Dockerfile=GOOD,
