@@ -395,7 +395,7 @@ def changed(wishes: Wishes, change: Mapping[str, str | None], matrix: Matrix) ->
     """The wishes as a repair says."""
     for key, value in change.items():
         if key == "framework":
-            wishes = replace(wishes, frameworks=_frameworks(wishes, value))
+            wishes = replace(wishes, frameworks=_frameworks(value))
         elif key == "gpu":
             wishes = replace(wishes, gpus=() if value is None else (value,))
         elif key.startswith("gpu="):
@@ -425,17 +425,12 @@ def changed(wishes: Wishes, change: Mapping[str, str | None], matrix: Matrix) ->
     return wishes
 
 
-def _frameworks(wishes: Wishes, text: str) -> tuple[FrameworkWish, ...]:
-    """One wish replaced by its new words; the words of several are all that is left."""
+def _frameworks(text: str) -> tuple[FrameworkWish, ...]:
+    """The frameworks as a repair says them, all of them."""
     parts = [re.fullmatch(r"([a-z]+)(.*)", part).groups() for part in re.split(r", (?=[a-z])", text)]
-    new = {
-        name: FrameworkWish(name=name, version=VersionWish(rest) if rest else None) for name, rest in parts
-    }
-    written = {str(one) for one in wishes.frameworks}
-    is_removal = {str(one) for one in new.values()} < written
-    if is_removal:
-        return tuple(new.values())
-    return tuple(new.get(one.name, one) for one in wishes.frameworks)
+    return tuple(
+        FrameworkWish(name=name, version=VersionWish(rest) if rest else None) for name, rest in parts
+    )
 
 
 relaxed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
