@@ -36,6 +36,7 @@ from cudaforge.resolver.reasons.view import (
     sm,
     span,
 )
+from cudaforge.resolver.rules.broken import broken_parts
 from cudaforge.versions import Version
 
 _MANY = 2
@@ -338,8 +339,14 @@ def _gate(view: View) -> Said | None:
 
 
 def _broken(view: View) -> Said | None:
-    row = view.bound.about
-    return (row.effect, row.source) if isinstance(row, Broken) else None
+    row, position = view.bound.about, view.bound.position
+    if not isinstance(row, Broken):
+        return None
+    table = view.case.scene.frameworks[position]
+    (_, meant), *_ = broken_parts(view.case.scene.tables, table, row, position)
+    builds = view.builds(meant)
+    subject = f"{table.framework.name} {names(builds)}" if builds else table.framework.name
+    return f"{subject}: {row.effect}", row.source
 
 
 WORDS: dict[str, Callable[[View], Said | None]] = {
