@@ -93,6 +93,15 @@ def test_a_range_that_no_version_is_within_is_wrong_input(word: str) -> None:
         read("jax", word)
 
 
+def test_packages_that_no_version_meets_together_are_wrong_input() -> None:
+    for words in (["package=six==1.16", "package=Six==1.15"], ["package=numpy>=2,<1"]):
+        with pytest.raises(InputError, match="no version is within"):
+            read("jax", *words)
+    markers = ["package=six==1.16; python_version<'3.10'", "package=six==1.15; python_version>='3.10'"]
+    assert len(read("jax", *markers).images[0].wishes.packages) == 2
+    assert read("jax", "package=six[x]>1.5", "package=six<2", "package=six").images
+
+
 def test_digest_tells_wishes_apart() -> None:
     assert read("jax", "cuda=12").digest == read("cuda==12", "jax").digest
     assert read("jax", "cuda=12").digest != read("jax", "cuda=13").digest
