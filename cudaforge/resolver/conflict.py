@@ -18,7 +18,6 @@ from cudaforge.resolver.solver import Network, Restriction
 EXPENDABLE = (
     "flavor",
     "python_provider",
-    "platforms",
     "cuda_provider",
     "toolkit",
     "forward_compat",
@@ -29,6 +28,7 @@ EXPENDABLE = (
     "python",
     "driver",
     "gpus",
+    "platforms",
     "packages",
     "cuda",
     "framework",
