@@ -142,9 +142,7 @@ def _driver_of(case: Case, wishes: Wishes, rows: Picked) -> str | None:
     return None if floor is None else floor.text
 
 
-def _with_framework(
-    wishes: Wishes, position: int, wish: FrameworkWish, *, is_far_back: bool = False
-) -> Edit:
+def _with_framework(wishes: Wishes, position: int, wish: FrameworkWish, *, is_far_back: bool = False) -> Edit:
     frameworks = list(wishes.frameworks)
     frameworks[position] = wish
     return _to_frameworks(wishes, tuple(frameworks), is_far_back=is_far_back)

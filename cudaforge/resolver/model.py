@@ -215,8 +215,8 @@ class ConflictReason:
 
 @record()
 class Fix:
-    """A change of wishes that has been checked to resolve. None drops the wish; `framework` has all that stay,
-    with a comma and a space between them."""
+    """A change of wishes that has been checked to resolve. None drops the wish; `framework` names all that
+    stay, with a comma and a space between them."""
 
     change: Mapping[str, str | None]
     gives: str
