@@ -107,7 +107,11 @@ def lock(
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
     return LockOutcome(
-        path=path, lock=made, previous=previous, moves=moves_of(fitted), warnings=warnings_of(declaration, fitted)
+        path=path,
+        lock=made,
+        previous=previous,
+        moves=moves_of(fitted),
+        warnings=warnings_of(declaration, fitted),
     )
 
 
