@@ -54,7 +54,9 @@ def _package(view: View) -> Said | None:
     name = view.case.scene.frameworks[wish.position].framework.name
     if wish.is_framework:
         releases = span(row.version for row in wish.rows)
-        return f"{wish.text}, asked for among the packages, is {name} {releases}", wish.rows[-1].source
+        return f"{wish.text}, asked for among the packages, is {name} {releases}{wish.suffix}", wish.rows[
+            -1
+        ].source
     parts = [f"{row.package} {row.version} goes with {name} {row.needs}{_compiled(row)}" for row in wish.rows]
     return as_some(parts).replace(", ...", "; ..."), wish.rows[0].source
 
@@ -344,9 +346,7 @@ def _broken(view: View) -> Said | None:
         return None
     table = view.case.scene.frameworks[position]
     (_, meant), *_ = broken_parts(view.case.scene.tables, table, row, position)
-    builds = view.builds(meant)
-    subject = f"{table.framework.name} {names(builds)}" if builds else table.framework.name
-    return f"{subject}: {row.effect}", row.source
+    return f"{table.framework.name}{view.builds_text(meant)}: {row.effect}", row.source
 
 
 WORDS: dict[str, Callable[[View], Said | None]] = {

@@ -51,6 +51,11 @@ class View:
         candidates = self.case.scene.frameworks[self.bound.position].candidates
         return [candidates[index] for index in indexes(mask)][::-1]
 
+    def builds_text(self, meant: int) -> str:
+        """The builds that the core leaves, of those meant, behind a space; empty where there are none."""
+        builds = self.builds(meant)
+        return f" {names(builds)}" if builds else ""
+
     def environments(self) -> list[Environment]:
         """The environments that the core leaves."""
         return [self.case.scene.tables.environments[index] for index in indexes(self.domains[ENVIRONMENT])]
