@@ -6,6 +6,7 @@ Covers what the field uses and PEP 440 does not: `570.124.06`, `3.13t`, `9.10.2.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Sequence
 from functools import lru_cache, total_ordering
 
 from cudaforge.records import record
@@ -148,6 +149,7 @@ class _Clause:
 _CLAUSE = re.compile(r"(?P<operator>===|==|!=|>=|<=|~=|>|<)\s*(?P<version>[^\s,]+?)(?P<wildcard>\.\*)?")
 
 
+_PLAIN = re.compile(r"\d+(?:\.\d+)*(?:\+.*)?")
 _CEILINGS = frozenset(("==", "===", "~=", "<", "<="))
 
 
@@ -183,6 +185,14 @@ class VersionWish:
         return any(clause.operator in _CEILINGS for clause in self._clauses)
 
     @property
+    def is_contradiction(self) -> bool:
+        """Whether no version whatever is within it: `>=2.8,<2.7`. Of wishes that name a pre-release or the
+        like it is not asked."""
+        if not all(_PLAIN.fullmatch(clause.version.text) for clause in self._clauses):
+            return False
+        return not any(self.allows(one) for one in _on_both_sides(self._clauses))
+
+    @property
     def names_prerelease(self) -> bool:
         """Whether a pre-release is named, which is how one is asked for."""
         return any(clause.version.is_prerelease for clause in self._clauses)
@@ -198,6 +208,18 @@ class VersionWish:
 
     def __repr__(self) -> str:
         return f"VersionWish({self.text!r})"
+
+
+def _on_both_sides(clauses: Sequence[_Clause]) -> Iterator[Version]:
+    """The lowest version, those of the clauses, what comes next after each, and the next that does not begin
+    with it: where any version is within all clauses, one of these is."""
+    depth = max(len(clause.version.release) for clause in clauses)
+    releases = [(0,), *(clause.version.release for clause in clauses)]
+    yield from (clause.version for clause in clauses)
+    for release in releases:
+        for first in (release, (*release[:-1], release[-1] + 1)):
+            yield _of_release(first)
+            yield _of_release((*first, *(0,) * (depth - len(first)), 1))
 
 
 @lru_cache(maxsize=4096)

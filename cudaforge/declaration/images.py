@@ -60,6 +60,16 @@ def check_image(name: str, image: Values) -> Iterator[ImageMistake]:
         yield ImageMistake(path=key, what="every point of the matrix is excluded", remedy="exclude fewer")
 
 
+def check_needed(name: str, needed: Needed) -> Iterator[ImageMistake]:
+    """What an image asks of one package that no version of it can meet."""
+    for texts in needed.contradictions():
+        yield ImageMistake(
+            path=(_IMAGES, name),
+            what=f"no version is within {' and '.join(texts)}",
+            remedy="keep one of them" if len(texts) > 1 else "turn a bound round, or leave one out",
+        )
+
+
 def make_images(name: str, image: Values, needed: Needed = NOTHING_NEEDED) -> Iterator[ImageDeclaration]:
     """The images of one table. `needed` are its packages and those of its requirements file."""
     matrix = image.get(MATRIX)

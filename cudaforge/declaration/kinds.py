@@ -226,9 +226,12 @@ def read_wish(value: object, *, hint: str = _WISH_HINT) -> VersionWish:
     """A bare version (`12.8` means `12.8.*`) or a PEP 440 specifier set. `hint` is what mistakes suggest."""
     text = read_string(value)
     try:
-        return VersionWish("".join(text.split(" ")))
+        wish = VersionWish("".join(text.split(" ")))
     except InvalidVersion:
         bad(f"{show(text)} is no version wish", hint)
+    if wish.is_contradiction:
+        bad(f"no version is within {show(text)}", "turn a bound round, or leave one out")
+    return wish
 
 
 _NUMBER = r"v?[0-9]+(\.[0-9]+)*[a-zA-Z0-9.+_-]*"

@@ -13,6 +13,7 @@ from cudaforge.declaration.fleet import check_fleet, make_fleet
 from cudaforge.declaration.images import (
     ImageMistake,
     check_image,
+    check_needed,
     find_clashes,
     find_wheel_clashes,
     make_images,
@@ -117,6 +118,7 @@ class _Loader:
             needed = NOTHING_NEEDED
             if not self.left_out:
                 needed = self._packages(name, image).and_also(self._requirements(name, image))
+                self._tell(check_needed(name, needed))
             if not found:
                 images += make_images(name, image, needed)
         self._tell((*find_clashes(images), *find_wheel_clashes(images)))

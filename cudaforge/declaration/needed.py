@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from cudaforge.declaration.model import LocalWheel
 from cudaforge.records import made, record, replace
+from cudaforge.versions import InvalidVersion, VersionWish
 
 _NAME = re.compile(r"\s*([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)")
+_CLAUSES = re.compile(rf"{_NAME.pattern}\s*(?:\[[^]]*\])?\s*(?P<clauses>[=<>!~][^;@]*)")
 
 
 @record()
@@ -63,6 +65,26 @@ class Needed:
             wheels=tuple(dict.fromkeys((*self.wheels, *other.wheels))),
             python=",".join(filter(None, (self.python, other.python))) or None,
         )
+
+    def contradictions(self) -> Iterator[tuple[str, ...]]:
+        """The requirements and constraints of each package that no version meets together. One with a marker
+        may not count, and is left out."""
+        clauses: dict[str, dict[str, str]] = {}
+        for text in (*self.packages, *self.constraints):
+            match = _CLAUSES.fullmatch(text)
+            if match is not None:
+                clauses.setdefault(normal_name(text), {})[text] = match["clauses"]
+        asked = {normal_name(text) for text in self.packages}
+        for name, of_package in clauses.items():
+            if name in asked and _is_contradiction(",".join(of_package.values())):
+                yield tuple(of_package)
+
+
+def _is_contradiction(clauses: str) -> bool:
+    try:
+        return VersionWish(clauses).is_contradiction
+    except InvalidVersion:
+        return False  # versions of packages come in more kinds than are read here
 
 
 NOTHING_NEEDED = Needed()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.declaration import fields
-from cudaforge.declaration.images import make_images
+from cudaforge.declaration.images import check_needed, make_images
 from cudaforge.declaration.kinds import Mistake, attempt, bad, nearest
 from cudaforge.declaration.load import DEFAULT_PROJECT
 from cudaforge.declaration.meaning import declaration_digest
@@ -56,6 +56,10 @@ def declaration_from_words(words: Sequence[str], *, root: Path) -> Declaration:
         attempt(reader.read, word, at=(), mistakes=mistakes)
         where = Location(file=COMMAND_LINE, key=show(word)[1:-1])
         problems += (Problem(what=one.what, where=where, remedy=one.remedy) for one in mistakes)
+    problems += (
+        Problem(what=one.what, where=Location(file=COMMAND_LINE), remedy=one.remedy)
+        for one in check_needed(IMAGE_NAME, reader.needed)
+    )
     if not reader.frameworks and not problems:
         problems.append(
             Problem(

@@ -113,6 +113,8 @@ def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure
         )
     except WrongShape as error:
         raise damaged(file, f"{error.path} {error.what}") from None
+    except KeyError as error:
+        raise damaged(file, f"{error} is missing") from None
     except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise damaged(file, f"{type(error).__name__}: {error}") from None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from datetime import datetime, timezone
@@ -109,7 +109,11 @@ def lock(
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)
     return LockOutcome(
-        path=path, lock=made, previous=previous, moves=moves_of(fitted), warnings=warnings_of(fitted)
+        path=path,
+        lock=made,
+        previous=previous,
+        moves=moves_of(fitted),
+        warnings=warnings_of(declaration, fitted),
     )
 
 
@@ -118,13 +122,25 @@ def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
     return {name: one.move for name, one in fitted.items() if one.move is not None}
 
 
-def warnings_of(fitted: Mapping[str, Fitted]) -> Mapping[str, tuple[str, ...]]:
-    """What has to be known of the answers, by image."""
-    return {
-        name: one.answer.warnings
+def warnings_of(declaration: Declaration, fitted: Mapping[str, Fitted]) -> Mapping[str, tuple[str, ...]]:
+    """What has to be known of the answers and of their packages, by image."""
+    releases = matrix_of(declaration).cudnn_releases
+    names = {package for release in releases for package in release.packages.values()}
+    told = {
+        name: (*one.answer.warnings, *_unused_cuda(one, names))
         for name, one in fitted.items()
-        if isinstance(one.answer, Resolution) and one.answer.warnings
+        if isinstance(one.answer, Resolution)
     }
+    return {name: warnings for name, warnings in told.items() if warnings}
+
+
+def _unused_cuda(fitted: Fitted, names: Collection[str]) -> Iterator[str]:
+    """That the packages of a CPU twin bring CUDA, gigabytes that nobody asked for."""
+    if fitted.entry is None or not isinstance(fitted.answer, Resolution) or fitted.answer.cuda is not None:
+        return
+    brought = [wheel.package for wheel in fitted.entry.image.closure.wheels if wheel.package in names]
+    if brought:
+        yield f"a CPU twin is asked for, and its packages bring CUDA: {', '.join(brought)}"
 
 
 def own_wheels(declaration: Declaration) -> Mapping[str, Path]:

@@ -119,7 +119,7 @@ class _Renewal:
             lock=made,
             previous=self._current,
             moves=moves_of(fitted),
-            warnings=warnings_of(fitted),
+            warnings=warnings_of(self._declaration, fitted),
         )
         return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
 

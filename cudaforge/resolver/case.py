@@ -77,18 +77,18 @@ class Case:
     def _wishes(self) -> RankedBounds:
         return wish_bounds(self.scene)
 
-    def active(self, wished: int) -> tuple[Bound, ...]:
-        """The bounds that hold while the wishes of these bits do."""
-        return tuple(bound for bound in self.bounds if _holds(bound, wished))
+    def active(self, wished: int, lifting: int = 0) -> tuple[Bound, ...]:
+        """The bounds that hold while the wishes of these bits do; the others that are lifting keep defaults
+        away and ask for nothing."""
+        return tuple(bound for bound in self.bounds if _holds(bound, wished, wished | lifting))
 
     def network(self, wished: int) -> Network:
         """The constraints under these wishes."""
         if self._presences & ~wished:
             return Network(self.everything, [bound.constraint for bound in self.active(wished)])
         of_facts = self.scene.tables.keep(("network", self.scene.asked), self._fact_network)
-        return of_facts.extended(
-            [bound.constraint for part in self._wishes.values() for bound in part if _holds(bound, wished)]
-        )
+        wishes = (bound for part in self._wishes.values() for bound in part)
+        return of_facts.extended([one.constraint for one in wishes if _holds(one, wished, wished)])
 
     def _fact_network(self) -> Network:
         """What every image of these frameworks starts from."""
@@ -104,9 +104,21 @@ class Case:
         key = ("best", self.scene.asked, policy_of(self.scene), network.start, network.added)
         return self.scene.tables.keep(key, lambda: network.best(self.criteria))
 
-    def has_answer(self, wished: int) -> bool:
-        """Whether an answer exists under these wishes."""
-        return self.network(wished).best(()) is not None
+    def collides(self, core: int) -> bool:
+        """Whether these wishes have no answer. Without the platform that is asked for they have none on it
+        either: that only the default one fails, which nobody asked for, says nothing of them."""
+        asked = self.question.bit("platforms")
+        worlds = (core,) if core & asked else (core, core | asked)
+        return all(self.network(world).best(()) is None for world in dict.fromkeys(worlds))
+
+    def behind(self, core: int) -> tuple[Bound, ...]:
+        """The bounds of wishes that collide: those of no platform where they suffice, else of the one that
+        is asked for."""
+        asked = self.question.bit("platforms")
+        without = self.active(core, asked)
+        if Network(self.everything, [bound.constraint for bound in without]).best(()) is None:
+            return without
+        return self.active(core | asked)
 
     def collides_always(self, core: int) -> bool:
         """Whether these wishes have no answer whatever else is asked for, as long as nothing is that lifts a
@@ -131,8 +143,8 @@ class Case:
         return Exclusion(tuple(parts))
 
 
-def _holds(bound: Bound, wished: int) -> bool:
-    return bound.needs & ~wished == 0 and bound.unless & wished == 0
+def _holds(bound: Bound, wished: int, lifting: int) -> bool:
+    return bound.needs & ~wished == 0 and bound.unless & lifting == 0
 
 
 def open_case(

@@ -97,39 +97,43 @@ def _unseen(case: Case, rows: Picked) -> Iterator[str]:
 
 def _broken(case: Case, domains: Domains) -> Iterator[str]:
     """Combinations that the answer is or may be: not fatal, on GPUs that nobody named, or unconfirmed."""
-    for row, parts in case.scene.tables.keep(("caveats", case.scene.asked), partial(_known, case)):
+    known = case.scene.tables.keep(("caveats", case.scene.asked), partial(_known, case))
+    for row, position, parts in known:
         if any(domains[variable] & ~mask for variable, mask in parts):
             continue
-        text = _told(case, row)
+        text = _told(case, row, position)
         if text is not None:
             yield f"{text} {row.source.citation()}"
             yield from disputes((row.source,))
 
 
-def _known(case: Case) -> list[tuple[Broken, Blocks]]:
-    """Every combination that is about one of the frameworks, with the values that it is made of."""
+def _known(case: Case) -> list[tuple[Broken, int, Blocks]]:
+    """Every combination that is about one of the frameworks, which one, and the values that it is made of."""
     tables = case.scene.tables
     return [
-        (row, broken_parts(tables, table, row, position))
+        (row, position, broken_parts(tables, table, row, position))
         for row in tables.matrix.broken
         for position, table in enumerate(case.scene.frameworks)
         if is_about(row, table)
     ]
 
 
-def _told(case: Case, row: Broken) -> str | None:
-    """What to say of a combination whose parts the answer has; None where it does not concern it."""
+def _told(case: Case, row: Broken, position: int) -> str | None:
+    """What to say of a combination whose parts the answer has, of several frameworks which one it is about;
+    None where it does not concern it."""
     question = case.question
     doubt = "" if is_confirmed(row.source) else "not confirmed: "
+    name = question.frameworks[position].name if len(question.frameworks) > 1 else ""
     if "capability" not in row.when:
-        return f"{doubt}{row.effect}" if doubt or not row.is_fatal else None
+        subject = f"{name}: " if name else ""
+        return f"{doubt}{subject}{row.effect}" if doubt or not row.is_fatal else None
     if case.scene.cpu:
         return None
-    wish = VersionWish(row.when["capability"])
+    wish, subject = VersionWish(row.when["capability"]), f"{name} " if name else ""
     named = [gpu.item.word.partition("=")[2] for gpu in question.gpus if is_on(wish, gpu)]
     if named and (doubt or not row.is_fatal):
-        return f"{doubt}on {', '.join(named)}: {row.effect}"
-    return None if question.gpus else f"{doubt}on GPUs of compute capability {wish}: {row.effect}"
+        return f"{doubt}{subject}on {', '.join(named)}: {row.effect}"
+    return None if question.gpus else f"{doubt}{subject}on GPUs of compute capability {wish}: {row.effect}"
 
 
 def _overtaken(case: Case, rows: Picked) -> Iterator[str]:

@@ -18,7 +18,6 @@ from cudaforge.resolver.solver import Network, Restriction
 EXPENDABLE = (
     "flavor",
     "python_provider",
-    "platforms",
     "cuda_provider",
     "toolkit",
     "forward_compat",
@@ -29,6 +28,7 @@ EXPENDABLE = (
     "python",
     "driver",
     "gpus",
+    "platforms",
     "packages",
     "cuda",
     "framework",
@@ -79,7 +79,7 @@ def explain_core(
     culprits = minimal_bounds(case, core)
     items = [item for item in case.question.items if item.bit & core]
     shown = [item for item in items if not (item.is_presence and _has_version(case, item, items))]
-    found, behind = reasons(case, culprits, case.active(core))
+    found, behind = reasons(case, culprits, case.behind(core))
     return Conflict(
         core=tuple(item.word for item in shown),
         keys=tuple(dict.fromkeys(item.key for item in shown)),
@@ -94,7 +94,8 @@ def _has_version(case: Case, presence: Item, items: Sequence[Item]) -> bool:
 
 
 def minimal_core(case: Case) -> int:
-    """Wishes that have no answer together, but have one as soon as any one of them is dropped."""
+    """Wishes that have no answer together, but have one as soon as any one of them is dropped, on the
+    default platform or on the one that is asked for."""
     core = _smallest_contradiction(case)
     order = sorted(
         case.question.items,
@@ -104,7 +105,7 @@ def minimal_core(case: Case) -> int:
     while True:
         before = core
         for item in order:
-            if item.bit & core and not case.has_answer(core & ~item.bit):
+            if item.bit & core and case.collides(core & ~item.bit):
                 core &= ~item.bit
         if core == before:
             return core
@@ -115,7 +116,7 @@ def _smallest_contradiction(case: Case) -> int:
     wished = case.question.all_bits
     for bound in case.active(wished):
         is_hopeless = isinstance(bound.constraint, Restriction) and not bound.constraint.mask
-        if is_hopeless and not case.has_answer(bound.needs):
+        if is_hopeless and case.collides(bound.needs):
             return bound.needs
     return wished
 
@@ -123,7 +124,7 @@ def _smallest_contradiction(case: Case) -> int:
 def minimal_bounds(case: Case, core: int) -> tuple[Bound, ...]:
     """The bounds without any one of which the core would have an answer; rather those that say
     something of the wishes than those that every image has to meet."""
-    return smallest_bounds(case, case.active(core))
+    return smallest_bounds(case, case.behind(core))
 
 
 def smallest_bounds(case: Case, bounds: Sequence[Bound], fixed: Sequence[Bound] = ()) -> tuple[Bound, ...]:

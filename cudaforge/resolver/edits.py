@@ -70,11 +70,10 @@ def dropped(case: Case, item: Item, wishes: Wishes) -> Edit | None:
     word = item.word.partition("=")[2]
     if item.is_presence:
         left = tuple(one for index, one in enumerate(wishes.frameworks) if index != item.position)
-        change = (("framework", ", ".join(map(str, left))),)
-        return Edit(change, replace(wishes, frameworks=left)) if left else None
+        return _to_frameworks(wishes, left) if left else None
     if item.key == "framework":
         bare = FrameworkWish(name=wishes.frameworks[item.position].name)
-        return Edit((("framework", bare.name),), _with_framework(wishes, item.position, bare))
+        return _with_framework(wishes, item.position, bare)
     if item.key == "gpus":
         gpus = tuple(text for text in wishes.gpus if text != word)
         name = "gpu" if len(case.question.gpus) == 1 else item.word
@@ -117,7 +116,7 @@ def moved_to(case: Case, item: Item, wishes: Wishes, rows: Picked) -> Edit | Non
     if item.key == "framework" and not item.is_presence:
         wish = wishes.frameworks[item.position]
         other = replace(wish, version=VersionWish(f"=={rows.builds[item.position].version}"))
-        return Edit((("framework", str(other)),), _with_framework(wishes, item.position, other))
+        return _with_framework(wishes, item.position, other)
     if item.key == "packages":
         answer = (build.version for build in rows.builds)
         return next(_repinned(case, item, wishes, answer), None) or dropped(case, item, wishes)
@@ -143,10 +142,16 @@ def _driver_of(case: Case, wishes: Wishes, rows: Picked) -> str | None:
     return None if floor is None else floor.text
 
 
-def _with_framework(wishes: Wishes, position: int, wish: FrameworkWish) -> Wishes:
+def _with_framework(wishes: Wishes, position: int, wish: FrameworkWish, *, is_far_back: bool = False) -> Edit:
     frameworks = list(wishes.frameworks)
     frameworks[position] = wish
-    return replace(wishes, frameworks=tuple(frameworks))
+    return _to_frameworks(wishes, tuple(frameworks), is_far_back=is_far_back)
+
+
+def _to_frameworks(wishes: Wishes, left: tuple[FrameworkWish, ...], *, is_far_back: bool = False) -> Edit:
+    """All of the frameworks, so that what the change does not name goes."""
+    change = (("framework", ", ".join(map(str, left))),)
+    return Edit(change, replace(wishes, frameworks=left), is_far_back=is_far_back)
 
 
 def _releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[Edit]:
@@ -168,11 +173,8 @@ def _releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Itera
             words.append(f"=={line}.*")
     for one in words:
         other = replace(wish, version=VersionWish(one))
-        yield Edit(
-            (("framework", str(other)),),
-            _with_framework(wishes, item.position, other),
-            is_far_back=_is_far_back(one, text, (candidate.version for candidate in candidates)),
-        )
+        is_far_back = _is_far_back(one, text, (candidate.version for candidate in candidates))
+        yield _with_framework(wishes, item.position, other, is_far_back=is_far_back)
 
 
 def _package_releases(case: Case, item: Item, wishes: Wishes, domains: Domains) -> Iterator[Edit]:

@@ -45,11 +45,18 @@ def held_by(case: Case, answer: Domains) -> Iterator[HeldBack]:
     rows = picked(case, answer)
     for position, build in enumerate(rows.builds):
         newest = _newest(case, (), position).builds[position].version
-        if newest > build.version:
+        held: tuple[Item, ...] = ()
+        while newest > build.version:
             held = _held(case, (_release(case, position, newest),))
-            if held:
-                name = case.question.frameworks[position].name
-                yield HeldBack(field=name, value=str(newest), by=_written(case, held))
+            best = case.best(case.question.all_bits & ~sum(item.bit for item in held))
+            # What the policy takes once these wishes are gone; no answer where a default is back in force.
+            without = newest if best is None else picked(case, best).builds[position].version
+            if without >= newest:
+                break
+            newest = without
+        if held and newest > build.version:
+            name = case.question.frameworks[position].name
+            yield HeldBack(field=name, value=str(newest), by=_written(case, held))
     chosen = tuple(_release(case, index, build.version) for index, build in enumerate(rows.builds))
     yield from _held_cuda(case, rows, chosen)
     yield from _held_cudnn(case, rows, chosen)

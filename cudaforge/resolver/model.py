@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from enum import Enum
 
@@ -214,7 +215,8 @@ class ConflictReason:
 
 @record()
 class Fix:
-    """A change of wishes that has been checked to resolve. None drops the wish."""
+    """A change of wishes that has been checked to resolve. None drops the wish; `framework` names all that
+    stay, with a comma and a space between them."""
 
     change: Mapping[str, str | None]
     gives: str
@@ -230,6 +232,12 @@ def _change(key: str, value: str | None) -> str:
         return f"drop {key}"
     if not key.replace("_", "").isalpha():
         return f'"{value}" instead of {key}'
+    if key == "platforms":
+        return f'{key} = ["{value}"]'
+    several = re.split(r", (?=[a-z])", value) if key == "framework" else ()
+    if len(several) > 1:
+        quoted = ", ".join(f'"{one}"' for one in several)
+        return f"{key} = [{quoted}]"
     return f"{key} = {value}" if value == "true" else f'{key} = "{value}"'
 
 

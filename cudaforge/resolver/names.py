@@ -100,15 +100,18 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
     if _CAPABILITY.fullmatch(text.strip().lower()):
         known = sorted({gpu.capability for gpu in matrix.gpus})
         named = parse_capability(text)
-        below = [one for one in known if named is not None and one < named]
-        hint = f"did you mean {_architecture((below or known)[-1 if below else 0])}? " if named else ""
+        meant = named or parse_capability(re.sub("^(sm|compute)_?", "sm_", text.strip().lower()))
+        below = [one for one in known if meant is not None and one <= meant]
+        hint = f"did you mean {_architecture((below or known)[-1 if below else 0])}? " if meant else ""
         remedy = (
             f"{hint}compute capabilities that are known: {', '.join(map(str, known))}; "
             "a GPU that is newer than the facts goes into an overlay ([matrices] overlays)"
         )
     else:
         plain = {_plain_gpu(name): name for name in reversed(gpu_names(matrix))}
-        near = near_names(_plain_gpu(text), plain, cutoff=_NEAR_GPU)
+        words = _words(text)
+        with_it = sorted((one for one, name in plain.items() if words and words <= _words(name)), key=len)
+        near = [*dict.fromkeys((*with_it, *near_names(_plain_gpu(text), plain, cutoff=_NEAR_GPU)))][:_NEAREST]
         hint = f"did you mean {' or '.join(plain[one] for one in near)}? " if near else ""
         remedy = f"{hint}'cudaforge data list gpus' lists what is known"
     return wish_problem("gpus", f"GPU {text!r} is not known", remedy=remedy)
@@ -137,5 +140,8 @@ def _architecture(capability: Version) -> str:
 
 def _plain_gpu(name: str) -> str:
     """A name without what many names have in common."""
-    words = re.findall(r"[a-z0-9]+", name.lower())
-    return "".join(word for word in words if word not in _BRANDS)
+    return "".join(word for word in re.findall(r"[a-z0-9]+", name.lower()) if word not in _BRANDS)
+
+
+def _words(name: str) -> set[str]:
+    return set(re.findall(r"[a-z0-9]+", name.lower())) - _BRANDS

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from cudaforge.matrix.companion import Companion, CompanionRole
 from cudaforge.matrix.pins import pins_of
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
-from cudaforge.resolver.candidates import is_confirmed
+from cudaforge.resolver.candidates import is_confirmed, local_version
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 
 _REQUIREMENT = re.compile(
@@ -37,6 +37,8 @@ class PackageWish:
     """Whether these are all that it allows, so that no other release of the framework goes with it."""
     is_framework: bool = False
     """Whether it is the framework itself, asked for among the packages."""
+    build: VersionWish | None = None
+    """The build of the framework that it names: `==2.7.1+cu118`."""
 
     @property
     def package(self) -> str:
@@ -44,13 +46,20 @@ class PackageWish:
         return normal(named(self.text))
 
     @property
+    def suffix(self) -> str:
+        """The build that it names as releases are written with it, `+cu118`; empty where it names none."""
+        return "" if self.build is None else f"+{self.build.text.rpartition('+')[2]}"
+
+    @property
     def limits(self) -> tuple[tuple[VersionWish, Version | None], ...]:
         """With which framework releases its own go: those that it needs, up to one."""
         return tuple(dict.fromkeys((row.needs, row.until) for row in self.rows))
 
-    def allows(self, version: Version) -> bool:
-        """Whether it goes with that release of the framework."""
-        return any(row.goes_with(version) for row in self.rows)
+    def allows(self, version: Version, label: Version) -> bool:
+        """Whether it goes with that release of the framework, and with the build of it that the label has."""
+        return any(row.goes_with(version) for row in self.rows) and (
+            self.build is None or self.build.allows(label)
+        )
 
 
 def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion]]) -> Iterator[PackageWish]:
@@ -75,9 +84,11 @@ def package_wishes(texts: Iterable[str], companions: Sequence[Sequence[Companion
                 yield PackageWish(text, position, allowed, bool(allowed) and is_binding)
 
 
-def framework_wishes(texts: Iterable[str], releases: Sequence[Sequence[Companion]]) -> Iterator[PackageWish]:
+def framework_wishes(
+    texts: Iterable[str], releases: Sequence[Sequence[Companion]], labels: Sequence[Collection[Version]]
+) -> Iterator[PackageWish]:
     """The packages that are the frameworks themselves (`torch==2.7.1`). `releases` are those of each, by the
-    packages that install them, every one as going with itself.
+    packages that install them, every one as going with itself; `labels` their builds: `2.7.1+cu118`.
 
     What allows none of them binds nothing: it is not known.
     """
@@ -91,8 +102,9 @@ def framework_wishes(texts: Iterable[str], releases: Sequence[Sequence[Companion
                 continue
             # Builds of a release may be installed by packages of other names.
             allowed = tuple(row for row in rows if wish.allows(row.version))
+            build = _build(match["versions"], labels[position])
             if len(allowed) < len(rows):
-                yield PackageWish(text, position, allowed, bool(allowed), is_framework=True)
+                yield PackageWish(text, position, allowed, bool(allowed), is_framework=True, build=build)
 
 
 @lru_cache(maxsize=64)
@@ -116,6 +128,12 @@ def releases_of(matrix: Matrix, framework: str) -> tuple[Companion, ...]:
         )
         for (package, version), source in found.items()
     )
+
+
+@lru_cache(maxsize=64)
+def labels_of(matrix: Matrix, framework: str) -> frozenset[Version]:
+    """The builds of a framework as people write them: `2.8.0+cu128`."""
+    return frozenset(local_version(row) for row in matrix.builds(framework) if is_confirmed(row.source))
 
 
 def newest_asked(text: str, known: Iterable[Companion]) -> Companion | None:
@@ -161,6 +179,14 @@ def _versions(text: str) -> VersionWish | None:
         return VersionWish(_LOCAL.sub("", text.strip().strip("()")))
     except InvalidVersion:
         return None
+
+
+def _build(text: str, labels: Collection[Version]) -> VersionWish | None:
+    """The wish with the local label of a build that is known."""
+    if "+" not in text:
+        return None
+    wish = VersionWish(text.strip().strip("()"))
+    return wish if any(map(wish.allows, labels)) else None
 
 
 def _is_bounded(wish: VersionWish, newest: Version) -> bool:

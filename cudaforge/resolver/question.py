@@ -21,7 +21,13 @@ from cudaforge.resolver.names import (
     unknown_name,
     wish_problem,
 )
-from cudaforge.resolver.packages import PackageWish, framework_wishes, package_wishes, releases_of
+from cudaforge.resolver.packages import (
+    PackageWish,
+    framework_wishes,
+    labels_of,
+    package_wishes,
+    releases_of,
+)
 from cudaforge.versions import InvalidVersion, Version
 
 _REGISTRY = re.compile(r"(?:localhost|[^/]*[.:][^/]*)/")
@@ -245,7 +251,11 @@ def _packages(wishes: Wishes, frameworks: tuple[Framework, ...], matrix: Matrix)
         return ()
     return (
         *package_wishes(wishes.packages, [matrix.companions(one.name) for one in frameworks]),
-        *framework_wishes(wishes.packages, [releases_of(matrix, one.name) for one in frameworks]),
+        *framework_wishes(
+            wishes.packages,
+            [releases_of(matrix, one.name) for one in frameworks],
+            [labels_of(matrix, one.name) for one in frameworks],
+        ),
     )
 
 

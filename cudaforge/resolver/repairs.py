@@ -109,9 +109,21 @@ def _change(tried: _Tried, item: Item, rank: int) -> None:
         helpful += tried.resolves(edit, (1, 0, distance + edit.is_far_back, rank))
         if helpful == enough:
             break
+    if not helpful and item.key in _SEVERAL and item.key != "framework":
+        helpful += _changed_to_best(tried, item, rank)
     without = dropped(case, item, wishes)
     if without is not None and (not helpful or item.key == "gpus"):
         tried.resolves(without, (1, 1, 0, rank))
+
+
+def _changed_to_best(tried: _Tried, item: Item, rank: int) -> bool:
+    """The value that the best answer without the wish has, where none near the one asked for helps."""
+    case = tried.case
+    best = case.best(case.question.all_bits & ~item.bit)
+    edit = None if best is None else moved_to(case, item, case.question.wishes, picked(case, best))
+    if edit is None or edit.change[0][1] is None:
+        return False
+    return tried.resolves(edit, (1, 0, NEAREST, rank))
 
 
 def _change_settings(tried: _Tried, culprits: Sequence[Bound]) -> None:
@@ -172,13 +184,5 @@ def _joint(case: Case, chosen: Sequence[Item], rows: Picked) -> Iterator[Edit]:
             edit = change_one(item, wishes)
             if edit is not None:
                 wishes, changes = edit.wishes, (*changes, *edit.change)
-        yield Edit(_merged(changes), wishes)
-
-
-def _merged(changes: Change) -> Change:
-    """One entry for each key: several frameworks stand under one."""
-    merged: dict[str, str | None] = {}
-    for key, text in changes:
-        before = merged.get(key)
-        merged[key] = text if before is None or text is None else f"{before}, {text}"
-    return tuple(merged.items())
+        # Of several frameworks each change has all: the last one says what is left of them.
+        yield Edit(tuple(dict(changes).items()), wishes)

@@ -34,7 +34,7 @@ class Collision:
         packages = tuple(item.word for item in self._items() if item.key == "packages")
         for item in self._items():
             if packages and item.key != "packages" and not item.is_presence:
-                domains = self._case.best(self._core & ~item.bit)
+                domains = self._case.best(self._core & ~item.bit | self._case.question.bit("platforms"))
                 if domains is not None:
                     yield resolution(self._case, domains), packages
 

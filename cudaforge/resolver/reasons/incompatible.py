@@ -36,6 +36,7 @@ from cudaforge.resolver.reasons.view import (
     sm,
     span,
 )
+from cudaforge.resolver.rules.broken import broken_parts
 from cudaforge.versions import Version
 
 _MANY = 2
@@ -53,7 +54,9 @@ def _package(view: View) -> Said | None:
     name = view.case.scene.frameworks[wish.position].framework.name
     if wish.is_framework:
         releases = span(row.version for row in wish.rows)
-        return f"{wish.text}, asked for among the packages, is {name} {releases}", wish.rows[-1].source
+        return f"{wish.text}, asked for among the packages, is {name} {releases}{wish.suffix}", wish.rows[
+            -1
+        ].source
     parts = [f"{row.package} {row.version} goes with {name} {row.needs}{_compiled(row)}" for row in wish.rows]
     return as_some(parts).replace(", ...", "; ..."), wish.rows[0].source
 
@@ -345,8 +348,12 @@ def _gate(view: View) -> Said | None:
 
 
 def _broken(view: View) -> Said | None:
-    row = view.bound.about
-    return (row.effect, row.source) if isinstance(row, Broken) else None
+    row, position = view.bound.about, view.bound.position
+    if not isinstance(row, Broken):
+        return None
+    table = view.case.scene.frameworks[position]
+    (_, meant), *_ = broken_parts(view.case.scene.tables, table, row, position)
+    return f"{table.framework.name}{view.builds_text(meant)}: {row.effect}", row.source
 
 
 WORDS: dict[str, Callable[[View], Said | None]] = {

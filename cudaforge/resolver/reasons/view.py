@@ -45,11 +45,16 @@ class View:
         wish = self.bound.about
         return wish.gpus[0].source if isinstance(wish, GpuWish) and wish.gpus else None
 
-    def builds(self) -> list[BuildCandidate]:
-        """The builds that the core leaves, oldest first."""
-        mask = self.domains[FIRST_FRAMEWORK + self.bound.position]
+    def builds(self, meant: int = -1) -> list[BuildCandidate]:
+        """The builds that the core leaves, of those meant, oldest first."""
+        mask = self.domains[FIRST_FRAMEWORK + self.bound.position] & meant
         candidates = self.case.scene.frameworks[self.bound.position].candidates
         return [candidates[index] for index in indexes(mask)][::-1]
+
+    def builds_text(self, meant: int) -> str:
+        """The builds that the core leaves, of those meant, behind a space; empty where there are none."""
+        builds = self.builds(meant)
+        return f" {names(builds)}" if builds else ""
 
     def environments(self) -> list[Environment]:
         """The environments that the core leaves."""

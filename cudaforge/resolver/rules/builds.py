@@ -66,7 +66,7 @@ def packages(scene: Scene) -> Iterator[Bound]:
             continue
         needs = bit | question.presence(wish.position)
         table = scene.frameworks[wish.position]
-        mask = table.named(("package", wish.limits), partial(_goes_with, wish))
+        mask = table.named(("package", wish.limits, wish.build), partial(_goes_with, wish))
         constraint = Restriction(FIRST_FRAMEWORK + wish.position, mask)
         yield Bound("package-framework", constraint, needs, about=wish, position=wish.position)
         if all(row.pythons for row in wish.rows):
@@ -76,7 +76,7 @@ def packages(scene: Scene) -> Iterator[Bound]:
 
 
 def _goes_with(wish: PackageWish, candidate: BuildCandidate) -> bool:
-    return wish.allows(candidate.version)
+    return wish.allows(candidate.version, candidate.label)
 
 
 def gpu_or_cpu(scene: Scene) -> Iterator[Bound]:

@@ -237,7 +237,7 @@ def test_a_gpu_that_is_built_into_other_machines_is_a_no(capsys: pytest.CaptureF
     assert run_command_line(["resolve", "pytorch", "gpu=Jetson Thor", "platform=linux/amd64"]) == 1
     told = " ".join(capsys.readouterr().out.split())
     assert "is built into machines of linux/arm64" in told
-    assert 'try platforms = "linux/arm64"' in told
+    assert 'try platforms = ["linux/arm64"]' in told
     assert run_command_line(["resolve", "pytorch", "gpu=Jetson Thor", "platform=linux/arm64"]) == 0
 
 

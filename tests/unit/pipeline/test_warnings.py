@@ -32,6 +32,15 @@ def test_warnings_are_in_the_json_of_lock_and_upgrade_by_image(world, capsys):
     assert TEXT in json.loads(capsys.readouterr().out)["warnings"]["one"]
 
 
+def test_a_cpu_twin_whose_packages_bring_cuda_says_so(world, capsys):
+    cudnn = 'packages = ["nvidia-cudnn-cu12"]'
+    world.declare(twin=f'framework = "jax"\ncuda = "none"\n{cudnn}', gpu=f'framework = "jax"\n{cudnn}')
+    assert run_command_line(["lock", "--json"]) == 0
+    warnings = json.loads(capsys.readouterr().out)["warnings"]
+    assert any("its packages bring CUDA: nvidia-cudnn-cu12" in one for one in warnings["twin"])
+    assert not any("CPU twin" in one for one in warnings.get("gpu", []))
+
+
 def test_up_tells_the_warnings_of_what_it_locks_before_it_builds(world, capsys, monkeypatch):
     built = []
 

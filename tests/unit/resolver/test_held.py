@@ -76,6 +76,16 @@ def test_without_the_named_wishes_it_is_there_and_with_any_of_them_not(words: li
             assert not VersionWish(text).allows(Version(held.value))
 
 
+def test_what_is_held_is_what_the_policy_takes_once_the_named_wishes_are_gone() -> None:
+    """A newer release needs a Python that the policy does not take on this base."""
+    matrix, wishes = load_matrix(), wishes_of(["jax<0.10", "cuda=none", "base=bootstrap:debian12"])
+    (held, *_) = held_back(wishes, matrix)
+    free = resolve(replace(wishes, frameworks=(FrameworkWish(name="jax"),)), matrix)
+    assert isinstance(free, Resolution)
+    assert (held.field, held.value) == ("jax", str(free.frameworks[0].version))
+    assert held.by == ('framework = "jax<0.10"',)
+
+
 def test_what_the_policy_chose_is_held_by_nobody() -> None:
     assert held_back(wishes_of(["jax"]), load_matrix()) == ()
     assert held_back(wishes_of(["pytorch==2.4.*", "python==3.13"]), load_matrix()) == ()
