@@ -7,7 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.cli.output import write_json, write_text
+from cudaforge.cli.output import write_json, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Location, Problem
 
 if TYPE_CHECKING:
@@ -67,6 +67,12 @@ def emit_jobs(
     declaration = decide.load(file)
     lock = decide.select(decide.load_current_lock(declaration), names, maximum=_MOST_JOBS)
     done = jobs.emit(lock, declaration, form=form.value, directory=output, gpus=gpus, force=force)
+    for image in lock.images:
+        if "/" not in image.tags[0]:
+            write_note(
+                f"{image.name}: {image.tags[0]} is in no registry, and no other machine can pull it: declare "
+                f"project.registry, lock again, then cudaforge build --push {image.name}"
+            )
     if as_json:
         write_json({"directory": str(output), "written": list(done.written)})
         return ExitCode.OK

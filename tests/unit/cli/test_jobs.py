@@ -98,3 +98,13 @@ def test_what_jobs_would_leave_out_is_refused(
     assert run_command_line(["verify", *options]) == 2
     assert f"{refused} cannot be asked for together with {options[0]}" in capsys.readouterr().err
     assert not (project / "jobs").exists()
+
+
+def test_an_image_of_no_registry_is_told(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert emit("jax") == 0
+    assert "jax: quickstart:jax is in no registry" in capsys.readouterr().err
+
+
+def test_gpus_for_images_without_cuda_are_refused(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_command_line(["verify", "jax", "--device", "0"]) == 2
+    assert "jax: made for CPUs alone" in capsys.readouterr().err
