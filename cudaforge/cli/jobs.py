@@ -7,13 +7,14 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge.cli.output import write_json, write_text
-from cudaforge.errors import ExitCode
+from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.errors import ExitCode, InputError, Location, Problem
 
 if TYPE_CHECKING:
     from cudaforge.verifier.model import Verdict
 
 _MOST_JOBS = 10_000
+_OF_COLLECT = ("--collect", "--report")
 
 
 class JobForm(str, Enum):
@@ -29,6 +30,25 @@ _NEXT = {
     JobForm.SLURM: "sbatch FILE, then cudaforge verify --collect LOG",
     JobForm.SCRIPT: "sh FILE > LOG, then cudaforge verify --collect LOG",
 }
+
+
+def refuse_beside(emit: JobForm | None, collect: Sequence[str] | None, given: Sequence[str]) -> None:
+    """Raise InputError for an option of `verify` that would say nothing beside `--emit` or `--collect`: a
+    proof that was asked for and silently left out would read as done."""
+    if emit is not None:
+        asked, unused = f"--emit {emit.value}", [*given]
+    elif collect:
+        asked, unused = "--collect", [name for name in given if name not in _OF_COLLECT]
+    else:
+        return
+    if unused:
+        raise InputError(
+            Problem(
+                what=f"{unused[0]} cannot be asked for together with {asked}",
+                where=Location(file="command line"),
+                remedy=f"leave {unused[0]} out, or run cudaforge verify twice",
+            )
+        )
 
 
 def emit_jobs(
@@ -47,6 +67,12 @@ def emit_jobs(
     declaration = decide.load(file)
     lock = decide.select(decide.load_current_lock(declaration), names, maximum=_MOST_JOBS)
     done = jobs.emit(lock, declaration, form=form.value, directory=output, gpus=gpus, force=force)
+    for image in lock.images:
+        if "/" not in image.tags[0]:
+            write_note(
+                f"{image.name}: {image.tags[0]} is in no registry, and no other machine can pull it: declare "
+                f"project.registry, lock again, then cudaforge build --push {image.name}"
+            )
     if as_json:
         write_json({"directory": str(output), "written": list(done.written)})
         return ExitCode.OK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs
+from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs, refuse_beside
 from cudaforge.cli.options import (
     DEFAULT_FILE,
     Again,
@@ -236,6 +236,16 @@ def verify(
     paths = [Path(one) for one in reports or ()]
     for path in paths:
         reporting.format_of(path)
+    given = {
+        "--collect": collect,
+        "--framework": framework,
+        "--tier": tier,
+        "--device": device,
+        "--pull": pull,
+        "--again": again,
+        "--report": reports,
+    }
+    refuse_beside(emit, collect, tuple(name for name, value in given.items() if value))
     if emit is not None:
         return emit_jobs(
             file, images or (), form=emit, output=output, gpus=gpus, force=force, as_json=as_json

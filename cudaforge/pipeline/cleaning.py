@@ -32,6 +32,8 @@ _STATE = ("logs", "builds", "verdicts", "runs", "tmp", "results.json")
 _CACHE_MOUNT = re.compile(r'with id "/?(?P<id>cudaforge-[^"]*)"')
 _NAME_LENGTH = 70
 _OWN_STEP = "/run/cudaforge/"
+_OWN_SOURCE = "local source for cudaforge-"
+"""Begins the records of the contexts that builds are given: wheels and the installer."""
 """Where every step of ours that installs something has its mounts."""
 
 
@@ -137,7 +139,11 @@ def _names_of(image: ImageFacts, tags: frozenset[str], *, is_own: bool) -> tuple
 
 def _cache(engine: Engine) -> Iterator[Leftover]:
     for one in engine.list_cache():
-        if _CACHE_MOUNT.search(one.description) or _OWN_STEP in one.description:
+        if (
+            _CACHE_MOUNT.search(one.description)
+            or _OWN_STEP in one.description
+            or one.description.startswith(_OWN_SOURCE)
+        ):
             yield Leftover(kind=Kind.CACHE, name=_cache_name(one.description), id=one.id, bytes=one.size)
 
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.lockfile.model import Lock
 from cudaforge.pipeline import decide
 from cudaforge.pipeline.decide import Note
 from cudaforge.pipeline.foreign import asked_of, check_names, facts_beside, is_word, verify_foreign
@@ -58,6 +59,8 @@ def verify_asked(
     locked = None
     if declaration is not None and (ours or not named):
         locked = decide.select(decide.load_current_lock(declaration), ours, maximum=maximum)
+    if request.devices and not others and locked is not None:
+        _check_gpu_images(locked)
     matrix = facts_beside(file) if others else None
     engine = connect(may_be_podman=True)
     verdicts: tuple[Verdict, ...] = ()
@@ -92,6 +95,19 @@ def verify_asked(
                 )
                 for reference in dict.fromkeys(others)
             ),
+        )
+
+
+def _check_gpu_images(lock: Lock) -> None:
+    """Raise InputError where no image of the lock could use the GPUs that were named."""
+    if lock.images and all(image.cuda is None for image in lock.images):
+        names = ", ".join(image.name for image in lock.images)
+        raise InputError(
+            Problem(
+                what=f"{names}: made for CPUs alone, and --device names GPUs to prove it on",
+                where=Location(file="command line: --device"),
+                remedy="leave --device out, or name an image with CUDA",
+            )
         )
 
 

@@ -18,7 +18,7 @@ from cudaforge.registry.transport import Request, Response, Transport, check_url
 # reference grammar as engines implement it, not a fact that changes with releases.
 _DEFAULT_API = "registry-1.docker.io"
 _CHALLENGE_PART = re.compile(r'([A-Za-z_]+)="((?:[^"\\]|\\.)*)"')
-UNPINNED = "a mirror under [registries], or --allow-unpinned to go on without a digest"
+UNPINNED = "a mirror under [registries]; cudaforge lock --allow-unpinned goes on without a digest"
 _PUSH = "see whether docker push works there"
 # What Go's server, and so every registry built on it, answers to plain HTTP on a port of TLS.
 _WANTS_TLS = b"HTTP request to an HTTPS server"

@@ -277,7 +277,8 @@ def _unreachable(url: str, what: str, *, remedy: str | None = None) -> RegistryU
     return RegistryUnreachable(
         Problem(
             what=f"registry {shown_host(url)} {what}",
-            remedy=remedy or "a mirror under [registries], or --allow-unpinned to go on without a digest",
+            remedy=remedy
+            or "a mirror under [registries]; cudaforge lock --allow-unpinned goes on without a digest",
         )
     )
 

@@ -28,6 +28,9 @@ def describe_leftovers(cleaned: Cleaned, *, is_done: bool) -> str:
             lines += [f"  and {len(items) - _MOST} more"] if len(items) > _MOST else []
     kept = [item for item in cleaned.items if item.is_kept]
     lines += [f"stays, since something uses it: {shorten(item.name, 48)}" for item in kept]
+    if any(item.kind is Kind.CACHE for item in kept):
+        # An engine keeps a step as long as it has a later one, whose record does not say whose it is.
+        lines.append("next  docker builder prune --all removes the build cache of everybody on this engine")
     gone = [item for item in cleaned.items if not item.is_kept]
     if not gone:
         lines.append("nothing to remove")

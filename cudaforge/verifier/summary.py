@@ -59,7 +59,9 @@ def summarise(situation: Situation, results: Sequence[CheckResult]) -> str:
         if is_required or not situation.is_cpu_twin:
             seen += "; not proven on a GPU"
             if is_required:
-                seen += ', which verify.gpu = "required" asks for'
+                # Else `--tier gpu` or `--device` asks for it: nobody finds a line that they never wrote.
+                declared = situation.image.verify.gpu == GpuWish.REQUIRED.value
+                seen += ', which verify.gpu = "required" asks for' if declared else ", which was asked for"
     if states.get("platforms") is CheckState.SKIPPED and situation.report is not None:
         seen += f"; not proven on {' and '.join(situation.unproven_platforms)}"
     return f"{seen}; {_troubles(bad)}" if bad else seen

@@ -23,6 +23,13 @@ from cudaforge.resolver.reasons.bases import (
     removed,
     toolkit_left,
 )
+from cudaforge.resolver.reasons.forward import (
+    forward_base,
+    forward_branch,
+    forward_cuda,
+    forward_driver,
+    forward_gpus,
+)
 from cudaforge.resolver.reasons.unknown import is_loadable
 from cudaforge.resolver.reasons.view import (
     Said,
@@ -289,54 +296,6 @@ def _gpu_driver(view: View) -> Said | None:
     return f"{view.gpu} needs driver {wish.first_driver} or newer", view.gpu_source
 
 
-def _forward_gpus(view: View) -> Said | None:
-    wish = view.bound.about
-    if not isinstance(wish, GpuWish):
-        return None
-    kinds = as_list(sorted(wish.kinds)) or "not known"
-    return f"forward compatibility works on data-centre GPUs alone; {view.gpu} is {kinds}", view.gpu_source
-
-
-def _forward_base(view: View) -> Said | None:
-    some = [one for one in view.environments() if one.toolkit is not None] or view.environments()
-    if not some:
-        return None
-    names = as_some(one.reference for one in some)
-    return f"no forward-compatibility package for {view.bound.about} is known in {names}", some[0].source
-
-
-def _forward_cuda(view: View) -> Said | None:
-    bases = [one for one in view.environments() if one.toolkit is not None]
-    if not bases or not view.cuda():
-        return None
-    newest = max(bases, key=lambda one: one.toolkit or Version("0"))
-    oldest = view.cuda()[0].version
-    return f"the forward-compatibility package in {newest.reference} runs no CUDA {oldest}", newest.source
-
-
-def _forward_driver(view: View) -> Said | None:
-    tables = view.case.scene.tables
-    toolkits = [one.toolkit for one in view.environments() if one.toolkit is not None]
-    rows = [row for row in map(tables.release, dict.fromkeys(toolkits)) if row is not None and row.driver]
-    if not rows:
-        return None
-    row = min(rows, key=lambda one: one.version)
-    branches = as_list(map(str, row.compat_branches))
-    return f"{row.compat_package} works on driver branches {branches} and from {row.driver} on", row.source
-
-
-def _forward_branch(view: View) -> Said | None:
-    wish = view.bound.about
-    tables = view.case.scene.tables
-    toolkits = [one.toolkit for one in view.environments() if one.toolkit is not None]
-    rows = [row for row in map(tables.release, dict.fromkeys(toolkits)) if row is not None and row.driver]
-    if not isinstance(wish, GpuWish) or not rows:
-        return None
-    row = min(rows, key=lambda one: one.version)
-    made = f"{row.compat_package} is made from driver {row.driver}"
-    return f"{view.gpu} is supported up to driver branch {wish.last_branch}; {made}", view.gpu_source
-
-
 def _gate(view: View) -> Said | None:
     gated = [one for one in view.environments() if one.gate]
     if not gated:
@@ -387,11 +346,11 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "driver-ptx": _driver_ptx,
     "gpu-last-branch": _last_branch,
     "gpu-driver": _gpu_driver,
-    "forward-compat-gpus": _forward_gpus,
-    "forward-compat-base": _forward_base,
-    "forward-compat-cuda": _forward_cuda,
-    "forward-compat-driver": _forward_driver,
-    "forward-compat-branch": _forward_branch,
+    "forward-compat-gpus": forward_gpus,
+    "forward-compat-base": forward_base,
+    "forward-compat-cuda": forward_cuda,
+    "forward-compat-driver": forward_driver,
+    "forward-compat-branch": forward_branch,
     "gate": _gate,
     "gpu-gate": _gate,
     "broken": _broken,

@@ -125,6 +125,8 @@ def test_all_asks_for_everything_of_ours(engine: FakeEngine, project: Path) -> N
         CacheRecord(id="c1", description='cached mount /x from exec y with id "/cudaforge-uv"', size=7),
         CacheRecord(id="c2", description="mount / from exec sh -c . /run/cudaforge/site", size=7),
         CacheRecord(id="c3", description='cached mount /x from exec y with id "/pip"', size=7),
+        CacheRecord(id="c4", description="local source for cudaforge-wheels", size=7),
+        CacheRecord(id="c5", description="local source for context", size=7),
     )
     engine.containers = (
         KeptContainer(id="k1", name="one", is_running=False, label="aa"),
@@ -132,10 +134,21 @@ def test_all_asks_for_everything_of_ours(engine: FakeEngine, project: Path) -> N
     )
     (project / "cache/web").mkdir(parents=True)
     assert run_command_line(["clean", "--all", "--yes"]) == 0
-    assert engine.removed == ["k1", "acme/a:1", "acme/b:1", "c1", "c2"]
-    assert engine.bytes == 1000 - 2 * 300 - 2 * 7
+    assert engine.removed == ["k1", "acme/a:1", "acme/b:1", "c1", "c2", "c4"]
+    assert engine.bytes == 1000 - 2 * 300 - 3 * 7
     assert not (project / "cache/web").exists()
     assert (project / ".cudaforge/builds").exists()
+
+
+def test_a_step_that_a_later_one_holds_names_what_removes_it(
+    engine: FakeEngine, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine.cache = (
+        CacheRecord(id="c2", description="mount / from exec sh -c . /run/cudaforge/site", size=7),
+    )
+    monkeypatch.setattr(engine, "remove_cache", lambda _: 0)
+    assert run_command_line(["clean", "--all", "--yes"]) == 0
+    assert "docker builder prune --all" in capsys.readouterr().out
 
 
 def test_a_dry_run_removes_nothing(

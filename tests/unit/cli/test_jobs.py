@@ -80,3 +80,31 @@ def test_what_somebody_wrote_is_not_overwritten(project: Path, capsys: pytest.Ca
     assert "was not written by cudaforge" in capsys.readouterr().err
     assert emit("jax", "--force") == 0
     assert emit("jax") == 0, "a job of ours is replaced"
+
+
+@pytest.mark.parametrize(
+    ("options", "refused"),
+    [
+        (["--emit", "script", "--collect", "job.log"], "--collect"),
+        (["--emit", "script", "--tier", "static"], "--tier"),
+        (["--emit", "slurm", "--framework", "jax"], "--framework"),
+        (["--collect", "job.log", "--again"], "--again"),
+        (["--collect", "job.log", "--device", "0"], "--device"),
+    ],
+)
+def test_what_jobs_would_leave_out_is_refused(
+    project: Path, options: list[str], refused: str, capsys: pytest.CaptureFixture[str]
+):
+    assert run_command_line(["verify", *options]) == 2
+    assert f"{refused} cannot be asked for together with {options[0]}" in capsys.readouterr().err
+    assert not (project / "jobs").exists()
+
+
+def test_an_image_of_no_registry_is_told(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert emit("jax") == 0
+    assert "jax: quickstart:jax is in no registry" in capsys.readouterr().err
+
+
+def test_gpus_for_images_without_cuda_are_refused(project: Path, capsys: pytest.CaptureFixture[str]):
+    assert run_command_line(["verify", "jax", "--device", "0"]) == 2
+    assert "jax: made for CPUs alone" in capsys.readouterr().err

@@ -131,7 +131,7 @@ def test_a_registry_on_this_machine_may_have_a_certificate():
 
         with serving(redirecting) as plain, pytest.raises(CudaforgeError):
             # Asked by TLS from then on: the port of this server has none.
-            resolve_digest(f"{plain.host}/team/app:1", access(), platform=None)
+            resolve_digest(f"{plain.host}/team/app:1", access())
         assert {kind for kind, *_ in plain.asked} == {"HEAD", "GET"}
         trusting = Access(mirrors={}, timeout=10, ca_bundle=CERTIFICATE)
         from cudaforge.references import parse_reference

@@ -49,9 +49,16 @@ def test_a_gpu_image_without_a_gpu_is_good_but_not_proven():
 
 
 def test_a_required_gpu_that_is_not_there_fails():
-    good, summary = verdict(situation(gpu="required"))
+    required = replace(TORCH, verify=replace(TORCH.verify, gpu="required"))
+    good, summary = verdict(situation(image=required, gpu="required"))
     assert not good
     assert summary.startswith('trained on CPU; not proven on a GPU, which verify.gpu = "required" asks for')
+
+
+def test_a_gpu_that_only_the_command_requires_is_no_line_of_the_declaration():
+    good, summary = verdict(situation(gpu="required"))
+    assert not good
+    assert summary.startswith("trained on CPU; not proven on a GPU, which was asked for")
 
 
 def test_a_gpu_image_on_a_gpu():
@@ -68,7 +75,7 @@ def test_a_gpu_image_on_a_gpu():
 def test_a_required_gpu_is_not_waived_for_a_cpu_twin():
     good, summary = verdict(situation(as_cpu_build, image=TWIN, gpu="required", offer=ONE_GPU))
     assert not good
-    assert summary.startswith('trained on CPU; not proven on a GPU, which verify.gpu = "required" asks for')
+    assert summary.startswith("trained on CPU; not proven on a GPU, which was asked for")
 
 
 def test_a_cpu_twin_speaks_of_no_gpu():
