@@ -115,6 +115,19 @@ class Dockerfile:
     comments: tuple[Piece, ...]
 
 
+# What BuildKit looks for variables in; the shell does so in RUN, CMD and ENTRYPOINT.
+_SUBSTITUTED = frozenset(
+    ("ADD", "ARG", "COPY", "ENV", "EXPOSE", "FROM", "LABEL", "STOPSIGNAL", "USER", "VOLUME", "WORKDIR")
+)
+_LITERAL = re.compile(r"\\.|`\$|'[^']*'")
+_OPEN = re.compile(r"\$\{[^}]*$")
+
+
+def _is_open(text: str) -> bool:
+    """Whether a `${` is never closed; an apostrophe in double quotes must not make it look so."""
+    return all(_OPEN.search(one) for one in (text, _LITERAL.sub("", text)))
+
+
 def read_dockerfile(content: bytes, file: str) -> Dockerfile:
     """The instructions of a Dockerfile. Raises InputError for what is none."""
     return _Reader(_decoded(content, file), file).read()
@@ -200,6 +213,8 @@ class _Reader:
         heredocs = self._heredocs(keyword, body[1])
         if keyword not in ("CMD", "ENTRYPOINT") and not "".join(piece.text for piece in body[1]).strip():
             raise _wrong(self._file, start + 1, f"{keyword} stands without anything behind it")
+        if keyword in _SUBSTITUTED and _is_open("".join(piece.text for piece in body[1])):
+            raise _wrong(self._file, start + 1, f"an unterminated ${{ in {keyword}", "close it with }")
         return Instruction(
             keyword=keyword,
             line=start + 1,

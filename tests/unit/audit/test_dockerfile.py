@@ -69,6 +69,14 @@ def plain(body: str) -> list[str]:
     return [line.lstrip("\t") for line in body.splitlines()]
 
 
+@pytest.mark.parametrize(
+    "line",
+    ["ENV A='${B'", "ENV A=\\${B", 'ENV A="${X:-it\'s}" B="that\'s ok"', "ENV A=${B:-${C}}", "LABEL a=b}"],
+)
+def test_what_only_looks_unterminated(line: str) -> None:
+    assert read_dockerfile(f"FROM a\n{line}\n".encode(), "Dockerfile").instructions
+
+
 @pytest.mark.parametrize("name", sorted(CASES))
 def test_cases_are_read_as_buildkit_reads_them(name) -> None:
     compare(CASES[name]["dockerfile"])
@@ -105,6 +113,8 @@ def test_each_word_keeps_its_line() -> None:
         (b"FROM a\n" + b"#" * MAXIMUM_BYTES, "larger than 1 MiB"),
         (b"# escape=x\nFROM a\n", "escape directive"),
         (b"<html><body>not found</body></html>", "unknown instruction"),
+        (b"FROM a\nENV A=${B\n", "an unterminated ${ in ENV"),
+        (b"ARG A\nFROM a:${A\n", "an unterminated ${ in FROM"),
     ],
 )
 def test_what_is_no_dockerfile_is_one_clear_message(content, says) -> None:
