@@ -10,6 +10,7 @@ from cudaforge.audit import (
     rules_conda,
     rules_cuda,
     rules_hosts,
+    rules_inherited,
     rules_packages,
     rules_python,
     rules_stages,
@@ -38,6 +39,7 @@ _RULES = (
     rules_conda,
     rules_cuda,
     rules_hosts,
+    rules_inherited,
 )
 _IGNORE = re.compile(r"cudaforge:\s*ignore=(?P<codes>[a-z0-9-]+(?:,[a-z0-9-]+)*)(?:\s+(?P<reason>\S.*))?$")
 

@@ -52,7 +52,7 @@ def _gpu(
         told = f"sm_{str(capability).replace('.', '')}"
         if way is Coverage.NONE:
             have = " ".join(f"sm_{str(one).replace('.', '')}" for one in build.cubins or ())
-            better = _supporting(scene, build, capability, embedded, is_apart=is_apart)
+            better = supporting(scene, build, capability, embedded, is_apart=is_apart)
             scene.error(
                 Code.ARCH_UNSUPPORTED,
                 line,
@@ -79,9 +79,10 @@ def _gpu(
                 )
 
 
-def _supporting(
+def supporting(
     scene: Scene, build: FrameworkBuild, capability: Version, embedded: frozenset[Version], *, is_apart: bool
 ) -> str | None:
+    """The release that has code for a GPU, from the build's own on, in words."""
     for other in scene.matrix.builds(build.framework):
         if (
             other.version >= build.version
