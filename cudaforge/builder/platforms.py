@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 from cudaforge.builder.failures import PLATFORM_REMEDY
-from cudaforge.engine import NamedBuilder
+from cudaforge.engine import EngineError, NamedBuilder
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 
 
 def check_platforms(images: Sequence[LockedImage], builders: Sequence[NamedBuilder]) -> None:
     """Raise SurroundingsError where a builder does not run the programs of an image's platform, or where the
-    engine that gets the images keeps none of several platforms."""
+    engine that gets the images keeps none of several platforms. One that does not answer is passed over:
+    its loss is a result of the run, told with those of the others."""
     for named in builders:
-        own = f"linux/{named.engine.architecture}"
-        foreign = [image for image in images if image.platforms != (own,)]
-        problems = [*_unkept(foreign, named), *(_unrun(foreign, named) if foreign else ())]
+        problems: list[Problem] = []
+        with contextlib.suppress(EngineError):
+            own = f"linux/{named.engine.architecture}"
+            foreign = [image for image in images if image.platforms != (own,)]
+            problems = [*_unkept(foreign, named), *(_unrun(foreign, named) if foreign else ())]
         if problems:
             raise SurroundingsError(problems)
 
