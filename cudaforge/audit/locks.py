@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
+from cudaforge.audit.names import normal
 from cudaforge.declaration.positions import find_too_deep
 from cudaforge.declaration.toml import parse_toml
 from cudaforge.records import made, record
@@ -81,7 +82,7 @@ def _texts(value: object) -> list[str]:
 
 
 def _name(text: object) -> str:
-    return re.sub(r"[-_.]+", "-", text).lower() if isinstance(text, str) else ""
+    return normal(text) if isinstance(text, str) else ""
 
 
 def _lines(text: str) -> Mapping[tuple[str, str], int]:

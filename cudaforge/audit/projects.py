@@ -19,6 +19,7 @@ from cudaforge.audit.locks import (
     read_toml,
     read_uv_lock,
 )
+from cudaforge.audit.names import normal
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile
 from cudaforge.audit.words import Word
@@ -166,7 +167,7 @@ def _wanted(
 
 
 def _plain(names: set[str]) -> set[str]:
-    return {re.sub(r"[-_.]+", "-", name).lower() for name in names}
+    return {normal(name) for name in names}
 
 
 def _environment(

@@ -25,12 +25,11 @@ _STUBS = re.compile(r"/usr/local/cuda[^:]*/(?:lib64/)?stubs")
 
 def check(scene: Scene) -> None:
     """All of them."""
-    embedded = frozenset(gpu.capability for gpu in scene.matrix.gpus if gpu.kind == "embedded")
     for installed in scene.installed():
         if installed.build is not None and installed.build.provider is not CudaProvider.NONE:
             for name, gpus in scene.asked.gpus:
-                _gpu(scene, installed, installed.build, name, gpus, embedded)
-            _driver(scene, installed, installed.build, embedded)
+                _gpu(scene, installed, installed.build, name, gpus)
+            _driver(scene, installed, installed.build)
     _gate(scene)
     _at_build(scene)
 
@@ -41,18 +40,17 @@ def _gpu(
     build: FrameworkBuild,
     name: str,
     gpus: NamedGpus,
-    embedded: frozenset[Version],
 ) -> None:
     line, file = where(installed.install, scene)
     if build.cubins is None and build.compiler is None:
         scene.unknown(line, f"nobody has looked which GPUs {title(installed, scene)} has code for")
         return
     for capability, is_apart in gpus.capabilities:
-        way = coverage(build, capability, is_embedded=is_apart, embedded=embedded)
+        way = coverage(build, capability, is_embedded=is_apart, embedded=scene.embedded)
         told = f"sm_{str(capability).replace('.', '')}"
         if way is Coverage.NONE:
             have = " ".join(f"sm_{str(one).replace('.', '')}" for one in build.cubins or ())
-            better = supporting(scene, build, capability, embedded, is_apart=is_apart)
+            better = supporting(scene, build, capability, is_apart=is_apart)
             scene.error(
                 Code.ARCH_UNSUPPORTED,
                 line,
@@ -79,9 +77,7 @@ def _gpu(
                 )
 
 
-def supporting(
-    scene: Scene, build: FrameworkBuild, capability: Version, embedded: frozenset[Version], *, is_apart: bool
-) -> str | None:
+def supporting(scene: Scene, build: FrameworkBuild, capability: Version, *, is_apart: bool) -> str | None:
     """The release that has code for a GPU, from the build's own on, in words."""
     for other in scene.matrix.builds(build.framework):
         if (
@@ -89,7 +85,7 @@ def supporting(
             and other.source.strength is not Strength.INFERRED
             and scene.asked.platform in other.platforms
             and other.provider is not CudaProvider.NONE
-            and coverage(other, capability, is_embedded=is_apart, embedded=embedded) is Coverage.CUBIN
+            and coverage(other, capability, is_embedded=is_apart, embedded=scene.embedded) is Coverage.CUBIN
         ):
             index = scene.matrix.indexes.get(other.index)
             return f"{other.framework} {other.reported}" + (f" from {index.url}" if index else "") + " has it"
@@ -110,12 +106,12 @@ def _loaded_release(scene: Scene, build: FrameworkBuild) -> CudaRelease | None:
     return rows[0] if rows else None
 
 
-def _driver(scene: Scene, installed: Installed, build: FrameworkBuild, embedded: frozenset[Version]) -> None:
+def _driver(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
     driver, release = scene.asked.driver, _loaded_release(scene, build)
     if driver is None or release is None:
         return
     ways = [
-        coverage(build, capability, is_embedded=is_apart, embedded=embedded)
+        coverage(build, capability, is_embedded=is_apart, embedded=scene.embedded)
         for _, gpus in scene.asked.gpus
         for capability, is_apart in gpus.capabilities
     ]

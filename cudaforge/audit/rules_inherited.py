@@ -14,15 +14,16 @@ from cudaforge.resolver.coverage import Coverage, coverage
 
 def check(scene: Scene) -> None:
     """A GPU that no known build of the release has code for: whichever of them it is, it does not run."""
-    embedded = frozenset(gpu.capability for gpu in scene.matrix.gpus if gpu.kind == "embedded")
     for installed in scene.installed():
         builds = _known(scene, installed)
         for name, gpus in scene.asked.gpus if builds else ():
             for capability, is_apart in gpus.capabilities:
-                ways = {coverage(one, capability, is_embedded=is_apart, embedded=embedded) for one in builds}
+                ways = {
+                    coverage(one, capability, is_embedded=is_apart, embedded=scene.embedded) for one in builds
+                }
                 if ways == {Coverage.NONE}:
                     told = f"sm_{str(capability).replace('.', '')}"
-                    better = supporting(scene, builds[0], capability, embedded, is_apart=is_apart)
+                    better = supporting(scene, builds[0], capability, is_apart=is_apart)
                     scene.error(
                         Code.ARCH_UNSUPPORTED,
                         scene.base.line,

@@ -15,6 +15,7 @@ from cudaforge.audit.state import Image, Install
 from cudaforge.codes import Code
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import replace
+from cudaforge.versions import Version
 
 _NO_DEVICES = ("", "-1", "none", "NoDevFiles")
 _GPU_NAME = re.compile(r"(^|[-_\[,])(gpu|cuda\d*|and-cuda|cu1\dx?)\b|-gpu$|-cu\d+$|-cuda\d+x$")
@@ -134,6 +135,11 @@ class Scene:
                         one.line, value, middle[: len(middle) - len(suffix)] if suffix else middle
                     )
         return None
+
+    @cached_property
+    def embedded(self) -> frozenset[Version]:
+        """The capabilities of GPUs that are built into boards, such as Jetson."""
+        return frozenset(gpu.capability for gpu in self.matrix.gpus if gpu.kind == "embedded")
 
     @cached_property
     def refuses_gpu(self) -> int | None:
