@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 DEFAULT_FILE = Path("cudaforge.toml")
 _OF_BUILDS = ("framework", "version", "build", "provider")
 """The conditions of what is broken that a build meets or does not."""
-_EMBEDDED_PLATFORMS = ("linux/arm64",)
 
 
 @record()
@@ -165,22 +164,14 @@ def _cuda_of(matrix: Matrix, gpu: Gpu) -> str:
 
 
 def _best_build(matrix: Matrix, framework: str, gpu: Gpu) -> str:
-    """The build that the resolver takes for the GPU where nothing else is asked for; empty where it has none.
-
-    Boards with an embedded GPU are arm64.
-    """
-    platforms = _EMBEDDED_PLATFORMS if gpu.kind == "embedded" else ()
-    wishes = Wishes(
-        frameworks=(FrameworkWish(name=framework),),
-        gpus=(gpu.name,),
-        platforms=platforms,
-        prefer_per_field={},
-    )
+    """The build that the resolver takes for the GPU where nothing else is asked for; empty where it has none."""
+    wishes = Wishes(frameworks=(FrameworkWish(name=framework),), gpus=(gpu.name,), prefer_per_field={})
     answer = resolve(wishes, matrix)
     if isinstance(answer, Conflict):
         return ""
     (chosen,) = answer.frameworks
-    return f"{chosen.version} ({', '.join((chosen.build, *platforms))})"
+    machines = answer.platforms if gpu.platforms else ()
+    return f"{chosen.version} ({', '.join((chosen.build, *machines))})"
 
 
 @record()

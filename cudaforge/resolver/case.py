@@ -104,21 +104,19 @@ class Case:
         key = ("best", self.scene.asked, policy_of(self.scene), network.start, network.added)
         return self.scene.tables.keep(key, lambda: network.best(self.criteria))
 
-    def collides(self, core: int) -> bool:
-        """Whether these wishes have no answer. Without the platform that is asked for they have none on it
-        either: that only the default one fails, which nobody asked for, says nothing of them."""
-        asked = self.question.bit("platforms")
-        worlds = (core,) if core & asked else (core, core | asked)
-        return all(self.network(world).best(()) is None for world in dict.fromkeys(worlds))
+    def has_answer(self, wished: int) -> bool:
+        """Whether an answer exists under these wishes."""
+        return self.network(wished).best(()) is not None
 
     def behind(self, core: int) -> tuple[Bound, ...]:
         """The bounds of wishes that collide: those of no platform where they suffice, else of the one that
-        is asked for."""
+        is asked for, and only then of the default one."""
         asked = self.question.bit("platforms")
-        without = self.active(core, asked)
-        if Network(self.everything, [bound.constraint for bound in without]).best(()) is None:
-            return without
-        return self.active(core | asked)
+        worlds = (self.active(core, asked), self.active(core | asked)) if asked else ()
+        for bounds in worlds:
+            if Network(self.everything, [bound.constraint for bound in bounds]).best(()) is None:
+                return bounds
+        return self.active(core)
 
     def collides_always(self, core: int) -> bool:
         """Whether these wishes have no answer whatever else is asked for, as long as nothing is that lifts a

@@ -14,6 +14,7 @@ from cudaforge.resolver.excluded import weigh
 from cudaforge.resolver.model import Beaten, Choice, PythonProvider, Resolution
 from cudaforge.resolver.picked import Picked, is_pinned_here
 from cudaforge.resolver.policy import OWN_INDEX
+from cudaforge.resolver.rules.scene import built_in_elsewhere
 
 _NEWEST = "the newest that fits the rest"
 _VERSION_ORDER = {
@@ -193,13 +194,27 @@ def _environment(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choic
         wishes=_words(case, "base"),
         prefer=_preference(case, "base").value,
     )
-    for field, value in (("flavor", answer.flavor.value), ("platforms", ", ".join(answer.platforms))):
-        yield Choice(
-            field=field,
-            value=value,
-            because=_asked(case, field).rstrip("; ") or "the default",
-            wishes=_words(case, field),
-        )
+    yield Choice(
+        field="flavor",
+        value=answer.flavor.value,
+        because=_asked(case, "flavor").rstrip("; ") or "the default",
+        wishes=_words(case, "flavor"),
+    )
+    yield _platforms(case, answer)
+
+
+def _platforms(case: Case, answer: Resolution) -> Choice:
+    choice = Choice(field="platforms", value=", ".join(answer.platforms), because="the default")
+    words = _words(case, "platforms")
+    if words:
+        return replace(choice, because=_are_asked(words).rstrip("; "), wishes=words)
+    for wish in case.question.gpus:
+        platform = None if case.scene.cpu else built_in_elsewhere(wish)
+        if platform is not None:
+            gpu = wish.gpus[0]
+            because = f"{gpu.name} is built into machines of {platform}"
+            return replace(choice, because=because, source=gpu.source, wishes=(wish.item.word,))
+    return choice
 
 
 def _python_order(case: Case) -> str:

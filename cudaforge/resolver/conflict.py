@@ -94,18 +94,27 @@ def _has_version(case: Case, presence: Item, items: Sequence[Item]) -> bool:
 
 
 def minimal_core(case: Case) -> int:
-    """Wishes that have no answer together, but have one as soon as any one of them is dropped, on the
-    default platform or on the one that is asked for."""
+    """Wishes that have no answer together, but have one as soon as any one of them is dropped.
+
+    The platform that is asked for is the last to be dropped: with it the default one comes back, which
+    nobody asked for and which may exclude more.
+    """
+    asked = case.question.bit("platforms")
     core = _smallest_contradiction(case)
+    return _shrunk(case, _shrunk(case, core | asked, kept=asked)) if asked else _shrunk(case, core)
+
+
+def _shrunk(case: Case, core: int, kept: int = 0) -> int:
+    """The core without what it does not need; `kept` stays."""
     order = sorted(
-        case.question.items,
+        (item for item in case.question.items if not item.bit & kept),
         key=lambda item: (item.is_presence, EXPENDABLE.index(item.key)),
     )
     # Dropping a wish can bring a default back, so one pass may leave a wish that later proves needless.
     while True:
         before = core
         for item in order:
-            if item.bit & core and case.collides(core & ~item.bit):
+            if item.bit & core and not case.has_answer(core & ~item.bit):
                 core &= ~item.bit
         if core == before:
             return core
@@ -116,7 +125,7 @@ def _smallest_contradiction(case: Case) -> int:
     wished = case.question.all_bits
     for bound in case.active(wished):
         is_hopeless = isinstance(bound.constraint, Restriction) and not bound.constraint.mask
-        if is_hopeless and case.collides(bound.needs):
+        if is_hopeless and not case.has_answer(bound.needs):
             return bound.needs
     return wished
 

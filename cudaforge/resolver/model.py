@@ -232,10 +232,9 @@ def _change(key: str, value: str | None) -> str:
         return f"drop {key}"
     if not key.replace("_", "").isalpha():
         return f'"{value}" instead of {key}'
-    if key == "platforms":
-        return f'{key} = ["{value}"]'
     several = re.split(r", (?=[a-z])", value) if key == "framework" else ()
-    if len(several) > 1:
+    several = value.split(",") if key == "platforms" else several
+    if len(several) > 1 or key == "platforms":
         quoted = ", ".join(f'"{one}"' for one in several)
         return f"{key} = [{quoted}]"
     return f"{key} = {value}" if value == "true" else f'{key} = "{value}"'

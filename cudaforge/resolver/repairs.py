@@ -134,9 +134,11 @@ def _change_settings(tried: _Tried, culprits: Sequence[Bound]) -> None:
         relaxed = Edit((("require_cuda", Gate.RELAX.value),), replace(wishes, require_cuda=Gate.RELAX))
         tried.resolves(relaxed, (1, 0, 0, _LAST))
     if "gpu-platform" in rules:
+        is_elsewhere = all(wish.named.platforms for wish in tried.case.question.gpus)
         for platform in _machines(culprits):
-            other = replace(wishes, platforms=(platform,))
-            tried.resolves(Edit((("platforms", platform),), other), (1, 0, 0, _LAST))
+            platforms = (platform,) if is_elsewhere else (*wishes.platforms, platform)
+            other = replace(wishes, platforms=platforms)
+            tried.resolves(Edit((("platforms", ",".join(platforms)),), other), (1, 0, 0, _LAST))
     if rules & {"driver-cuda", "driver-ptx"} and wishes.gpus and not wishes.forward_compat:
         forward = replace(wishes, forward_compat=True)
         tried.resolves(Edit((("forward_compat", "true"),), forward), (1, 1, 0, _LAST))

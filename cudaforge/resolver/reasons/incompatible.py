@@ -44,6 +44,7 @@ from cudaforge.resolver.reasons.view import (
     span,
 )
 from cudaforge.resolver.rules.broken import broken_parts
+from cudaforge.resolver.rules.scene import built_in_elsewhere
 from cudaforge.versions import Version
 
 _MANY = 2
@@ -189,14 +190,24 @@ def _platforms(view: View) -> Said | None:
         index = f" in the index {one.row.index}" if is_about_index else ""
         return f"exists for {as_list(sorted(one.platforms))}{index}"
 
-    return by_text(view, text)
+    said = by_text(view, text)
+    return None if said is None else (said[0] + _built_in(view), said[1])
+
+
+def _built_in(view: View) -> str:
+    """What makes a platform needed that nobody asked for."""
+    for wish in view.case.question.gpus:
+        if wish.item.bit & view.bound.needs and built_in_elsewhere(wish) is not None:
+            return f"; {wish.item.word.partition('=')[2]} is built into machines of {view.bound.about}"
+    return ""
 
 
 def _base_platforms(view: View) -> Said | None:
     some = [one for one in view.environments() if one.platforms is not None]
     if not some or view.bound.about is None:
         return None
-    return f"{as_some(one.reference for one in some)} does not exist for {view.bound.about}", some[0].source
+    what = f"{as_some(one.reference for one in some)} does not exist for {view.bound.about}"
+    return what + _built_in(view), some[0].source
 
 
 def _builds(view: View) -> Said | None:
@@ -283,7 +294,7 @@ def _gpu_platform(view: View) -> Said | None:
     if not isinstance(wish, GpuWish):
         return None
     machines = as_list(sorted(wish.named.platforms))
-    what = f"{view.gpu} is built into machines of {machines}: images for other platforms do not start there"
+    what = f"{view.gpu} is built into machines of {machines}: an image for others alone does not start there"
     return what, view.gpu_source
 
 

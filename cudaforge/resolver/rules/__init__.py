@@ -76,7 +76,7 @@ RULES: dict[str, Rule] = {
     "toolkit-version": Rule("the toolkit in the image is one that the wish allows", _WISH),
     "gpu-confirmed": Rule("a GPU whose facts are only inferred makes no yes", "cudaforge, the matrix"),
     "gpu-platform": Rule(
-        "a GPU that is built into machines of one platform needs an image for it",
+        "a GPU that is built into machines of one platform needs an image that is for it, too",
         "NVIDIA, data sheets of the modules",
     ),
     "gpu-code": Rule(

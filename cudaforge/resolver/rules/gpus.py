@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from functools import partial
 
 from cudaforge.declaration.model import Gate
@@ -39,20 +39,23 @@ def known_gpus(scene: Scene) -> Iterator[Bound]:
 
 
 def gpu_platforms(scene: Scene) -> Iterator[Bound]:
-    """A GPU that is built into machines of some platforms needs an image for one of them."""
+    """A GPU that is built into machines of some platforms needs an image that is for one of them, too."""
+    bits = scene.question.bit("platforms")
+    asked = {platform: bit for platform, bit, _ in each_platform(scene) if bit & bits}
     for wish in scene.question.gpus:
         machines = wish.named.platforms
-        for platform, needs, unless in each_platform(scene):
+        helping = sum(bit for platform, bit in asked.items() if platform in machines)
+        for platform, bit in asked.items():
             if machines and platform not in machines:
                 constraint = Restriction(ENVIRONMENT, 0)
-                yield Bound("gpu-platform", constraint, needs | wish.item.bit, unless | scene.cpu, wish)
+                yield Bound("gpu-platform", constraint, bit | wish.item.bit, helping | scene.cpu, wish)
 
 
 def gpu_code(scene: Scene) -> Iterator[Bound]:
     """Each framework has code that runs on each GPU: cubins, PTX, or the toolkit's compiler."""
     for wish in scene.question.gpus:
         for position, table, presence in each_framework(scene):
-            blocks = table.keep(("gpu", wish.capabilities), partial(_gpu_blocks, scene, table, wish))
+            blocks = table.keep(("gpu", *_code_key(wish)), partial(_gpu_blocks, scene, table, wish))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
             yield Bound("gpu-code", relation, presence | wish.item.bit, scene.cpu, wish, position)
 
@@ -72,9 +75,17 @@ def _gpu_blocks(scene: Scene, table: FrameworkTable, wish: GpuWish) -> Blocks:
     return blocks_of(table, allowed)
 
 
+def _code_key(wish: GpuWish) -> tuple[Hashable, ...]:
+    """What the ways in which builds reach the GPUs of a wish depend on."""
+    return wish.capabilities, wish.named.platforms
+
+
 def coverages(candidate: BuildCandidate, wish: GpuWish, embedded: frozenset[Version]) -> Iterator[Coverage]:
-    """How the build reaches each capability of the wish, on each of its platforms."""
+    """How the build reaches each capability of the wish, on each platform whose machines can have it."""
+    machines = wish.named.platforms
     for row in candidate.rows:
+        if machines and machines.isdisjoint(row.platforms):
+            continue
         for capability, is_apart in wish.capabilities:
             yield coverage(row, capability, is_embedded=is_apart, embedded=embedded)
 
@@ -128,7 +139,7 @@ def driver(scene: Scene) -> Iterator[Bound]:
     everything = (1 << len(scene.tables.cuda)) - 1
     for wish in scene.question.gpus:
         for position, table, presence in each_framework(scene):
-            ptx = table.named(("ptx", wish.capabilities), partial(_compiles_ptx, scene, wish))
+            ptx = table.named(("ptx", *_code_key(wish)), partial(_compiles_ptx, scene, wish))
             blocks = ((ptx, native | NONE_BIT), (table.everything & ~ptx, everything))
             relation = Relation(FIRST_FRAMEWORK + position, CUDA, blocks)
             yield Bound("driver-ptx", relation, presence | bit | wish.item.bit, unless, wish, position)
@@ -136,7 +147,7 @@ def driver(scene: Scene) -> Iterator[Bound]:
 
 def is_compiled_from_ptx(scene: Scene, candidate: BuildCandidate, wish: GpuWish) -> bool:
     """Whether the build's code for some of the GPUs is compiled by their driver."""
-    key = ("from PTX", candidate, wish.capabilities)
+    key = ("from PTX", candidate, *_code_key(wish))
     return scene.tables.keep(key, partial(_compiles_ptx, scene, wish, candidate))
 
 

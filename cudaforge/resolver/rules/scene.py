@@ -66,11 +66,29 @@ def each_framework(scene: Scene) -> Iterator[tuple[int, FrameworkTable, int]]:
 
 def each_platform(scene: Scene) -> Iterator[tuple[str, int, int]]:
     """Each platform: its name, the wishes that it depends on, and those that it does not hold with. Where
-    none is asked for, the default one."""
-    for item in scene.question.items:
+    none is asked for, those of the machines that the GPUs are in, else the default one."""
+    question = scene.question
+    for item in question.items:
         if item.key == "platforms":
             yield item.word.partition("=")[2], item.bit, 0
-    yield DEFAULT_PLATFORM, 0, scene.question.bit("platforms")
+    asked = question.bit("platforms")
+    elsewhere = 0
+    for wish in question.gpus:
+        platform = built_in_elsewhere(wish)
+        if platform is not None:
+            elsewhere |= wish.item.bit
+            yield platform, wish.item.bit, asked | scene.cpu
+    yield DEFAULT_PLATFORM, 0, asked | elsewhere
+    if elsewhere:
+        others = [wish.item.bit for wish in question.gpus if not wish.item.bit & elsewhere]
+        for bit in (*others, *((scene.cpu,) if scene.cpu else ())):
+            yield DEFAULT_PLATFORM, bit, asked
+
+
+def built_in_elsewhere(wish: GpuWish) -> str | None:
+    """The platform of GPUs that are built into machines of another one than the default; None for others."""
+    machines = wish.named.platforms
+    return min(machines) if machines and DEFAULT_PLATFORM not in machines else None
 
 
 def union(masks: Iterable[int]) -> int:

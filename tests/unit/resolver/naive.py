@@ -186,9 +186,19 @@ def packages_fit(
     return True
 
 
+def platforms_of(wishes: Wishes, matrix: Matrix) -> tuple[str, ...]:
+    """Those asked for, else those of the machines that the GPUs are in, else the default one."""
+    if wishes.platforms or wishes.is_cpu:
+        return wishes.platforms or (DEFAULT_PLATFORM,)
+    gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
+    is_anywhere = [not gpu.platforms or DEFAULT_PLATFORM in gpu.platforms for gpu in gpus]
+    elsewhere = {gpu.platforms[0] for gpu, anywhere in zip(gpus, is_anywhere, strict=True) if not anywhere}
+    return (*sorted(elsewhere), *((DEFAULT_PLATFORM,) if any(is_anywhere) or not gpus else ()))
+
+
 def solutions(wishes: Wishes, matrix: Matrix) -> Iterator[Set]:
     """Every choice that satisfies all wishes and rules."""
-    platforms = wishes.platforms or (DEFAULT_PLATFORM,)
+    platforms = platforms_of(wishes, matrix)
     per_framework = []
     for wish in wishes.frameworks:
         rows = [row for row in matrix.builds(wish.name) if build_fits(row, wish.version, wishes, matrix)]
@@ -376,7 +386,7 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
         return False
     gate = one.base.image.gate if one.base.image is not None else None
     is_kept = wishes.require_cuda.value == "keep"
-    platforms = wishes.platforms or (DEFAULT_PLATFORM,)
+    platforms = platforms_of(wishes, matrix)
     if gate and set(platforms) <= set(one.base.image.compat_platforms):
         gate = " ".join([gate, *forward_terms(one.base.image)])
     centre = [gpu for gpu in matrix.gpus if gpu.kind == "datacenter"][:1] if wishes.forward_compat else []
@@ -386,7 +396,7 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
     for gpu in gpus:
         if not confirmed(gpu):
             return False
-        if gpu.platforms and not set(platforms) <= set(gpu.platforms):
+        if gpu.platforms and not set(platforms) & set(gpu.platforms):
             return False
         if driver is not None and gpu.first_driver is not None and driver < gpu.first_driver:
             return False
@@ -419,7 +429,7 @@ def forward_fits(one: Set, gpus: list[Gpu], driver: Version | None, wishes: Wish
     toolkit = next((row for row in matrix.cuda_releases if image and row.version == image.cuda), None)
     if any(gpu.kind != "datacenter" for gpu in gpus) or toolkit is None or one.cuda is None:
         return False
-    if not set(wishes.platforms or (DEFAULT_PLATFORM,)) <= set(image.compat_platforms):
+    if not set(platforms_of(wishes, matrix)) <= set(image.compat_platforms):
         return False
     if not confirmed(toolkit) or not toolkit.compat_branches or toolkit.driver is None:
         return False
@@ -441,6 +451,8 @@ def code_fits(one: Set, rows: list[FrameworkBuild], gpu: Gpu, driver: Version | 
     if newest is not None and gpu.capability > newest and gpu.capability.major > newest.major:
         return False
     for row in rows:
+        if gpu.platforms and not set(gpu.platforms) & set(row.platforms):
+            continue
         if row.cubins is None and row.compiler is None:
             return False
         if row.cubins is None or runs(row.cubins, gpu, matrix):

@@ -149,6 +149,7 @@ def gpu(
     kind: str = "consumer",
     first: str | None = None,
     last: int | None = None,
+    platforms: tuple[str, ...] = (),
     source: Source = SOURCE,
 ) -> Gpu:
     return Gpu(
@@ -158,6 +159,7 @@ def gpu(
         kind=kind,
         first_driver=None if first is None else Version(first),
         last_branch=last,
+        platforms=platforms,
         source=source,
     )
 
