@@ -164,7 +164,7 @@ def _cuda_of(matrix: Matrix, gpu: Gpu) -> str:
 
 
 def _best_build(matrix: Matrix, framework: str, gpu: Gpu) -> str:
-    """The build that the resolver takes for the GPU where nothing else is asked for; empty where it has none."""
+    """The build that the resolver takes for the GPU where nothing else is asked for; empty if none."""
     wishes = Wishes(frameworks=(FrameworkWish(name=framework),), gpus=(gpu.name,), prefer_per_field={})
     answer = resolve(wishes, matrix)
     if isinstance(answer, Conflict):

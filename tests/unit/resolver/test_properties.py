@@ -391,7 +391,7 @@ def _only_binding(wishes: Wishes, matrix: Matrix) -> str:
     return next(one for one in wishes.packages if any(naive.tied(one, name, matrix) for name in names))
 
 
-def changed(wishes: Wishes, change: Mapping[str, str | None], matrix: Matrix) -> Wishes:  # noqa: C901 -- a case for each key
+def changed(wishes: Wishes, change: Mapping[str, str | None], matrix: Matrix) -> Wishes:  # noqa: C901, PLR0912 -- a case for each key
     """The wishes as a repair says."""
     for key, value in change.items():
         if key == "framework":
