@@ -4,10 +4,10 @@
     .venv/bin/python benchmarks/build.py [--images N] [--unchanged N] [--rounds N] [--cuda]
 
 Real wheels on one base, each image with a closure of its own; what is written by hand (`handwritten/`) uses
-uv and cache mounts, too. The caches of wheels are warm and those of steps are off, so that what is measured
-is the builders' work and not the network's: every way builds once before it is timed. The ways take turns,
-and the least of each one's rounds counts. Bake has cudaforge's output settings; it is shown with its own
-defaults, too, as is the loop. The last table is what a run costs that finds everything built.
+uv, cache mounts and the same closures. The caches of wheels are warm and those of steps are off, so that what
+is measured is the builders' work and not the network's: every way builds once before it is timed. The ways
+take turns, and the least of each one's rounds counts. Bake has cudaforge's output settings; it is shown with
+its own defaults, too, as is the loop. The last table is what a run costs that finds everything built.
 
 `--cuda` builds `examples/jax-gpu` (several gigabytes) and holds its size against the style of
 `examples/seed-cnn`: the same wheels on an `nvidia/cuda` base with cuDNN, whose size is in
@@ -148,7 +148,7 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 def _write_by_hand(project: Path, names: tuple[str, ...]) -> Path:
-    """Dockerfiles, requirements with the lock's own hashes, and a bake file on the same bases."""
+    """Dockerfiles and a bake file on the same bases, with the same closures."""
     inputs = project / ".cudaforge/bake"
     directory = project / "by-hand"
     rendered = json.loads((project / "docker/docker-bake.json").read_text(encoding="utf-8"))
@@ -157,14 +157,14 @@ def _write_by_hand(project: Path, names: tuple[str, ...]) -> Path:
         context = directory / name
         context.mkdir(parents=True)
         (context / "Dockerfile").write_text(DOCKERFILE, encoding="utf-8")
-        closure = project / f"cudaforge.lock.d/pylock.{name}.toml"
-        (context / "requirements.txt").write_text(_requirements(closure), encoding="utf-8")
+        shutil.copy(inputs / name / "pylock.toml", context)
         base = rendered["target"][name]["contexts"]["cudaforge-base"]
         targets[name] = {
             "context": str(context),
             "contexts": {
                 "base": base.replace("${CUDAFORGE_INPUTS}", str(inputs)),
                 "uv": str(inputs / name / "uv"),
+                "wheels": str(inputs / name / "wheels"),
             },
             "secret": _secrets(inputs / name),
             "tags": [f"by-hand:{name}"],
@@ -179,17 +179,6 @@ def _secrets(inputs: Path) -> list[str]:
     site = inputs / "site.sh"
     authorities = "/etc/ssl/certs/ca-certificates.crt"
     return [f"id=site,src={site}", f"id=cudaforge-ca,src={authorities}"] if site.exists() else []
-
-
-def _requirements(closure: Path) -> str:
-    packages = tomllib.loads(closure.read_text(encoding="utf-8"))["packages"]
-    return "".join(f"{one['name']}=={one['version']}{_hashes(one)}\n" for one in packages)
-
-
-def _hashes(package: Mapping[str, object]) -> str:
-    wheels = package["wheels"]
-    assert isinstance(wheels, list)
-    return "".join(f" --hash=sha256:{wheel['hashes']['sha256']}" for wheel in wheels)
 
 
 def _bake(directory: Path, *words: str, env: Mapping[str, str] | None = None) -> None:
