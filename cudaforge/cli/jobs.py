@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from cudaforge.verifier.model import Verdict
 
 _MOST_JOBS = 10_000
+_DIRECTORY = Path("jobs")
 _OF_COLLECT = ("--collect", "--report")
 
 
@@ -32,23 +33,33 @@ _NEXT = {
 }
 
 
-def refuse_beside(emit: JobForm | None, collect: Sequence[str] | None, given: Sequence[str]) -> None:
-    """Raise InputError for an option of `verify` that would say nothing beside `--emit` or `--collect`: a
-    proof that was asked for and silently left out would read as done."""
+def refuse_beside(
+    emit: JobForm | None, collect: Sequence[str] | None, given: Sequence[str], of_jobs: Sequence[str]
+) -> None:
+    """Raise InputError for an option of `verify` that would say nothing: one of `given` beside `--emit` or
+    `--collect`, since a proof that was asked for and silently left out would read as done, and one of
+    `of_jobs` without `--emit`."""
     if emit is not None:
-        asked, unused = f"--emit {emit.value}", [*given]
+        asked, unused = f"together with --emit {emit.value}", [*given]
     elif collect:
-        asked, unused = "--collect", [name for name in given if name not in _OF_COLLECT]
+        asked, unused = "together with --collect", [name for name in given if name not in _OF_COLLECT]
     else:
-        return
+        asked, unused = "", []
     if unused:
-        raise InputError(
-            Problem(
-                what=f"{unused[0]} cannot be asked for together with {asked}",
-                where=Location(file="command line"),
-                remedy=f"leave {unused[0]} out, or run cudaforge verify twice",
-            )
+        raise _says_nothing(
+            f"{unused[0]} cannot be asked for {asked}", unused[0], "run cudaforge verify twice"
         )
+    if emit is None and of_jobs:
+        raise _says_nothing(
+            f"{of_jobs[0]} says something of jobs that --emit writes, and there is no --emit",
+            of_jobs[0],
+            f"say which jobs: --emit {JobForm.KUBERNETES.value}",
+        )
+
+
+def _says_nothing(what: str, option: str, instead: str) -> InputError:
+    where = Location(file="command line")
+    return InputError(Problem(what=what, where=where, remedy=f"leave {option} out, or {instead}"))
 
 
 def emit_jobs(
@@ -56,8 +67,8 @@ def emit_jobs(
     names: Sequence[str],
     *,
     form: JobForm,
-    output: Path,
-    gpus: int,
+    output: Path | None,
+    gpus: int | None,
     force: bool,
     as_json: bool,
 ) -> int:
@@ -66,7 +77,8 @@ def emit_jobs(
 
     declaration = decide.load(file)
     lock = decide.select(decide.load_current_lock(declaration), names, maximum=_MOST_JOBS)
-    done = jobs.emit(lock, declaration, form=form.value, directory=output, gpus=gpus, force=force)
+    directory = output or _DIRECTORY
+    done = jobs.emit(lock, declaration, form=form.value, directory=directory, gpus=gpus or 1, force=force)
     for image in lock.images:
         if "/" not in image.tags[0]:
             write_note(
@@ -74,9 +86,9 @@ def emit_jobs(
                 f"project.registry, lock again, then cudaforge build --push {image.name}"
             )
     if as_json:
-        write_json({"directory": str(output), "written": list(done.written)})
+        write_json({"directory": str(directory), "written": list(done.written)})
         return ExitCode.OK
-    lines = [f"wrote {output / path}" for path in done.written]
+    lines = [f"wrote {directory / path}" for path in done.written]
     write_text("\n".join([*lines, f"next  {_NEXT[form]}"]))
     return ExitCode.OK
 

@@ -203,11 +203,12 @@ def verify(
         typer.Option("--emit", help="Write jobs that prove the images elsewhere, and prove nothing here."),
     ] = None,
     output: Annotated[
-        Path, typer.Option("-o", "--output", metavar="DIR", help="Where the jobs of --emit go.")
-    ] = Path("jobs"),
+        Path | None, typer.Option("-o", "--output", metavar="DIR", help="Where the jobs of --emit go [jobs].")
+    ] = None,
     gpus: Annotated[
-        int, typer.Option("--gpus", min=1, max=64, metavar="N", help="GPUs that a job of --emit asks for.")
-    ] = 1,
+        int | None,
+        typer.Option("--gpus", min=1, max=64, metavar="N", help="GPUs that a job of --emit asks for [1]."),
+    ] = None,
     force: Force = False,
     collect: Annotated[
         list[str] | None,
@@ -245,7 +246,8 @@ def verify(
         "--again": again,
         "--report": reports,
     }
-    refuse_beside(emit, collect, tuple(name for name, value in given.items() if value))
+    of_jobs = {"--output": output, "--gpus": gpus, "--force": force}
+    refuse_beside(emit, collect, *(tuple(name for name in one if one[name]) for one in (given, of_jobs)))
     if emit is not None:
         return emit_jobs(
             file, images or (), form=emit, output=output, gpus=gpus, force=force, as_json=as_json

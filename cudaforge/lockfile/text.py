@@ -139,7 +139,11 @@ def _parse(text: str, file: str) -> dict[str, Any]:
         document = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
         raise damaged(file, str(error)) from None
+    if not document:
+        raise damaged(file, "it is empty")
     schema = document.get("schema")
+    if schema is None:
+        raise damaged(file, "it does not say its format: schema is missing")
     if schema != LOCK_SCHEMA:
         raise _other_schema(schema, file)
     return document

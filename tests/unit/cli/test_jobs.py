@@ -100,6 +100,14 @@ def test_what_jobs_would_leave_out_is_refused(
     assert not (project / "jobs").exists()
 
 
+@pytest.mark.parametrize("option", [["--output", "there"], ["--gpus", "2"], ["--force"]])
+def test_what_says_something_of_jobs_is_refused_without_them(
+    project: Path, option: list[str], capsys: pytest.CaptureFixture[str]
+):
+    assert run_command_line(["verify", *option]) == 2
+    assert f"{option[0]} says something of jobs that --emit writes" in capsys.readouterr().err
+
+
 def test_an_image_of_no_registry_is_told(project: Path, capsys: pytest.CaptureFixture[str]):
     assert emit("jax") == 0
     assert "jax: quickstart:jax is in no registry" in capsys.readouterr().err
