@@ -182,7 +182,8 @@ class ImageBuilds:
         settings = self._settings
         inputs = fingerprint_inputs(job.image, job.rendered, root=settings.root, state=settings.state)
         record = load_record(self._record_path(job.image))
-        if not settings.is_uncached:
+        # A cache outside is written by building, if only from steps that are there already.
+        if not settings.is_uncached and not settings.caches.to:
             for holder in self._holders(place):
                 found = find_current(
                     holder.builder,

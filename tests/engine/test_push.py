@@ -318,6 +318,7 @@ def test_a_cache_outside_the_builder(
     place = f"{registry.host}/cache:{{name}}" if kind == "registry" else f"{tmp_path}/a, b/{{name}}"
     names = {"registry": ("ref", "ref"), "local": ("dest", "src")}[kind]
     to, source = (f'type={kind},"{name}={place}"' for name in names)
+    assert project.run("build").returncode == 0
     assert project.run("build", "--cache-to", f"{to},mode=max").returncode == 0
     first = stamp_of(f"{project.name}:one")
     forget(project, marker)
