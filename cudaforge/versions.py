@@ -99,6 +99,14 @@ class Version:
 
 
 @lru_cache(maxsize=4096)
+def find_version(text: object) -> Version | None:
+    """The version that a text is; None for anything else."""
+    try:
+        return Version(text) if isinstance(text, str) else None
+    except InvalidVersion:
+        return None
+
+
 def _of_text(text: str) -> Version:
     return Version(text)
 

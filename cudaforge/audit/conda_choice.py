@@ -12,7 +12,7 @@ from cudaforge.matrix.model import CudaProvider, FrameworkBuild
 from cudaforge.matrix.model_audit import CondaBuild
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
-from cudaforge.versions import InvalidVersion, Version, VersionWish
+from cudaforge.versions import Version, VersionWish, find_version
 
 INDEX = "conda"
 """What stands for the index of builds that conda installs."""
@@ -122,9 +122,11 @@ class _Chooser:
 
     def _nothing(self) -> CondaChoice:
         last = max((version for row in self._rows for version in row.versions), default=None)
-        pins = [_version(one.version) for one in self._install.requirement.specifier if one.operator == "=="]
+        pins = [
+            find_version(one.version) for one in self._install.requirement.specifier if one.operator == "=="
+        ]
         floors = [
-            _version(one.version.removesuffix(".*"))
+            find_version(one.version.removesuffix(".*"))
             for one in self._install.requirement.specifier
             if one.operator in ("==", ">=", "~=", ">")
         ]
@@ -229,10 +231,3 @@ def as_build(row: CondaBuild, version: Version, install: Install) -> FrameworkBu
         size=None,
         source=row.source,
     )
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None

@@ -21,7 +21,7 @@ from cudaforge.audit.state import Image, Install
 from cudaforge.matrix.companion import Companion
 from cudaforge.matrix.sources import Strength
 from cudaforge.matrix.tables import Matrix
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 
 def settle(image: Image, asked: Asked, matrix: Matrix) -> Outcome:
@@ -344,11 +344,5 @@ def _renames(install: Install, before: Installed) -> bool:
 
 
 def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        # `2.1.0a0+fe05266` of NVIDIA's images, and other spellings that carry letters.
-        try:
-            return Version(text.partition("+")[0])
-        except InvalidVersion:
-            return None
+    # `2.1.0a0+fe05266` of NVIDIA's images, and other spellings that carry letters.
+    return find_version(text) or find_version(text.partition("+")[0])

@@ -13,7 +13,7 @@ from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile
 from cudaforge.audit.words import Word
 from cudaforge.records import record, replace
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import find_version
 
 _OWN_WHEEL = re.compile(r"-linux_(?:x86_64|aarch64)\.whl(?:[#?].*)?$")
 _VALUES = {
@@ -258,7 +258,7 @@ def _note_new_pip(arguments: Arguments, python: Python) -> None:
         requirement = parse_requirement(word.text)
         if requirement is not None and _normal(requirement.name) == "pip":
             pinned = [one.version for one in requirement.specifier if one.operator in ("==", "===")]
-            python.pip = _version(pinned[0]) if pinned else None
+            python.pip = find_version(pinned[0]) if pinned else None
 
 
 def _origin(command: Command, arguments: Arguments, tool: str) -> Origin:
@@ -362,10 +362,3 @@ def _of_file(
 
 def _normal(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None

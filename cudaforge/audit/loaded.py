@@ -7,7 +7,7 @@ import re
 from cudaforge.audit.state import Image
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 _CUDA = re.compile(
     r"cuda-(?P<part>toolkit|libraries|runtime|cudart|minimal-build|compiler|nvcc|libraries-dev)?-?"
@@ -90,7 +90,7 @@ def _cuda(found: SystemCuda, match: re.Match[str], line: int, matrix: Matrix) ->
 def _cudnn(found: SystemCuda, match: re.Match[str], name: str, version: str | None, line: int) -> SystemCuda:
     is_dev = "-dev" in name
     parsed = _DEBIAN_VERSION.match(version or "")
-    exact = _version(parsed[1]) if parsed else None
+    exact = find_version(parsed[1]) if parsed else None
     major = int(match["major"])
     if exact is None:
         is_same = found.cudnn is not None and found.cudnn.major == major
@@ -116,10 +116,3 @@ def _replaced(found: SystemCuda, **changes: object) -> SystemCuda:
     from cudaforge.records import replace
 
     return replace(found, **changes)
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None

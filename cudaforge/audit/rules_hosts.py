@@ -7,6 +7,7 @@ import re
 from cudaforge.audit.outcome import Installed
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.matrix.model import CudaProvider, CudaRelease, FrameworkBuild
 from cudaforge.matrix.sources import Strength
 from cudaforge.resolver.coverage import Coverage, coverage
@@ -47,9 +48,9 @@ def _gpu(
         return
     for capability, is_apart in gpus.capabilities:
         way = coverage(build, capability, is_embedded=is_apart, embedded=scene.embedded)
-        told = f"sm_{str(capability).replace('.', '')}"
+        told = sm(capability)
         if way is Coverage.NONE:
-            have = " ".join(f"sm_{str(one).replace('.', '')}" for one in build.cubins or ())
+            have = " ".join(map(sm, build.cubins or ()))
             better = supporting(scene, build, capability, is_apart=is_apart)
             scene.error(
                 Code.ARCH_UNSUPPORTED,

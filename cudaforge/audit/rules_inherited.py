@@ -6,6 +6,7 @@ from cudaforge.audit.outcome import Installed
 from cudaforge.audit.rules_hosts import supporting
 from cudaforge.audit.scene import Scene, title
 from cudaforge.codes import Code
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.matrix.model import CudaProvider, FrameworkBuild
 from cudaforge.matrix.sources import Strength
 from cudaforge.records import replace
@@ -22,7 +23,7 @@ def check(scene: Scene) -> None:
                     coverage(one, capability, is_embedded=is_apart, embedded=scene.embedded) for one in builds
                 }
                 if ways == {Coverage.NONE}:
-                    told = f"sm_{str(capability).replace('.', '')}"
+                    told = sm(capability)
                     better = supporting(scene, builds[0], capability, is_apart=is_apart)
                     scene.error(
                         Code.ARCH_UNSUPPORTED,

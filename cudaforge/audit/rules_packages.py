@@ -21,7 +21,7 @@ from cudaforge.audit.scene import Scene, title, where
 from cudaforge.audit.state import Install
 from cudaforge.codes import Code
 from cudaforge.matrix.companion import CompanionRole
-from cudaforge.versions import InvalidVersion, Version, VersionWish
+from cudaforge.versions import Version, VersionWish, find_version
 
 _FIRST_PYTHON = Version("3.9")
 
@@ -135,7 +135,7 @@ def _retired(scene: Scene, install: Install) -> None:
         )
         return
     pins = [one.version for one in install.requirement.specifier if one.operator in ("==", "===")]
-    pinned = _version(pins[0]) if pins else None
+    pinned = find_version(pins[0]) if pins else None
     if pinned is not None and row.versions is not None and not row.versions.allows(pinned):
         return
     tell = scene.error if pinned is None or not pins else scene.warn
@@ -324,7 +324,7 @@ def _gives_new(numpy: Sequence[Install], new: VersionWish, minor: str | None) ->
 
 
 def _pins(spec: SpecifierSet) -> list[Version]:
-    found = [_version(one.version) for one in spec if one.operator in ("==", "===", ">=", "~=")]
+    found = [find_version(one.version) for one in spec if one.operator in ("==", "===", ">=", "~=")]
     return [one for one in found if one is not None]
 
 
@@ -357,10 +357,3 @@ def _same_wheels(scene: Scene) -> None:
                 file=file,
                 advice="put them in two images, or take releases that share a cuDNN",
             )
-
-
-def _version(text: str) -> Version | None:
-    try:
-        return Version(text)
-    except InvalidVersion:
-        return None

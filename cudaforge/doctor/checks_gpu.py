@@ -9,6 +9,7 @@ from cudaforge.doctor.nvidia import HostGpu, Trouble
 from cudaforge.doctor.situation import Situation
 from cudaforge.engine import GpuMethod
 from cudaforge.engine.gpus import CDI_KIND
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.units import bytes_text
 
 _INSTALL_DRIVER = (
@@ -134,7 +135,7 @@ def gpus(seen: Situation) -> Judgement:
 
 
 def _gpu_text(gpu: HostGpu) -> str:
-    parts = [f"sm_{''.join(map(str, gpu.capability.release))}"] if gpu.capability else []
+    parts = [sm(gpu.capability)] if gpu.capability else []
     parts += [bytes_text(gpu.memory)] if gpu.memory else []
     parts += ["MIG"] if gpu.is_divided else []
     return gpu.name + (f" ({', '.join(parts)})" if parts else "")

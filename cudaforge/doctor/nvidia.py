@@ -12,7 +12,7 @@ from pathlib import Path
 from cudaforge.doctor.host import Host
 from cudaforge.process import ProgramNotFound, ProgramTimeout
 from cudaforge.records import record
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 _PROBE = Path(__file__).parent / "probes" / "nvml.py"
 _KERNEL_FILE = "/proc/driver/nvidia/version"
@@ -94,7 +94,7 @@ def read_nvidia(host: Host) -> Nvidia:
     kernel = _KERNEL.search(host.read(_KERNEL_FILE) or "")
     return Nvidia(
         hardware=_count_hardware(host),
-        kernel=_version(kernel["version"]) if kernel else None,
+        kernel=find_version(kernel["version"]) if kernel else None,
         driver=found.driver,
         cuda=found.cuda,
         gpus=found.gpus,
@@ -111,8 +111,8 @@ def parse_program(banner: str, queried: str, listed: str) -> Nvidia:
     driver, cuda = _BANNER_DRIVER.search(banner), _BANNER_CUDA.search(banner)
     gpus = tuple(_queried(queried)) or tuple(HostGpu(name=one["name"]) for one in _LISTED.finditer(listed))
     return Nvidia(
-        driver=_version(driver["version"]) if driver else None,
-        cuda=_version(cuda["version"]) if cuda else None,
+        driver=find_version(driver["version"]) if driver else None,
+        cuda=find_version(cuda["version"]) if cuda else None,
         gpus=gpus,
         source="nvidia-smi",
         trouble=None if driver else _program_trouble(banner),
@@ -143,14 +143,16 @@ def _of_library(answer: Mapping[str, object]) -> Nvidia:
     gpus = tuple(
         HostGpu(
             name=str(gpu["name"]),
-            capability=_version(gpu["capability"]),
+            capability=find_version(gpu["capability"]),
             memory=gpu["memory"] if isinstance(gpu["memory"], int) else None,
             is_divided=gpu["mig"] is True,
         )
         for gpu in (listed if isinstance(listed, list) else ())
         if "error" not in gpu
     )
-    return Nvidia(driver=_version(answer["driver"]), cuda=_version(answer["cuda"]), gpus=gpus, source="NVML")
+    return Nvidia(
+        driver=find_version(answer["driver"]), cuda=find_version(answer["cuda"]), gpus=gpus, source="NVML"
+    )
 
 
 def _ask_program(host: Host) -> Nvidia | None:
@@ -176,7 +178,7 @@ def _queried(text: str) -> Iterator[HostGpu]:
     for line in text.splitlines():
         name, _, rest = line.partition(",")
         capability, _, memory = rest.partition(",")
-        known = _version(capability.strip())
+        known = find_version(capability.strip())
         if name.strip() and known is not None:
             memory = memory.strip()
             yield HostGpu(
@@ -199,13 +201,6 @@ def _count_hardware(host: Host) -> int:
         kind = (host.read(f"{_PCI}/{device}/class") or "").strip()
         count += vendor == _NVIDIA_VENDOR and kind.startswith(_DISPLAY_CLASS)
     return count
-
-
-def _version(text: object) -> Version | None:
-    try:
-        return Version(text) if isinstance(text, str) else None
-    except InvalidVersion:
-        return None
 
 
 def _first_line(text: str) -> str:

@@ -6,10 +6,10 @@ import re
 
 from cudaforge.codes import Code
 from cudaforge.explainer.named import named_gpu
-from cudaforge.explainer.scene import Ruling, Scene, newest, version_of
+from cudaforge.explainer.scene import Ruling, Scene, newest
 from cudaforge.matrix.model import CudaRelease, DriverBranch
 from cudaforge.resolver.drivers import native_cuda
-from cudaforge.versions import Version
+from cudaforge.versions import Version, find_version
 
 _CONDITION = re.compile(r"cuda ?>=? ?(\d{1,2}\.\d{1,2})")
 _CODED = 1000
@@ -138,12 +138,12 @@ def _compared(
 def _driver(scene: Scene) -> tuple[Version | None, Version | None]:
     """The driver that the text names, and the newest CUDA that it runs in full."""
     branches = scene.matrix.driver_branches
-    named = [found for text in scene.facts.drivers if (found := version_of(text)) is not None]
+    named = [found for text in scene.facts.drivers if (found := find_version(text)) is not None]
     known = [one for one in named if branches and branches[0].branch <= one.major <= branches[-1].branch + 50]
     if known:
         return known[0], native_cuda(known[0], branches)
     for text in scene.facts.driver_cuda:
-        number = version_of(text)
+        number = find_version(text)
         if number is not None and number.major >= _CODED:
             return None, Version(f"{number.major // _CODED}.{number.major % _CODED // 10}")
         if number is not None:

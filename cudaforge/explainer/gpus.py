@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from cudaforge.codes import Code
-from cudaforge.explainer.named import NamedGpu, named_gpu, sm
+from cudaforge.explainer.named import NamedGpu, named_gpu
 from cudaforge.explainer.scene import Ruling, Scene
-from cudaforge.matrix.gpu_names import parse_capability
+from cudaforge.matrix.gpu_names import parse_capability, sm
 from cudaforge.matrix.model import CudaProvider, FrameworkBuild
 from cudaforge.matrix.sources import Strength
 from cudaforge.resolver.coverage import Coverage, coverage, runs

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cudaforge.codes import Code
-from cudaforge.explainer.scene import Ruling, Scene, version_of
+from cudaforge.explainer.scene import Ruling, Scene
 from cudaforge.matrix.model import BaseImage
-from cudaforge.versions import Version
+from cudaforge.versions import Version, find_version
 
 _NEAR = 3
 
@@ -92,4 +92,4 @@ def _nearest(reference: str, known: Sequence[BaseImage]) -> list[str]:
 
 def _parts(reference: str) -> tuple[Version | None, str]:
     version, _, kind = reference.partition(":")[2].partition("-")
-    return version_of(version), kind
+    return find_version(version), kind

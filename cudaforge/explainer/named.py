@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from cudaforge.explainer.scene import Scene, version_of
-from cudaforge.matrix.gpu_names import parse_capability
+from cudaforge.explainer.scene import Scene
+from cudaforge.matrix.gpu_names import parse_capability, sm
 from cudaforge.matrix.model import Gpu
 from cudaforge.records import record
-from cudaforge.versions import Version
+from cudaforge.versions import Version, find_version
 
 
 @record()
@@ -22,11 +22,6 @@ class NamedGpu:
     def text(self) -> str:
         """`RTX 5090 (sm_120)`."""
         return f"{self.name} ({sm(self.capability)})" if self.gpus else sm(self.capability)
-
-
-def sm(capability: Version) -> str:
-    """`sm_120`."""
-    return "sm_" + str(capability).replace(".", "")
 
 
 def named_gpu(scene: Scene) -> NamedGpu | None:
@@ -50,7 +45,7 @@ def _said_capability(scene: Scene) -> Version | None:
     window = " ".join(scene.facts.window)
     for text in scene.facts.capabilities:
         if "." in text or "," in text:
-            return version_of(text.replace(", ", "."))
+            return find_version(text.replace(", ", "."))
         if f"sm_{text}" not in window:
             return parse_capability(f"sm_{text}")
     return None

@@ -6,10 +6,10 @@ import re
 from collections.abc import Sequence
 
 from cudaforge.codes import Code
-from cudaforge.explainer.scene import Ruling, Scene, version_of
+from cudaforge.explainer.scene import Ruling, Scene
 from cudaforge.matrix.model import FrameworkBuild
 from cudaforge.records import record
-from cudaforge.versions import Version
+from cudaforge.versions import Version, find_version
 
 _REQUIREMENT = re.compile(
     r"(?P<name>[a-z][\w-]*?)(?:\[[^\]]*\])? ?\{?={2,3} ?(?P<version>\d[\w.]*)(?:\+(?P<label>\w+))?\}?"
@@ -50,7 +50,7 @@ def rule(scene: Scene) -> tuple[Ruling, ...]:
     framework = scene.matrix.find_framework(pin["name"]) if pin is not None else None
     if pin is None or framework is None:
         return ()
-    version, label = version_of(pin["version"]), pin.groupdict().get("label")
+    version, label = find_version(pin["version"]), pin.groupdict().get("label")
     if version is None:
         return ()
     rows = [row for row in scene.matrix.builds(framework.name) if row.version.public() == version]

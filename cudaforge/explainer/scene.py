@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-
 from cudaforge.codes import Code
 from cudaforge.diagnosis.model import Cause, Facts, Match
 from cudaforge.matrix import Matrix
 from cudaforge.records import record
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 
 @record()
@@ -34,13 +32,6 @@ class Ruling:
     source: str = ""
 
 
-def version_of(text: str) -> Version | None:
-    """The version, or None for a text that is none."""
-    with suppress(InvalidVersion):
-        return Version(text)
-    return None
-
-
 def newest(texts: tuple[str, ...]) -> Version | None:
     """The newest of the versions."""
-    return max((found for text in texts if (found := version_of(text)) is not None), default=None)
+    return max((found for text in texts if (found := find_version(text)) is not None), default=None)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from cudaforge.codes import Code
-from cudaforge.explainer.scene import Ruling, Scene, version_of
+from cudaforge.explainer.scene import Ruling, Scene
 from cudaforge.matrix.model import OperatingSystem
+from cudaforge.versions import find_version
 
 _SHOWN = 3
 _FAMILIES = ("debian", "ubuntu")
@@ -12,7 +13,7 @@ _FAMILIES = ("debian", "ubuntu")
 
 def glibc_rule(scene: Scene) -> tuple[Ruling, ...]:
     """Which systems have the glibc that is asked for."""
-    wanted = version_of(scene.match.groups.get("version", ""))
+    wanted = find_version(scene.match.groups.get("version", ""))
     symbol = scene.match.groups.get("symbol", "")
     if wanted is None:
         return ()
@@ -50,7 +51,7 @@ def system_rule(scene: Scene) -> tuple[Ruling, ...]:
 
 def compiler_rule(scene: Scene) -> tuple[Ruling, ...]:
     """Which CUDA accepts the compilers up to that one, and which the next."""
-    newest = version_of(scene.match.groups.get("version", ""))
+    newest = find_version(scene.match.groups.get("version", ""))
     if newest is None:
         return ()
     known = [row for row in scene.matrix.cuda_releases if row.gcc is not None]

@@ -8,11 +8,12 @@ from enum import Enum
 from itertools import zip_longest
 
 from cudaforge.declaration.model import Flavor
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.resolver.coverage import runs
 from cudaforge.resolver.tables import tables_of
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 Value = str | int | bool | tuple[str, ...] | None
 
@@ -48,9 +49,8 @@ def known_gpus(matrix: Matrix) -> KnownGpus:
     """The GPUs of the facts."""
     kinds: dict[str, dict[str, list[str]]] = {}
     for gpu in sorted(matrix.gpus, key=lambda one: _KINDS.get(one.kind, len(_KINDS))):
-        digits = "".join(str(part) for part in gpu.capability.release)
         name = gpu.name.removeprefix(_MAKER)
-        kinds.setdefault(f"sm_{digits}", {}).setdefault(gpu.kind, []).append(name)
+        kinds.setdefault(sm(gpu.capability), {}).setdefault(gpu.kind, []).append(name)
     return KnownGpus(
         names={
             architecture: tuple(name for row in zip_longest(*products.values()) for name in row if name)
@@ -94,7 +94,7 @@ def _is_there(old: Value, new: Value) -> Effect:
 
 def _floor(old: Value, new: Value) -> Effect:
     """What hosts must have at least. An image that needs no driver says so by its CUDA."""
-    was, now = _version(old), _version(new)
+    was, now = find_version(str(old)), find_version(str(new))
     if was is None or now is None or was == now:
         return Effect.MOVE
     return Effect.LOSS if now > was else Effect.GAIN
@@ -118,7 +118,7 @@ def _minor(old: Value, new: Value) -> Effect:
 def _library(old: Value, new: Value, *, line: Callable[[Version], object]) -> Effect:
     if old is None or new is None:
         return _is_there(old, new)
-    was, now = _version(old), _version(new)
+    was, now = find_version(str(old)), find_version(str(new))
     if was is None or now is None:
         return Effect.MOVE
     return Effect.MOVE if now >= was and line(now) == line(was) else Effect.LOSS
@@ -134,13 +134,6 @@ def _flavor(old: Value, new: Value) -> Effect:
     if old not in order or new not in order:
         return Effect.MOVE
     return Effect.GAIN if order.index(str(new)) > order.index(str(old)) else Effect.LOSS
-
-
-def _version(value: Value) -> Version | None:
-    try:
-        return Version(str(value))
-    except InvalidVersion:
-        return None
 
 
 _JUDGES: Mapping[str, Callable[[Value, Value], Effect]] = {

@@ -30,6 +30,11 @@ def parse_capability(text: str) -> Version | None:
     return Version(match["dotted"] or f"{digits[:-1]}.{digits[-1]}")
 
 
+def sm(capability: Version) -> str:
+    """A compute capability as compilers write it: `sm_90`."""
+    return "sm_" + "".join(str(part) for part in capability.release)
+
+
 class GpuNames:
     """The products of a table by everything that they may be called."""
 

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Mapping
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.matrix import Matrix
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.matrix.model import CudaRelease
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.named_gpus import named_gpus
 from cudaforge.verifier.expected import Expected
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 
 def expected_of(
@@ -35,9 +36,8 @@ def expected_of(
 
 def find_release(matrix: Matrix, cuda: str) -> CudaRelease | None:
     """The release of a version, of a minor its first; None where none is known."""
-    try:
-        version = Version(cuda)
-    except InvalidVersion:
+    version = find_version(cuda)
+    if version is None:
         return None
     known = [row for row in matrix.cuda_releases if row.version.has_prefix(version) or row.version == version]
     return known[0] if known else None
@@ -64,6 +64,6 @@ def _gpu_floors(matrix: Matrix) -> Mapping[str, str]:
     floors: dict[str, Version] = {}
     for gpu in matrix.gpus:
         if gpu.first_driver is not None:
-            name = f"sm_{str(gpu.capability).replace('.', '')}"
+            name = sm(gpu.capability)
             floors[name] = min(floors.get(name, gpu.first_driver), gpu.first_driver)
     return {name: str(floor) for name, floor in floors.items()}

@@ -10,7 +10,7 @@ from cudaforge.matrix.sources import Strength
 from cudaforge.records import record, replace
 from cudaforge.refresher.model import Change, Proposal, Tombstone
 from cudaforge.registry import ImageConfig
-from cudaforge.versions import InvalidVersion, Version
+from cudaforge.versions import Version, find_version
 
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -91,10 +91,7 @@ def _between(tag: str, before: str, after: str) -> Version | None:
     middle = tag.removeprefix(before).removesuffix(after)
     if f"{before}{middle}{after}" != tag or _NUMBER.fullmatch(middle) is None:
         return None
-    try:
-        return Version(middle)
-    except InvalidVersion:
-        return None
+    return find_version(middle)
 
 
 def find_new_framework_images(

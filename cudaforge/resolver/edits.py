@@ -7,6 +7,7 @@ from itertools import islice
 from typing import TypeVar
 
 from cudaforge.declaration.model import Flavor, FrameworkWish, Wishes
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.records import record, replace
 from cudaforge.resolver.answer import driver_floor
 from cudaforge.resolver.candidates import BuildCandidate, Environment, has_installer, is_confirmed
@@ -217,7 +218,7 @@ def _capabilities(case: Case, item: Item, wishes: Wishes) -> Iterator[Edit]:
     word = item.word.partition("=")[2]
     name = "gpu" if len(case.question.gpus) == 1 else item.word
     for capability, _ in wish.capabilities:
-        text = "sm_" + "".join(str(part) for part in capability.release)
+        text = sm(capability)
         if named_gpus(case.scene.tables.matrix, text).platforms != wish.named.platforms:
             continue
         gpus = tuple(text if one == word else one for one in wishes.gpus)

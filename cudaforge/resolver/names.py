@@ -6,11 +6,10 @@ import re
 from collections.abc import Iterable
 
 from cudaforge.errors import Location, Problem
-from cudaforge.matrix.gpu_names import parse_capability
+from cudaforge.matrix.gpu_names import parse_capability, sm
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import replace
 from cudaforge.resolver.packages import normal
-from cudaforge.versions import Version
 
 _SHOWN = 8
 _NEAREST = 3
@@ -102,7 +101,7 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
         named = parse_capability(text)
         meant = named or parse_capability(re.sub("^(sm|compute)_?", "sm_", text.strip().lower()))
         below = [one for one in known if meant is not None and one <= meant]
-        hint = f"did you mean {_architecture((below or known)[-1 if below else 0])}? " if meant else ""
+        hint = f"did you mean {sm((below or known)[-1 if below else 0])}? " if meant else ""
         remedy = (
             f"{hint}compute capabilities that are known: {', '.join(map(str, known))}; "
             "a GPU that is newer than the facts goes into an overlay ([matrices] overlays)"
@@ -132,10 +131,6 @@ def _maker(text: str, matrix: Matrix) -> str | None:
         ),
         None,
     )
-
-
-def _architecture(capability: Version) -> str:
-    return "sm_" + "".join(str(part) for part in capability.release)
 
 
 def _plain_gpu(name: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from cudaforge.matrix.companion import Companion
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.matrix.model import Broken, CudaProvider
 from cudaforge.resolver.candidates import BuildCandidate
 from cudaforge.resolver.coverage import is_seen
@@ -40,7 +41,6 @@ from cudaforge.resolver.reasons.view import (
     by_text,
     grouped,
     names,
-    sm,
     span,
 )
 from cudaforge.resolver.rules.broken import broken_parts

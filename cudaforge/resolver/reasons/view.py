@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Sequence
 
+from cudaforge.matrix.gpu_names import sm
 from cudaforge.matrix.model import Broken, CudaRelease, CudnnRelease
 from cudaforge.matrix.sources import Source
 from cudaforge.records import record
@@ -91,11 +92,6 @@ class View:
 
 
 Said = tuple[str, Source | None]
-
-
-def sm(capability: Version) -> str:
-    """A capability as compilers write it."""
-    return "sm_" + "".join(str(part) for part in capability.release)
 
 
 def as_list(texts: Iterable[str]) -> str:
