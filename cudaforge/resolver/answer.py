@@ -8,7 +8,8 @@ from functools import partial
 
 from cudaforge.declaration.model import Flavor, Gate
 from cudaforge.matrix.companion import CompanionRole
-from cudaforge.matrix.model import CudaProvider, CudaRelease
+from cudaforge.matrix.gpu_names import sm
+from cudaforge.matrix.model import CudaProvider, CudaRelease, FrameworkBuild
 from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.caveats import caveats
@@ -22,6 +23,7 @@ from cudaforge.resolver.model import (
     Resolution,
     Size,
 )
+from cudaforge.resolver.named_gpus import named_gpus
 from cudaforge.resolver.picked import Picked, is_pinned_here, picked
 from cudaforge.resolver.policy import OWN_INDEX
 from cudaforge.resolver.rules.gpus import is_compiled_from_ptx
@@ -80,7 +82,7 @@ def _resolution(
 ) -> Resolution:
     environment, system = rows.environment, rows.environment.os
     question = case.question
-    cubins, ptx = _architectures(rows)
+    cubins, ptx = _architectures(case, rows)
     companions = _companions(case, rows)
     return Resolution(
         frameworks=tuple(
@@ -176,33 +178,33 @@ def _flavor(case: Case, environment: Environment) -> Flavor:
     return next(flavor for flavor in by_rank if flavor in environment.flavors)
 
 
-def _architectures(rows: Picked) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _architectures(case: Case, rows: Picked) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Capabilities that every framework has cubins for, or that its loaded toolkit compiles for, as far
-    as the libraries go along. None where nobody has looked into one of the builds."""
+    as the libraries go along: on each platform whose machines can have such GPUs. None where nobody has
+    looked into one of the builds."""
     if rows.cuda is None:
         return (), ()
-    covered: set[Version] | None = None
-    ptx: set[Version] | None = None
     major = str(rows.cuda.version.major)
-    for row in (row for build in rows.builds for row in build.rows):
-        compiled = rows.cuda.capabilities if row.compiler is not None else ()
-        own = set(row.cubins if row.cubins is not None else compiled)
-        covered = own if covered is None else covered & own
-        if row.cubins is not None:
-            ptx = set(row.ptx) if ptx is None else ptx & set(row.ptx)
-    cudnn = rows.cudnn
+    matrix, cudnn = case.scene.tables.matrix, rows.cudnn
+    every = [row for build in rows.builds for row in build.rows]
+    codes = [(row.platforms, frozenset(_code(row, rows.cuda))) for row in every]
+
+    def is_covered(capability: Version) -> bool:
+        machines = named_gpus(matrix, sm(capability)).platforms
+        return all(capability in code or (machines and machines.isdisjoint(on)) for on, code in codes)
+
+    covered = sorted(one for one in frozenset().union(*(code for _, code in codes)) if is_covered(one))
+    ptx = [frozenset(row.ptx) for row in every if row.cubins is not None]
     return (
-        tuple(
-            f"sm_{_digits(one)}"
-            for one in sorted(covered or ())
-            if cudnn is None or cudnn_covers(cudnn, major, one)
-        ),
-        tuple(f"compute_{_digits(one)}" for one in sorted(ptx or ())),
+        tuple(sm(one) for one in covered if cudnn is None or cudnn_covers(cudnn, major, one)),
+        tuple(f"compute_{sm(one)[3:]}" for one in sorted(frozenset.intersection(*ptx) if ptx else ())),
     )
 
 
-def _digits(capability: Version) -> str:
-    return "".join(str(part) for part in capability.release)
+def _code(row: FrameworkBuild, cuda: CudaRelease) -> Iterable[Version]:
+    if row.cubins is not None:
+        return row.cubins
+    return cuda.capabilities if row.compiler is not None else ()
 
 
 def _no_numbers() -> CudaNumbers:

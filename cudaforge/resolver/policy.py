@@ -109,12 +109,12 @@ def _versions(scene: Scene, field: str, preference: Preference) -> Criterion:
     tables = scene.tables
     if field != "python":
         return Criterion(field, CUDA if field == "cuda" else CUDNN, _releases(tables, field, preference))
+    # A newer Python that nobody but an archive of its own brings makes no release line.
+    brought = tables.confirmed_environments & tables.by_standalone.get(None, 0)
     classes = tables.keep(
         ("policy", "python", preference),
         lambda: by_version(
-            {Version(minor): mask for minor, mask in tables.by_python.items()},
-            preference,
-            confirmed=tables.confirmed_environments,
+            {Version(minor): mask for minor, mask in tables.by_python.items()}, preference, confirmed=brought
         ),
     )
     return Criterion("python", ENVIRONMENT, classes)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 from cudaforge.matrix.companion import Companion
 from cudaforge.matrix.gpu_names import sm
-from cudaforge.matrix.model import Broken, CudaProvider
+from cudaforge.matrix.model import Broken, CudaProvider, FrameworkBuild
 from cudaforge.resolver.candidates import BuildCandidate
-from cudaforge.resolver.coverage import is_seen
+from cudaforge.resolver.coverage import Coverage, is_seen
 from cudaforge.resolver.drivers import cuda_floor
 from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.packages import PackageWish
@@ -44,7 +44,8 @@ from cudaforge.resolver.reasons.view import (
     span,
 )
 from cudaforge.resolver.rules.broken import broken_parts
-from cudaforge.resolver.rules.scene import built_in_elsewhere
+from cudaforge.resolver.rules.gpus import row_coverages
+from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM, built_in_elsewhere
 from cudaforge.versions import Version
 
 _MANY = 2
@@ -185,12 +186,22 @@ def _glibc(view: View) -> Said | None:
 def _platforms(view: View) -> Said | None:
     # One image takes a framework from one index: what two of them have together is not enough.
     is_about_index = len(view.case.question.wishes.platforms) > 1 == len({one.label for one in view.builds()})
+    there = view.case.scene.frameworks[view.bound.position].candidates
+    providers = {one.row.provider for one in view.builds()}
+    able = [one for one in there if view.bound.about in one.platforms and one.row.provider in providers]
+    releases = {one.version for one in able}
+    builds = {(one.label, one.row.index) for one in able}
 
     def text(one: BuildCandidate) -> str:
         index = f" in the index {one.row.index}" if is_about_index else ""
-        return f"exists for {as_list(sorted(one.platforms))}{index}"
+        return f"exists for {as_list(sorted(one.platforms))}{index or ' alone'}"
 
-    said = by_text(view, text)
+    is_meant: Sequence[Callable[[BuildCandidate], bool]] = (
+        lambda one: one.version not in releases,
+        lambda one: (one.label, one.row.index) not in builds,
+    )
+    tried = (by_text(view, text, one) for one in is_meant)
+    said = by_text(view, text) if is_about_index else next((one for one in tried if one is not None), None)
     return None if said is None else (said[0] + _built_in(view), said[1])
 
 
@@ -224,14 +235,24 @@ def _builds(view: View) -> Said | None:
 
 
 def _gpu_code(view: View) -> Said | None:
+    wish = view.bound.about
+    if not isinstance(wish, GpuWish):
+        return None
+    embedded = view.case.scene.embedded
+
+    def lacking(build: BuildCandidate) -> Iterator[FrameworkBuild]:
+        return (row for row in build.rows if Coverage.NONE in row_coverages(row, wish, embedded))
+
     def text(build: BuildCandidate) -> str:
-        row = build.row
+        row = next(lacking(build), build.row)
         if row.cubins is None:
             return "is compiled by the CUDA that is loaded"
         ptx = f" and PTX for {as_list(map(sm, row.ptx))}" if row.ptx else ""
-        return f"has code for {as_list(map(sm, row.cubins))}{ptx}"
+        place = "" if DEFAULT_PLATFORM in row.platforms else f" on {as_list(row.platforms)}"
+        return f"has code for {as_list(map(sm, row.cubins))}{ptx}{place}"
 
-    said = by_text(view, text, is_seen)
+    is_lacking = by_text(view, text, lambda build: is_seen(build) and any(lacking(build)))
+    said = is_lacking or by_text(view, text, is_seen)
     return None if said is None else (f"{said[0]}; none of it runs on {view.gpu}", said[1])
 
 

@@ -20,6 +20,8 @@ from cudaforge.versions import Version
 REFRESH = "a newer cudaforge may know it, or an overlay can say it ([matrices] overlays)"
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
 _SHOWN = 3
+_FEW = 2
+"""Builds of releases that are named."""
 
 
 @record(kw_only=False, eq=False)
@@ -145,7 +147,7 @@ def names(group: Sequence[BuildCandidate]) -> str:
     builds = list(dict.fromkeys(one.row.build for one in group))
     if len({one.version for one in group}) == 1 and len(builds) == 1:
         return f"{group[0].version}+{builds[0]}"
-    suffix = f" ({builds[0]})" if len(builds) == 1 else ""
+    suffix = f" ({', '.join(builds)})" if len(builds) <= _FEW else ""
     return span(one.version for one in group) + suffix
 
 

@@ -6,7 +6,7 @@ from collections.abc import Hashable, Iterator
 from functools import partial
 
 from cudaforge.declaration.model import Gate
-from cudaforge.matrix.model import CudaRelease
+from cudaforge.matrix.model import CudaRelease, FrameworkBuild
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
 from cudaforge.resolver.coverage import Coverage, coverage, cudnn_covers, runs
 from cudaforge.resolver.drivers import cuda_floor
@@ -82,10 +82,14 @@ def _code_key(wish: GpuWish) -> tuple[Hashable, ...]:
 
 def coverages(candidate: BuildCandidate, wish: GpuWish, embedded: frozenset[Version]) -> Iterator[Coverage]:
     """How the build reaches each capability of the wish, on each platform whose machines can have it."""
-    machines = wish.named.platforms
     for row in candidate.rows:
-        if machines and machines.isdisjoint(row.platforms):
-            continue
+        yield from row_coverages(row, wish, embedded)
+
+
+def row_coverages(row: FrameworkBuild, wish: GpuWish, embedded: frozenset[Version]) -> Iterator[Coverage]:
+    """How the build reaches them on one platform; nothing where no machine of it can have them."""
+    machines = wish.named.platforms
+    if not machines or not machines.isdisjoint(row.platforms):
         for capability, is_apart in wish.capabilities:
             yield coverage(row, capability, is_embedded=is_apart, embedded=embedded)
 
