@@ -325,8 +325,18 @@ def _none(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
         build.source.citation(),
         file=file,
         fix=scene.mend_install(installed.install, better) if better and file is None else None,
-        advice=f"install {better}" if better else "no build of that release for this platform uses a GPU",
+        advice=f"install {better}" if better else _other_index(scene, build),
     )
+
+
+def _other_index(scene: Scene, build: FrameworkBuild) -> str:
+    """Where a build of the release with CUDA is, if in another index than the usual one."""
+    for other in reversed(scene.matrix.builds(build.framework)):
+        index = scene.matrix.indexes.get(other.index)
+        is_gpu = other.version == build.version and other.provider is not CudaProvider.NONE
+        if is_gpu and index is not None and scene.asked.platform in other.platforms:
+            return f"install it as {other.build} from an index of its own: --index-url {index.url}"
+    return "no build of that release for this platform uses a GPU"
 
 
 def _gpu_requirement(scene: Scene, build: FrameworkBuild) -> str | None:

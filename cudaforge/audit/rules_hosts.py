@@ -26,6 +26,8 @@ _STUBS = re.compile(r"/usr/local/cuda[^:]*/(?:lib64/)?stubs")
 
 def check(scene: Scene) -> None:
     """All of them."""
+    for name, gpus in scene.asked.gpus:
+        _machines(scene, name, gpus)
     for installed in scene.installed():
         if installed.build is not None and installed.build.provider is not CudaProvider.NONE:
             for name, gpus in scene.asked.gpus:
@@ -33,6 +35,19 @@ def check(scene: Scene) -> None:
             _driver(scene, installed, installed.build)
     _gate(scene)
     _at_build(scene)
+
+
+def _machines(scene: Scene, name: str, gpus: NamedGpus) -> None:
+    asked = scene.asked.platform
+    platform = gpus.apart_from(asked)
+    if platform is not None:
+        scene.error(
+            Code.ARCH_UNSUPPORTED,
+            scene.base.line,
+            f"{name} is built into machines of {platform}: an image for {asked} does not start there",
+            gpus.gpus[0].source.citation(),
+            advice=f"build it for {platform}, and audit it so: platform={platform}",
+        )
 
 
 def _gpu(

@@ -105,6 +105,11 @@ def _find_each(plan: _Plan, request: ClosureRequest, site: Site) -> Mapping[str,
 
 def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
     found = _ask_site(plan, request, site)
+    if isinstance(found, NoSolution) and request.preferred:
+        # uv takes what was chosen before from any index that has it, though the platform's file is elsewhere.
+        afresh = _ask_site(plan, replace(request, preferred=()), site)
+        if not isinstance(afresh, NoSolution):
+            return afresh
     if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
         return _ask_after(found, plan, request, site)
     return found

@@ -22,6 +22,7 @@ from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.cog import is_cog
 from cudaforge.records import record
 from cudaforge.resolver.named_gpus import NamedGpus, named_gpus
+from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM
 from cudaforge.versions import Version
 
 _MARKS = (
@@ -81,10 +82,16 @@ def read_arguments(
         as_of=day,
         gpus=tuple(gpus),
         driver=Version(plain["driver"]) if "driver" in plain else None,
-        platform=plain.get("platform", "linux/amd64"),
+        platform=plain.get("platform") or _platform_of(gpus),
         build_args=arguments,
     )
     return Given(paths=tuple(paths) or (Path(),), asked=asked)
+
+
+def _platform_of(gpus: Sequence[tuple[str, NamedGpus]]) -> str:
+    """The platform of the machines that all of the GPUs are built into, else the default one."""
+    elsewhere = {named.apart_from(DEFAULT_PLATFORM) for _, named in gpus}
+    return elsewhere.pop() or DEFAULT_PLATFORM if len(elsewhere) == 1 else DEFAULT_PLATFORM
 
 
 def _read_word(

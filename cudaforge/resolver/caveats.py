@@ -14,6 +14,7 @@ from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.packages import named, newest_asked, normal
 from cudaforge.resolver.picked import Picked
 from cudaforge.resolver.rules.broken import broken_parts, is_about, is_on
+from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM
 from cudaforge.resolver.solver import Blocks, Domains
 from cudaforge.versions import VersionWish
 
@@ -26,7 +27,8 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
         yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
     yield from _old_driver(case)
-    ignored = [key for key in _OF_CUDA if question.bit(key)]
+    says_platform = any(wish.named.apart_from(DEFAULT_PLATFORM) for wish in question.gpus)
+    ignored = [key for key in _OF_CUDA if question.bit(key) and not (key == "gpus" and says_platform)]
     if case.scene.cpu and ignored:
         yield "a CPU twin does not use: " + ", ".join(ignored)
     yield from _forward(case, rows)

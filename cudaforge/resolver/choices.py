@@ -14,7 +14,7 @@ from cudaforge.resolver.excluded import weigh
 from cudaforge.resolver.model import Beaten, Choice, PythonProvider, Resolution
 from cudaforge.resolver.picked import Picked, is_pinned_here
 from cudaforge.resolver.policy import OWN_INDEX
-from cudaforge.resolver.rules.scene import built_in_elsewhere
+from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM
 
 _NEWEST = "the newest that fits the rest"
 _VERSION_ORDER = {
@@ -208,13 +208,16 @@ def _platforms(case: Case, answer: Resolution) -> Choice:
     words = _words(case, "platforms")
     if words:
         return replace(choice, because=_are_asked(words).rstrip("; "), wishes=words)
-    for wish in case.question.gpus:
-        platform = None if case.scene.cpu else built_in_elsewhere(wish)
-        if platform is not None:
-            gpu = wish.gpus[0]
-            because = f"{gpu.name} is built into machines of {platform}"
-            return replace(choice, because=because, source=gpu.source, wishes=(wish.item.word,))
-    return choice
+    elsewhere = [wish for wish in case.question.gpus if wish.named.apart_from(DEFAULT_PLATFORM)]
+    if not elsewhere:
+        return choice
+    gpu = elsewhere[0].gpus[0]
+    others = [wish.item.word for wish in case.question.gpus if wish not in elsewhere]
+    because = f"{gpu.name} is built into machines of {elsewhere[0].named.apart_from(DEFAULT_PLATFORM)}"
+    if others:
+        because += f"; {others[0]} is for machines of the default, {DEFAULT_PLATFORM}"
+    words = tuple(wish.item.word for wish in (elsewhere if not others else case.question.gpus))
+    return replace(choice, because=because, source=gpu.source, wishes=words)
 
 
 def _python_order(case: Case) -> str:

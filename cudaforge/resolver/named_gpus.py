@@ -29,6 +29,10 @@ class NamedGpus:
         self.first_driver = self._first_driver()
         """The oldest driver that knows all of them; of a bare capability, any product with it."""
 
+    def apart_from(self, platform: str) -> str | None:
+        """The platform of the machines that they are built into, where none of these is of that one."""
+        return min(self.platforms) if self.platforms and platform not in self.platforms else None
+
     def _capabilities(self) -> tuple[tuple[Version, bool], ...]:
         return tuple(sorted({(gpu.capability, gpu.kind == "embedded") for gpu in self.gpus}))
 

@@ -9,6 +9,7 @@ from cudaforge.packages import foreign
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.fetch import fill_closure
 from cudaforge.packages.uv import NoClosure, uv_version
+from cudaforge.records import replace
 from tests.index.conftest import Serve, request, site
 from tests.support.wheels import make_wheel
 
@@ -97,6 +98,18 @@ def test_versions_of_an_earlier_closure_are_kept_on_both(tmp_path: Path, shelf: 
     there = site(tmp_path, index=serve_index(shelf).url)
     assert resolve_closure(for_both("torch==2.13.0", preferred=first), there) == first
     assert ("numpy", "2.2.0", (ARM,)) in seen(resolve_closure(for_both("torch==2.13.0"), there))
+
+
+def test_an_index_that_has_a_kept_version_for_one_platform_alone_is_no_obstacle(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    some = tmp_path / "some"
+    make_wheel(some, "numpy", "2.1.0", tag=TAGS[AMD])
+    indexes = {"index": serve_index(shelf).url, "extra_indexes": (serve_index(some).url,)}
+    here = replace(site(tmp_path, **indexes), index_strategy="unsafe-best-match")
+    first = resolve_closure(request("torch==2.13.0", platform=AMD), here)
+    both = resolve_closure(for_both("torch==2.13.0", preferred=first), here)
+    assert ("numpy", "2.1.0", (ARM,)) in seen(both)
 
 
 def test_each_file_is_filled_in_for_its_machines(tmp_path: Path, shelf: Path, serve_index: Serve):

@@ -24,6 +24,12 @@ def _is_gone(one: Environment | BaseImage) -> Said:
     return f"{one.reference} was removed{since}{instead}", one.source
 
 
+def bootstrapped(view: View) -> Said:
+    """That a bootstrapped base is for one platform alone."""
+    base, platforms = view.case.question.base, view.bound.about
+    return f"{base} is made of the packages of one architecture, and the image is for {platforms}", None
+
+
 def named_base(view: View) -> Said | None:
     """What the base that is asked for has, or that it was removed."""
     tables, question = view.case.scene.tables, view.case.question

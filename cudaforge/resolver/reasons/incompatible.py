@@ -15,6 +15,7 @@ from cudaforge.resolver.learnt import Obstacle
 from cudaforge.resolver.packages import PackageWish
 from cudaforge.resolver.question import GpuWish
 from cudaforge.resolver.reasons.bases import (
+    bootstrapped,
     flavor_left,
     named_base,
     named_os,
@@ -45,7 +46,7 @@ from cudaforge.resolver.reasons.view import (
 )
 from cudaforge.resolver.rules.broken import broken_parts
 from cudaforge.resolver.rules.gpus import row_coverages
-from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM, built_in_elsewhere
+from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM
 from cudaforge.versions import Version
 
 _MANY = 2
@@ -208,7 +209,7 @@ def _platforms(view: View) -> Said | None:
 def _built_in(view: View) -> str:
     """What makes a platform needed that nobody asked for."""
     for wish in view.case.question.gpus:
-        if wish.item.bit & view.bound.needs and built_in_elsewhere(wish) is not None:
+        if wish.item.bit & view.bound.needs and wish.named.apart_from(DEFAULT_PLATFORM) is not None:
             return f"; {wish.item.word.partition('=')[2]} is built into machines of {view.bound.about}"
     return ""
 
@@ -366,6 +367,7 @@ WORDS: dict[str, Callable[[View], Said | None]] = {
     "glibc": _glibc,
     "platforms": _platforms,
     "base-platforms": _base_platforms,
+    "bootstrap-platforms": bootstrapped,
     "removed-tags": removed,
     "base": named_base,
     "os": named_os,

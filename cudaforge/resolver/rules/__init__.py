@@ -74,6 +74,9 @@ RULES: dict[str, Rule] = {
     "cuda-provider": Rule("CUDA comes from where it is asked to come from", _WISH),
     "flavor": Rule("the image carries as much of CUDA as asked for", _WISH),
     "toolkit-version": Rule("the toolkit in the image is one that the wish allows", _WISH),
+    "bootstrap-platforms": Rule(
+        "a bootstrapped base is made of the packages of one architecture", "cudaforge, bootstrapped bases"
+    ),
     "gpu-confirmed": Rule("a GPU whose facts are only inferred makes no yes", "cudaforge, the matrix"),
     "gpu-platform": Rule(
         "a GPU that is built into machines of one platform needs an image that is for it, too",
@@ -136,6 +139,7 @@ _MAKERS: tuple[_Maker, ...] = (
     environment.wished_environment,
     environment.base,
     environment.platforms,
+    environment.bootstrap_platforms,
     gpus.known_gpus,
     gpus.gpu_platforms,
     libraries.cuda_libraries,

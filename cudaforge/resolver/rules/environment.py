@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from itertools import combinations
 
 from cudaforge.declaration.model import Flavor
 from cudaforge.matrix.model import CudaProvider
-from cudaforge.resolver.candidates import Environment, brings_compat, has_installer
+from cudaforge.resolver.candidates import BOOTSTRAP, Environment, brings_compat, has_installer
 from cudaforge.resolver.rules.scene import (
     CUDA,
     CUDNN,
@@ -136,6 +137,18 @@ def platforms(scene: Scene) -> Iterator[Bound]:
     """Every platform asked for can be had; where none is, the default one."""
     for platform, needs, unless in each_platform(scene):
         yield from _platform(scene, platform, needs=needs, unless=unless)
+
+
+def bootstrap_platforms(scene: Scene) -> Iterator[Bound]:
+    """A base that is made of the packages of one architecture is for one platform."""
+    if scene.question.base is None or not scene.question.base.startswith(BOOTSTRAP):
+        return
+    base = scene.question.bit("base")
+    for (one, needs, unless), (other, more, without) in combinations(each_platform(scene), 2):
+        if one != other and not (needs | more) & (unless | without):
+            about = f"{min(one, other)} and {max(one, other)}"
+            constraint = Restriction(ENVIRONMENT, 0)
+            yield Bound("bootstrap-platforms", constraint, base | needs | more, unless | without, about)
 
 
 def _platform(scene: Scene, platform: str, *, needs: int, unless: int) -> Iterator[Bound]:

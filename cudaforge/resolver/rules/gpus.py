@@ -39,7 +39,8 @@ def known_gpus(scene: Scene) -> Iterator[Bound]:
 
 
 def gpu_platforms(scene: Scene) -> Iterator[Bound]:
-    """A GPU that is built into machines of some platforms needs an image that is for one of them, too."""
+    """A GPU that is built into machines of some platforms needs an image that is for one of them, too, if
+    only to start it."""
     bits = scene.question.bit("platforms")
     asked = {platform: bit for platform, bit, _ in each_platform(scene) if bit & bits}
     for wish in scene.question.gpus:
@@ -48,7 +49,7 @@ def gpu_platforms(scene: Scene) -> Iterator[Bound]:
         for platform, bit in asked.items():
             if machines and platform not in machines:
                 constraint = Restriction(ENVIRONMENT, 0)
-                yield Bound("gpu-platform", constraint, bit | wish.item.bit, helping | scene.cpu, wish)
+                yield Bound("gpu-platform", constraint, bit | wish.item.bit, helping, wish)
 
 
 def gpu_code(scene: Scene) -> Iterator[Bound]:

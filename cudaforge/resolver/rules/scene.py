@@ -74,21 +74,15 @@ def each_platform(scene: Scene) -> Iterator[tuple[str, int, int]]:
     asked = question.bit("platforms")
     elsewhere = 0
     for wish in question.gpus:
-        platform = built_in_elsewhere(wish)
+        platform = wish.named.apart_from(DEFAULT_PLATFORM)
         if platform is not None:
             elsewhere |= wish.item.bit
-            yield platform, wish.item.bit, asked | scene.cpu
+            yield platform, wish.item.bit, asked
     yield DEFAULT_PLATFORM, 0, asked | elsewhere
     if elsewhere:
-        others = [wish.item.bit for wish in question.gpus if not wish.item.bit & elsewhere]
-        for bit in (*others, *((scene.cpu,) if scene.cpu else ())):
-            yield DEFAULT_PLATFORM, bit, asked
-
-
-def built_in_elsewhere(wish: GpuWish) -> str | None:
-    """The platform of GPUs that are built into machines of another one than the default; None for others."""
-    machines = wish.named.platforms
-    return min(machines) if machines and DEFAULT_PLATFORM not in machines else None
+        for wish in question.gpus:
+            if not wish.item.bit & elsewhere:
+                yield DEFAULT_PLATFORM, wish.item.bit, asked
 
 
 def union(masks: Iterable[int]) -> int:

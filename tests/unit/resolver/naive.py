@@ -188,17 +188,27 @@ def packages_fit(
 
 def platforms_of(wishes: Wishes, matrix: Matrix) -> tuple[str, ...]:
     """Those asked for, else those of the machines that the GPUs are in, else the default one."""
-    if wishes.platforms or wishes.is_cpu:
-        return wishes.platforms or (DEFAULT_PLATFORM,)
+    if wishes.platforms:
+        return wishes.platforms
     gpus = [gpu for text in wishes.gpus for gpu in matrix.gpus if gpu.name == text]
     is_anywhere = [not gpu.platforms or DEFAULT_PLATFORM in gpu.platforms for gpu in gpus]
     elsewhere = {gpu.platforms[0] for gpu, anywhere in zip(gpus, is_anywhere, strict=True) if not anywhere}
     return (*sorted(elsewhere), *((DEFAULT_PLATFORM,) if any(is_anywhere) or not gpus else ()))
 
 
+def can_start(wishes: Wishes, platforms: tuple[str, ...], matrix: Matrix) -> bool:
+    gpus = [gpu for gpu in matrix.gpus if gpu.name in wishes.gpus and gpu.platforms]
+    return all(set(gpu.platforms) & set(platforms) for gpu in gpus)
+
+
 def solutions(wishes: Wishes, matrix: Matrix) -> Iterator[Set]:
     """Every choice that satisfies all wishes and rules."""
     platforms = platforms_of(wishes, matrix)
+    if can_start(wishes, platforms, matrix):
+        yield from _solutions(wishes, platforms, matrix)
+
+
+def _solutions(wishes: Wishes, platforms: tuple[str, ...], matrix: Matrix) -> Iterator[Set]:
     per_framework = []
     for wish in wishes.frameworks:
         rows = [row for row in matrix.builds(wish.name) if build_fits(row, wish.version, wishes, matrix)]
@@ -253,7 +263,7 @@ def base_fits(  # noqa: PLR0911 -- rules one after the other, on purpose
         return False
     if wishes.base is not None and base.reference != wishes.base:
         return False
-    if wishes.base is None and base.is_bootstrap:
+    if base.is_bootstrap and (wishes.base is None or len(platforms) > 1):
         return False
     if wishes.os is not None and base.system.id != wishes.os:
         return False
@@ -395,8 +405,6 @@ def gpus_fit(one: Set, rows: list[FrameworkBuild], wishes: Wishes, matrix: Matri
         return False
     for gpu in gpus:
         if not confirmed(gpu):
-            return False
-        if gpu.platforms and not set(platforms) & set(gpu.platforms):
             return False
         if driver is not None and gpu.first_driver is not None and driver < gpu.first_driver:
             return False
