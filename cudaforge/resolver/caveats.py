@@ -27,6 +27,7 @@ def caveats(case: Case, rows: Picked, domains: Domains) -> Iterator[str]:
     if environment.os.eol is not None and environment.os.eol < case.scene.tables.matrix.as_of:
         yield f"regular support of {environment.os.id} ended on {environment.os.eol}"
     yield from _old_driver(case)
+    yield from _boards(case)
     says_platform = any(wish.named.apart_from(DEFAULT_PLATFORM) for wish in question.gpus)
     ignored = [key for key in _OF_CUDA if question.bit(key) and not (key == "gpus" and says_platform)]
     if case.scene.cpu and ignored:
@@ -74,6 +75,14 @@ def _old_driver(case: Case) -> Iterator[str]:
         # A branch that ends in a month is supported in it.
         if one.branch == driver.major and one.eol is not None and one.eol < matrix.as_of[: len(one.eol)]:
             yield f"support of driver branch {one.branch} ended in {one.eol} {one.source.citation()}"
+
+
+def _boards(case: Case) -> Iterator[str]:
+    """Drivers of embedded GPUs are numbered and updated apart from those that driver floors are about."""
+    names = [wish.item.word.partition("=")[2] for wish in case.question.gpus if "embedded" in wish.kinds]
+    if names and not case.scene.cpu:
+        what = "the driver comes with the board's own software (JetPack), and which CUDA that runs is not known"
+        yield f"{', '.join(names)}: {what} here"
 
 
 def _forward(case: Case, rows: Picked) -> Iterator[str]:
