@@ -81,7 +81,7 @@ def _boards(case: Case) -> Iterator[str]:
     """Drivers of embedded GPUs are numbered and updated apart from those that driver floors are about."""
     names = [wish.item.word.partition("=")[2] for wish in case.question.gpus if "embedded" in wish.kinds]
     if names and not case.scene.cpu:
-        what = "the driver comes with the board's own software (JetPack), and which CUDA that runs is not known"
+        what = "the driver comes with the board's software (JetPack), and which CUDA that runs is not known"
         yield f"{', '.join(names)}: {what} here"
 
 
