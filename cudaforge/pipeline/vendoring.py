@@ -6,7 +6,7 @@ import json
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,14 @@ from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, Surr
 from cudaforge.files import copy_atomically, hash_file, held_lock, write_atomically, write_error
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedBase, LockedImage, LockedWheel
 from cudaforge.pipeline.decide import Note
-from cudaforge.pipeline.host import cache_directory
+from cudaforge.pipeline.host import cache_directory, state_directory
+from cudaforge.pipeline.os_packages import (
+    collect_packages,
+    find_debs,
+    find_uncollected,
+    not_collected,
+    refuse_others,
+)
 from cudaforge.records import record
 from cudaforge.references import parse_reference
 from cudaforge.registry.mirrors import move
@@ -44,18 +51,21 @@ class Collected:
 
 
 def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: Note) -> Collected:
-    """Collect the bases, wheels, sources and Pythons of the lock in the directory; what is there is kept.
+    """Collect the bases, OS packages, wheels, sources and Pythons of the lock in the directory; what is there
+    is kept.
 
-    Raises InputError for a directory that is not empty and not of this kind, and for images that install OS
-    packages on top of their base; SurroundingsError where site, registry or engine fail.
+    Raises InputError for a directory that is not empty and not of this kind, and for images that get OS
+    packages by something else than apt; SurroundingsError where site, registry or engine fail, or the engine
+    does not run the programs of a platform whose OS packages are wanted.
     """
-    _refuse_apt(lock)
+    refuse_others(lock.images)
     _open(directory)
     with held_lock(directory / _PID, timeout=_WAIT_SECONDS, on_wait=on_note):
         collector = _Collector(lock, declaration, directory)
         for image in lock.images:
             on_note(f"{image.name}: collecting")
             collector.collect(image)
+        collector.collect_os_packages(lock.images, on_note)
     files = [path for path in directory.rglob("*") if path.is_file() and path.name != _PID]
     return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
 
@@ -68,6 +78,7 @@ class _Collector:
         self._indexes = find_indexes(declaration, lock)
         self._feeds = find_feeds(declaration, lock)
         self._own = declaration.root / WHEELS_DIRECTORY
+        self._logs = state_directory(declaration) / "logs"
         self._directory = directory
 
     def collect(self, image: LockedImage) -> None:
@@ -99,6 +110,22 @@ class _Collector:
             fetch_uv(platform, site=self._site, cache=self._directory)
         self._collect_base(image)
 
+    def collect_os_packages(self, images: Sequence[LockedImage], on_note: Note) -> None:
+        """What apt installs in the images whose bases are there."""
+        from cudaforge.engine import connect, own_builder
+
+        wanted = find_uncollected(images, self._directory)
+        if wanted:
+            collect_packages(
+                wanted,
+                self._directory,
+                named=own_builder(connect()),
+                site=self._site,
+                find_base=lambda image: find_base(self._directory, image),
+                logs=self._logs,
+                on_note=on_note,
+            )
+
     def _collect_base(self, image: LockedImage) -> None:
         from cudaforge.bootstrap import find_image
 
@@ -122,6 +149,7 @@ def open_vendored(directory: Path) -> Vendored:
     return Vendored(
         find_wheel=lambda wheel: find_wheel(directory, wheel),
         find_base=lambda image: find_base(directory, image).layout,
+        find_debs=lambda image, platform: find_debs(directory, image, platform),
     )
 
 
@@ -159,7 +187,7 @@ def find_base(directory: Path, image: LockedImage) -> BootstrapImage:
     place = base_directory(directory, image.base)
     found = find_image(place)
     if found is None or found.digest != image.base.digest or not _has_all(place, image.base):
-        raise _missing(f"the base {image.base.reference} of {image.name}", directory)
+        raise not_collected(f"the base {image.base.reference} of {image.name}", directory)
     return found
 
 
@@ -245,38 +273,8 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
 
 def _there(path: Path, what: str, directory: Path) -> Path:
     if not path.is_file():
-        raise _missing(what, directory)
+        raise not_collected(what, directory)
     return path
-
-
-def _missing(what: str, directory: Path) -> SurroundingsError:
-    return SurroundingsError(
-        Problem(
-            what=f"{what} is not in {directory}",
-            remedy=f"collect this lock where there is a network: cudaforge vendor {directory}",
-        )
-    )
-
-
-def _refuse_apt(lock: Lock) -> None:
-    from cudaforge.renderer.context import find_missing_packages, source_packages
-
-    wanted: dict[str, tuple[str, ...]] = {}
-    for image in lock.images:
-        names: Iterable[str] = find_missing_packages(image)
-        if any(wheel.is_built for wheel in image.closure.wheels):
-            names = (*names, *source_packages(image))
-        wanted[image.name] = tuple(dict.fromkeys(names))
-    problems = [
-        Problem(
-            what=f"{name} installs OS packages on its base, which are not collected: {', '.join(names)}",
-            remedy="use a base that has them already",
-        )
-        for name, names in wanted.items()
-        if names
-    ]
-    if problems:
-        raise InputError(problems)
 
 
 def _open(directory: Path) -> None:

@@ -11,7 +11,7 @@ from cudaforge.errors import InputError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.quoting import dump_words, quote_env, quote_shell
 from cudaforge.renderer.checks import check_image
-from cudaforge.renderer.context import has_apt, make_context, make_ignore_context
+from cudaforge.renderer.context import has_apt, make_collection_context, make_context, make_ignore_context
 from cudaforge.renderer.mark import describe_mark, seal
 from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,
@@ -57,6 +57,18 @@ def render_image(image: LockedImage) -> RenderedImage:
             *image.secrets,
         ),
     )
+
+
+def render_collection(image: LockedImage) -> str:
+    """A Dockerfile whose last stage has, as files, the OS packages that apt would install on the base.
+
+    It takes the secrets that the image's own Dockerfile takes. Raises InputError as `render_image` does.
+    """
+    problems = check_image(image)
+    if problems:
+        raise InputError(problems)
+    context = make_collection_context(image)
+    return template_environment().get_template("collect.j2").render(context)
 
 
 def dump_apt_config(reaching: str) -> str:

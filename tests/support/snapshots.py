@@ -49,22 +49,33 @@ class Snapshots:
         self._gpg("--passphrase", "", "--quick-gen-key", "snapshots@test.invalid", "rsa2048", "sign", "never")
         self.keyring.write_bytes(self._gpg("--export"))
 
-    def record(self, timestamp: str, codename: str, packages: Mapping[str, str]) -> None:
-        """The archive at a time: packages by name, each with one file that says its version."""
+    def record(
+        self,
+        timestamp: str,
+        codename: str,
+        packages: Mapping[str, str],
+        *,
+        depends: Mapping[str, str] | None = None,
+    ) -> None:
+        """The archive at a time: packages by name, each with one file that says its version; what they depend
+        on by name, too."""
         for archive, suites in SUITES.items():
             root = self.files / archive / timestamp
             has_any = archive == "debian"
             for suite in suites:
                 listed = packages.items() if has_any and suite == "{0}" else ()
-                text = "".join(self._package(root, name, version) for name, version in listed)
+                text = "".join(
+                    self._package(root, name, version, (depends or {}).get(name)) for name, version in listed
+                )
                 self._release(root, suite.format(codename), text)
 
-    def _package(self, root: Path, name: str, version: str) -> str:
+    def _package(self, root: Path, name: str, version: str, depends: str | None) -> str:
         tree = self.directory / f"{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
         control = (
             f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Test <test@test.invalid>\n"
         )
+        control += f"Depends: {depends}\n" if depends else ""
         (tree / "DEBIAN" / "control").write_text(f"{control}Description: for a test\n")
         (tree / "usr/share" / name).mkdir(parents=True)
         (tree / "usr/share" / name / "version").write_text(version)
