@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from cudaforge.bootstrap import BootstrapImage
+from cudaforge.bootstrap.apt import find_complaints
 from cudaforge.builder.archives import site_archive, write_archive_secrets
 from cudaforge.builder.bases import BaseContexts
 from cudaforge.builder.command import BuildInputs, EngineTraits
@@ -80,10 +81,11 @@ def _failed(image: LockedImage, platform: str, end: BuildEnd, log: Path) -> Cuda
     failure = end.failure
     if failure is None:
         raise AssertionError("it did not fail")
-    because = (end.failed_step, *end.last_lines[-_SHOWN_LINES:], f"log: {log}")
+    # The step itself is long, and nothing in it is the user's.
+    said = find_complaints("\n".join(end.last_lines)) or end.last_lines
     problem = Problem(
         what=f"the OS packages of {image.name} for {platform} cannot be collected: {failure.reason}",
-        because=tuple(line for line in because if line),
+        because=(*said[-_SHOWN_LINES:], f"log: {log}"),
         remedy=failure.remedy or "read the log; a build would fail alike",
     )
     return SurroundingsError(problem) if failure.kind.is_surroundings else NegativeAnswer(problem)

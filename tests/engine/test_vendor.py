@@ -245,6 +245,7 @@ def test_os_packages_of_a_day_on_a_base_of_a_registry(
     assert image_of(done) == online
     assert len(snapshots.asked) == asked
     assert inside(project, "cat", f"/usr/share/{PACKAGE}/version", "/usr/share/needed/version") == "3.01:2.0"
+    shutil.rmtree(project.root / ".cudaforge/logs")  # in the log apt names what it reads
     search_image(project, tmp_path, ["cudaforge/debs", "trusted=yes"])
 
 
@@ -260,6 +261,16 @@ def test_an_archive_that_is_changed_is_not_collected(
     release.write_bytes(release.read_bytes().replace(b"Origin: Test", b"Origin: Evil"))
     done = project.run("vendor", str(tmp_path / "store"))
     assert done.returncode == 3, done.stderr
-    check_message(done.stderr, "the OS packages of one for linux/amd64 cannot be collected", "BADSIG")
+    assert "error: the OS packages of one for linux/amd64 cannot be collected" in done.stderr
+    assert "BADSIG" in done.stderr
+    assert "RUN" not in done.stderr
     assert not (tmp_path / "store/os-packages").exists()
     assert list((tmp_path / "store/debs").iterdir()) == []
+
+
+def test_a_package_that_no_archive_has_is_told(project: TinyProject, tmp_path: Path):  # noqa: F811
+    project.declare('one\napt = ["cudaforge-no-such-package"]')
+    locked(project)
+    done = project.run("vendor", str(tmp_path / "store"))
+    assert done.returncode == 1, done.stderr
+    check_message(done.stderr, "the OS packages of one", "Unable to locate package cudaforge-no-such-package")
