@@ -46,14 +46,15 @@ def site_archive(image: LockedImage, site: Site, dockerfile: str) -> OsArchive:
     A bootstrapped base has no sources of its own. Raises SurroundingsError where this host has
     none for it.
     """
-    if image.snapshot is not None:
-        mirror = site.os_snapshots.get(image.snapshot.service)
-        lines = () if mirror is None else snapshot_lines(image.snapshot, address=mirror)
-        return OsArchive(secrets={SNAPSHOT_SECRET: "".join(f"{line}\n" for line in lines)} if lines else {})
+    secrets: dict[str, str] = {}
+    mirror = site.os_snapshots.get(image.snapshot.service) if image.snapshot is not None else None
+    if image.snapshot is not None and mirror is not None:
+        lines = snapshot_lines(image.snapshot, address=mirror)
+        secrets[SNAPSHOT_SECRET] = "".join(f"{line}\n" for line in lines)
     if image.base.is_bootstrap and f"id={APT_SOURCES_SECRET}," in dockerfile:
         access = find_archive_access(image.base.codename)
-        return OsArchive(secrets=_apt_secrets(access.sources, access.config))
-    return OsArchive()
+        secrets |= _apt_secrets(access.sources, access.config)
+    return OsArchive(secrets=secrets)
 
 
 def vendored_archive(image: LockedImage, debs: Mapping[CollectedDeb, Path], directory: Path) -> OsArchive:

@@ -135,7 +135,7 @@ class _Collector:
         if image.base.is_bootstrap:
             from cudaforge.pipeline.bases import assemble_locked_base
 
-            made = assemble_locked_base(image.base, platform=image.platforms[0])
+            made = assemble_locked_base(image, site=self._site)
             _put(place, lambda new: shutil.copytree(made.layout, new, dirs_exist_ok=True))
         else:
             _put(place, lambda new: _save_base(image, self._site, new))
