@@ -13,7 +13,7 @@ from cudaforge.packages.addresses import is_loopback
 from cudaforge.packages.site import Site
 from cudaforge.records import made, record
 from cudaforge.renderer import dump_apt_config
-from cudaforge.renderer.context import apt_steps
+from cudaforge.renderer.context import find_missing_packages
 from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,
     APT_SOURCES_SECRET,
@@ -60,7 +60,7 @@ def site_archive(image: LockedImage, site: Site, dockerfile: str) -> OsArchive:
 def vendored_archive(image: LockedImage, debs: Mapping[CollectedDeb, Path], directory: Path) -> OsArchive:
     """An archive of these files alone, made in `directory`, which is not there yet; nothing where apt has
     nothing to install. Raises SurroundingsError."""
-    if not apt_steps(image):
+    if not find_missing_packages(image):
         return OsArchive()
     line = write_repository(debs, directory, seen_as=DEBS_PATH)
     secrets = _apt_secrets(line, "") if image.snapshot is None else {SNAPSHOT_SECRET: line}

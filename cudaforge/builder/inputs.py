@@ -22,6 +22,7 @@ from cudaforge.records import record
 from cudaforge.references import parse_reference
 from cudaforge.renderer.model import (
     BASE_CONTEXT,
+    BUILT_CONTEXT,
     CA_SECRET,
     CLOSURE_SECRET,
     PYTHON_ARCHIVE,
@@ -40,6 +41,8 @@ UvProvider = Callable[[str], Path]
 DebProvider = Callable[[LockedImage, str], Mapping[CollectedDeb, Path]]
 """Finds the OS packages that an image's steps install on one of its platforms, as files that are what they
 are said to be."""
+BuiltProvider = Callable[[LockedImage, str], Mapping[str, Path]]
+"""Finds the wheels that were built for one of an image's platforms from their source, by their names."""
 
 _HIDDEN = "***"
 _SHORTEST_SECRET = 4
@@ -54,6 +57,7 @@ class Vendored:
     find_base: Callable[[LockedImage], Path]
     """The OCI image layout of an image's base."""
     find_debs: DebProvider
+    find_built: BuiltProvider
 
 
 @record()
@@ -96,6 +100,7 @@ def prepare_inputs(
         UV_CONTEXT: str(_uv_context(image, sources, private)),
         WHEELS_CONTEXT: str(wheels),
         **archive.contexts,
+        **_built_context(image, sources, staging / "built"),
         **_python_context(image, sources, private),
         **_base_context(image, sources, private),
     }
@@ -178,6 +183,25 @@ def _archive(image: LockedImage, rendered: RenderedImage, sources: Sources, stag
     return vendored_archive(image, debs, staging)
 
 
+def _built_context(image: LockedImage, sources: Sources, staging: Path) -> Mapping[str, str]:
+    """What stands in for the stage that builds wheels, where the network is off."""
+    if sources.vendored is None or not any(wheel.is_built for wheel in image.closure.wheels):
+        return {}
+    found: dict[str, Path] = {}
+    for platform in image.platforms:
+        for name, path in sources.vendored.find_built(image, platform).items():
+            if found.setdefault(name, path) != path:
+                raise SurroundingsError(
+                    Problem(
+                        what=f"{name} of {image.name} is another file on each of its platforms",
+                        remedy="make one image for each platform: a matrix with the axis `platforms`",
+                    )
+                )
+    for name, path in found.items():
+        _alone(path, staging / "wheels" / name)
+    return {BUILT_CONTEXT: str(staging)}
+
+
 def site_secrets(site: Site, private: Path) -> Mapping[str, Path]:
     """The build secrets by which steps see this site, written into `private`."""
     exports, bundle = site.build_secrets()
@@ -225,10 +249,10 @@ def _python_context(image: LockedImage, sources: Sources, private: Path) -> Mapp
 
 
 def _alone(source: Path, target: Path) -> None:
-    """A new directory with the file as `target`, and nothing else in it."""
+    """The file as `target`, in a directory of what was put there like it and nothing else."""
     directory = target.parent
     try:
-        directory.mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source.resolve(), target)
         except OSError:

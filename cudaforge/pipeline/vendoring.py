@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 import tempfile
@@ -14,15 +15,16 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import copy_atomically, hash_file, held_lock, write_atomically, write_error
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedBase, LockedImage, LockedWheel
-from cudaforge.pipeline.decide import Note
-from cudaforge.pipeline.host import cache_directory, state_directory
-from cudaforge.pipeline.os_packages import (
-    collect_packages,
+from cudaforge.pipeline.collected import (
+    collect_steps,
+    find_built,
     find_debs,
     find_uncollected,
     not_collected,
     refuse_others,
 )
+from cudaforge.pipeline.decide import Note
+from cudaforge.pipeline.host import state_directory
 from cudaforge.records import record
 from cudaforge.references import parse_reference
 from cudaforge.registry.mirrors import move
@@ -65,25 +67,23 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
         for image in lock.images:
             on_note(f"{image.name}: collecting")
             collector.collect(image)
-        collector.collect_os_packages(lock.images, on_note)
+        collector.collect_steps(lock.images, on_note)
     files = [path for path in directory.rglob("*") if path.is_file() and path.name != _PID]
     return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
 
 
 class _Collector:
     def __init__(self, lock: Lock, declaration: Declaration, directory: Path) -> None:
-        from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
+        from cudaforge.pipeline.providers import find_providers
 
-        self._site = find_site(declaration)
-        self._indexes = find_indexes(declaration, lock)
-        self._feeds = find_feeds(declaration, lock)
+        self._providers = find_providers(declaration, lock)
+        self._site, self._indexes = self._providers.site, self._providers.indexes
         self._own = declaration.root / WHEELS_DIRECTORY
-        self._logs = state_directory(declaration) / "logs"
+        self._root = declaration.root
+        self._state = state_directory(declaration)
         self._directory = directory
 
     def collect(self, image: LockedImage) -> None:
-        from cudaforge.packages.archives import fetch_python
-        from cudaforge.packages.built import fetch_source
         from cudaforge.packages.collect import collect_wheels
         from cudaforge.packages.foreign import fetch_uv
 
@@ -96,35 +96,53 @@ class _Collector:
             own=self._own,
         )
         for place in places:
-            source = place.path or fetch_source(
-                place.wheel, place.address, site=self._site, cache=cache_directory()
-            )
+            source = place.path or self._providers.find_source(place.wheel, place.address)
             _copy(source, source_file(self._directory, place.wheel), hash_file(source))
         if image.standalone is not None:
             for platform in image.platforms:
-                archive = fetch_python(
-                    image.standalone, platform, site=self._site, feeds=self._feeds, cache=cache_directory()
-                )
+                archive = self._providers.find_python(image, platform)
                 _copy(archive, self._directory / "pythons" / archive.name, archive.name.partition(".")[0])
         for platform in image.platforms:
             fetch_uv(platform, site=self._site, cache=self._directory)
         self._collect_base(image)
 
-    def collect_os_packages(self, images: Sequence[LockedImage], on_note: Note) -> None:
-        """What apt installs in the images whose bases are there."""
+    def collect_steps(self, images: Sequence[LockedImage], on_note: Note) -> None:
+        """What steps install in the images whose bases are there."""
+        from cudaforge.builder.bases import BaseContexts
+        from cudaforge.builder.collect import Collecting
+        from cudaforge.builder.inputs import Sources
         from cudaforge.engine import connect, own_builder
 
         wanted = find_uncollected(images, self._directory)
-        if wanted:
-            collect_packages(
-                wanted,
-                self._directory,
-                named=own_builder(connect()),
-                site=self._site,
-                find_base=lambda image: find_base(self._directory, image),
-                logs=self._logs,
-                on_note=on_note,
+        if not wanted:
+            return
+        named, providers = own_builder(connect()), self._providers
+        sources = Sources(
+            root=self._root,
+            own_wheels=self._own,
+            site=self._site,
+            indexes=self._indexes,
+            bases=BaseContexts(named, self._find_base),
+            find_python=providers.find_python,
+            find_source=providers.find_source,
+            find_uv=providers.find_uv,
+            environment=os.environ,
+        )
+
+        def prepare(image: LockedImage, platform: str) -> Collecting:
+            return Collecting(
+                image=image,
+                platform=platform,
+                base=self._find_base(image),
+                named=named,
+                sources=sources,
+                state=self._state,
             )
+
+        collect_steps(wanted, self._directory, named=named, prepare=prepare, on_note=on_note)
+
+    def _find_base(self, image: LockedImage) -> BootstrapImage:
+        return find_base(self._directory, image)
 
     def _collect_base(self, image: LockedImage) -> None:
         from cudaforge.bootstrap import find_image
@@ -150,6 +168,7 @@ def open_vendored(directory: Path) -> Vendored:
         find_wheel=lambda wheel: find_wheel(directory, wheel),
         find_base=lambda image: find_base(directory, image).layout,
         find_debs=lambda image, platform: find_debs(directory, image, platform),
+        find_built=lambda image, platform: find_built(directory, image, platform),
     )
 
 

@@ -14,6 +14,7 @@ from cudaforge.renderer.image import (
     dump_apt_config,
     extend_ignore,
     ignore_path,
+    render_built,
     render_collection,
     render_image,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "RenderedImage",
     "dump_apt_config",
     "extend_ignore",
+    "render_built",
     "render_collection",
     "render_image",
     "render_lock",

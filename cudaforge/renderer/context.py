@@ -33,7 +33,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
         "snapshot": snapshot_lines(image.snapshot) if image.snapshot is not None else (),
-        "needs_debs": bool(apt_steps(image)),
+        "needs_debs": bool(find_missing_packages(image) or (_sources(image) and source_packages(image))),
         "standalone": _standalone(image),
         "closure_sha256": image.closure.sha256,
         "interpreter": _interpreter(image),
@@ -56,11 +56,6 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "command": _command(image),
         "labels": sorted(make_labels(image).items()),
     }
-
-
-def make_collection_context(image: LockedImage) -> Mapping[str, object]:
-    """The variables of `templates/collect.j2`."""
-    return {**make_context(image), "apt_steps": apt_steps(image)}
 
 
 def make_ignore_context(image: LockedImage) -> Mapping[str, object]:
@@ -175,13 +170,6 @@ def source_packages(image: LockedImage) -> tuple[str, ...]:
     python = re.sub(r"^(\d+\.\d+).*$", r"\1", image.python)
     headers = (f"python{python}-dev",) if image.python_provider == "distro" else ()
     return (*find_missing_packages(image), _COMPILER, *headers) if has_apt(image) else ()
-
-
-def apt_steps(image: LockedImage) -> tuple[tuple[str, ...], ...]:
-    """What apt installs on the base in each of the image's steps that it has for that."""
-    is_built = any(wheel.is_built for wheel in image.closure.wheels)
-    steps = (find_missing_packages(image), source_packages(image) if is_built else ())
-    return tuple(packages for packages in steps if packages)
 
 
 def _sources(image: LockedImage) -> list[Mapping[str, str]]:

@@ -11,7 +11,7 @@ from cudaforge.errors import InputError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.quoting import dump_words, quote_env, quote_shell
 from cudaforge.renderer.checks import check_image
-from cudaforge.renderer.context import has_apt, make_collection_context, make_context, make_ignore_context
+from cudaforge.renderer.context import has_apt, make_context, make_ignore_context
 from cudaforge.renderer.mark import describe_mark, seal
 from cudaforge.renderer.model import (
     APT_CONFIG_SECRET,
@@ -64,11 +64,23 @@ def render_collection(image: LockedImage) -> str:
 
     It takes the secrets that the image's own Dockerfile takes. Raises InputError as `render_image` does.
     """
+    return _render_part("collect.j2", image)
+
+
+def render_built(image: LockedImage) -> str:
+    """A Dockerfile whose last stage has, as files, the wheels that the image's build makes from their source.
+
+    It takes the contexts and secrets that the image's own Dockerfile takes. Raises InputError as
+    `render_image` does.
+    """
+    return _render_part("built.j2", image)
+
+
+def _render_part(template: str, image: LockedImage) -> str:
     problems = check_image(image)
     if problems:
         raise InputError(problems)
-    context = make_collection_context(image)
-    return template_environment().get_template("collect.j2").render(context)
+    return template_environment().get_template(template).render(make_context(image))
 
 
 def dump_apt_config(reaching: str) -> str:

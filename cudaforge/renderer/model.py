@@ -18,6 +18,9 @@ PYTHON_ARCHIVE = "python.tar.gz"
 DEBS_CONTEXT = "cudaforge-debs"
 """Optional: named context with an archive of OS packages, for a build without a network. Dockerfiles that
 install some have an empty stage of that name."""
+BUILT_CONTEXT = "cudaforge-built"
+"""Optional: named context with the directory `wheels` of what is built from its source, for a build without a
+network. Dockerfiles that build some have a stage of that name."""
 DEBS_PATH = "/run/cudaforge/debs"
 """Where a step sees it."""
 

@@ -21,6 +21,7 @@ from tests.engine.test_snapshots import (  # noqa: F401 -- fixtures
     hub,
     snapshots,
 )
+from tests.engine.test_sources import Place, place  # noqa: F401 -- a fixture
 from tests.engine.test_surroundings import (  # noqa: F401 -- fixtures
     check_message,
     docker,
@@ -191,7 +192,7 @@ def test_os_packages_on_a_bootstrapped_base(project: TinyProject, tmp_path: Path
 
 
 def records(store: Path) -> dict[str, bytes]:
-    return {name: text for name, text in contents(store).items() if name.startswith("os-packages/")}
+    return {name: text for name, text in contents(store).items() if name.startswith("collected/")}
 
 
 def test_os_packages_that_are_not_there_or_damaged_are_told(project: TinyProject, tmp_path: Path):  # noqa: F811
@@ -211,10 +212,10 @@ def test_os_packages_that_are_not_there_or_damaged_are_told(project: TinyProject
         check_message(done.stderr, words, f"cudaforge vendor {store}")
     assert project.run("vendor", str(store)).returncode == 0
     assert deb.read_bytes() == content
-    shutil.rmtree(store / "os-packages")
+    shutil.rmtree(store / "collected")
     done = without_network(project, "build", "--offline", str(store), "--no-cache")
     assert done.returncode == 3, done.stderr
-    check_message(done.stderr, "what apt installs in one on linux/amd64", f"cudaforge vendor {store}")
+    check_message(done.stderr, "what the steps of one install on linux/amd64", f"cudaforge vendor {store}")
 
 
 def test_os_packages_of_a_day_on_a_base_of_a_registry(
@@ -264,7 +265,7 @@ def test_an_archive_that_is_changed_is_not_collected(
     assert "error: the OS packages of one for linux/amd64 cannot be collected" in done.stderr
     assert "BADSIG" in done.stderr
     assert "RUN" not in done.stderr
-    assert not (tmp_path / "store/os-packages").exists()
+    assert not (tmp_path / "store/collected").exists()
     assert list((tmp_path / "store/debs").iterdir()) == []
 
 
@@ -274,3 +275,25 @@ def test_a_package_that_no_archive_has_is_told(project: TinyProject, tmp_path: P
     done = project.run("vendor", str(tmp_path / "store"))
     assert done.returncode == 1, done.stderr
     check_message(done.stderr, "the OS packages of one", "Unable to locate package cudaforge-no-such-package")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="this host has no git")
+def test_wheels_that_are_built_from_their_source(place: Place, tmp_path: Path):  # noqa: F811
+    """They are built where they are collected: compilers and what builds them are wanted there alone."""
+    made = place.project
+    lines = f'packages = ["{place.reference}", "only-source"]\nbuild_from_source = ["only_source"]'
+    made.declare(f"one\n{lines}\nrun = [{json.dumps(ALONE)}]")
+    locked(made)
+    store = tmp_path / "store"
+    done = made.run("vendor", str(store), timeout=600)
+    assert done.returncode == 0, done.stderr
+    assert "one: building gitted, only-source for linux/amd64" in done.stderr
+    assert not (store / "debs").exists()
+    before = contents(store)
+    done = without_network(made, "build", "--offline", str(store), "--no-cache")
+    assert done.returncode == 0, done.stderr
+    code = "import gitted, only_source; print(gitted.kind, gitted.version, only_source.version)"
+    assert inside(made, "python", "-c", code) == "commit 2.1 1.5\n"
+    assert contents(store) == before
+    assert made.run("vendor", str(store)).returncode == 0
+    assert contents(store) == before

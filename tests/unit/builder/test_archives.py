@@ -11,7 +11,7 @@ from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.site import Site
 from cudaforge.records import replace
 from cudaforge.renderer import render_image
-from tests.support.locks import CPU_IMAGE, GPU_IMAGE, SNAPSHOT, SOURCES
+from tests.support.locks import CPU_IMAGE, GPU_IMAGE, SNAPSHOT
 from tests.unit.bootstrap.debs import make_deb
 
 DATED = replace(GPU_IMAGE, snapshot=SNAPSHOT)
@@ -70,5 +70,3 @@ def test_files_stand_in_for_every_archive(image: LockedImage, tmp_path: Path):
 def test_an_image_that_installs_nothing_gets_no_files(tmp_path: Path):
     assert vendored_archive(CPU_IMAGE, {}, tmp_path / "debs").contexts == {}
     assert not (tmp_path / "debs").exists()
-    built = replace(CPU_IMAGE, closure=replace(CPU_IMAGE.closure, wheels=SOURCES))
-    assert vendored_archive(built, {}, tmp_path / "debs").contexts != {}
