@@ -8,7 +8,6 @@ from pathlib import Path
 from cudaforge.bootstrap import BootstrapImage
 from cudaforge.bootstrap.apt import find_complaints
 from cudaforge.builder.archives import site_archive, write_archive_secrets
-from cudaforge.builder.bases import BaseContexts
 from cudaforge.builder.command import BuildInputs, EngineTraits
 from cudaforge.builder.failures import Failure
 from cudaforge.builder.inputs import Sources, from_text, prepare_inputs, secret_cleaner, site_secrets
@@ -84,8 +83,7 @@ def _run(one: Collecting, inputs: BuildInputs, directory: Path, private: Path, *
     if one.image.base.is_bootstrap:
         scratch = private / "base"
         scratch.mkdir()
-        found = BaseContexts(one.named, lambda _: one.base).find_context(one.image, scratch)
-        base = {BASE_CONTEXT: found}
+        base = {BASE_CONTEXT: one.sources.bases.find_context(one.image, scratch)}
     else:
         base = {from_text(one.image): one.base.build_context}
     end = run_buildx(

@@ -63,6 +63,8 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
     refuse_others(lock.images)
     _open(directory)
     with held_lock(directory / _PID, timeout=_WAIT_SECONDS, on_wait=on_note):
+        for left in directory.glob("*/.new-*"):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         collector = _Collector(lock, declaration, directory)
         for image in lock.images:
             on_note(f"{image.name}: collecting")
