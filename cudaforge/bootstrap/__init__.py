@@ -9,23 +9,29 @@ with Docker's older image store cannot read that; it takes `docker load` of what
 from cudaforge.bootstrap.archive import loaded_reference, write_archive
 from cudaforge.bootstrap.assemble import assemble_bootstrap
 from cudaforge.bootstrap.download import refuse_missing
-from cudaforge.bootstrap.host import ArchiveAccess, find_archive_access, find_host_codename
+from cudaforge.bootstrap.host import ArchiveAccess, dated_sources, find_archive_access, find_host_codename
 from cudaforge.bootstrap.layout import find_image
 from cudaforge.bootstrap.model import BootstrapImage, BootstrapPackage, BootstrapPlan
 from cudaforge.bootstrap.plan import keep_lists, plan_bootstrap
+from cudaforge.bootstrap.repository import CollectedDeb, describe_deb, is_sound, write_repository
 
 __all__ = [
     "ArchiveAccess",
     "BootstrapImage",
     "BootstrapPackage",
     "BootstrapPlan",
+    "CollectedDeb",
     "assemble_bootstrap",
+    "dated_sources",
+    "describe_deb",
     "find_archive_access",
     "find_host_codename",
     "find_image",
+    "is_sound",
     "keep_lists",
     "loaded_reference",
     "plan_bootstrap",
     "refuse_missing",
     "write_archive",
+    "write_repository",
 ]

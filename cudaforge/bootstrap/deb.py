@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import bz2
 import gzip
+import io
 import lzma
+import os
 import sys
 import tarfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from cudaforge.bootstrap.tree import Entry, Kind, Stored
 from cudaforge.errors import Problem, SurroundingsError
@@ -64,16 +67,50 @@ def read_deb(content: bytes, *, name: str, scratch: Path) -> Deb:
         control = _decompress(members, "control.tar", scratch / f"{name}.control")
         data = _decompress(members, "data.tar", scratch / f"{name}.data")
         return Deb(control=_read_control(control), entries=tuple(_read_entries(data)))
-    except (
-        KeyError,
-        ValueError,
-        EOFError,
-        tarfile.TarError,
-        lzma.LZMAError,
-        gzip.BadGzipFile,
-        zstd.ZstdError,
-    ) as error:
-        raise SurroundingsError(Problem(what=f"the package {name} cannot be read: {error}")) from error
+    except _BROKEN as error:
+        raise _unreadable(name, error) from error
+
+
+def read_control(path: Path) -> str:
+    """The control data of a .deb, without reading the rest of it.
+
+    Raises SurroundingsError for a file that is no .deb.
+    """
+    try:
+        with path.open("rb") as file:
+            name, packed = _find_member(file, "control.tar")
+        unpacked = _DECOMPRESSORS[name.removeprefix("control.tar")](packed)
+        with tarfile.open(fileobj=io.BytesIO(unpacked), mode="r:") as tar:
+            for member in tar:
+                file_in = tar.extractfile(member) if _clean(member.name) == "control" else None
+                if file_in is not None:
+                    return file_in.read().decode("utf-8", "surrogateescape")
+        raise ValueError("there is no control file in it")
+    except (OSError, *_BROKEN) as error:
+        raise _unreadable(path.name, error) from error
+
+
+def _find_member(file: BinaryIO, stem: str) -> tuple[str, bytes]:
+    """Name and content of a member of an ar archive, known by the start of its name."""
+    if file.read(len(_MAGIC)) != _MAGIC:
+        raise ValueError("not an ar archive")
+    while len(header := file.read(_HEADER_BYTES)) == _HEADER_BYTES:
+        name, size = _member_name(header), int(header[48:58])
+        if name == stem or name.startswith(f"{stem}."):
+            content = file.read(size)
+            if len(content) != size:
+                raise ValueError("the ar archive is cut off")
+            return name, content
+        file.seek(size + size % 2, os.SEEK_CUR)
+    raise ValueError(f"there is no {stem} in it")
+
+
+def _member_name(header: bytes) -> str:
+    return header[:16].decode("ascii").strip().rstrip("/")
+
+
+def _unreadable(name: str, error: Exception) -> SurroundingsError:
+    return SurroundingsError(Problem(what=f"the package {name} cannot be read: {error}"))
 
 
 def parse_ar(archive: bytes) -> Iterator[tuple[str, bytes]]:
@@ -86,7 +123,7 @@ def parse_ar(archive: bytes) -> Iterator[tuple[str, bytes]]:
         start, size = position + _HEADER_BYTES, int(header[48:58])
         if start + size > len(archive):
             raise ValueError("the ar archive is cut off")
-        yield header[:16].decode("ascii").strip().rstrip("/"), archive[start : start + size]
+        yield _member_name(header), archive[start : start + size]
         position = start + size + size % 2
 
 

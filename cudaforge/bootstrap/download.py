@@ -11,6 +11,7 @@ from cudaforge.bootstrap.cache import hold_lock, scratch_directory
 from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.host import find_sources, load_reaching_config
 from cudaforge.bootstrap.model import BootstrapPackage, BootstrapPlan
+from cudaforge.bootstrap.sources import Source
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.files import hash_file
 
@@ -29,8 +30,11 @@ def load_package(cache: Path, package: BootstrapPackage) -> bytes:
     return content
 
 
-def fetch_missing(plan: BootstrapPlan, cache: Path, deadline: Deadline) -> None:
-    """Download what the cache lacks from the host's archives, each file checked against the plan.
+def fetch_missing(
+    plan: BootstrapPlan, cache: Path, deadline: Deadline, *, sources: tuple[Source, ...] | None = None
+) -> None:
+    """Download what the cache lacks from the host's archives, or from `sources`, each file checked against
+    the plan.
 
     Raises SurroundingsError for a package that the archive no longer has, or that cannot be fetched.
     """
@@ -38,14 +42,14 @@ def fetch_missing(plan: BootstrapPlan, cache: Path, deadline: Deadline) -> None:
         if not find_missing(plan, cache):
             return
         (cache / "debs").mkdir(exist_ok=True)
-        sources = find_sources(plan.codename)
+        asked = find_sources(plan.codename) if sources is None else sources
         directory = cache / "apt" / f"{plan.codename}-{plan.architecture}-download"
         state = apt.prepare_state(
-            directory, sources=sources, architecture=plan.architecture, reaching=load_reaching_config()
+            directory, sources=asked, architecture=plan.architecture, reaching=load_reaching_config()
         )
         complaints: list[str] = []
         with scratch_directory(cache / "debs" / ".new") as arriving:
-            for address in dict.fromkeys(source.address for source in sources):
+            for address in dict.fromkeys(source.address for source in asked):
                 missing = find_missing(plan, cache)
                 complaints += _fetch_from(address, missing, cache, arriving, state, deadline)
         _require_all(find_missing(plan, cache), complaints)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from cudaforge import process
@@ -71,6 +72,17 @@ def find_sources(codename: str) -> tuple[Source, ...]:
                 remedy="add the archive to apt's sources, or declare a base image from a registry",
             )
         )
+    _require_keyrings(sources)
+    return sources
+
+
+def dated_sources(lines: Sequence[str]) -> tuple[Source, ...]:
+    """The archives that lines of a `sources.list` name, each with a keyring of this host to check it by.
+
+    Raises SurroundingsError where the host has no apt, or lacks a keyring.
+    """
+    _require_apt()
+    sources = parse_sources({"dated.list": "\n".join(lines)})
     _require_keyrings(sources)
     return sources
 

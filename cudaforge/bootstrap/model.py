@@ -10,13 +10,14 @@ from pathlib import Path
 from cudaforge.errors import InputError, Problem
 from cudaforge.records import record, values_of
 
-_FIELDS = {
+FIELDS = {
     "name": re.compile(r"[a-z0-9][a-z0-9+.-]+"),
     "version": re.compile(r"[A-Za-z0-9][A-Za-z0-9.+:~-]*"),
     "architecture": re.compile(r"[a-z0-9-]+"),
     "filename": re.compile(r"(?!.*\.\./)[A-Za-z0-9][A-Za-z0-9._+~:%/@-]*\.deb"),
     "sha256": re.compile(r"[0-9a-f]{64}"),
 }
+"""What the values of a package can be, by field."""
 _CODENAME = re.compile(r"[a-z][a-z0-9-]*")
 
 # Debian's names of architectures that have another name in OCI images; the others keep theirs.
@@ -78,12 +79,12 @@ def check_request(*, codename: str, architecture: str, packages: tuple[str, ...]
     problems = []
     if not _CODENAME.fullmatch(codename):
         problems.append(Problem(what=f"{codename!r} is no codename of an OS release"))
-    if not _FIELDS["architecture"].fullmatch(architecture):
+    if not FIELDS["architecture"].fullmatch(architecture):
         problems.append(Problem(what=f"{architecture!r} is no architecture"))
     problems += [
         Problem(what=f"{name!r} is no name of an OS package", remedy="a-z, 0-9 and + - . are allowed")
         for name in packages
-        if not _FIELDS["name"].fullmatch(name)
+        if not FIELDS["name"].fullmatch(name)
     ]
     if not packages:
         problems.append(Problem(what="a bootstrapped base needs at least one OS package"))
@@ -101,7 +102,7 @@ def check_plan(plan: BootstrapPlan) -> None:
     wrong = [
         Problem(what=f"OS package {package.name!r} has a malformed {field}: {getattr(package, field)!r}")
         for package in plan.packages
-        for field, pattern in _FIELDS.items()
+        for field, pattern in FIELDS.items()
         if not pattern.fullmatch(getattr(package, field))
     ]
     if wrong:

@@ -22,6 +22,8 @@ class Source:
     components: tuple[str, ...]
     keyring: str | None
     """Absolute path of the keyring that the host trusts for it, if it names one."""
+    is_dated: bool = False
+    """Whether it is of a day that is past, so that an index which has run out is right."""
 
 
 @record()
@@ -85,7 +87,7 @@ def dump_sources(sources: Sequence[Source], *, architecture: str | None = None) 
     """The sources as a `.list` file."""
     limit = f"arch={architecture} " if architecture else ""
     return "".join(
-        f"deb [{limit}signed-by={source.keyring}] "
+        f"deb [{limit}{'check-valid-until=no ' if source.is_dated else ''}signed-by={source.keyring}] "
         f"{source.address} {source.suite} {' '.join(source.components)}\n"
         for source in sources
     )
@@ -107,7 +109,9 @@ def _parse_lines(text: str) -> Iterator[Source]:
             continue
         words = match["rest"].split()
         options = dict(word.split("=", 1) for word in (match["options"] or "").split() if "=" in word)
-        yield from _sources([words[0]], words[1:2], words[2:], options.get("signed-by", ""))
+        found = _sources([words[0]], words[1:2], words[2:], options.get("signed-by", ""))
+        is_dated = options.get("check-valid-until") == "no"
+        yield from (replace(source, is_dated=is_dated) for source in found)
 
 
 def _parse_stanzas(text: str) -> Iterator[Source]:

@@ -91,8 +91,8 @@ def _write(image: LockedImage, sources: Sources, directory: Path) -> Mapping[str
     public = replace(image, secrets=(), ssh=False)
     with scratch_directory(directory) as scratch:
         new = scratch / image.name
-        (new / "wheels").mkdir(parents=True)
-        inputs = prepare_inputs(public, render_image(image), sources, private=new, staging=new / "wheels")
+        new.mkdir()
+        inputs = prepare_inputs(public, render_image(image), sources, private=new, staging=new)
         for name in _NOT_FOR_BAKE:
             (new / name).unlink()
         added = _additions(image, inputs, new)

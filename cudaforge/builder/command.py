@@ -36,6 +36,8 @@ class BuildInputs:
     archive: Path | None = None
     """Where the image goes as an archive for `docker load`, with its times rewritten; None: straight into
     the engine's store, which takes no such image directly."""
+    files: Path | None = None
+    """The directory that the files of the last stage go into, in place of an image."""
 
 
 @record()
@@ -51,7 +53,7 @@ def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path)
     words = ["docker", "buildx", "build", "--builder", traits.builder, "--progress=rawjson"]
     words += ["--metadata-file", str(metadata), "--file", str(inputs.dockerfile)]
     # Attestations make an index of every image, and cost time; they belong to pushing.
-    words += ["--provenance=false", "--sbom=false", "--output", output_option(traits, archive=inputs.archive)]
+    words += ["--provenance=false", "--sbom=false", "--output", _output(inputs, traits)]
     for tag in inputs.tags:
         words += ["--tag", tag]
     for name, value in sorted(inputs.contexts.items()):
@@ -70,6 +72,12 @@ def buildx_command(inputs: BuildInputs, traits: EngineTraits, *, metadata: Path)
     if inputs.is_uncached:
         words.append("--no-cache")
     return (*words, "--", str(inputs.context))
+
+
+def _output(inputs: BuildInputs, traits: EngineTraits) -> str:
+    if inputs.files is not None:
+        return _comma_separated("type=local", f"dest={inputs.files}")
+    return output_option(traits, archive=inputs.archive)
 
 
 def output_option(traits: EngineTraits, *, archive: Path | None = None) -> str:

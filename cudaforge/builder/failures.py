@@ -63,10 +63,8 @@ class _Row:
 
 
 _BASE_REMEDY = "check the registry, your login (docker login) and the mirror map [registries]"
-PLATFORM_REMEDY = (
-    "give it emulation (docker run --privileged --rm tonistiigi/binfmt --install all), "
-    "or name a builder that has a node of that platform: --builder NAME"
-)
+EMULATION_REMEDY = "give it emulation (docker run --privileged --rm tonistiigi/binfmt --install all)"
+PLATFORM_REMEDY = f"{EMULATION_REMEDY}, or name a builder that has a node of that platform: --builder NAME"
 _INDEX_REMEDY = "check the network, proxies and package indexes ([network], or pip's and uv's own settings)"
 _PULL = r"failed to resolve source metadata|failed to resolve reference|load metadata for|pull access denied"
 

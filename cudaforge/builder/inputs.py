@@ -3,47 +3,47 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from cudaforge.bootstrap import ArchiveAccess, find_archive_access
+from cudaforge.bootstrap import CollectedDeb
+from cudaforge.builder.archives import OsArchive, site_archive, vendored_archive, write_archive_secrets
 from cudaforge.builder.bases import BaseFinder
 from cudaforge.builder.command import BuildInputs, mirror_contexts
 from cudaforge.builder.scratch import disk_error, write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.packages.addresses import is_loopback, redact
+from cudaforge.packages.addresses import redact
 from cudaforge.packages.fetch import FilledClosure, SourceProvider, WheelProvider, fill_closure
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
 from cudaforge.records import record
 from cudaforge.references import parse_reference
-from cudaforge.renderer import dump_apt_config
 from cudaforge.renderer.model import (
-    APT_CONFIG_SECRET,
-    APT_SOURCES_SECRET,
     BASE_CONTEXT,
+    BUILT_CONTEXT,
     CA_SECRET,
     CLOSURE_SECRET,
     PYTHON_ARCHIVE,
     PYTHON_CONTEXT,
     SITE_SECRET,
-    SNAPSHOT_SECRET,
     UV_CONTEXT,
     WHEELS_CONTEXT,
     RenderedImage,
     platform_path,
 )
-from cudaforge.renderer.snapshot import snapshot_lines
 
 PythonProvider = Callable[[LockedImage, str], Path]
 """Finds the archive of an image's standalone Python for one of its platforms, as a file of this machine."""
 UvProvider = Callable[[str], Path]
 """Finds the uv program for a platform."""
+DebProvider = Callable[[LockedImage, str], Mapping[CollectedDeb, Path]]
+"""Finds the OS packages that an image's steps install on one of its platforms, as files that are what they
+are said to be."""
+BuiltProvider = Callable[[LockedImage, str], Mapping[str, Path]]
+"""Finds the wheels that were built for one of an image's platforms from their source, by their names."""
 
-_ADDRESS = re.compile(r"https?://[^\s\"';]+")
 _HIDDEN = "***"
 _SHORTEST_SECRET = 4
 """Shorter values stand in too many words to be taken out of a log."""
@@ -56,6 +56,8 @@ class Vendored:
     find_wheel: WheelProvider
     find_base: Callable[[LockedImage], Path]
     """The OCI image layout of an image's base."""
+    find_debs: DebProvider
+    find_built: BuiltProvider
 
 
 @record()
@@ -81,20 +83,24 @@ class Sources:
 def prepare_inputs(
     image: LockedImage, rendered: RenderedImage, sources: Sources, *, private: Path, staging: Path
 ) -> BuildInputs:
-    """Write the Dockerfile and the secrets into `private`, wheels that are files into `staging`.
+    """Write the Dockerfile and the secrets into `private`, wheels that are files into `staging/wheels`, and
+    OS packages that are into `staging/debs`.
 
-    Raises InputError for a secret that has no value, and what filling the closure and making the base raise.
+    Raises InputError for a secret that has no value, and what filling the closure, making the base and
+    finding what is vendored raise.
     """
+    wheels = staging / "wheels"
     dockerfile = private / "Dockerfile"
     write_private(dockerfile, rendered.dockerfile.encode())
     write_private(private / "Dockerfile.dockerignore", rendered.ignore.encode())
     own_secrets = _write_secrets(image, sources.environment, private)
-    closure = _fill(image, sources, staging)
-    is_offline = sources.vendored is not None
-    access = None if is_offline else _archive_access(image, rendered)
+    closure = _fill(image, sources, wheels)
+    archive = _archive(image, rendered, sources, staging / "debs")
     contexts = {
         UV_CONTEXT: str(_uv_context(image, sources, private)),
-        WHEELS_CONTEXT: str(staging),
+        WHEELS_CONTEXT: str(wheels),
+        **archive.contexts,
+        **_built_context(image, sources, staging / "built"),
         **_python_context(image, sources, private),
         **_base_context(image, sources, private),
     }
@@ -109,21 +115,16 @@ def prepare_inputs(
         tags=image.tags,
         contexts=contexts,
         secrets={
-            **_site_secrets(sources.site, closure, private),
-            **_archive_secrets(access, private),
-            **_snapshot_secrets(image, sources.site, private),
+            CLOSURE_SECRET: _written(private / "pylock.toml", closure.pylock_text),
+            **site_secrets(sources.site, private),
+            **write_archive_secrets(archive, private),
             **own_secrets,
         },
         platforms=image.platforms,
         has_ssh=_check_ssh(image, sources.environment),
-        has_no_network=is_offline,
-        needs_host_network=not is_offline
-        and (
-            closure.needs_host_network
-            or sources.site.needs_host_network
-            or _is_on_this_machine(access)
-            or is_loopback(_snapshot_mirror(image, sources.site) or "")
-        ),
+        has_no_network=sources.vendored is not None,
+        needs_host_network=sources.vendored is None
+        and (closure.needs_host_network or sources.site.needs_host_network or archive.needs_host_network),
     )
 
 
@@ -147,14 +148,14 @@ def _hidden_texts(values: Iterable[str]) -> set[str]:
 def _base_context(image: LockedImage, sources: Sources, private: Path) -> Mapping[str, str]:
     if sources.vendored is not None and not image.base.is_bootstrap:
         layout = sources.vendored.find_base(image)
-        return {_from_text(image): f"oci-layout://{layout}@{image.base.digest}"}
+        return {from_text(image): f"oci-layout://{layout}@{image.base.digest}"}
     if image.base.is_bootstrap:
         return {BASE_CONTEXT: sources.bases.find_context(image, private)}
     return mirror_contexts(image.base.reference, image.base.digest, sources.site.registries)
 
 
-def _from_text(image: LockedImage) -> str:
-    """What stands behind FROM."""
+def from_text(image: LockedImage) -> str:
+    """What stands behind FROM, for a base of a registry."""
     base = image.base
     pinned = f"@{base.digest}" if base.digest and parse_reference(base.reference).digest is None else ""
     return f"{base.reference}{pinned}"
@@ -173,52 +174,44 @@ def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
     )
 
 
-def _site_secrets(site: Site, closure: FilledClosure, private: Path) -> Mapping[str, Path]:
-    secrets = {CLOSURE_SECRET: private / "pylock.toml"}
-    write_private(secrets[CLOSURE_SECRET], closure.pylock_text.encode())
+def _archive(image: LockedImage, rendered: RenderedImage, sources: Sources, staging: Path) -> OsArchive:
+    if sources.vendored is None:
+        return site_archive(image, sources.site, rendered.dockerfile)
+    debs: dict[CollectedDeb, Path] = {}
+    for platform in image.platforms:
+        debs |= sources.vendored.find_debs(image, platform)
+    return vendored_archive(image, debs, staging)
+
+
+def _built_context(image: LockedImage, sources: Sources, staging: Path) -> Mapping[str, str]:
+    """What stands in for the stage that builds wheels, where the network is off."""
+    if sources.vendored is None or not any(wheel.is_built for wheel in image.closure.wheels):
+        return {}
+    found: dict[str, Path] = {}
+    for platform in image.platforms:
+        for name, path in sources.vendored.find_built(image, platform).items():
+            if found.setdefault(name, path) != path:
+                raise SurroundingsError(
+                    Problem(
+                        what=f"{name} of {image.name} is another file on each of its platforms",
+                        remedy="make one image for each platform: a matrix with the axis `platforms`",
+                    )
+                )
+    for name, path in found.items():
+        _alone(path, staging / "wheels" / name)
+    return {BUILT_CONTEXT: str(staging)}
+
+
+def site_secrets(site: Site, private: Path) -> Mapping[str, Path]:
+    """The build secrets by which steps see this site, written into `private`."""
     exports, bundle = site.build_secrets()
-    if exports:
-        secrets[SITE_SECRET] = private / "site.sh"
-        write_private(secrets[SITE_SECRET], exports.encode())
-    if bundle is not None:
-        secrets[CA_SECRET] = bundle
-    return secrets
+    secrets = {SITE_SECRET: _written(private / "site.sh", exports)} if exports else {}
+    return {**secrets, CA_SECRET: bundle} if bundle is not None else secrets
 
 
-def _archive_access(image: LockedImage, rendered: RenderedImage) -> ArchiveAccess | None:
-    """How apt reaches this site's archive, for a bootstrapped base; other bases have their own sources."""
-    if not image.base.is_bootstrap or f"id={APT_SOURCES_SECRET}," not in rendered.dockerfile:
-        return None
-    return find_archive_access(image.base.codename)
-
-
-def _archive_secrets(access: ArchiveAccess | None, private: Path) -> Mapping[str, Path]:
-    if access is None:
-        return {}
-    secrets = {APT_SOURCES_SECRET: private / "apt.list", APT_CONFIG_SECRET: private / "apt.conf"}
-    write_private(secrets[APT_SOURCES_SECRET], access.sources.encode())
-    write_private(secrets[APT_CONFIG_SECRET], dump_apt_config(access.config).encode())
-    return secrets
-
-
-def _snapshot_mirror(image: LockedImage, site: Site) -> str | None:
-    """This site's address for the service that the image's snapshot is of."""
-    return site.os_snapshots.get(image.snapshot.service) if image.snapshot is not None else None
-
-
-def _snapshot_secrets(image: LockedImage, site: Site, private: Path) -> Mapping[str, Path]:
-    mirror = _snapshot_mirror(image, site)
-    if image.snapshot is None or mirror is None:
-        return {}
-    secrets = {SNAPSHOT_SECRET: private / "snapshot.list"}
-    lines = snapshot_lines(image.snapshot, address=mirror)
-    write_private(secrets[SNAPSHOT_SECRET], "".join(f"{line}\n" for line in lines).encode())
-    return secrets
-
-
-def _is_on_this_machine(access: ArchiveAccess | None) -> bool:
-    addresses = _ADDRESS.findall(f"{access.sources}\n{access.config}") if access is not None else ()
-    return any(is_loopback(address) for address in addresses)
+def _written(path: Path, text: str) -> Path:
+    write_private(path, text.encode())
+    return path
 
 
 def _write_secrets(image: LockedImage, environment: Mapping[str, str], private: Path) -> Mapping[str, Path]:
@@ -256,10 +249,10 @@ def _python_context(image: LockedImage, sources: Sources, private: Path) -> Mapp
 
 
 def _alone(source: Path, target: Path) -> None:
-    """A new directory with the file as `target`, and nothing else in it."""
+    """The file as `target`, in a directory of what was put there like it and nothing else."""
     directory = target.parent
     try:
-        directory.mkdir(parents=True)
+        directory.mkdir(parents=True, exist_ok=True)
         try:
             os.link(source.resolve(), target)
         except OSError:

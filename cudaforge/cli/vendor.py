@@ -18,7 +18,7 @@ def vendor(
     file: File = DEFAULT_FILE,
     as_json: AsJson = False,
 ) -> int:
-    """Collect bases, wheels, sources and Pythons of the lock, for `build --offline DIR`."""
+    """Collect bases, OS packages, wheels, sources and Pythons of the lock, for `build --offline DIR`."""
     from cudaforge.pipeline import decide, vendoring
     from cudaforge.units import bytes_text
 

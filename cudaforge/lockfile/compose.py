@@ -41,6 +41,8 @@ class BaseRequest:
     codename: str
     platforms: tuple[str, ...]
     bootstrap_packages: tuple[str, ...]
+    snapshot: LockedSnapshot | None = None
+    """What a base is made from that is made from the OS archive; None for the archive as it is."""
 
 
 BasePinner = Callable[[BaseRequest], LockedBase]
@@ -82,6 +84,7 @@ def lock_image(  # noqa: PLR0913 -- what an entry is made of comes from as many 
             codename=resolution.os_codename,
             platforms=resolution.platforms,
             bootstrap_packages=resolution.bootstrap_packages,
+            snapshot=snapshot if resolution.bootstrap_packages else None,
         )
     )
     entry = _compose(image, resolution, base=base, text=text, project=project, registry=registry)

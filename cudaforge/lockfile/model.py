@@ -77,6 +77,8 @@ class LockedBase:
     """Contents of a bootstrapped base; empty for images from a registry."""
     manifests: tuple[PlatformManifest, ...] = ()
     """Of an image of several platforms: the manifest of each, which `digest` is the index of."""
+    snapshot: str | None = None
+    """Of a bootstrapped base that was made from a snapshot of the archive: its timestamp."""
 
     @property
     def is_bootstrap(self) -> bool:

@@ -12,6 +12,10 @@ from cudaforge.matrix.model import SnapshotService
 from cudaforge.records import record
 from cudaforge.resolver.model import Resolution
 
+_MADE_HERE = (
+    "{} is made from the archive of this host, whose packages the lock has by version and SHA-256; "
+    "os_snapshot makes it from a snapshot"
+)
 _OPT_OUT = "os_snapshot = false takes what the archive has on the day of building"
 
 
@@ -54,6 +58,8 @@ def choose_snapshot(
     day = _day(wish, resolution, question, earlier)
     service = _service(question.services, resolution)
     obstacle = _obstacle(day, resolution, service, question.today)
+    if wish is None and resolution.bootstrap_packages:
+        obstacle = _MADE_HERE.format(resolution.base_image)
     if obstacle is None and service is not None:
         return SnapshotChoice(snapshot=_snapshot(service, day, resolution.os_codename))
     if wish is None:
@@ -90,11 +96,6 @@ def _service(services: Iterable[SnapshotService], resolution: Resolution) -> Sna
 
 
 def _obstacle(day: date, resolution: Resolution, service: SnapshotService | None, today: date) -> str | None:
-    if resolution.bootstrap_packages:
-        return (
-            f"{resolution.base_image} is made from the archive of this host, which is no snapshot; "
-            "the lock has its packages by version and SHA-256"
-        )
     if service is None:
         return f"no snapshots of the archive of {resolution.os} are known"
     if day > today:

@@ -211,9 +211,9 @@ def _dump_image(image: LockedImage, *, base: str) -> dict[str, object]:
 
 
 def _named_bases(images: Sequence[LockedImage]) -> dict[str, LockedBase]:
-    """The bases by the names that images call them by: the reference, and where some images were upgraded
-    and others not, so that one reference stands for several, with the digest behind a space and the platforms
-    of a base that is for several."""
+    """The bases by the names that images call them by: the reference, and where one reference stands for
+    several, as after an upgrade of some images alone, with the digest behind a space, and the platforms of a
+    base that is for several and the snapshot of one that was made from it."""
     found = dict.fromkeys(image.base for image in images)
     times = Counter(base.reference for base in found)
     return {base.reference if times[base.reference] == 1 else _full_name(base): base for base in found}
@@ -226,7 +226,9 @@ def _load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
 
 def _full_name(base: LockedBase) -> str:
     platforms = ",".join(one.platform for one in base.manifests)
-    return " ".join(word for word in (base.reference, base.digest or _UNPINNED, platforms) if word)
+    return " ".join(
+        word for word in (base.reference, base.digest or _UNPINNED, platforms, base.snapshot) if word
+    )
 
 
 def _load_image(

@@ -4,23 +4,29 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable
+from pathlib import Path
 
 from cudaforge.bootstrap import (
     BootstrapImage,
     BootstrapPackage,
     BootstrapPlan,
     assemble_bootstrap,
+    dated_sources,
     keep_lists,
     plan_bootstrap,
     refuse_missing,
 )
 from cudaforge.bootstrap.apt import refresh_lists
+from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.download import fetch_missing
+from cudaforge.bootstrap.sources import Source
 from cudaforge.errors import InputError, NegativeAnswer, Problem
 from cudaforge.lockfile.compose import BaseRequest
-from cudaforge.lockfile.model import LockedBase, OsPackage
+from cudaforge.lockfile.model import LockedBase, LockedImage, LockedSnapshot, OsPackage
+from cudaforge.packages.site import Site
 from cudaforge.pipeline.host import cache_directory
-from cudaforge.records import values_of
+from cudaforge.records import replace, values_of
+from cudaforge.renderer.snapshot import snapshot_lines
 
 _BOOTSTRAP = "bootstrap:"
 _ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
@@ -36,10 +42,10 @@ class BasePins:
         find_base: Callable[[BaseRequest], LockedBase],
         make_base: Callable[[BaseRequest], LockedBase],
     ) -> None:
-        self._known: dict[tuple[str, bool, str], LockedBase] = {}
+        self._known: dict[tuple[str, bool, str, str | None], LockedBase] = {}
         for base in previous:
             if base.digest is not None:
-                key = (base.reference, bool(base.manifests), _architecture_of(base))
+                key = (base.reference, bool(base.manifests), _architecture_of(base), base.snapshot)
                 self._known.setdefault(key, base)
         self._lock = threading.Lock()
         self._find_base = find_base
@@ -54,7 +60,7 @@ class BasePins:
             # A registry's digest is of all platforms; what is made here is of one.
             is_made = request.reference.startswith(_BOOTSTRAP)
             made_for = _only_architecture(request) if is_made else ""
-            key = (request.reference, len(request.platforms) > 1, made_for)
+            key = (request.reference, len(request.platforms) > 1, made_for, _timestamp(request))
             known = self._known.get(key)
             if known is None or not _has_all(known, request):
                 known = self._find(request)
@@ -67,70 +73,96 @@ class BasePins:
         return self._find_base(request)
 
 
-def bootstrapped_base(request: BaseRequest, *, offline: bool) -> LockedBase:
-    """A base made from the OS archive as it is now, with the digest that it comes out with."""
-    plan = _plan(request, offline=offline)
-    image = assemble_bootstrap(
-        plan, cache=cache_directory(), fetch=refuse_missing if offline else fetch_missing
-    )
-    return LockedBase(
-        reference=request.reference,
-        digest=image.digest,
-        codename=request.codename,
-        packages=_os_packages(plan),
-    )
+def bootstrapped_base(request: BaseRequest, *, site: Site, offline: bool) -> LockedBase:
+    """A base made from the OS archive as it is now, or from a snapshot of it, with the digest that it comes
+    out with."""
+    plan = _plan(request, site, offline=offline)
+    image = _assemble(plan, request.snapshot, site, offline=offline)
+    return replace(_planned(request, plan), digest=image.digest)
 
 
-def planned_base(request: BaseRequest, *, previous: Iterable[LockedBase], offline: bool) -> LockedBase:
+def planned_base(
+    request: BaseRequest, *, previous: Iterable[LockedBase], site: Site, offline: bool
+) -> LockedBase:
     """What a base made from the OS archive would consist of now. It is not made: its digest is known only
     where it is of the same packages as one of the previous bases."""
-    packages = _os_packages(_plan(request, offline=offline))
+    planned = _planned(request, _plan(request, site, offline=offline))
     for base in previous:
-        if base.reference == request.reference and base.packages == packages:
+        if replace(base, digest=None) == planned:
             return base
-    return LockedBase(reference=request.reference, digest=None, codename=request.codename, packages=packages)
+    return planned
 
 
-def _plan(request: BaseRequest, *, offline: bool) -> BootstrapPlan:
+def _planned(request: BaseRequest, plan: BootstrapPlan) -> LockedBase:
+    return LockedBase(
+        reference=request.reference,
+        digest=None,
+        codename=request.codename,
+        packages=tuple(OsPackage(**values_of(package)) for package in plan.packages),
+        snapshot=_timestamp(request),
+    )
+
+
+def _plan(request: BaseRequest, site: Site, *, offline: bool) -> BootstrapPlan:
     return plan_bootstrap(
         codename=request.codename,
         architecture=_only_architecture(request),
         packages=request.bootstrap_packages,
         cache=cache_directory(),
         refresh=keep_lists if offline else refresh_lists,
+        sources=_sources(request.snapshot, site),
     )
 
 
-def _os_packages(plan: BootstrapPlan) -> tuple[OsPackage, ...]:
-    return tuple(OsPackage(**values_of(package)) for package in plan.packages)
+def _assemble(
+    plan: BootstrapPlan, snapshot: LockedSnapshot | None, site: Site, *, offline: bool
+) -> BootstrapImage:
+    """The base, of the packages of that archive where the cache lacks them."""
+
+    def fetch(plan: BootstrapPlan, cache: Path, deadline: Deadline) -> None:
+        fetch_missing(plan, cache, deadline, sources=_sources(snapshot, site))
+
+    return assemble_bootstrap(plan, cache=cache_directory(), fetch=refuse_missing if offline else fetch)
 
 
-def assemble_locked_base(base: LockedBase, *, platform: str, offline: bool = False) -> BootstrapImage:
-    """The bootstrapped base of a lock, from the cache or made again from its very packages.
+def _sources(snapshot: LockedSnapshot | None, site: Site) -> tuple[Source, ...] | None:
+    """The snapshot as this site has it; None for the archives of this host."""
+    if snapshot is None:
+        return None
+    return dated_sources(snapshot_lines(snapshot, address=site.os_snapshots.get(snapshot.service)))
+
+
+def _timestamp(request: BaseRequest) -> str | None:
+    return request.snapshot.timestamp if request.snapshot is not None else None
+
+
+def assemble_locked_base(image: LockedImage, *, site: Site, offline: bool = False) -> BootstrapImage:
+    """The bootstrapped base of an image, from the cache or made again from its very packages.
 
     Raises SurroundingsError where the archive does not have them any more, NegativeAnswer where they make
     other bytes than the lock says.
     """
+    base = image.base
     plan = BootstrapPlan(
         codename=base.codename,
-        architecture=_architecture(platform),
+        architecture=_architecture(image.platforms[0]),
         packages=tuple(BootstrapPackage(**values_of(package)) for package in base.packages),
     )
-    image = assemble_bootstrap(
-        plan, cache=cache_directory(), fetch=refuse_missing if offline else fetch_missing
-    )
-    if image.digest != base.digest:
+    made = _assemble(plan, image.snapshot, site, offline=offline)
+    if made.digest != base.digest:
         raise NegativeAnswer(
             Problem(
-                what=f"{base.reference} comes out as {image.digest}, not as the locked {base.digest}",
+                what=f"{base.reference} comes out as {made.digest}, not as the locked {base.digest}",
                 because=("another version of cudaforge made the lock",),
                 remedy="cudaforge upgrade",
             )
         )
-    return image
+    return made
 
 
 def _has_all(base: LockedBase, request: BaseRequest) -> bool:
+    if base.snapshot != _timestamp(request):
+        return False
     if base.packages and _architecture_of(base) != _only_architecture(request):
         return False
     names = {package.name for package in base.packages}

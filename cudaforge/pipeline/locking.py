@@ -84,7 +84,7 @@ def lock(
         pins = BasePins(
             previous=[image.base for image in previous.images] if previous is not None else (),
             find_base=source.find,
-            make_base=partial(bootstrapped_base, offline=offline),
+            make_base=partial(bootstrapped_base, site=site, offline=offline),
         )
         fitting = Fitting(declaration, look_up=partial(find_versions, site=site), earlier=earlier)
         fitted = lock_images(

@@ -178,7 +178,9 @@ class _Asker:
             raise SurroundingsError(Problem(what=self._silent[source]))
         try:
             if is_bootstrap:
-                return planned_base(request, previous=self._previous, offline=self._site.offline)
+                return planned_base(
+                    request, previous=self._previous, site=self._site, offline=self._site.offline
+                )
             return self._digests.find(request)
         except SurroundingsError as error:
             self._silent[source] = error.problems[0].what

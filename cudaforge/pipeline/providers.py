@@ -53,7 +53,7 @@ def find_providers(
     return Providers(
         site=site,
         indexes=find_indexes(declaration, lock),
-        find_base=partial(_base, vendored=vendored, offline=offline),
+        find_base=partial(_base, vendored=vendored, site=site, offline=offline),
         find_python=python,
         find_source=(
             partial(_vendored_source, vendored)
@@ -70,10 +70,10 @@ def _vendored_source(directory: Path, wheel: LockedWheel, _: str) -> Path:
     return find_wheel(directory, wheel)
 
 
-def _base(image: LockedImage, *, vendored: Path | None, offline: bool) -> BootstrapImage:
+def _base(image: LockedImage, *, vendored: Path | None, site: Site, offline: bool) -> BootstrapImage:
     from cudaforge.pipeline.bases import assemble_locked_base
     from cudaforge.pipeline.vendoring import find_base
 
     if vendored is not None:
         return find_base(vendored, image)
-    return assemble_locked_base(image.base, platform=image.platforms[0], offline=offline)
+    return assemble_locked_base(image, site=site, offline=offline)

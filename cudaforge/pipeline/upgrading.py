@@ -57,7 +57,7 @@ def upgrade(
         outcome, closures = renewal.renewed(
             allow_unpinned=allow_unpinned,
             on_note=on_note,
-            make_base=partial(bootstrapped_base, offline=offline),
+            make_base=partial(bootstrapped_base, site=renewal.site, offline=offline),
         )
         write_wheels(outcome.lock, own_wheels(declaration), outcome.path)
         write_lock(outcome.lock, closures, outcome.path)
@@ -79,7 +79,12 @@ def plan_upgrade(
     outcome, _ = renewal.renewed(
         allow_unpinned=allow_unpinned,
         on_note=on_note,
-        make_base=partial(planned_base, previous=[image.base for image in current.images], offline=offline),
+        make_base=partial(
+            planned_base,
+            previous=[image.base for image in current.images],
+            site=renewal.site,
+            offline=offline,
+        ),
     )
     return outcome
 
@@ -93,7 +98,7 @@ class _Renewal:
         self._declaration = declaration
         self._current = current
         self._chosen = chosen_images(declaration, names)
-        self._offline = offline
+        self.site = find_site(declaration, offline=offline)
 
     def renewed(
         self, *, allow_unpinned: bool, on_note: Note, make_base: _BaseMaker
@@ -101,7 +106,7 @@ class _Renewal:
         """The new lock next to the old one, and the texts of the closures that are new."""
         answers = resolve(self._chosen)
         require_answers(self._chosen, answers)
-        site = find_site(self._declaration, offline=self._offline)
+        site = self.site
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         fitted = lock_images(
             self._chosen,

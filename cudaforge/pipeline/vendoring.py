@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,16 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import copy_atomically, hash_file, held_lock, write_atomically, write_error
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedBase, LockedImage, LockedWheel
+from cudaforge.pipeline.collected import (
+    collect_steps,
+    find_built,
+    find_debs,
+    find_uncollected,
+    not_collected,
+    refuse_others,
+)
 from cudaforge.pipeline.decide import Note
-from cudaforge.pipeline.host import cache_directory
+from cudaforge.pipeline.host import state_directory
 from cudaforge.records import record
 from cudaforge.references import parse_reference
 from cudaforge.registry.mirrors import move
@@ -44,35 +53,39 @@ class Collected:
 
 
 def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: Note) -> Collected:
-    """Collect the bases, wheels, sources and Pythons of the lock in the directory; what is there is kept.
+    """Collect the bases, OS packages, wheels, sources and Pythons of the lock in the directory; what is there
+    is kept.
 
-    Raises InputError for a directory that is not empty and not of this kind, and for images that install OS
-    packages on top of their base; SurroundingsError where site, registry or engine fail.
+    Raises InputError for a directory that is not empty and not of this kind, and for images that get OS
+    packages by something else than apt; SurroundingsError where site, registry or engine fail, or the engine
+    does not run the programs of a platform whose OS packages are wanted.
     """
-    _refuse_apt(lock)
+    refuse_others(lock.images)
     _open(directory)
     with held_lock(directory / _PID, timeout=_WAIT_SECONDS, on_wait=on_note):
+        for left in directory.glob("*/.new-*"):  # by a run that was killed
+            shutil.rmtree(left, ignore_errors=True)
         collector = _Collector(lock, declaration, directory)
         for image in lock.images:
             on_note(f"{image.name}: collecting")
             collector.collect(image)
+        collector.collect_steps(lock.images, on_note)
     files = [path for path in directory.rglob("*") if path.is_file() and path.name != _PID]
     return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
 
 
 class _Collector:
     def __init__(self, lock: Lock, declaration: Declaration, directory: Path) -> None:
-        from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
+        from cudaforge.pipeline.providers import find_providers
 
-        self._site = find_site(declaration)
-        self._indexes = find_indexes(declaration, lock)
-        self._feeds = find_feeds(declaration, lock)
+        self._providers = find_providers(declaration, lock)
+        self._site, self._indexes = self._providers.site, self._providers.indexes
         self._own = declaration.root / WHEELS_DIRECTORY
+        self._root = declaration.root
+        self._state = state_directory(declaration)
         self._directory = directory
 
     def collect(self, image: LockedImage) -> None:
-        from cudaforge.packages.archives import fetch_python
-        from cudaforge.packages.built import fetch_source
         from cudaforge.packages.collect import collect_wheels
         from cudaforge.packages.foreign import fetch_uv
 
@@ -85,19 +98,53 @@ class _Collector:
             own=self._own,
         )
         for place in places:
-            source = place.path or fetch_source(
-                place.wheel, place.address, site=self._site, cache=cache_directory()
-            )
+            source = place.path or self._providers.find_source(place.wheel, place.address)
             _copy(source, source_file(self._directory, place.wheel), hash_file(source))
         if image.standalone is not None:
             for platform in image.platforms:
-                archive = fetch_python(
-                    image.standalone, platform, site=self._site, feeds=self._feeds, cache=cache_directory()
-                )
+                archive = self._providers.find_python(image, platform)
                 _copy(archive, self._directory / "pythons" / archive.name, archive.name.partition(".")[0])
         for platform in image.platforms:
             fetch_uv(platform, site=self._site, cache=self._directory)
         self._collect_base(image)
+
+    def collect_steps(self, images: Sequence[LockedImage], on_note: Note) -> None:
+        """What steps install in the images whose bases are there."""
+        from cudaforge.builder.bases import BaseContexts
+        from cudaforge.builder.collect import Collecting
+        from cudaforge.builder.inputs import Sources
+        from cudaforge.engine import connect, own_builder
+
+        wanted = find_uncollected(images, self._directory)
+        if not wanted:
+            return
+        named, providers = own_builder(connect()), self._providers
+        sources = Sources(
+            root=self._root,
+            own_wheels=self._own,
+            site=self._site,
+            indexes=self._indexes,
+            bases=BaseContexts(named, self._find_base),
+            find_python=providers.find_python,
+            find_source=providers.find_source,
+            find_uv=providers.find_uv,
+            environment=os.environ,
+        )
+
+        def prepare(image: LockedImage, platform: str) -> Collecting:
+            return Collecting(
+                image=image,
+                platform=platform,
+                base=self._find_base(image),
+                named=named,
+                sources=sources,
+                state=self._state,
+            )
+
+        collect_steps(wanted, self._directory, named=named, prepare=prepare, on_note=on_note)
+
+    def _find_base(self, image: LockedImage) -> BootstrapImage:
+        return find_base(self._directory, image)
 
     def _collect_base(self, image: LockedImage) -> None:
         from cudaforge.bootstrap import find_image
@@ -108,7 +155,7 @@ class _Collector:
         if image.base.is_bootstrap:
             from cudaforge.pipeline.bases import assemble_locked_base
 
-            made = assemble_locked_base(image.base, platform=image.platforms[0])
+            made = assemble_locked_base(image, site=self._site)
             _put(place, lambda new: shutil.copytree(made.layout, new, dirs_exist_ok=True))
         else:
             _put(place, lambda new: _save_base(image, self._site, new))
@@ -122,6 +169,8 @@ def open_vendored(directory: Path) -> Vendored:
     return Vendored(
         find_wheel=lambda wheel: find_wheel(directory, wheel),
         find_base=lambda image: find_base(directory, image).layout,
+        find_debs=lambda image, platform: find_debs(directory, image, platform),
+        find_built=lambda image, platform: find_built(directory, image, platform),
     )
 
 
@@ -159,7 +208,7 @@ def find_base(directory: Path, image: LockedImage) -> BootstrapImage:
     place = base_directory(directory, image.base)
     found = find_image(place)
     if found is None or found.digest != image.base.digest or not _has_all(place, image.base):
-        raise _missing(f"the base {image.base.reference} of {image.name}", directory)
+        raise not_collected(f"the base {image.base.reference} of {image.name}", directory)
     return found
 
 
@@ -245,38 +294,8 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
 
 def _there(path: Path, what: str, directory: Path) -> Path:
     if not path.is_file():
-        raise _missing(what, directory)
+        raise not_collected(what, directory)
     return path
-
-
-def _missing(what: str, directory: Path) -> SurroundingsError:
-    return SurroundingsError(
-        Problem(
-            what=f"{what} is not in {directory}",
-            remedy=f"collect this lock where there is a network: cudaforge vendor {directory}",
-        )
-    )
-
-
-def _refuse_apt(lock: Lock) -> None:
-    from cudaforge.renderer.context import find_missing_packages, source_packages
-
-    wanted: dict[str, tuple[str, ...]] = {}
-    for image in lock.images:
-        names: Iterable[str] = find_missing_packages(image)
-        if any(wheel.is_built for wheel in image.closure.wheels):
-            names = (*names, *source_packages(image))
-        wanted[image.name] = tuple(dict.fromkeys(names))
-    problems = [
-        Problem(
-            what=f"{name} installs OS packages on its base, which are not collected: {', '.join(names)}",
-            remedy="use a base that has them already",
-        )
-        for name, names in wanted.items()
-        if names
-    ]
-    if problems:
-        raise InputError(problems)
 
 
 def _open(directory: Path) -> None:

@@ -14,6 +14,8 @@ from cudaforge.renderer.image import (
     dump_apt_config,
     extend_ignore,
     ignore_path,
+    render_built,
+    render_collection,
     render_image,
 )
 from cudaforge.renderer.model import RenderedFile, RenderedImage
@@ -23,6 +25,8 @@ __all__ = [
     "RenderedImage",
     "dump_apt_config",
     "extend_ignore",
+    "render_built",
+    "render_collection",
     "render_image",
     "render_lock",
     "write_rendered",

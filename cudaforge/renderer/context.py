@@ -33,6 +33,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
         "snapshot": snapshot_lines(image.snapshot) if image.snapshot is not None else (),
+        "needs_debs": bool(find_missing_packages(image) or (_sources(image) and source_packages(image))),
         "standalone": _standalone(image),
         "closure_sha256": image.closure.sha256,
         "interpreter": _interpreter(image),

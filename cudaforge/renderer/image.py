@@ -59,6 +59,30 @@ def render_image(image: LockedImage) -> RenderedImage:
     )
 
 
+def render_collection(image: LockedImage) -> str:
+    """A Dockerfile whose last stage has, as files, the OS packages that apt would install on the base.
+
+    It takes the secrets that the image's own Dockerfile takes. Raises InputError as `render_image` does.
+    """
+    return _render_part("collect.j2", image)
+
+
+def render_built(image: LockedImage) -> str:
+    """A Dockerfile whose last stage has, as files, the wheels that the image's build makes from their source.
+
+    It takes the contexts and secrets that the image's own Dockerfile takes. Raises InputError as
+    `render_image` does.
+    """
+    return _render_part("built.j2", image)
+
+
+def _render_part(template: str, image: LockedImage) -> str:
+    problems = check_image(image)
+    if problems:
+        raise InputError(problems)
+    return template_environment().get_template(template).render(make_context(image))
+
+
 def dump_apt_config(reaching: str) -> str:
     """The file for APT_CONFIG_SECRET: takes the sources of APT_SOURCES_SECRET and none of the base's.
 

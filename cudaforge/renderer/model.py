@@ -15,6 +15,14 @@ PYTHON_CONTEXT = "cudaforge-python"
 """Named context whose file PYTHON_ARCHIVE is the standalone Python of an image that has one; below
 `platform_path`."""
 PYTHON_ARCHIVE = "python.tar.gz"
+DEBS_CONTEXT = "cudaforge-debs"
+"""Optional: named context with an archive of OS packages, for a build without a network. Dockerfiles that
+install some have an empty stage of that name."""
+BUILT_CONTEXT = "cudaforge-built"
+"""Optional: named context with the directory `wheels` of what is built from its source, for a build without a
+network. Dockerfiles that build some have a stage of that name."""
+DEBS_PATH = "/run/cudaforge/debs"
+"""Where a step sees it."""
 
 CLOSURE_SECRET = "cudaforge-closure"  # noqa: S105 -- an id, not a password
 """Required: the closure with its addresses filled in."""

@@ -17,7 +17,7 @@ from tests.engine.test_surroundings import (  # noqa: F401 -- fixtures
     search_image,
     unique_step,
 )
-from tests.support.bases import make_base
+from tests.support.bases import cache_for_tests, make_base, plan_base
 from tests.support.snapshots import Snapshots, recorded
 from tests.support.tiny import TinyProject
 
@@ -73,8 +73,8 @@ def inside(project: TinyProject, *words: str) -> str:  # noqa: F811
     return docker("run", "--rm", "--network=none", f"{project.name}:one", *words)
 
 
-def made(project: TinyProject, *words: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
-    done = project.run(*words)
+def made(project: TinyProject, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:  # noqa: F811
+    done = project.run(*words, **variables)
     assert done.returncode == 0, done.stderr
     return done
 
@@ -132,3 +132,37 @@ def test_a_snapshot_that_is_changed_is_refused(
     done = project.run("build", "--no-cache")
     assert done.returncode == 3, done.stderr
     assert "BADSIG" in done.stderr
+
+
+def test_a_base_out_of_the_archive_of_a_day(
+    project: TinyProject,  # noqa: F811
+    snapshots: Snapshots,
+    tmp_path: Path,
+) -> None:
+    """Made from the snapshot when it is locked, and again, byte for byte, when it is built elsewhere."""
+    make_base("bookworm")
+    debs = [cache_for_tests() / "debs" / f"{one.sha256}.deb" for one in plan_base("bookworm").packages]
+    for day in ("20260801T000000Z", "20260802T000000Z"):
+        snapshots.record(day, "bookworm", {}, files=debs)
+    head = f'[network]\nos_snapshots = {{ debian = "{snapshots.url}/" }}'
+    project.declare('one\nos_snapshot = "2026-08-01"', 'two\nos_snapshot = "2026-08-02"', head=head)
+    (project.root / "keyring.toml").write_text(
+        'schema = 1\n[sources]\nhere = { strength = "measured", checked = "2026-11-22", text = "a test" }\n'
+        f'[[snapshots]]\nname = "debian"\nkeyring = "{snapshots.keyring}"\nsource = "here"\n'
+    )
+    file = project.root / "cudaforge.toml"
+    file.write_text(file.read_text().replace('["facts.toml"]', '["facts.toml", "keyring.toml"]'))
+    made(project, "lock", XDG_CACHE_HOME=str(tmp_path / "first"))
+    lock = project.lock.read_text()
+    assert snapshots.url not in lock
+    assert 'snapshot = "20260801T000000Z"' in lock
+    assert 'snapshot = "20260802T000000Z"' in lock
+    made(project, "lock", "--check")
+    before = len(snapshots.asked)
+    made(project, "build", "one", XDG_CACHE_HOME=str(tmp_path / "second"))
+    fetched = [path for path in snapshots.asked[before:] if path.endswith(".deb")]
+    assert len(fetched) == len(debs)
+    assert {path.split("/")[2] for path in fetched} == {"20260801T000000Z"}
+    assert inside(project, "cat", "/etc/os-release").count("bookworm")
+    made(project, "lock", XDG_CACHE_HOME=str(tmp_path / "third"))
+    assert project.lock.read_text() == lock

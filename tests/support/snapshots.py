@@ -2,12 +2,14 @@
 
 import hashlib
 import os
+import shutil
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cudaforge.bootstrap.deb import read_control
 from tests.unit.web.servers import answer, serving
 
 SUITES = {"debian": ("{0}", "{0}-updates"), "debian-security": ("{0}-security",)}
@@ -49,22 +51,38 @@ class Snapshots:
         self._gpg("--passphrase", "", "--quick-gen-key", "snapshots@test.invalid", "rsa2048", "sign", "never")
         self.keyring.write_bytes(self._gpg("--export"))
 
-    def record(self, timestamp: str, codename: str, packages: Mapping[str, str]) -> None:
-        """The archive at a time: packages by name, each with one file that says its version."""
+    def record(
+        self,
+        timestamp: str,
+        codename: str,
+        packages: Mapping[str, str],
+        *,
+        depends: Mapping[str, str] | None = None,
+        files: Sequence[Path] = (),
+    ) -> None:
+        """The archive at a time: packages by name, each with one file that says its version, and what they
+        depend on by name, too; and packages that are there as `files`."""
         for archive, suites in SUITES.items():
             root = self.files / archive / timestamp
             has_any = archive == "debian"
             for suite in suites:
-                listed = packages.items() if has_any and suite == "{0}" else ()
-                text = "".join(self._package(root, name, version) for name, version in listed)
+                texts = []
+                if has_any and suite == "{0}":
+                    texts += [
+                        self._package(root, name, version, (depends or {}).get(name))
+                        for name, version in packages.items()
+                    ]
+                    texts += [self._copied(root, path) for path in files]
+                text = "".join(texts)
                 self._release(root, suite.format(codename), text)
 
-    def _package(self, root: Path, name: str, version: str) -> str:
+    def _package(self, root: Path, name: str, version: str, depends: str | None) -> str:
         tree = self.directory / f"{name}-{version}"
         (tree / "DEBIAN").mkdir(parents=True)
         control = (
             f"Package: {name}\nVersion: {version}\nArchitecture: all\nMaintainer: Test <test@test.invalid>\n"
         )
+        control += f"Depends: {depends}\n" if depends else ""
         (tree / "DEBIAN" / "control").write_text(f"{control}Description: for a test\n")
         (tree / "usr/share" / name).mkdir(parents=True)
         (tree / "usr/share" / name / "version").write_text(version)
@@ -75,6 +93,14 @@ class Snapshots:
         content = (root / path).read_bytes()
         where = f"Filename: {path}\nSize: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
         return f"{control}{where}Description: for a test\n\n"
+
+    def _copied(self, root: Path, path: Path) -> str:
+        name = f"pool/{path.name}"
+        (root / "pool").mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, root / name)
+        content = path.read_bytes()
+        where = f"Filename: {name}\nSize: {len(content)}\nSHA256: {hashlib.sha256(content).hexdigest()}\n"
+        return f"{read_control(path).strip()}\n{where}\n"
 
     def _release(self, root: Path, suite: str, packages: str) -> None:
         directory = root / "dists" / suite

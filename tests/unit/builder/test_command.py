@@ -124,3 +124,11 @@ def test_with_the_network_off_no_step_has_one():
     words = buildx_command(inputs, NEW_STORE, metadata=Path("/m"))
     assert words.count("--network") == 1
     assert words[words.index("--network") + 1] == "none"
+
+
+def test_files_go_into_a_directory_in_place_of_an_image():
+    inputs = replace(INPUTS, tags=(), files=Path("/out, of mine"))
+    words = buildx_command(inputs, NEW_STORE, metadata=Path("/m"))
+    (fields,) = csv.reader([words[words.index("--output") + 1]], strict=True)
+    assert fields == ["type=local", "dest=/out, of mine"]
+    assert "--tag" not in words

@@ -100,7 +100,11 @@ def test_what_an_earlier_lock_pinned_is_kept_while_the_platforms_stay() -> None:
 
 def test_a_bootstrapped_base_of_several_platforms_is_refused_with_the_way_round() -> None:
     with pytest.raises(NegativeAnswer) as caught:
-        bootstrapped_base(request("bootstrap:debian12", packages=("python3",)), offline=True)
+        bootstrapped_base(
+            request("bootstrap:debian12", packages=("python3",)),
+            site=read_site(DeclaredNetwork(indexes={}, registries={}, root=Path()), environ={}),
+            offline=True,
+        )
     (problem,) = caught.value.problems
     assert problem.what == "bootstrap:debian12 cannot be bootstrapped for linux/amd64 and linux/arm64 at once"
     assert "axis `platforms`" in str(problem.remedy)

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from cudaforge.cli.main import run_command_line
-from cudaforge.errors import InputError
 from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import LockedImage, LockedSnapshot
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
@@ -174,7 +173,7 @@ def test_what_cannot_be_is_refused_with_its_key(world: World, run, lines: str, b
     assert not Path("cudaforge.lock").exists()
 
 
-def test_a_base_out_of_the_archive_takes_none(world: World) -> None:
+def test_a_base_out_of_the_archive_takes_what_is_declared_alone(world: World) -> None:
     world.declare(one=f'{IMAGE}base = "bootstrap:debian12"\nos_snapshot = true')
     declaration = load(Path("cudaforge.toml"))
     (answer,) = resolve(declaration)
@@ -185,16 +184,15 @@ def test_a_base_out_of_the_archive_takes_none(world: World) -> None:
         file="cudaforge.toml",
     )
     (wanted,) = declaration.images
-    with pytest.raises(
-        InputError, match="bootstrap:debian12 is made from the archive of this host"
-    ) as caught:
-        choose_snapshot(wanted, answer.answer, question, earlier=None)
-    assert caught.value.exit_code == 2
+    choice = choose_snapshot(wanted, answer.answer, question, earlier=None)
+    assert choice.snapshot is not None
+    assert choice.snapshot.timestamp == "20260701T000000Z"
     unasked = replace(wanted, contents=replace(wanted.contents, os_snapshot=None))
     dated = replace(question, as_of="2026-06-01")
     choice = choose_snapshot(unasked, answer.answer, dated, earlier=None)
     assert choice.snapshot is None
     assert "OS packages of one are those of the day of building: bootstrap:debian12" in str(choice.note)
+    assert "os_snapshot makes it from a snapshot" in str(choice.note)
 
 
 def test_diff_tells_the_days(world: World, run) -> None:

@@ -11,7 +11,7 @@ from cudaforge.errors import InputError
 from cudaforge.lockfile.model import LockedBase, LockedCopy
 from cudaforge.quoting import find_unsafe_character
 from cudaforge.records import replace
-from cudaforge.renderer import extend_ignore, render_image, render_lock
+from cudaforge.renderer import extend_ignore, render_built, render_collection, render_image, render_lock
 from cudaforge.renderer.mark import is_ours
 from tests.support.dockerlex import read_word
 from tests.support.locks import (
@@ -21,6 +21,7 @@ from tests.support.locks import (
     ENTRY,
     GPU_IMAGE,
     SNAPSHOT,
+    SOURCES,
     STANDALONE,
     STANDALONE_IMAGE,
     make_lock,
@@ -108,10 +109,11 @@ def test_same_bytes_in_odd_surroundings(setting):
 
 
 def test_base_is_pinned():
-    assert words_of(GPU_IMAGE, "FROM") == [f"python:3.11-slim-bookworm@{BASE_DIGEST}"]
-    unpinned = replace(GPU_IMAGE, base=replace(GPU_IMAGE.base, digest=None))
+    plain = replace(GPU_IMAGE, os_packages=())
+    assert words_of(plain, "FROM") == [f"python:3.11-slim-bookworm@{BASE_DIGEST}"]
+    unpinned = replace(plain, base=replace(GPU_IMAGE.base, digest=None))
     assert words_of(unpinned, "FROM") == ["python:3.11-slim-bookworm"]
-    by_digest = replace(GPU_IMAGE, base=replace(GPU_IMAGE.base, reference=f"python@{BASE_DIGEST}"))
+    by_digest = replace(plain, base=replace(GPU_IMAGE.base, reference=f"python@{BASE_DIGEST}"))
     assert words_of(by_digest, "FROM") == [f"python@{BASE_DIGEST}"]
 
 
@@ -127,7 +129,10 @@ def test_what_the_build_has_to_bring_is_what_the_dockerfile_mounts():
     mounts = [flag for command in instructions(image) for flag in command.flags if "type=secret" in flag]
     assert {flag.split("id=")[1].split(",")[0] for flag in mounts} == set(rendered.secrets)
     contexts = [flag for command in instructions(image) for flag in command.flags if "from=" in flag]
-    assert {flag.split("from=")[1].split(",")[0] for flag in contexts} == set(rendered.contexts)
+    assert {flag.split("from=")[1].split(",")[0] for flag in contexts} == {
+        *rendered.contexts,
+        "cudaforge-debs",  # a stage, which only a build without a network is given something in place of
+    }
 
 
 def test_own_secrets_and_ssh_are_for_own_steps_alone():
@@ -448,3 +453,35 @@ def test_a_source_of_one_platform_alone_is_refused():
     image = replace(BOTH_IMAGE, closure=replace(BOTH_IMAGE.closure, wheels=(wheel,)))
     (what,) = problems_of(image).values()
     assert "on some of the platforms alone" in what
+
+
+def test_what_apt_installs_can_come_as_files_and_what_it_does_not_needs_none():
+    text = render_image(GPU_IMAGE).dockerfile
+    assert "\nFROM scratch AS cudaforge-debs\n" in text
+    assert "RUN --mount=type=bind,from=cudaforge-debs,target=/run/cudaforge/debs " in text
+    assert "cudaforge-debs" not in render_image(GPU_IMAGE).contexts  # the empty stage will do
+    assert "cudaforge-debs" not in render_image(CPU_IMAGE).dockerfile
+
+
+@pytest.mark.parametrize("snapshot", [None, SNAPSHOT])
+def test_collecting_asks_the_archives_that_building_asks_and_installs_nothing(snapshot):
+    image = replace(GPU_IMAGE, snapshot=snapshot, closure=replace(GPU_IMAGE.closure, wheels=SOURCES))
+    text = render_collection(image)
+    build, collection = (
+        [line for line in one.splitlines() if "cudaforge-apt" in line or "[check-valid" in line]
+        for one in (render_image(image).dockerfile, text)
+    )
+    assert set(collection) >= set(build)
+    assert text.count("--download-only") == 1
+    assert "build-essential" not in text
+    assert text.count("        libgomp1 \\\n        git \\\n") == 1
+    assert len(dockerfile.parse_string(text)) == 5
+
+
+def test_wheels_are_built_for_themselves_as_in_the_image():
+    image = replace(GPU_IMAGE, closure=replace(GPU_IMAGE.closure, wheels=SOURCES))
+    stage = render_image(image).dockerfile.partition(" AS cudaforge-built\n")[2].partition("\nFROM ")[0]
+    text = render_built(image)
+    assert stage.strip() in text
+    assert text.endswith("\nFROM scratch\nCOPY --from=cudaforge-built /wheels/*.whl /\n")
+    assert "/opt/venv" not in text
