@@ -147,14 +147,14 @@ def _hidden_texts(values: Iterable[str]) -> set[str]:
 def _base_context(image: LockedImage, sources: Sources, private: Path) -> Mapping[str, str]:
     if sources.vendored is not None and not image.base.is_bootstrap:
         layout = sources.vendored.find_base(image)
-        return {_from_text(image): f"oci-layout://{layout}@{image.base.digest}"}
+        return {from_text(image): f"oci-layout://{layout}@{image.base.digest}"}
     if image.base.is_bootstrap:
         return {BASE_CONTEXT: sources.bases.find_context(image, private)}
     return mirror_contexts(image.base.reference, image.base.digest, sources.site.registries)
 
 
-def _from_text(image: LockedImage) -> str:
-    """What stands behind FROM."""
+def from_text(image: LockedImage) -> str:
+    """What stands behind FROM, where the base is no bootstrapped one."""
     base = image.base
     pinned = f"@{base.digest}" if base.digest and parse_reference(base.reference).digest is None else ""
     return f"{base.reference}{pinned}"

@@ -14,6 +14,7 @@ from cudaforge.engine.errors import (
     EngineRefused,
     EngineTooOld,
     EngineUnreachable,
+    PodmanUnusable,
 )
 from cudaforge.engine.filesystem import ImageFilesystem
 from cudaforge.engine.gpus import select_gpus
@@ -50,6 +51,7 @@ __all__ = [
     "ImageFilesystem",
     "Mount",
     "NamedBuilder",
+    "PodmanUnusable",
     "connect",
     "connect_named",
     "own_builder",

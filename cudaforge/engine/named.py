@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 
 from cudaforge import process
+from cudaforge.engine import podman
 from cudaforge.engine.client import Engine, connect
 from cudaforge.engine.errors import EngineUnreachable
 from cudaforge.engine.locate import EngineAddress, locate_context, locate_engine
@@ -45,8 +46,10 @@ class NamedBuilder:
             )
 
     def find_platforms(self) -> frozenset[str]:
-        """The platforms whose programs it runs, itself or emulated, as buildx tells them: `linux/arm64`.
-        Empty where it does not."""
+        """The platforms whose programs it runs, itself or emulated: `linux/arm64`. Empty where
+        nobody says."""
+        if self.engine.is_podman:
+            return podman.find_platforms(self.engine.architecture)
         found = _inspect(self.builder, self.engine.cli_env) or {}
         words = (word.strip().rstrip("*") for word in found.get("Platforms", "").split(","))
         return frozenset("/".join(word.split("/")[:2]) for word in words if word)
@@ -88,7 +91,17 @@ def connect_named(name: str) -> NamedBuilder:
     if found.get("Driver") == _DOCKER_DRIVER:
         address = locate_context(found.get("Endpoint", "")) or locate_engine(os.environ)
         return _engine_builder(name, address)
-    return NamedBuilder(name=name, engine=connect(), builder=name, is_own=False)
+    engine = connect()
+    if engine.is_podman:
+        engine.close()
+        raise InputError(
+            Problem(
+                what=f"the builder {name} hands images to Docker, and here Podman has them",
+                because=(f"Podman answers at {engine.address.host}",),
+                remedy="leave --builder out to build with Podman, or set DOCKER_HOST to a Docker engine",
+            )
+        )
+    return NamedBuilder(name=name, engine=engine, builder=name, is_own=False)
 
 
 def _engine_builder(name: str, address: EngineAddress) -> NamedBuilder:

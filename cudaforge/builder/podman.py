@@ -1,0 +1,203 @@
+"""The second builder: Podman, which builds by itself into the store of its service."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from cudaforge import process
+from cudaforge.bootstrap import loaded_reference
+from cudaforge.builder.bases import BaseProvider
+from cudaforge.builder.cache import Caches
+from cudaforge.builder.command import BuildInputs
+from cudaforge.builder.failures import classify_failure
+from cudaforge.builder.inputs import Sources, from_text, prepare_inputs
+from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
+from cudaforge.builder.logfile import open_log
+from cudaforge.builder.podman_steps import StepTracker
+from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
+from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
+from cudaforge.builder.scratch import scratch_directory
+from cudaforge.engine import Engine, EngineRefused, NamedBuilder
+from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import replace
+from cudaforge.references import parse_reference
+
+_LAYOUT = "oci-layout://"
+_IMAGE = "docker-image://"
+_QUOTED_STEP = re.compile(r'building at STEP ".*": ', re.DOTALL)
+_ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+
+
+class Podman(EngineKept):
+    """This machine's Podman, and its service, which finds the images afterwards."""
+
+    def __init__(self, named: NamedBuilder, sources: Sources) -> None:
+        super().__init__(named.name, named.engine)
+        self._sources = sources
+
+    def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
+        """See `Builder`."""
+        words = self.engine.require_podman()
+        with scratch_directory() as private, scratch_directory(order.state / "tmp") as staging:
+            inputs = prepare_inputs(job.image, job.rendered, self._sources, private=private, staging=staging)
+            inputs = replace(
+                inputs,
+                contexts=self._contexts(words, job.image, inputs.contexts),
+                is_uncached=order.is_uncached,
+            )
+            if order.is_given_up():
+                raise GivenUp
+            command = podman_command(inputs, words=words, epoch=source_date_epoch(os.environ))
+            return _run(job.image.name, command, listener=listener, timeout=order.timeout, owner=self)
+
+    def _contexts(
+        self, words: Sequence[str], image: LockedImage, contexts: Mapping[str, str]
+    ) -> Mapping[str, str]:
+        """The named contexts in words that Podman knows: no layouts, and no names that it would have to ask
+        its own list of registries about."""
+        known = dict(contexts)
+        if not image.base.is_bootstrap:
+            base = from_text(image)
+            known.setdefault(base, f"{_IMAGE}{parse_reference(base)}")
+        for name, value in known.items():
+            if value.startswith(_LAYOUT):
+                layout = value.removeprefix(_LAYOUT).rpartition("@")[0]
+                known[name] = f"{_IMAGE}{take_in(words, Path(layout))}"
+            elif value.startswith(_IMAGE):
+                known[name] = f"{_IMAGE}{_without_tag(value.removeprefix(_IMAGE))}"
+        return known
+
+
+class PodmanBases:
+    """The bootstrapped bases of one run, taken into Podman's store once."""
+
+    def __init__(self, engine: Engine, provide: BaseProvider) -> None:
+        self._engine = engine
+        self._provide = provide
+
+    def find_context(self, image: LockedImage, scratch: Path) -> str:
+        """See `BaseFinder`."""
+        del scratch
+        base = self._provide(image)
+        reference = loaded_reference(base)
+        if self._engine.find_image(reference) is None:
+            taken = take_in(self._engine.require_podman(), base.layout)
+            self._engine.tag_image(taken, reference)
+        return f"{_IMAGE}{reference}"
+
+
+def take_in(words: Sequence[str], layout: Path) -> str:
+    """The id of an OCI image layout's image, once Podman has it. Raises EngineRefused."""
+    done = process.run((*words, "pull", "--quiet", f"oci:{layout}"), timeout=ARCHIVE_SECONDS)
+    taken = done.stdout.strip().rpartition("\n")[2]
+    if done.returncode != 0 or _ID.fullmatch(taken) is None:
+        raise EngineRefused(
+            Problem(what=f"Podman could not take in the base image {layout.name}: {done.stderr.strip()}")
+        )
+    return taken
+
+
+def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: str) -> tuple[str, ...]:
+    """The arguments of `podman build` that leave the image in Podman's store. `words` begin the line.
+
+    Raises SurroundingsError for a path that cannot be said.
+    """
+    command = [*words, "build", "--file", str(inputs.dockerfile), "--format", "oci"]
+    command += ["--ignorefile", f"{inputs.dockerfile}.dockerignore"]
+    # Proxies come with the site's own secret, and to steps that need them alone.
+    command += ["--http-proxy=false", "--build-arg", f"{EPOCH_VARIABLE}={epoch}"]
+    for tag in inputs.tags:
+        command += ["--tag", tag]
+    for name, value in sorted(inputs.contexts.items()):
+        command += ["--build-context", f"{name}={value}"]
+    for name, path in sorted(inputs.secrets.items()):
+        command += ["--secret", f"id={name},src={_sayable(path)}"]
+    command += [word for platform in inputs.platforms for word in ("--platform", platform)]
+    if inputs.has_ssh:
+        command += ["--ssh", "default"]
+    if inputs.has_no_network:
+        command += ["--network", "none", "--pull=never"]
+    elif inputs.needs_host_network:
+        command += ["--network", "host"]
+    if inputs.is_uncached:
+        command.append("--no-cache")
+    return (*command, "--", str(inputs.context))
+
+
+def check_podman(
+    images: Sequence[LockedImage],
+    builders: Sequence[NamedBuilder],
+    *,
+    is_reproducible: bool,
+    caches: Caches,
+) -> None:
+    """Raise SurroundingsError for what is asked of Podman and it cannot do, before anything is built."""
+    for named in builders:
+        if named.engine.is_podman:
+            problems = [*_refusals(images, is_reproducible=is_reproducible, caches=caches)]
+            if problems:
+                raise SurroundingsError(problems)
+            named.engine.require_podman()
+
+
+def _refusals(images: Sequence[LockedImage], *, is_reproducible: bool, caches: Caches) -> Iterator[Problem]:
+    several = [image.name for image in images if len(image.platforms) > 1]
+    if several:
+        yield Problem(
+            what=f"Podman builds one platform at a time, and {', '.join(several)} has several",
+            remedy="make one image for each platform, by a matrix with the axis `platforms`; or build with "
+            "Docker",
+        )
+    if is_reproducible:
+        yield Problem(
+            what="--reproducible and --reproduce need BuildKit, and here Podman builds",
+            because=("Podman's layers have the times of the build in them",),
+            remedy="leave it out, or build with Docker",
+        )
+    if caches.to or caches.from_:
+        yield Problem(
+            what="--cache-to and --cache-from name caches as BuildKit writes them, and here Podman builds",
+            remedy="leave them out (Podman keeps steps in its own store), or build with Docker",
+        )
+
+
+def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: float, owner: object) -> BuildEnd:
+    with open_log(listener.log) as write:
+        tracker = StepTracker(name, write=write, clean=listener.clean)
+
+        def take(line: str) -> None:
+            for event in tracker.take(line):
+                listener.emit(event)
+
+        status = process.stream_all(command, on_line=take, timeout=timeout, owner=owner)
+        for event in tracker.finish() if status == 0 else tracker.fail():
+            listener.emit(event)
+    return BuildEnd(failure=None) if status == 0 else _explain(tracker, status)
+
+
+def _explain(tracker: StepTracker, status: int) -> BuildEnd:
+    # A command that speaks of a full disk is not one.
+    error = _QUOTED_STEP.sub("building: ", tracker.error) or f"podman build ended with exit status {status}"
+    failed = tracker.failed_step
+    if failed is None:
+        return BuildEnd(failure=classify_failure(error=error), last_lines=tracker.first_lines)
+    failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
+    return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (error,))
+
+
+def _without_tag(reference: str) -> str:
+    """A reference with a digest names the image by that alone: both at once is more than Podman reads."""
+    parsed = parse_reference(reference)
+    return str(replace(parsed, tag=None)) if parsed.digest is not None else str(parsed)
+
+
+def _sayable(path: Path) -> str:
+    if "," in str(path):
+        raise SurroundingsError(
+            Problem(what=f"Podman takes no secret from a path with a comma: {path}", remedy="move it")
+        )
+    return str(path)
