@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,15 +22,17 @@ from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
 from cudaforge.builder.scratch import scratch_directory
-from cudaforge.engine import Engine, EngineRefused, NamedBuilder
+from cudaforge.engine import Engine, EngineError, EngineRefused, LocalPodman, NamedBuilder
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
 from cudaforge.references import parse_reference
+from cudaforge.renderer.model import CLOSURE_SECRET
 
 _LAYOUT = "oci-layout://"
 _IMAGE = "docker-image://"
 _QUOTED_STEP = re.compile(r'building at STEP ".*": ', re.DOTALL)
+_CLOSURE = re.compile(rf'"id={CLOSURE_SECRET},src=((?:[^"\\]|\\.)+")')
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 
@@ -41,7 +45,13 @@ class Podman(EngineKept):
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         """See `Builder`."""
-        words = self.engine.require_podman()
+        local = self.engine.require_podman()
+        try:
+            return self._build(local.words, job, order, listener)
+        finally:
+            self._sweep(local)
+
+    def _build(self, words: Sequence[str], job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         with scratch_directory() as private, scratch_directory(order.state / "tmp") as staging:
             inputs = prepare_inputs(job.image, job.rendered, self._sources, private=private, staging=staging)
             inputs = replace(
@@ -53,6 +63,12 @@ class Podman(EngineKept):
                 raise GivenUp
             command = podman_command(inputs, words=words, epoch=source_date_epoch(os.environ))
             return _run(job.image.name, command, listener=listener, timeout=order.timeout, owner=self)
+
+    def _sweep(self, local: LocalPodman) -> None:
+        """Remove the containers of builds that were ended: Podman leaves them."""
+        with contextlib.suppress(EngineError):
+            for container in find_abandoned_builds(local.containers):
+                self.engine.remove_container(container)
 
     def _contexts(
         self, words: Sequence[str], image: LockedImage, contexts: Mapping[str, str]
@@ -85,9 +101,23 @@ class PodmanBases:
         base = self._provide(image)
         reference = loaded_reference(base)
         if self._engine.find_image(reference) is None:
-            taken = take_in(self._engine.require_podman(), base.layout)
+            taken = take_in(self._engine.require_podman().words, base.layout)
             self._engine.tag_image(taken, reference)
         return f"{_IMAGE}{reference}"
+
+
+def find_abandoned_builds(containers: Path) -> tuple[str, ...]:
+    """The containers of builds of cudaforge's whose private files are gone, and so are they.
+
+    `containers` is where Podman keeps those: each has a note of the secrets that its build was given.
+    """
+    found = []
+    for note in sorted(containers.glob("*/userdata/buildah.json")):
+        with contextlib.suppress(OSError, ValueError):  # it went away meanwhile
+            closure = _CLOSURE.search(note.read_text(encoding="utf-8"))
+            if closure is not None and not Path(json.loads(f'"{closure[1]}')).exists():
+                found.append(note.parents[1].name)
+    return tuple(found)
 
 
 def take_in(words: Sequence[str], layout: Path) -> str:

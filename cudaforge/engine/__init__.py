@@ -29,6 +29,7 @@ from cudaforge.engine.model import (
     Mount,
 )
 from cudaforge.engine.named import NamedBuilder, connect_named, own_builder
+from cudaforge.engine.podman import LocalPodman
 
 __all__ = [
     "RUN_LABEL",
@@ -49,6 +50,7 @@ __all__ = [
     "GpuRequest",
     "ImageFacts",
     "ImageFilesystem",
+    "LocalPodman",
     "Mount",
     "NamedBuilder",
     "PodmanUnusable",

@@ -46,7 +46,7 @@ class Engine:
         self._lock = threading.Lock()
         self._is_interrupted = threading.Event()
         self._is_buildx_checked = False
-        self._podman: tuple[str, ...] | None = None
+        self._podman: podman.LocalPodman | None = None
         self._api_version: str | None = None
         self._has_containerd_store: bool | None = None
         self._architecture: str | None = None
@@ -93,12 +93,12 @@ class Engine:
                 check_buildx(self.cli_env)
                 self._is_buildx_checked = True
 
-    def require_podman(self) -> tuple[str, ...]:
-        """The words that begin a command line of this machine's Podman on the images of this engine, which
-        is one. Raises PodmanUnusable where it cannot build here."""
+    def require_podman(self) -> podman.LocalPodman:
+        """This machine's Podman on the images of this engine, which is one. Raises PodmanUnusable where it
+        cannot build here."""
         with self._lock:
             if self._podman is None:
-                self._podman = podman.local_words(self.address, self.server_version)
+                self._podman = podman.find_local(self.address, self.server_version)
             return self._podman
 
     def check_alive(self) -> None:

@@ -41,13 +41,23 @@ class Store:
         return ("--root", self.root, "--runroot", self.run_root, "--storage-driver", self.driver)
 
 
+@record()
+class LocalPodman:
+    """This machine's Podman on the images of a service."""
+
+    words: tuple[str, ...]
+    """Begin a command line."""
+    containers: Path
+    """Has a directory for each container, those of builds, too."""
+
+
 def remote_words(address: EngineAddress) -> tuple[str, ...]:
     """The words that begin a command line which the service carries out."""
     return (PROGRAM, "--url", address.host)
 
 
-def local_words(address: EngineAddress, version: str) -> tuple[str, ...]:
-    """The words that begin a command line of this machine's Podman on the images of its service.
+def find_local(address: EngineAddress, version: str) -> LocalPodman:
+    """This machine's Podman on the images of its service, which is of this version.
 
     Builds are not left to the service: its client copies their secrets into the project for it.
     Raises PodmanUnusable where the program, or the service's store, is out of reach.
@@ -83,7 +93,10 @@ def local_words(address: EngineAddress, version: str) -> tuple[str, ...]:
                 "export DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock",
             )
         )
-    return (PROGRAM, *(() if ours == theirs else theirs.options))
+    return LocalPodman(
+        words=(PROGRAM, *(() if ours == theirs else theirs.options)),
+        containers=Path(theirs.root) / f"{theirs.driver}-containers",
+    )
 
 
 def find_platforms(architecture: str, *, emulators: Path = EMULATORS) -> frozenset[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -9,8 +10,8 @@ import pytest
 
 from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.command import BuildInputs
-from cudaforge.builder.podman import check_podman, podman_command
-from cudaforge.engine import PodmanUnusable
+from cudaforge.builder.podman import check_podman, find_abandoned_builds, podman_command
+from cudaforge.engine import LocalPodman, PodmanUnusable
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import replace
 from tests.support.locks import BOTH_IMAGE, CPU_IMAGE
@@ -35,7 +36,8 @@ def command(inputs: BuildInputs) -> str:
 def test_the_command() -> None:
     assert command(INPUTS) == (
         "podman --root /r build --file /tmp/x/Dockerfile --format oci "
-        "--ignorefile /tmp/x/Dockerfile.dockerignore --http-proxy=false --build-arg SOURCE_DATE_EPOCH=7 --tag a:1 --tag a:2 "
+        "--ignorefile /tmp/x/Dockerfile.dockerignore --http-proxy=false "
+        "--build-arg SOURCE_DATE_EPOCH=7 --tag a:1 --tag a:2 "
         "--build-context cudaforge-uv=/tmp/x/uv "
         "--build-context python:3.12@sha256:00=docker-image://docker.io/library/python "
         "--secret id=cudaforge-closure,src=/tmp/x/pylock.toml --platform linux/amd64 -- /project"
@@ -61,10 +63,10 @@ class Engine:
     is_podman: bool = True
     trouble: Exception | None = None
 
-    def require_podman(self) -> tuple[str, ...]:
+    def require_podman(self) -> LocalPodman:
         if self.trouble is not None:
             raise self.trouble
-        return ("podman",)
+        return LocalPodman(words=("podman",), containers=Path("/none"))
 
 
 @dataclass
@@ -93,3 +95,22 @@ def test_docker_is_asked_nothing_and_a_podman_out_of_reach_is_told() -> None:
     far = Named(Engine(trouble=PodmanUnusable(Problem(what="far away"))))
     with pytest.raises(PodmanUnusable):
         check_podman([CPU_IMAGE], [far], is_reproducible=False, caches=parse_caches((), (), images=1))
+
+
+def test_containers_of_builds_are_abandoned_with_their_private_files(tmp_path: Path) -> None:
+    closure = tmp_path / 'cudaforge-1-"x' / "pylock.toml"
+    closure.parent.mkdir()
+    closure.write_text("")
+    for name, text in {
+        "ours": json.dumps({"CommonBuildOpts": {"Secrets": [f"id=cudaforge-closure,src={closure}"]}}),
+        "others": json.dumps({"CommonBuildOpts": {"Secrets": ["id=token,src=/none"]}}),
+        "broken": '{"id=cudaforge-closure,src=\\',
+    }.items():
+        note = tmp_path / "store" / name / "userdata/buildah.json"
+        note.parent.mkdir(parents=True)
+        note.write_text(text)
+    (tmp_path / "store/running/userdata").mkdir(parents=True)
+    assert find_abandoned_builds(tmp_path / "store") == ()
+    closure.unlink()
+    assert find_abandoned_builds(tmp_path / "store") == ("ours",)
+    assert find_abandoned_builds(tmp_path / "none") == ()

@@ -11,7 +11,7 @@ import pytest
 from cudaforge import process
 from cudaforge.engine import PodmanUnusable
 from cudaforge.engine.locate import EngineAddress
-from cudaforge.engine.podman import find_platforms, local_words, parse_info
+from cudaforge.engine.podman import find_local, find_platforms, parse_info
 from cudaforge.errors import Problem
 
 LOCAL = EngineAddress(host="unix:///run/podman/podman.sock", said_by="DOCKER_HOST")
@@ -36,14 +36,16 @@ def answer(monkeypatch: pytest.MonkeyPatch, *, service: str, own: str) -> None:
 
 def test_the_program_as_it_is_where_the_store_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, service=info("/var/lib/x"), own=info("/var/lib/x"))
-    assert local_words(LOCAL, "4.3.1") == ("podman",)
+    found = find_local(LOCAL, "4.3.1")
+    assert found.words == ("podman",)
+    assert found.containers == Path("/var/lib/x/overlay-containers")
 
 
 @pytest.mark.parametrize("own", [info("/var/lib/y"), "", "no JSON", "[]"])
 def test_the_service_s_store_is_named_where_it_is_another(monkeypatch: pytest.MonkeyPatch, own: str) -> None:
     answer(monkeypatch, service=info("/var/lib/x"), own=own)
     expected = ("podman", "--root", "/var/lib/x", "--runroot", "/run/x", "--storage-driver", "overlay")
-    assert local_words(LOCAL, "5.4.0") == expected
+    assert find_local(LOCAL, "5.4.0").words == expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_what_is_out_of_reach(
 ) -> None:
     answer(monkeypatch, service=service, own=info("/x"))
     with pytest.raises(PodmanUnusable, match=said) as caught:
-        local_words(address, version)
+        find_local(address, version)
     assert caught.value.problems[0].remedy
 
 
@@ -70,7 +72,7 @@ def test_a_program_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(process, "run", run)
     with pytest.raises(PodmanUnusable, match="not installed"):
-        local_words(LOCAL, "4.3.1")
+        find_local(LOCAL, "4.3.1")
 
 
 @pytest.mark.parametrize("text", ["", "null", "{}", '{"store": 1}', '{"store": {}, "host": []}'])
