@@ -10,8 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge import process
-from cudaforge.bootstrap import loaded_reference
-from cudaforge.builder.bases import BaseProvider
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.failures import classify_failure
@@ -22,7 +20,7 @@ from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
 from cudaforge.builder.scratch import scratch_directory
-from cudaforge.engine import Engine, EngineError, EngineRefused, LocalPodman, NamedBuilder
+from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
@@ -31,7 +29,7 @@ from cudaforge.renderer.model import CLOSURE_SECRET
 
 _LAYOUT = "oci-layout://"
 _IMAGE = "docker-image://"
-_QUOTED_STEP = re.compile(r'building at STEP ".*": ', re.DOTALL)
+_PRIVATE_CACHE = re.compile(r"^((?:RUN)? *--mount=type=cache,\S*\bsharing=)private\b", re.MULTILINE)
 _CLOSURE = re.compile(rf'"id={CLOSURE_SECRET},src=((?:[^"\\]|\\.)+")')
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
@@ -53,10 +51,11 @@ class Podman(EngineKept):
 
     def _build(self, words: Sequence[str], job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         with scratch_directory() as private, scratch_directory(order.state / "tmp") as staging:
-            inputs = prepare_inputs(job.image, job.rendered, self._sources, private=private, staging=staging)
+            rendered = replace(job.rendered, dockerfile=in_podmans_words(job.rendered.dockerfile))
+            inputs = prepare_inputs(job.image, rendered, self._sources, private=private, staging=staging)
             inputs = replace(
                 inputs,
-                contexts=self._contexts(words, job.image, inputs.contexts),
+                contexts=self._contexts(words, job.image, inputs.contexts, private),
                 is_uncached=order.is_uncached,
             )
             if order.is_given_up():
@@ -71,7 +70,7 @@ class Podman(EngineKept):
                 self.engine.remove_container(container)
 
     def _contexts(
-        self, words: Sequence[str], image: LockedImage, contexts: Mapping[str, str]
+        self, words: Sequence[str], image: LockedImage, contexts: Mapping[str, str], private: Path
     ) -> Mapping[str, str]:
         """The named contexts in words that Podman knows: no layouts, and no names that it would have to ask
         its own list of registries about."""
@@ -81,29 +80,34 @@ class Podman(EngineKept):
             known.setdefault(base, f"{_IMAGE}{parse_reference(base)}")
         for name, value in known.items():
             if value.startswith(_LAYOUT):
-                layout = value.removeprefix(_LAYOUT).rpartition("@")[0]
-                known[name] = f"{_IMAGE}{take_in(words, Path(layout))}"
+                known[name] = f"{_IMAGE}{self._take_in(words, value.removeprefix(_LAYOUT), private)}"
             elif value.startswith(_IMAGE):
                 known[name] = f"{_IMAGE}{_without_tag(value.removeprefix(_IMAGE))}"
         return known
 
+    def _take_in(self, words: Sequence[str], layout: str, private: Path) -> str:
+        """The name under which Podman has the image of `DIRECTORY@DIGEST`, an OCI image layout."""
+        directory, _, digest = layout.rpartition("@")
+        name = f"cudaforge-base-{digest.rpartition(':')[2][:16]}"
+        reference = f"localhost/{name}"
+        if self.engine.find_image(reference) is None:
+            # Older releases make the image's name of the path, newer ones give it none.
+            (private / name).symlink_to(Path(directory).absolute())
+            done = process.run(
+                (*words, "pull", "--quiet", f"oci:{name}"), timeout=ARCHIVE_SECONDS, cwd=private
+            )
+            taken = done.stdout.strip().rpartition("\n")[2]
+            if done.returncode != 0 or _ID.fullmatch(taken) is None:
+                raise EngineRefused(
+                    Problem(what=f"Podman could not take in the base image: {done.stderr.strip()}")
+                )
+            self.engine.tag_image(taken, reference)
+        return reference
 
-class PodmanBases:
-    """The bootstrapped bases of one run, taken into Podman's store once."""
 
-    def __init__(self, engine: Engine, provide: BaseProvider) -> None:
-        self._engine = engine
-        self._provide = provide
-
-    def find_context(self, image: LockedImage, scratch: Path) -> str:
-        """See `BaseFinder`."""
-        del scratch
-        base = self._provide(image)
-        reference = loaded_reference(base)
-        if self._engine.find_image(reference) is None:
-            taken = take_in(self._engine.require_podman().words, base.layout)
-            self._engine.tag_image(taken, reference)
-        return f"{_IMAGE}{reference}"
+def in_podmans_words(dockerfile: str) -> str:
+    """A Dockerfile of BuildKit's as Podman takes it: what wants its own cache waits for the shared one."""
+    return _PRIVATE_CACHE.sub(r"\1locked", dockerfile)
 
 
 def find_abandoned_builds(containers: Path) -> tuple[str, ...]:
@@ -118,17 +122,6 @@ def find_abandoned_builds(containers: Path) -> tuple[str, ...]:
             if closure is not None and not Path(json.loads(f'"{closure[1]}')).exists():
                 found.append(note.parents[1].name)
     return tuple(found)
-
-
-def take_in(words: Sequence[str], layout: Path) -> str:
-    """The id of an OCI image layout's image, once Podman has it. Raises EngineRefused."""
-    done = process.run((*words, "pull", "--quiet", f"oci:{layout}"), timeout=ARCHIVE_SECONDS)
-    taken = done.stdout.strip().rpartition("\n")[2]
-    if done.returncode != 0 or _ID.fullmatch(taken) is None:
-        raise EngineRefused(
-            Problem(what=f"Podman could not take in the base image {layout.name}: {done.stderr.strip()}")
-        )
-    return taken
 
 
 def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: str) -> tuple[str, ...]:
@@ -210,8 +203,7 @@ def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: floa
 
 
 def _explain(tracker: StepTracker, status: int) -> BuildEnd:
-    # A command that speaks of a full disk is not one.
-    error = _QUOTED_STEP.sub("building: ", tracker.error) or f"podman build ended with exit status {status}"
+    error = tracker.error or f"podman build ended with exit status {status}"
     failed = tracker.failed_step
     if failed is None:
         return BuildEnd(failure=classify_failure(error=error), last_lines=tracker.first_lines)

@@ -19,6 +19,7 @@ _STEP = re.compile(
 _COMMIT = re.compile(r"(?:\[\d{1,4}/\d{1,4}\] )?COMMIT(?: \S+)?")
 _IS_CACHED = "--> Using cache "
 _ERROR = "Error: "
+_QUOTED_STEP = re.compile(r'(?:error )?building at STEP ".*": ', re.DOTALL)
 _ERROR_LINES = 40
 
 
@@ -85,12 +86,13 @@ class StepTracker:
 
     @property
     def error(self) -> str:
-        """Podman's own last word: the text after `Error: `."""
+        """Podman's own last word: the text after `Error: `, without the step that it repeats."""
         lines = list(self._first_lines if self._step is None else self._step.lines)
         at = _last_error(lines)
         if at is None:
             return lines[-1] if lines else ""
-        return "\n".join(lines[at:]).removeprefix(_ERROR).strip()
+        # A command that speaks of a full disk is not one.
+        return _QUOTED_STEP.sub("", "\n".join(lines[at:]).removeprefix(_ERROR)).strip()
 
     @property
     def first_lines(self) -> tuple[str, ...]:

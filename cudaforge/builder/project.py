@@ -16,7 +16,7 @@ from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.platforms import check_platforms
-from cudaforge.builder.podman import Podman, PodmanBases, check_podman
+from cudaforge.builder.podman import Podman, check_podman
 from cudaforge.builder.protocol import Builder, ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import NamedBuilder
@@ -97,21 +97,19 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     provide = _one_at_a_time(base_provider)
 
     def builder(named: NamedBuilder) -> Builder:
-        is_podman = named.engine.is_podman
-        bases = PodmanBases(named.engine, provide) if is_podman else BaseContexts(named, provide)
         sources = Sources(
             root=root,
             own_wheels=root / WHEELS_DIRECTORY,
             site=site,
             indexes=indexes or {},
-            bases=bases,
+            bases=BaseContexts(named, provide),
             find_python=python_provider,
             find_source=source_provider,
             find_uv=uv_provider,
             environment=chosen,
             vendored=vendored,
         )
-        return Podman(named, sources) if is_podman else BuildKit(named, sources)
+        return Podman(named, sources) if named.engine.is_podman else BuildKit(named, sources)
 
     settings = BuildSettings(
         root=root,

@@ -52,7 +52,9 @@ def project(podman: PodmanHost, tmp_path: Path) -> Iterator[TinyProject]:
     docker.chmod(0o755)
     with serve(Index(files=tmp_path / "wheels")) as index:
         variables = clean_environment(tmp_path, UV_DEFAULT_INDEX=index.url)
-        variables |= podman.environment
+        # Podman's own home keeps it off the host's settings; bases are the host's, as in other tests.
+        kept = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+        variables |= {**podman.environment, "XDG_CACHE_HOME": kept}
         variables["PATH"] = f"{docker.parent}:{variables['PATH']}"
         made = TinyProject(root=tmp_path / "project", environment=variables)
         made.declare('one\npackages = ["blue"]')
@@ -73,7 +75,7 @@ def test_an_image_is_built_proven_and_run_by_podman_alone(project: TinyProject, 
     (project.root / "src").mkdir()
     (project.root / "src/main.py").write_text("print('copied')\n")
     (project.root / "src/.env").write_text("not for images\n")
-    copy = 'copy = [{ from = "src", to = "/app/src" }]\ntags = ["{project}:{image}", "{project}:second"]'
+    copy = 'copy = [{ from = "src", to = "/app/src" }]\ntags = ["one", "second"]'
     project.declare(f'one\npackages = ["blue"]\n{copy}\napt = ["file"]\nrun = ["file --version"]')
     done = project.run("up", "--json", timeout=600)
     assert done.returncode == 0, done.stderr

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-PACKAGES = ("podman", "crun", "netavark")
+PACKAGES = ("podman", "runc", "netavark")
 HOME = Path(os.environ.get("CUDAFORGE_ENGINE_HOME", "/var/tmp/cudaforge-engine"))
 START_SECONDS = 60
 POLICY = {"default": [{"type": "insecureAcceptAnything"}]}
@@ -95,13 +95,13 @@ def _configure(work: Path) -> dict[str, str]:
         if not environment
         else (
             f'conmon_path = ["{root}/usr/bin/conmon"]\nhelper_binaries_dir = {helpers}\n'
-            f'[engine.runtimes]\ncrun = ["{root}/usr/bin/crun"]\n'
+            f'[engine.runtimes]\nrunc = ["{root}/usr/sbin/runc", "/usr/sbin/runc"]\n'
         )
     )
     seccomp = f'seccomp_profile = "{root}/usr/share/containers/seccomp.json"\n' if environment else ""
     (work / "containers.conf").write_text(
         f'[containers]\n{seccomp}[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-        f'runtime = "crun"\nstatic_dir = "{work}/static"\ntmp_dir = "{work}/tmp"\n{found}'
+        f'runtime = "runc"\nstatic_dir = "{work}/static"\ntmp_dir = "{work}/tmp"\n{found}'
     )
     return {
         **environment,

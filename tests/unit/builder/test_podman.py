@@ -10,7 +10,7 @@ import pytest
 
 from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.command import BuildInputs
-from cudaforge.builder.podman import check_podman, find_abandoned_builds, podman_command
+from cudaforge.builder.podman import check_podman, find_abandoned_builds, in_podmans_words, podman_command
 from cudaforge.engine import LocalPodman, PodmanUnusable
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import replace
@@ -114,3 +114,12 @@ def test_containers_of_builds_are_abandoned_with_their_private_files(tmp_path: P
     closure.unlink()
     assert find_abandoned_builds(tmp_path / "store") == ("ours",)
     assert find_abandoned_builds(tmp_path / "none") == ()
+
+
+def test_a_cache_of_its_own_is_what_podman_does_not_know() -> None:
+    said = (
+        "    --mount=type=cache,id=x,target=/y,sharing={} \\\n    echo --mount=type=cache,sharing=private\n"
+    )
+    assert in_podmans_words(f"RUN \\\n{said.format('private')}") == f"RUN \\\n{said.format('locked')}"
+    first = "RUN --mount=type=cache,id=x,sharing=private,target=/y true\n"
+    assert in_podmans_words(first) == first.replace("private", "locked")
