@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -89,6 +90,9 @@ def _configure(work: Path) -> dict[str, str]:
     (work / "storage.conf").write_text(
         f'[storage]\ndriver = "overlay"\ngraphroot = "{work}/store"\nrunroot = "{work}/run"\n'
     )
+    # In some machines less than Podman gives by itself.
+    files = "nofile={}:{}".format(*resource.getrlimit(resource.RLIMIT_NOFILE))
+    limits = json.dumps([files, "nproc=16384:16384"])
     helpers = json.dumps([f"{root}/usr/{place}" for place in ("lib/podman", "libexec/podman", "bin")])
     found = (
         ""
@@ -100,7 +104,8 @@ def _configure(work: Path) -> dict[str, str]:
     )
     seccomp = f'seccomp_profile = "{root}/usr/share/containers/seccomp.json"\n' if environment else ""
     (work / "containers.conf").write_text(
-        f'[containers]\n{seccomp}[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
+        f"[containers]\ndefault_ulimits = {limits}\n"
+        f'{seccomp}[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
         f'runtime = "runc"\nstatic_dir = "{work}/static"\ntmp_dir = "{work}/tmp"\n{found}'
     )
     return {
