@@ -30,7 +30,7 @@ from cudaforge.renderer.model import CLOSURE_SECRET
 _LAYOUT = "oci-layout://"
 _IMAGE = "docker-image://"
 _PRIVATE_CACHE = re.compile(r"^((?:RUN)? *--mount=type=cache,\S*\bsharing=)private\b", re.MULTILINE)
-_CLOSURE = re.compile(rf'"id={CLOSURE_SECRET},src=((?:[^"\\]|\\.)+")')
+_CLOSURE = re.compile(rf'"id={CLOSURE_SECRET},type=file,src=((?:[^"\\]|\\.)+")')
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
 
@@ -138,7 +138,8 @@ def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: str) -> 
     for name, value in sorted(inputs.contexts.items()):
         command += ["--build-context", f"{name}={value}"]
     for name, path in sorted(inputs.secrets.items()):
-        command += ["--secret", f"id={name},src={_sayable(path)}"]
+        # Without a type it is the environment's, where a variable has the secret's name.
+        command += ["--secret", f"id={name},type=file,src={_sayable(path)}"]
     command += [word for platform in inputs.platforms for word in ("--platform", platform)]
     if inputs.has_ssh:
         command += ["--ssh", "default"]

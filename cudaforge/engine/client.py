@@ -173,7 +173,8 @@ class Engine:
     def find_image(self, reference: str) -> ImageFacts | None:
         """The image with this reference or id, if the engine has it. Nothing is pulled."""
         with self.asking("for an image"):
-            return images.find_image(self.client, reference)
+            found = images.find_image(self.client, reference)
+        return podman.short_names(found) if found is not None and self.is_podman else found
 
     @contextlib.contextmanager
     def opened_image(self, image: str, *, run_id: str) -> Iterator[filesystem.ImageFilesystem]:
@@ -185,7 +186,8 @@ class Engine:
     def list_images_by_label(self, label: str, value: str | None = None) -> tuple[ImageFacts, ...]:
         """Images that carry a label, with this value if one is given; newest first."""
         with self.asking("for its images"):
-            return images.list_by_label(self.client, label, value)
+            found = images.list_by_label(self.client, label, value)
+        return tuple(map(podman.short_names, found)) if self.is_podman else found
 
     def tag_image(self, image_id: str, reference: str) -> None:
         """Let `reference` mean this image."""

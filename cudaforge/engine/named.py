@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from collections.abc import Mapping
 from cudaforge import process
 from cudaforge.engine import podman
 from cudaforge.engine.client import Engine, connect
-from cudaforge.engine.errors import EngineUnreachable
+from cudaforge.engine.errors import EngineError, EngineUnreachable
 from cudaforge.engine.locate import EngineAddress, locate_context, locate_engine
 from cudaforge.errors import InputError, Problem
 from cudaforge.records import record
@@ -80,6 +81,7 @@ def connect_named(name: str) -> NamedBuilder:
     context = locate_context(name)
     if context is not None:
         return _engine_builder(name, context)
+    _check_not_podman(name)
     found = _inspect(name, {})
     if found is None:
         raise InputError(
@@ -91,17 +93,22 @@ def connect_named(name: str) -> NamedBuilder:
     if found.get("Driver") == _DOCKER_DRIVER:
         address = locate_context(found.get("Endpoint", "")) or locate_engine(os.environ)
         return _engine_builder(name, address)
-    engine = connect()
-    if engine.is_podman:
+    return NamedBuilder(name=name, engine=connect(), builder=name, is_own=False)
+
+
+def _check_not_podman(name: str) -> None:
+    """Raise InputError where a builder of buildx is named and the engine is Podman."""
+    with contextlib.suppress(EngineError):
+        engine = connect()
         engine.close()
-        raise InputError(
-            Problem(
-                what=f"the builder {name} hands images to Docker, and here Podman has them",
-                because=(f"Podman answers at {engine.address.host}",),
-                remedy="leave --builder out to build with Podman, or set DOCKER_HOST to a Docker engine",
+        if engine.is_podman:
+            raise InputError(
+                Problem(
+                    what=f"{name!r} would be a builder of buildx, and here Podman builds",
+                    because=(f"Podman answers at {engine.address.host}",),
+                    remedy="leave --builder out, or set DOCKER_HOST to a Docker engine",
+                )
             )
-        )
-    return NamedBuilder(name=name, engine=engine, builder=name, is_own=False)
 
 
 def _engine_builder(name: str, address: EngineAddress) -> NamedBuilder:

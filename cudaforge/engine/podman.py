@@ -12,9 +12,10 @@ from typing import Any
 from cudaforge import process
 from cudaforge.engine.errors import PodmanUnusable
 from cudaforge.engine.locate import EngineAddress
+from cudaforge.engine.model import ImageFacts
 from cudaforge.engine.needs import dotted
 from cudaforge.errors import Problem
-from cudaforge.records import record
+from cudaforge.records import record, replace
 
 PROGRAM = "podman"
 OLDEST_PODMAN = (4, 3)
@@ -23,6 +24,7 @@ INFO_SECONDS = 60.0
 EMULATORS = Path("/proc/sys/fs/binfmt_misc")
 """Where the kernel lists what it hands programs of other machines to."""
 _HANDLERS = {"linux/amd64": "qemu-x86_64", "linux/arm64": "qemu-aarch64"}
+_NO_HOST = "localhost/"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
 
@@ -49,6 +51,11 @@ class LocalPodman:
     """Begin a command line."""
     containers: Path
     """Has a directory for each container, those of builds, too."""
+
+
+def short_names(image: ImageFacts) -> ImageFacts:
+    """The image with its names as they were given: Podman puts a host before those that have none."""
+    return replace(image, tags=tuple(tag.removeprefix(_NO_HOST) for tag in image.tags))
 
 
 def remote_words(address: EngineAddress) -> tuple[str, ...]:

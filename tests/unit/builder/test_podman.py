@@ -40,7 +40,7 @@ def test_the_command() -> None:
         "--build-arg SOURCE_DATE_EPOCH=7 --tag a:1 --tag a:2 "
         "--build-context cudaforge-uv=/tmp/x/uv "
         "--build-context python:3.12@sha256:00=docker-image://docker.io/library/python "
-        "--secret id=cudaforge-closure,src=/tmp/x/pylock.toml --platform linux/amd64 -- /project"
+        "--secret id=cudaforge-closure,type=file,src=/tmp/x/pylock.toml --platform linux/amd64 -- /project"
     )
 
 
@@ -102,9 +102,11 @@ def test_containers_of_builds_are_abandoned_with_their_private_files(tmp_path: P
     closure.parent.mkdir()
     closure.write_text("")
     for name, text in {
-        "ours": json.dumps({"CommonBuildOpts": {"Secrets": [f"id=cudaforge-closure,src={closure}"]}}),
+        "ours": json.dumps(
+            {"CommonBuildOpts": {"Secrets": [f"id=cudaforge-closure,type=file,src={closure}"]}}
+        ),
         "others": json.dumps({"CommonBuildOpts": {"Secrets": ["id=token,src=/none"]}}),
-        "broken": '{"id=cudaforge-closure,src=\\',
+        "broken": '{"id=cudaforge-closure,type=file,src=\\',
     }.items():
         note = tmp_path / "store" / name / "userdata/buildah.json"
         note.parent.mkdir(parents=True)
