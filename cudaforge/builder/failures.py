@@ -177,6 +177,13 @@ _ROWS = (
         "a step was killed, most likely for want of memory",
         "give the engine more memory, or build fewer images at once (--jobs 1)",
     ),
+    _Row(
+        FailureKind.STEP,
+        r"^container exited on killed",
+        "a step was killed, most likely for want of memory",
+        "give the engine more memory, or build fewer images at once (--jobs 1)",
+        in_output=True,
+    ),
     _STEP_FAILED,
     _Row(
         FailureKind.CONTENT,

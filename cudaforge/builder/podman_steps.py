@@ -19,7 +19,8 @@ _STEP = re.compile(
 _COMMIT = re.compile(r"(?:\[\d{1,4}/\d{1,4}\] )?COMMIT(?: \S+)?")
 _IS_CACHED = "--> Using cache "
 _ERROR = "Error: "
-_QUOTED_STEP = re.compile(r'(?:error )?building at STEP ".*": ', re.DOTALL)
+_AT_STEP = 'building at STEP "'
+_BEHIND_STEP = '": '
 _ERROR_LINES = 40
 
 
@@ -27,6 +28,8 @@ _ERROR_LINES = 40
 class _Step:
     number: int
     name: str
+    text: str
+    """As the Dockerfile has it."""
     started: float
     is_cached: bool = False
     lines: deque[str] = field(default_factory=lambda: deque(maxlen=LAST_LINES + _ERROR_LINES))
@@ -57,10 +60,10 @@ class StepTracker:
             self._place = (step["stage"] or "", int(step["number"]))
             self._totals[self._place[0]] = int(step["total"])
             stage = f"stage-{step['stage']} " if step["stage"] else ""
-            yield from self._begin(f"[{stage}{step['number']}/{step['total']}] {step['text']}")
+            yield from self._begin(f"[{stage}{step['number']}/{step['total']}] ", step["text"])
         elif self._is_commit(line):
             yield from self._end()
-            yield from self._begin(EXPORT)
+            yield from self._begin("", EXPORT)
         else:
             yield from self._take_output(line)
 
@@ -91,8 +94,8 @@ class StepTracker:
         at = _last_error(lines)
         if at is None:
             return lines[-1] if lines else ""
-        # A command that speaks of a full disk is not one.
-        return _QUOTED_STEP.sub("", "\n".join(lines[at:]).removeprefix(_ERROR)).strip()
+        said = "\n".join(lines[at:]).removeprefix(_ERROR).strip()
+        return said if self._step is None else _without_step(said, self._step.text)
 
     @property
     def first_lines(self) -> tuple[str, ...]:
@@ -112,10 +115,10 @@ class StepTracker:
             return False
         return _COMMIT.fullmatch(line) is not None
 
-    def _begin(self, name: str) -> Iterator[BuildEvent]:
+    def _begin(self, place: str, text: str) -> Iterator[BuildEvent]:
         self._begun += 1
-        self._step = _Step(number=self._begun, name=name, started=time.monotonic())
-        self._write(f"#{self._begun} {name}")
+        self._step = _Step(number=self._begun, name=f"{place}{text}", text=text, started=time.monotonic())
+        self._write(f"#{self._begun} {self._step.name}")
         yield self._event(EventKind.STEP_STARTED, self._step)
 
     def _end(self) -> Iterator[BuildEvent]:
@@ -151,6 +154,17 @@ class StepTracker:
             step_total=sum(self._totals.values()) + 1,
             line=line,
         )
+
+
+def _without_step(said: str, step: str) -> str:
+    """What Podman said, without the step that it quotes: a command that speaks of a full disk is not one."""
+    start = said.find(_AT_STEP) + len(_AT_STEP)
+    end = said.find(_BEHIND_STEP, start) if _AT_STEP in said else -1
+    while end >= 0:
+        if said[start:end].split() == step.split():
+            return said[end + len(_BEHIND_STEP) :]
+        end = said.find(_BEHIND_STEP, end + 1)
+    return said
 
 
 def _last_error(lines: list[str]) -> int | None:

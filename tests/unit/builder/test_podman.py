@@ -10,12 +10,16 @@ import pytest
 
 from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.command import BuildInputs
+from cudaforge.builder.failures import Failure, FailureKind, classify_failure
+from cudaforge.builder.model import EventKind
 from cudaforge.builder.podman import check_podman, find_abandoned_builds, in_podmans_words, podman_command
+from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.engine import LocalPodman, PodmanUnusable
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import replace
 from tests.support.locks import BOTH_IMAGE, CPU_IMAGE
 
+DATA = Path(__file__).parent / "data"
 INPUTS = BuildInputs(
     dockerfile=Path("/tmp/x/Dockerfile"),
     context=Path("/project"),
@@ -125,3 +129,100 @@ def test_a_cache_of_its_own_is_what_podman_does_not_know() -> None:
     assert in_podmans_words(f"RUN \\\n{said.format('private')}") == f"RUN \\\n{said.format('locked')}"
     first = "RUN --mount=type=cache,id=x,sharing=private,target=/y true\n"
     assert in_podmans_words(first) == first.replace("private", "locked")
+
+
+def _hide(text: str) -> str:
+    return text.replace("err", "***")
+
+
+class Told:
+    """A build whose output was recorded, told to the tracker."""
+
+    def __init__(self, name: str, *, is_good: bool = False) -> None:
+        self.log: list[str] = []
+        self.tracker = StepTracker(
+            "one", write=self.log.append, clean=lambda line: line.replace("err", "***")
+        )
+        lines = (DATA / f"podman-4.3-{name}.txt").read_text().splitlines()
+        self.events = [event for line in lines for event in self.tracker.take(line)]
+        self.events += self.tracker.finish() if is_good else self.tracker.fail()
+
+    def steps(self, *kinds: EventKind) -> list[str]:
+        return [event.step for event in self.events if event.kind in kinds]
+
+    def failure(self) -> Failure:
+        failed = self.tracker.failed_step
+        assert failed is not None
+        return classify_failure(error=self.tracker.error, step=failed.name, lines=failed.lines)
+
+
+def test_a_build_as_it_goes() -> None:
+    told = Told("built", is_good=True)
+    begun = told.steps(EventKind.STEP_STARTED)
+    assert [step.partition("]")[0] for step in begun] == [
+        "[stage-1 1/2",
+        "[stage-1 2/2",
+        "[stage-2 1/3",
+        "[stage-2 2/3",
+        "[stage-2 3/3",
+        "exporting to image",
+    ]
+    assert told.steps(EventKind.STEP_DONE) == begun
+    lines = [event.line for event in told.events if event.kind is EventKind.LOG]
+    assert "STEP 3/9: not a step" in lines  # the step's own output
+    assert "***" in lines
+    assert "#4 ***" in told.log
+    fractions = [event.fraction for event in told.events]
+    assert all(0 <= fraction < 1 for fraction in fractions[:-1])
+    assert fractions[-1] == 1.0
+    assert told.tracker.failed_step is None
+
+
+def test_steps_from_the_cache() -> None:
+    told = Told("cached", is_good=True)
+    assert len(told.steps(EventKind.STEP_CACHED)) == 3
+    assert "#2 CACHED" in told.log
+
+
+def test_a_step_that_fails() -> None:
+    told = Told("step")
+    failed = told.tracker.failed_step
+    assert failed is not None
+    assert failed.name.startswith("[2/3] RUN echo before")
+    assert failed.lines == ("before", "Error: of the step", "after")
+    assert told.tracker.error == "while running runtime: exit status 7"
+    assert told.steps(EventKind.STEP_FAILED) == [failed.name]
+    assert (told.failure().kind, told.failure().reason) == (FailureKind.STEP, "a step failed")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("copy", FailureKind.CONTENT), ("base", FailureKind.BASE), ("parse", FailureKind.CONTENT)],
+)
+def test_what_podman_really_said(name: str, kind: FailureKind) -> None:
+    assert Told(name).failure().kind is kind
+
+
+def test_a_killed_step_and_a_command_that_speaks_of_a_full_disk() -> None:
+    killed = classify_failure(
+        error="while running runtime: exit status 1", step="[2/2] RUN x", lines=["container exited on killed"]
+    )
+    assert "memory" in killed.reason
+    tracker = StepTracker("one", write=lambda line: None)
+    said = 'RUN echo "no space left on device": ; exit 3'
+    for line in (
+        "STEP 1/2: FROM x",
+        f"STEP 2/2: {said}",
+        f'Error: building at STEP "{said}": while running runtime: exit status 3',
+    ):
+        list(tracker.take(line))
+    assert tracker.error == "while running runtime: exit status 3"
+
+
+def test_an_end_before_any_step() -> None:
+    tracker = StepTracker("one", write=lambda line: None)
+    assert tracker.error == ""
+    assert list(tracker.take("Error: no such file")) == []
+    assert (tracker.error, tracker.failed_step) == ("no such file", None)
+    assert tracker.first_lines == ("Error: no such file",)
+    assert list(tracker.fail()) == []
