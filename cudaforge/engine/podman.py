@@ -24,6 +24,8 @@ INFO_SECONDS = 60.0
 EMULATORS = Path("/proc/sys/fs/binfmt_misc")
 """Where the kernel lists what it hands programs of other machines to."""
 _HANDLERS = {"linux/amd64": "qemu-x86_64", "linux/arm64": "qemu-aarch64"}
+# A variable of Podman's could make the program ask a service.
+_LOCAL = (PROGRAM, "--remote=false")
 _NO_HOST = "localhost/"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
@@ -78,7 +80,8 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
         )
     check_podman_version(version, "the Podman service")
     try:
-        theirs = parse_info(_info(remote_words(address)))
+        told = _info(remote_words(address))
+        theirs = parse_info(told.stdout)
         ours = _own_store()
     except process.ProgramNotFound:
         raise PodmanUnusable(
@@ -88,6 +91,7 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
         raise PodmanUnusable(
             Problem(
                 what=f"the Podman service at {address.host} does not say where it keeps images",
+                because=tuple(told.stderr.strip().splitlines()[-1:]),
                 remedy=f"look at it: podman --url {address.host} info",
             )
         )
@@ -101,7 +105,7 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
             )
         )
     return LocalPodman(
-        words=(PROGRAM, *(() if ours == theirs else theirs.options)),
+        words=(*_LOCAL, *(() if ours == theirs else theirs.options)),
         containers=Path(theirs.root) / f"{theirs.driver}-containers",
     )
 
@@ -141,8 +145,8 @@ def parse_info(text: str) -> Store | None:
 
 def _own_store() -> Store | None:
     """What the program takes without options; None where that does not work here."""
-    return parse_info(_info((PROGRAM, "--remote=false")))
+    return parse_info(_info(_LOCAL).stdout)
 
 
-def _info(words: tuple[str, ...]) -> str:
-    return process.run((*words, "info", "--format", "json"), timeout=INFO_SECONDS).stdout
+def _info(words: tuple[str, ...]) -> process.Completed:
+    return process.run((*words, "info", "--format", "json"), timeout=INFO_SECONDS)

@@ -37,15 +37,15 @@ def answer(monkeypatch: pytest.MonkeyPatch, *, service: str, own: str) -> None:
 def test_the_program_as_it_is_where_the_store_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     answer(monkeypatch, service=info("/var/lib/x"), own=info("/var/lib/x"))
     found = find_local(LOCAL, "4.3.1")
-    assert found.words == ("podman",)
+    assert found.words == ("podman", "--remote=false")
     assert found.containers == Path("/var/lib/x/overlay-containers")
 
 
 @pytest.mark.parametrize("own", [info("/var/lib/y"), "", "no JSON", "[]"])
 def test_the_service_s_store_is_named_where_it_is_another(monkeypatch: pytest.MonkeyPatch, own: str) -> None:
     answer(monkeypatch, service=info("/var/lib/x"), own=own)
-    expected = ("podman", "--root", "/var/lib/x", "--runroot", "/run/x", "--storage-driver", "overlay")
-    assert find_local(LOCAL, "5.4.0").words == expected
+    options = ("--root", "/var/lib/x", "--runroot", "/run/x", "--storage-driver", "overlay")
+    assert find_local(LOCAL, "5.4.0").words == ("podman", "--remote=false", *options)
 
 
 @pytest.mark.parametrize(
