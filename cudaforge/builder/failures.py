@@ -62,7 +62,7 @@ class _Row:
     in_output: bool = False
 
 
-_BASE_REMEDY = "check the registry, your login (docker login) and the mirror map [registries]"
+_BASE_REMEDY = "check the registry, your login (docker login, podman login) and the mirror map [registries]"
 PLATFORM_REMEDY = (
     "give it emulation (docker run --privileged --rm tonistiigi/binfmt --install all), "
     "or name a builder that has a node of that platform: --builder NAME"
@@ -102,7 +102,7 @@ _ROWS = (
         FailureKind.BASE,
         rf"(?:{_PULL}).*(?:\b429\b|too ?many ?requests)",
         "the registry limits how often images may be pulled",
-        "log in to the registry (docker login), wait, or name a mirror in [registries]",
+        "log in to the registry (docker login, podman login), wait, or name a mirror in [registries]",
     ),
     _Row(
         FailureKind.BASE,

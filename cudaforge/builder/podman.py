@@ -72,18 +72,16 @@ class Podman(EngineKept):
     def _contexts(
         self, words: Sequence[str], image: LockedImage, contexts: Mapping[str, str], private: Path
     ) -> Mapping[str, str]:
-        """The named contexts in words that Podman knows: no layouts, and no names that it would have to ask
-        its own list of registries about."""
-        known = dict(contexts)
-        if not image.base.is_bootstrap:
-            base = from_text(image)
-            known.setdefault(base, f"{_IMAGE}{parse_reference(base)}")
-        for name, value in known.items():
-            if value.startswith(_LAYOUT):
-                known[name] = f"{_IMAGE}{self._take_in(words, value.removeprefix(_LAYOUT), private)}"
-            elif value.startswith(_IMAGE):
-                known[name] = f"{_IMAGE}{_without_tag(value.removeprefix(_IMAGE))}"
-        return known
+        """The named contexts as Podman knows them: it reads no layouts."""
+        base = from_text(image)
+        is_here = image.base.digest is None and self.engine.find_image(base) is not None
+        known = contexts if is_here else with_full_names(image, contexts)
+        return {
+            name: f"{_IMAGE}{self._take_in(words, value.removeprefix(_LAYOUT), private)}"
+            if value.startswith(_LAYOUT)
+            else value
+            for name, value in known.items()
+        }
 
     def _take_in(self, words: Sequence[str], layout: str, private: Path) -> str:
         """The name under which Podman has the image of `DIRECTORY@DIGEST`, an OCI image layout."""
@@ -103,6 +101,21 @@ class Podman(EngineKept):
                 )
             self.engine.tag_image(taken, reference)
         return reference
+
+
+def with_full_names(image: LockedImage, contexts: Mapping[str, str]) -> Mapping[str, str]:
+    """The contexts, and one for a base from a registry, with images by names that need no list of registries.
+
+    A digest stands alone: a tag beside it is more than Podman reads.
+    """
+    known = dict(contexts)
+    if not image.base.is_bootstrap:
+        known.setdefault(from_text(image), f"{_IMAGE}{from_text(image)}")
+    for name, value in known.items():
+        if value.startswith(_IMAGE):
+            parsed = parse_reference(value.removeprefix(_IMAGE))
+            known[name] = f"{_IMAGE}{replace(parsed, tag=None) if parsed.digest is not None else parsed}"
+    return known
 
 
 def in_podmans_words(dockerfile: str) -> str:
@@ -210,12 +223,6 @@ def _explain(tracker: StepTracker, status: int) -> BuildEnd:
         return BuildEnd(failure=classify_failure(error=error), last_lines=tracker.first_lines)
     failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (error,))
-
-
-def _without_tag(reference: str) -> str:
-    """A reference with a digest names the image by that alone: both at once is more than Podman reads."""
-    parsed = parse_reference(reference)
-    return str(replace(parsed, tag=None)) if parsed.digest is not None else str(parsed)
 
 
 def _sayable(path: Path) -> str:

@@ -12,7 +12,13 @@ from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.failures import Failure, FailureKind, classify_failure
 from cudaforge.builder.model import EventKind
-from cudaforge.builder.podman import check_podman, find_abandoned_builds, in_podmans_words, podman_command
+from cudaforge.builder.podman import (
+    check_podman,
+    find_abandoned_builds,
+    in_podmans_words,
+    podman_command,
+    with_full_names,
+)
 from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.engine import LocalPodman, PodmanUnusable
 from cudaforge.errors import Problem, SurroundingsError
@@ -226,3 +232,23 @@ def test_an_end_before_any_step() -> None:
     assert (tracker.error, tracker.failed_step) == ("no such file", None)
     assert tracker.first_lines == ("Error: no such file",)
     assert list(tracker.fail()) == []
+
+
+def test_bases_need_no_list_of_registries() -> None:
+    digest = f"sha256:{'0' * 64}"
+    base = replace(CPU_IMAGE.base, reference="nvidia/cuda:12.8.1-base", digest=digest, packages=())
+    image = replace(CPU_IMAGE, base=base)
+    written = f"nvidia/cuda:12.8.1-base@{digest}"
+    assert with_full_names(image, {"uv": "/tmp/uv"}) == {
+        "uv": "/tmp/uv",
+        written: f"docker-image://docker.io/nvidia/cuda@{digest}",
+    }
+    mirrored = {written: f"docker-image://mirror.example/nv/cuda:12.8.1-base@{digest}"}
+    assert with_full_names(image, mirrored) == {written: f"docker-image://mirror.example/nv/cuda@{digest}"}
+    unpinned = replace(image, base=replace(base, digest=None))
+    assert with_full_names(unpinned, {}) == {
+        "nvidia/cuda:12.8.1-base": "docker-image://docker.io/nvidia/cuda:12.8.1-base"
+    }
+    assert with_full_names(CPU_IMAGE, {"cudaforge-base": "oci-layout:///x@y"}) == {
+        "cudaforge-base": "oci-layout:///x@y"
+    }
