@@ -15,6 +15,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from cudaforge.errors import Interrupted, Problem, SurroundingsError
 from cudaforge.records import record
@@ -81,26 +82,39 @@ def stream(
     Standard output is dropped. `owner` is for whom it runs, see `end_all`.
     Raises ProgramNotFound and ProgramTimeout; an exception in the callback ends the program and is passed on.
     """
-    expired = threading.Event()
+    started = _child(
+        argv,
+        env=env,
+        cwd=cwd,
+        has_stdin=False,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        owner=owner,
+    )
+    with started as child:
+        return _follow(child, child.stderr, on_stderr, argv=argv, timeout=timeout)
 
-    with _child(argv, env=env, cwd=cwd, has_stdin=False, keep_stdout=False, owner=owner) as child:
 
-        def expire() -> None:
-            expired.set()
-            _end(child)
-
-        timer = threading.Timer(timeout, expire)
-        timer.daemon = True
-        timer.start()
-        try:
-            for line in child.stderr or ():
-                on_stderr(line.rstrip("\n"))
-            child.wait()
-        finally:
-            timer.cancel()
-    if expired.is_set():
-        raise _timed_out(argv, timeout)
-    return child.returncode
+def stream_all(
+    argv: Sequence[str],
+    *,
+    on_line: Callable[[str], None],
+    timeout: float,
+    env: Mapping[str, str] | None = None,
+    owner: object = None,
+) -> int:
+    """The same for a program whose standard output and stderr tell one story: each line of both."""
+    started = _child(
+        argv,
+        env=env,
+        cwd=None,
+        has_stdin=False,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        owner=owner,
+    )
+    with started as child:
+        return _follow(child, child.stdout, on_line, argv=argv, timeout=timeout)
 
 
 def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:
@@ -158,7 +172,8 @@ def _child(
     env: Mapping[str, str] | None,
     cwd: Path | None,
     has_stdin: bool,
-    keep_stdout: bool = True,
+    stdout: int = subprocess.PIPE,
+    stderr: int = subprocess.PIPE,
     owner: object = None,
 ) -> Iterator[subprocess.Popen[str]]:
     _check_not_stopping()
@@ -166,8 +181,8 @@ def _child(
         child = subprocess.Popen(
             list(argv),
             stdin=subprocess.PIPE if has_stdin else subprocess.DEVNULL,
-            stdout=subprocess.PIPE if keep_stdout else subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=stdout,
+            stderr=stderr,
             encoding="utf-8",
             errors="replace",
             env={**os.environ, **env} if env else None,
@@ -188,6 +203,34 @@ def _child(
     finally:
         with _running_lock:
             _running.pop(child, None)
+
+
+def _follow(
+    child: subprocess.Popen[str],
+    output: IO[str] | None,
+    on_line: Callable[[str], None],
+    *,
+    argv: Sequence[str],
+    timeout: float,
+) -> int:
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        _end(child)
+
+    timer = threading.Timer(timeout, expire)
+    timer.daemon = True
+    timer.start()
+    try:
+        for line in output or ():
+            on_line(line.rstrip("\n"))
+        child.wait()
+    finally:
+        timer.cancel()
+    if expired.is_set():
+        raise _timed_out(argv, timeout)
+    return child.returncode
 
 
 def _end_attached(child: subprocess.Popen[bytes]) -> None:

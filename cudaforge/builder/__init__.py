@@ -1,4 +1,4 @@
-"""Locked images to images in the engine's store, by BuildKit."""
+"""Locked images to images in the engine's store, by BuildKit or Podman."""
 
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.inputs import Vendored

@@ -1,4 +1,4 @@
-"""Handing a bootstrapped base to BuildKit, whichever image store the engine has."""
+"""Handing a bootstrapped base to a builder, whichever image store the engine has."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class BaseContexts:
         """What the named context of this image's bootstrapped base is."""
         with self._lock:
             base = self._provide(image)
-            if not self._is_own or self._engine.has_containerd_store:
+            if not self._is_own or self._engine.is_podman or self._engine.has_containerd_store:
                 return base.build_context
             # "unknown scheme oci-layout" is what the older store answers.
             return f"docker-image://{self._load(base, scratch)}"

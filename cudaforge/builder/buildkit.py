@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from cudaforge import process
 from cudaforge.builder.command import EngineTraits
 from cudaforge.builder.inputs import Sources, prepare_inputs
+from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.runner import run_buildx
 from cudaforge.builder.scratch import scratch_directory
-from cudaforge.engine import Engine, ImageFacts, NamedBuilder
+from cudaforge.engine import NamedBuilder
 from cudaforge.records import replace
 
-ARCHIVE_SECONDS = 1800.0
 
-
-class BuildKit:
+class BuildKit(EngineKept):
     """A buildx builder and the engine that takes its images."""
 
     def __init__(self, named: NamedBuilder, sources: Sources) -> None:
-        self.name = named.name
-        self.engine: Engine = named.engine
+        super().__init__(named.name, named.engine)
         self._named = named
         self._sources = sources
 
@@ -66,24 +61,8 @@ class BuildKit:
             has_containerd_store=is_direct and self.engine.has_containerd_store,
         )
 
-    def find_image(self, reference: str) -> ImageFacts | None:
-        """See `Builder`."""
-        return self.engine.find_image(reference)
-
-    def tag_image(self, image_id: str, reference: str) -> None:
-        """See `Builder`."""
-        self.engine.tag_image(image_id, reference)
-
-    def save_image(self, reference: str, archive: Path) -> None:
-        """See `Builder`."""
-        self.engine.save_image(reference, archive, timeout=ARCHIVE_SECONDS)
-
     def check_alive(self) -> None:
         """See `Builder`."""
-        self.engine.check_alive()
+        super().check_alive()
         if not self._named.is_own:
             self._named.check_builder()
-
-    def stop(self) -> None:
-        """See `Builder`."""
-        process.end_all(owner=self)

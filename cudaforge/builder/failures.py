@@ -62,13 +62,19 @@ class _Row:
     in_output: bool = False
 
 
-_BASE_REMEDY = "check the registry, your login (docker login) and the mirror map [registries]"
+_BASE_REMEDY = "check the registry, your login (docker login, podman login) and the mirror map [registries]"
 EMULATION_REMEDY = "give it emulation (docker run --privileged --rm tonistiigi/binfmt --install all)"
 PLATFORM_REMEDY = f"{EMULATION_REMEDY}, or name a builder that has a node of that platform: --builder NAME"
 _INDEX_REMEDY = "check the network, proxies and package indexes ([network], or pip's and uv's own settings)"
-_PULL = r"failed to resolve source metadata|failed to resolve reference|load metadata for|pull access denied"
+# BuildKit's words, then Podman's; so in the other rows.
+_PULL = (
+    r"failed to resolve source metadata|failed to resolve reference|load metadata for|pull access denied"
+    r"|initializing source docker://|creating build container|unable to copy from source docker://"
+)
 
-_STEP_FAILED = _Row(FailureKind.STEP, r"did not complete successfully", "a step failed")
+_STEP_FAILED = _Row(
+    FailureKind.STEP, r"did not complete successfully|while running runtime: exit status", "a step failed"
+)
 
 _ROWS = (
     _Row(
@@ -94,7 +100,7 @@ _ROWS = (
         FailureKind.BASE,
         rf"(?:{_PULL}).*(?:\b429\b|too ?many ?requests)",
         "the registry limits how often images may be pulled",
-        "log in to the registry (docker login), wait, or name a mirror in [registries]",
+        "log in to the registry (docker login, podman login), wait, or name a mirror in [registries]",
     ),
     _Row(
         FailureKind.BASE,
@@ -123,7 +129,7 @@ _ROWS = (
     _Row(
         FailureKind.PLATFORM,
         # The exec format error of programs of another machine; buildkit-qemu's word for the same.
-        r"^exec \S+: exec format error|^\.buildkit_qemu_emulator: ",
+        r"(?:^exec|exec container process) \S+: exec format error|^\.buildkit_qemu_emulator: ",
         "a step's programs are of another platform, which this builder neither is nor emulates",
         PLATFORM_REMEDY,
         in_output=True,
@@ -165,14 +171,21 @@ _ROWS = (
     ),
     _Row(
         FailureKind.STEP,
-        r"did not complete successfully: exit code: 137|signal: killed",
+        r"did not complete successfully: exit code: 137|running runtime: exit status 137|signal: killed",
         "a step was killed, most likely for want of memory",
         "give the engine more memory, or build fewer images at once (--jobs 1)",
+    ),
+    _Row(
+        FailureKind.STEP,
+        r"^container exited on killed",
+        "a step was killed, most likely for want of memory",
+        "give the engine more memory, or build fewer images at once (--jobs 1)",
+        in_output=True,
     ),
     _STEP_FAILED,
     _Row(
         FailureKind.CONTENT,
-        r"(?:checksum of ref|compute cache key).*not found",
+        r"(?:checksum of ref|compute cache key).*not found|copier: (?:stat|get): .*no such file or directory",
         "a file to copy is not in the project, or the ignore file leaves it out",
         "check the `copy` paths and the project's .dockerignore",
     ),
@@ -185,7 +198,7 @@ _ROWS = (
     _Row(
         FailureKind.CONTENT,
         r"dockerfile parse error|unknown instruction",
-        "BuildKit cannot read the Dockerfile",
+        "the builder cannot read the Dockerfile",
     ),
 )
 _OWN_STEPS = ("[internal]", "exporting cache ")

@@ -155,7 +155,7 @@ def _base_context(image: LockedImage, sources: Sources, private: Path) -> Mappin
 
 
 def from_text(image: LockedImage) -> str:
-    """What stands behind FROM, for a base of a registry."""
+    """What stands behind FROM, where the base is no bootstrapped one."""
     base = image.base
     pinned = f"@{base.digest}" if base.digest and parse_reference(base.reference).digest is None else ""
     return f"{base.reference}{pinned}"

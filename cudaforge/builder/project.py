@@ -16,7 +16,8 @@ from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.platforms import check_platforms
-from cudaforge.builder.protocol import ImageJob
+from cudaforge.builder.podman import Podman, check_podman
+from cudaforge.builder.protocol import Builder, ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.engine import NamedBuilder
 from cudaforge.errors import InputError, Location, Problem
@@ -77,20 +78,26 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     `root` is the project, `state` keeps logs and records between runs, `indexes` has the public addresses
     of the package indexes that the lock names. An image that a builder has from the same lock entry and
     the same files is not built again, unless `no_cache`; a second run goes on where the first stopped. With
-    `vendored` no step has a network.
+    `vendored` no step has a network. What Podman cannot do is refused before anything is built.
 
     A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
     the results of all; InputError for values that are wrong; nothing temporary is left on any way out.
     """
     chosen = os.environ if environment is None else environment
     _check(images, chosen)
+    check_podman(
+        images,
+        builders,
+        is_reproducible=reproducible is not Reproducible.NO,
+        caches=caches or Caches(),
+    )
     check_platforms(images, builders)
     sweep_scratch()
     sweep_scratch(state / "tmp")
     provide = _one_at_a_time(base_provider)
 
-    def sources(named: NamedBuilder) -> Sources:
-        return Sources(
+    def builder(named: NamedBuilder) -> Builder:
+        sources = Sources(
             root=root,
             own_wheels=root / WHEELS_DIRECTORY,
             site=site,
@@ -102,6 +109,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
             environment=chosen,
             vendored=vendored,
         )
+        return Podman(named, sources) if named.engine.is_podman else BuildKit(named, sources)
 
     settings = BuildSettings(
         root=root,
@@ -115,7 +123,7 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     )
     own = _read_own_ignore(root / ".dockerignore")
     prepared = [_job(image, _with_ignore(render_image(image), own), chosen) for image in images]
-    places = [BuildKit(named, sources(named)) for named in builders]
+    places = [builder(named) for named in builders]
     return ImageBuilds(places, settings, on_event=on_event).run(prepared)
 
 

@@ -1,7 +1,8 @@
 """The seam of builders: what a queue of images asks of whatever makes them.
 
-BuildKit is the first (`buildkit.py`). One that assembles layers without a daemon has to keep the same
-promises and finds all that it needs in `ImageJob.image`: base, closure, environment, labels, user, command.
+BuildKit is the first (`buildkit.py`), Podman the second (`podman.py`). One that assembles layers without a
+daemon has to keep the same promises and finds all that it needs in `ImageJob.image`: base, closure,
+environment, labels, user, command.
 The rendered Dockerfile is for builders that read one.
 """
 

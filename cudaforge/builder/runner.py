@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TextIO
 
 from cudaforge import process
 from cudaforge.builder.command import BuildInputs, EngineTraits, buildx_command
 from cudaforge.builder.failures import classify_failure
+from cudaforge.builder.logfile import open_log
 from cudaforge.builder.protocol import BuildEnd, Listener
 from cudaforge.builder.rawjson import Message, RawJsonReader
-from cudaforge.builder.scratch import disk_error
 from cudaforge.builder.tracker import Tracker
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -38,10 +36,8 @@ def run_buildx(
     written, or buildx cannot be started or does not end in time.
     """
     reader = RawJsonReader()
-    with _open_log(listener.log) as file:
-        tracker = Tracker(
-            name, write=lambda line: _write_line(file, line, listener.log), clean=listener.clean
-        )
+    with open_log(listener.log) as write:
+        tracker = Tracker(name, write=write, clean=listener.clean)
 
         def take(line: str) -> None:
             read = reader.feed(line)
@@ -55,12 +51,17 @@ def run_buildx(
             buildx_command(inputs, traits, metadata=metadata),
             on_stderr=take,
             timeout=timeout,
-            env={**cli_env, **_epoch()},
+            env={**cli_env, EPOCH_VARIABLE: source_date_epoch(os.environ)},
             owner=owner,
         )
         for event in tracker.finish():
             listener.emit(event)
     return BuildEnd(failure=None) if status == 0 else _explain(tracker, status)
+
+
+def source_date_epoch(environment: Mapping[str, str]) -> str:
+    """The time that builds take for now: what the environment says, else the same for everybody."""
+    return environment.get(EPOCH_VARIABLE) or str(EPOCH)
 
 
 def _explain(tracker: Tracker, status: int) -> BuildEnd:
@@ -73,32 +74,3 @@ def _explain(tracker: Tracker, status: int) -> BuildEnd:
     error = f"{tracker.error}\n{failed.error}"
     failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (failed.error,))
-
-
-def _epoch() -> Mapping[str, str]:
-    """The time that builds take for now: what the environment says, else the same for everybody."""
-    return {} if os.environ.get(EPOCH_VARIABLE) else {EPOCH_VARIABLE: str(EPOCH)}
-
-
-def _write_line(file: TextIO, line: str, path: Path) -> None:
-    try:
-        file.write(f"{line}\n")
-    except OSError as error:
-        raise disk_error(error, path) from None
-
-
-@contextlib.contextmanager
-def _open_log(log: Path) -> Iterator[TextIO]:
-    try:
-        log.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
-    except OSError as error:
-        raise disk_error(error, log) from None
-    file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)
-    try:
-        yield file
-    finally:
-        try:
-            file.close()
-        except OSError as error:  # what a full disk did not take is written once more
-            raise disk_error(error, log) from None

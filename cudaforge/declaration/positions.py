@@ -179,7 +179,10 @@ class _Finder:
             case "{":
                 self._read_inline_table(path)
             case _:
+                start = self.position
                 self._skip(_SCALAR)
+                if self.position == start:
+                    raise _Lost
 
     def _read_list(self, path: KeyPath) -> None:
         self.position += 1

@@ -35,16 +35,18 @@ def engine(seen: Situation) -> Judgement:
         text = ": ".join((found.problem.what, *found.problem.because))
         return problem(text, found.problem.remedy or _START, code=_CODES[found.trouble])
     place = found.socket or "another machine"
-    return good(f"Docker {found.version} at {place}")
+    return good(f"{'Podman' if found.is_podman else 'Docker'} {found.version} at {place}")
 
 
 def buildx(seen: Situation) -> Judgement:
-    """The docker command line drives BuildKit."""
+    """The docker command line drives BuildKit, or Podman builds by itself."""
     if seen.engine.trouble is not None:
         return skipped("no engine answers")
     found = seen.engine.buildx
     if found is not None:
         return problem(found.what, found.remedy or "install docker-buildx-plugin", code=Code.BUILDX_MISSING)
+    if seen.engine.is_podman:
+        return good("Podman builds by itself, one platform at a time")
     return good("buildx is there, and new enough")
 
 

@@ -31,6 +31,7 @@ from cudaforge.engine import (
     EngineDenied,
     EngineFrozen,
     EngineTooOld,
+    PodmanUnusable,
 )
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
@@ -117,7 +118,8 @@ def _ask_engine(host: Host, connect: Callable[[], Engine], expected: tuple[Expec
             version=engine.server_version,
             info=info,
             offer=engine.gpu_offer(),
-            buildx=_check_buildx(engine),
+            is_podman=engine.is_podman,
+            buildx=_check_builder(engine),
             # Of an engine in a virtual machine, as Docker Desktop is, the directory is not here.
             disk=host.disk(host.at(root))
             if is_local and isinstance(root, str) and host.exists(root)
@@ -128,10 +130,13 @@ def _ask_engine(host: Host, connect: Callable[[], Engine], expected: tuple[Expec
         engine.close()
 
 
-def _check_buildx(engine: Engine) -> Problem | None:
+def _check_builder(engine: Engine) -> Problem | None:
     try:
-        engine.require_buildx()
-    except (BuildxUnusable, ProgramTimeout) as error:
+        if engine.is_podman:
+            engine.require_podman()
+        else:
+            engine.require_buildx()
+    except (BuildxUnusable, PodmanUnusable, ProgramTimeout) as error:
         return error.problems[0]
     return None
 

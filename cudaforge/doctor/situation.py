@@ -38,8 +38,9 @@ class SeenEngine:
     offer: GpuOffer | None = None
     trouble: EngineTrouble | None = None
     problem: Problem | None = None
+    is_podman: bool = False
     buildx: Problem | None = None
-    """Why buildx cannot be used."""
+    """Why buildx, or this machine's Podman where that is the engine, cannot build."""
     disk: Disk | None = None
     """Where it keeps images."""
     present: frozenset[str] = frozenset()

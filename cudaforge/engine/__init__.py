@@ -14,6 +14,7 @@ from cudaforge.engine.errors import (
     EngineRefused,
     EngineTooOld,
     EngineUnreachable,
+    PodmanUnusable,
 )
 from cudaforge.engine.filesystem import ImageFilesystem
 from cudaforge.engine.gpus import select_gpus
@@ -28,6 +29,7 @@ from cudaforge.engine.model import (
     Mount,
 )
 from cudaforge.engine.named import NamedBuilder, connect_named, own_builder
+from cudaforge.engine.podman import LocalPodman
 
 __all__ = [
     "RUN_LABEL",
@@ -48,8 +50,10 @@ __all__ = [
     "GpuRequest",
     "ImageFacts",
     "ImageFilesystem",
+    "LocalPodman",
     "Mount",
     "NamedBuilder",
+    "PodmanUnusable",
     "connect",
     "connect_named",
     "own_builder",

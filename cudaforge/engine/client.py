@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
+import shutil
 import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -13,17 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
-from cudaforge.engine import containers, filesystem, gpus, images, usage
-from cudaforge.engine.errors import BuildxUnusable, EngineRefused, EngineTooOld, EngineUnreachable
-from cudaforge.engine.explain import (
-    INSTALL_REMEDY,
-    OLDEST_BUILDX,
-    OLDEST_ENGINE,
-    explain_call,
-    explain_connecting,
-)
+from cudaforge.engine import containers, filesystem, gpus, images, podman, usage
+from cudaforge.engine.errors import EngineRefused, EngineUnreachable
+from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import EngineAddress, locate_engine
 from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
+from cudaforge.engine.needs import check_buildx, check_docker_version
 from cudaforge.errors import Interrupted, Problem
 
 if TYPE_CHECKING:
@@ -35,7 +30,6 @@ PROBE_SECONDS = 10
 CALL_SECONDS = 60
 _ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 _CONTAINERD_STORE = "io.containerd.snapshotter"
-_BUILDX_VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 
 
 class Engine:
@@ -44,17 +38,15 @@ class Engine:
     Every method raises a subclass of EngineError when the engine fails it.
     """
 
-    def __init__(
-        self, address: EngineAddress, *, probe_timeout: float = PROBE_SECONDS, may_be_podman: bool = False
-    ) -> None:
+    def __init__(self, address: EngineAddress, *, probe_timeout: float = PROBE_SECONDS) -> None:
         self.address = address
         self.is_podman = False
-        self._may_be_podman = may_be_podman
         self._local = threading.local()
         self._clients: list[DockerClient] = []
         self._lock = threading.Lock()
         self._is_interrupted = threading.Event()
         self._is_buildx_checked = False
+        self._podman: podman.LocalPodman | None = None
         self._api_version: str | None = None
         self._has_containerd_store: bool | None = None
         self._architecture: str | None = None
@@ -78,16 +70,36 @@ class Engine:
         return {"DOCKER_CONTEXT": self.address.context, "DOCKER_HOST": ""}
 
     @property
+    def kind(self) -> str:
+        """Whose engine it is: `Docker` or `Podman`."""
+        return "Podman" if self.is_podman else "Docker"
+
+    @property
+    def program(self) -> tuple[str, ...]:
+        """The words that begin a command line which this engine carries out, with `cli_env`."""
+        # Podman's service understands the docker command line, too.
+        has_own = self.is_podman and shutil.which(podman.PROGRAM) is not None
+        return podman.remote_words(self.address) if has_own else ("docker",)
+
+    @property
     def builder(self) -> str:
-        """The name under which buildx knows this engine's own BuildKit."""
-        return self.address.context
+        """The name of this engine's own builder; where that is BuildKit, the one that buildx knows."""
+        return podman.PROGRAM if self.is_podman else self.address.context
 
     def require_buildx(self) -> None:
         """Raise BuildxUnusable unless the docker command line can drive BuildKit for us."""
         with self._lock:
             if not self._is_buildx_checked:
-                _check_buildx(self.cli_env)
+                check_buildx(self.cli_env)
                 self._is_buildx_checked = True
+
+    def require_podman(self) -> podman.LocalPodman:
+        """This machine's Podman on the images of this engine, which is one. Raises PodmanUnusable where it
+        cannot build here."""
+        with self._lock:
+            if self._podman is None:
+                self._podman = podman.find_local(self.address, self.server_version)
+            return self._podman
 
     def check_alive(self) -> None:
         """Raise EngineFrozen or EngineDied unless the engine still answers."""
@@ -161,7 +173,8 @@ class Engine:
     def find_image(self, reference: str) -> ImageFacts | None:
         """The image with this reference or id, if the engine has it. Nothing is pulled."""
         with self.asking("for an image"):
-            return images.find_image(self.client, reference)
+            found = images.find_image(self.client, reference)
+        return podman.short_names(found) if found is not None and self.is_podman else found
 
     @contextlib.contextmanager
     def opened_image(self, image: str, *, run_id: str) -> Iterator[filesystem.ImageFilesystem]:
@@ -173,7 +186,8 @@ class Engine:
     def list_images_by_label(self, label: str, value: str | None = None) -> tuple[ImageFacts, ...]:
         """Images that carry a label, with this value if one is given; newest first."""
         with self.asking("for its images"):
-            return images.list_by_label(self.client, label, value)
+            found = images.list_by_label(self.client, label, value)
+        return tuple(map(podman.short_names, found)) if self.is_podman else found
 
     def tag_image(self, image_id: str, reference: str) -> None:
         """Let `reference` mean this image."""
@@ -183,17 +197,17 @@ class Engine:
     def pull_image(self, reference: str, *, timeout: float, platform: str | None = None) -> None:
         """Get an image from its registry, with the logins of the docker command line."""
         wanted = ("--platform", platform) if platform is not None else ()
-        words = ("docker", "pull", "--quiet", *wanted, "--", reference)
+        words = (*self.program, "pull", "--quiet", *wanted, "--", reference)
         self._run(words, timeout=timeout, refusal=f"the engine could not pull {reference}")
 
     def load_image(self, archive: Path, *, timeout: float) -> None:
         """Take the images of a `docker save` or OCI archive into the engine's store."""
-        words = ("docker", "load", "--quiet", "--input", str(archive))
+        words = (*self.program, "load", "--quiet", "--input", str(archive))
         self._run(words, timeout=timeout, refusal=f"the engine refused to load {archive.name}")
 
     def save_image(self, reference: str, archive: Path, *, timeout: float) -> None:
         """Write the image of the store into an archive, as `docker save` does."""
-        words = ("docker", "save", "--output", str(archive), "--", reference)
+        words = (*self.program, "save", "--output", str(archive), "--", reference)
         self._run(words, timeout=timeout, refusal=f"the engine refused to save {reference}")
 
     def _run(self, words: tuple[str, ...], *, timeout: float, refusal: str) -> None:
@@ -276,8 +290,8 @@ class Engine:
         components = answer.get("Components") or ()
         names = tuple(str(component.get("Name", "")) for component in components)
         self.is_podman = any("podman" in name.lower() for name in names)
-        if not (self.is_podman and self._may_be_podman):
-            _check_version(version, names, self.address)
+        if not self.is_podman:
+            check_docker_version(version, self.address)
         self._api_version = str(answer["ApiVersion"])
         client.api.timeout = CALL_SECONDS
         self._local.client = client
@@ -307,16 +321,14 @@ def connect(
     *,
     environment: Mapping[str, str] | None = None,
     probe_timeout: float = PROBE_SECONDS,
-    may_be_podman: bool = False,
 ) -> Engine:
-    """The engine that the docker command line would use, once it has answered.
+    """The engine that the docker command line would use, once it has answered: Docker, or Podman's service.
 
-    Podman runs containers and builds nothing that cudaforge renders: `may_be_podman` for what only runs.
     Raises one EngineError for each way in which it can be missing: absent, unreachable, denied,
     frozen, too old.
     """
     chosen = os.environ if environment is None else environment
-    return Engine(locate_engine(chosen), probe_timeout=probe_timeout, may_be_podman=may_be_podman)
+    return Engine(locate_engine(chosen), probe_timeout=probe_timeout)
 
 
 def _touch(address: EngineAddress, timeout: float) -> None:
@@ -353,48 +365,3 @@ def _tls_config(address: EngineAddress) -> TLSConfig | bool:
         ca_cert=str(address.tls.ca) if address.tls.ca else None,
         verify=address.tls.is_verified,
     )
-
-
-def _check_version(version: str, components: tuple[str, ...], address: EngineAddress) -> None:
-    if any("podman" in name.lower() for name in components):
-        raise EngineTooOld(
-            Problem(what=f"Podman answers at {address.host}; it has no BuildKit", remedy=INSTALL_REMEDY)
-        )
-    major = version.split(".", maxsplit=1)[0]
-    if major.isdigit() and int(major) < OLDEST_ENGINE:
-        raise EngineTooOld(
-            Problem(
-                what=f"Docker {version} at {address.host} is too old: {OLDEST_ENGINE} or newer is needed",
-                remedy="upgrade Docker Engine, or set DOCKER_HOST to a newer one",
-            )
-        )
-
-
-def _check_buildx(cli_env: Mapping[str, str]) -> None:
-    oldest = _dotted(OLDEST_BUILDX)
-    remedy = (
-        f"install the docker command line and its buildx plugin, {oldest} or newer (docker-buildx-plugin)"
-    )
-    try:
-        answer = process.run(["docker", "buildx", "version"], timeout=PROBE_SECONDS, env=cli_env)
-    except process.ProgramNotFound:
-        raise BuildxUnusable(
-            Problem(what="the docker command line is not installed", remedy=remedy)
-        ) from None
-    if answer.returncode != 0:
-        raise BuildxUnusable(Problem(what="the docker command line has no buildx plugin", remedy=remedy))
-    version = parse_buildx_version(answer.stdout)
-    # Builds from source call themselves 0.0.0: what they can do shows when they build.
-    if version is not None and (0, 0) < version < OLDEST_BUILDX:
-        what = f"buildx {_dotted(version)} is too old: {oldest} or newer is needed"
-        raise BuildxUnusable(Problem(what=what, remedy=remedy))
-
-
-def parse_buildx_version(text: str) -> tuple[int, int] | None:
-    """Major and minor in what `docker buildx version` printed."""
-    match = _BUILDX_VERSION.search(text)
-    return (int(match[1]), int(match[2])) if match else None
-
-
-def _dotted(version: tuple[int, int]) -> str:
-    return ".".join(str(part) for part in version)

@@ -37,5 +37,9 @@ class BuildxUnusable(EngineError):
     """The docker command line or its buildx plugin is missing or too old."""
 
 
+class PodmanUnusable(EngineError):
+    """This machine's Podman cannot build into the store of the service that was named."""
+
+
 class EngineRefused(EngineError):
     """The engine answered with an error that no one else explains."""

@@ -24,7 +24,7 @@ OLDEST_BUILDX = (0, 13)
 """The first with --progress=rawjson."""
 INSTALL_REMEDY = (
     f"install Docker Engine {OLDEST_ENGINE} or newer and start it (systemctl start docker), or set "
-    "DOCKER_HOST to an engine elsewhere"
+    "DOCKER_HOST to an engine elsewhere, or to Podman's socket (unix://PATH)"
 )
 
 

@@ -69,7 +69,10 @@ def locate_context(name: str) -> EngineAddress | None:
 
     Raises EngineUnreachable for one that cannot be read.
     """
-    inspected = process.run(["docker", "context", "inspect", "--", name], timeout=LOCATE_SECONDS)
+    try:
+        inspected = process.run(["docker", "context", "inspect", "--", name], timeout=LOCATE_SECONDS)
+    except process.ProgramNotFound:
+        return None
     return parse_context(inspected.stdout) if inspected.returncode == 0 else None
 
 

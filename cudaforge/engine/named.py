@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Mapping
 
 from cudaforge import process
+from cudaforge.engine import podman
 from cudaforge.engine.client import Engine, connect
-from cudaforge.engine.errors import EngineUnreachable
+from cudaforge.engine.errors import EngineError, EngineUnreachable
 from cudaforge.engine.locate import EngineAddress, locate_context, locate_engine
 from cudaforge.errors import InputError, Problem
 from cudaforge.records import record
@@ -45,8 +47,10 @@ class NamedBuilder:
             )
 
     def find_platforms(self) -> frozenset[str]:
-        """The platforms whose programs it runs, itself or emulated, as buildx tells them: `linux/arm64`.
-        Empty where it does not."""
+        """The platforms whose programs it runs, itself or emulated: `linux/arm64`. Empty where
+        nobody says."""
+        if self.engine.is_podman:
+            return podman.find_platforms(self.engine.architecture)
         found = _inspect(self.builder, self.engine.cli_env) or {}
         words = (word.strip().rstrip("*") for word in found.get("Platforms", "").split(","))
         return frozenset("/".join(word.split("/")[:2]) for word in words if word)
@@ -77,6 +81,7 @@ def connect_named(name: str) -> NamedBuilder:
     context = locate_context(name)
     if context is not None:
         return _engine_builder(name, context)
+    _check_not_podman(name)
     found = _inspect(name, {})
     if found is None:
         raise InputError(
@@ -89,6 +94,21 @@ def connect_named(name: str) -> NamedBuilder:
         address = locate_context(found.get("Endpoint", "")) or locate_engine(os.environ)
         return _engine_builder(name, address)
     return NamedBuilder(name=name, engine=connect(), builder=name, is_own=False)
+
+
+def _check_not_podman(name: str) -> None:
+    """Raise InputError where a builder of buildx is named and the engine is Podman."""
+    with contextlib.suppress(EngineError):
+        engine = connect()
+        engine.close()
+        if engine.is_podman:
+            raise InputError(
+                Problem(
+                    what=f"{name!r} would be a builder of buildx, and here Podman builds",
+                    because=(f"Podman answers at {engine.address.host}",),
+                    remedy="leave --builder out, or set DOCKER_HOST to a Docker engine",
+                )
+            )
 
 
 def _engine_builder(name: str, address: EngineAddress) -> NamedBuilder:

@@ -63,7 +63,7 @@ def accompany(  # noqa: PLR0913 -- one image, what it gets, and where that is
         media_type = FORMS[form].media_type
         done["sbom"] = _attach(reference, subject, access, media_type=media_type, write=write, more={})
     if has_provenance:
-        versions = {"cudaforge": __version__, "docker": engine.server_version}
+        versions = {"cudaforge": __version__, engine.kind.lower(): engine.server_version}
         content = provenance.provenance_document(
             image, bill, versions=versions, revision=_revision(declaration)
         )

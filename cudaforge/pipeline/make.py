@@ -115,7 +115,7 @@ def verify(
 
     return verify_locked(
         lock,
-        connect(may_be_podman=True),
+        connect(),
         declaration=declaration,
         again=again,
         devices=devices,
@@ -210,7 +210,7 @@ def run_image(
     if image is None:
         known = ", ".join(image.name for image in lock.images)
         raise InputError(Problem(what=f"there is no image {name!r}", remedy=f"known: {known}"))
-    engine = connect(may_be_podman=True)
+    engine = connect()
     if engine.find_image(image.tags[0]) is None:
         raise InputError(Problem(what=f"{image.tags[0]} is not built yet", remedy=f"cudaforge build {name}"))
     offer = select_gpus(engine.gpu_offer(), devices)
@@ -219,7 +219,7 @@ def run_image(
     flags = gpu_flags(offer) if with_gpu and image.cuda is not None else ()
     terminal = ("--interactive", "--tty") if is_terminal else ("--interactive",)
     return process.run_attached(
-        ("docker", "run", "--rm", *terminal, *flags, image.tags[0], *command), env=engine.cli_env
+        (*engine.program, "run", "--rm", *terminal, *flags, image.tags[0], *command), env=engine.cli_env
     )
 
 
@@ -328,7 +328,7 @@ def _describe_host(engine: Engine) -> Mapping[str, object]:
         "architecture": info.get("Architecture"),
         "cpus": info.get("NCPU"),
         "memory": info.get("MemTotal"),
-        "engine": f"Docker {engine.server_version}",
+        "engine": f"{engine.kind} {engine.server_version}",
     }
 
 

@@ -246,7 +246,9 @@ def _save_base(image: LockedImage, site: Site, new: Path) -> None:
             Problem(
                 what="this engine's image store does not keep images as registries have them",
                 because=(f"{image.base.reference} has to stay {image.base.digest}",),
-                remedy='turn the containerd image store on: "features": {"containerd-snapshotter": true}',
+                remedy="let Docker, with its containerd image store, collect them"
+                if engine.is_podman
+                else 'turn the containerd image store on: "features": {"containerd-snapshotter": true}',
             )
         )
     moved = move(parse_reference(image.base.reference), site.registries)

@@ -62,7 +62,7 @@ def verify_asked(
     if request.devices and not others and locked is not None:
         _check_gpu_images(locked)
     matrix = facts_beside(file) if others else None
-    engine = connect(may_be_podman=True)
+    engine = connect()
     verdicts: tuple[Verdict, ...] = ()
     if locked is not None and declaration is not None:
         verdicts = verify_locked(

@@ -16,7 +16,7 @@ STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
 MEDIA_TYPE = "application/vnd.in-toto+json"
 BUILD_TYPE = "urn:cudaforge:build:v1"
-BUILDER = "urn:cudaforge:builder:buildkit"
+_BUILDER = "urn:cudaforge:builder:"
 
 
 def provenance_document(
@@ -25,6 +25,7 @@ def provenance_document(
     """The statement about one image of one platform. `versions` are the builder's programs; `revision` is
     the project's commit, where it is one."""
     algorithm, _, value = bill.digest.partition(":")
+    builder = f"{_BUILDER}{'podman' if 'podman' in versions else 'buildkit'}"
     predicate = {
         "buildDefinition": {
             "buildType": BUILD_TYPE,
@@ -37,7 +38,7 @@ def provenance_document(
             "internalParameters": {},
             "resolvedDependencies": list(_dependencies(image, bill)),
         },
-        "runDetails": {"builder": {"id": BUILDER, "version": dict(versions)}, "metadata": {}},
+        "runDetails": {"builder": {"id": builder, "version": dict(versions)}, "metadata": {}},
     }
     statement = {
         "_type": STATEMENT,

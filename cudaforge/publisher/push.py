@@ -98,7 +98,7 @@ def push_patiently(
 
 
 def _push_once(engine: Engine, reference: str) -> process.Completed:
-    done = process.run(("docker", "push", "--", reference), timeout=PUSH_SECONDS, env=engine.cli_env)
+    done = process.run((*engine.program, "push", "--", reference), timeout=PUSH_SECONDS, env=engine.cli_env)
     if done.returncode != 0:
         engine.check_alive()
     return done

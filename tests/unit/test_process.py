@@ -15,7 +15,7 @@ import pytest
 
 from cudaforge import process
 from cudaforge.errors import Interrupted
-from cudaforge.process import ProgramNotFound, ProgramTimeout, end_all, run, stream
+from cudaforge.process import ProgramNotFound, ProgramTimeout, end_all, run, stream, stream_all
 
 STUBBORN = """
 import signal, sys, time
@@ -74,6 +74,12 @@ def test_lines_come_as_they_are_written() -> None:
         python("import sys; sys.stderr.write('one\\ntwo\\n'); sys.exit(3)"), on_stderr=seen.append, timeout=60
     )
     assert (status, seen) == (3, ["one", "two"])
+
+
+def test_both_outputs_as_one() -> None:
+    seen: list[str] = []
+    program = "import sys; print('out', flush=True); sys.stderr.write('err\\n'); print('end'); sys.exit(4)"
+    assert (stream_all(python(program), on_line=seen.append, timeout=60), seen) == (4, ["out", "err", "end"])
 
 
 def test_an_error_in_the_callback_ends_the_program() -> None:

@@ -17,6 +17,7 @@ AMD, BOTH = frozenset({"linux/amd64"}), frozenset({"linux/amd64", "linux/arm64"}
 class Engine:
     has_containerd_store: bool = True
     architecture: str = "amd64"
+    is_podman: bool = False
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from cudaforge.declaration.positions import find_lines, find_too_deep
@@ -174,6 +174,7 @@ def test_every_path_of_a_document_has_a_line(top: dict[str, object], table: dict
 
 
 @given(st.text(alphabet="ab.=\"'[]{}#,\n\\ 1", max_size=60))
+@example("a=[}")  # a value of no character was read without end
 @settings(max_examples=300)
 def test_no_text_breaks_the_finder(text: str) -> None:
     find_too_deep(text)

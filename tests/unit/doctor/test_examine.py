@@ -24,6 +24,7 @@ class FakeEngine:
     """An engine that answers."""
 
     server_version = "28.0.1"
+    is_podman = False
     address = EngineAddress(host="unix:///var/run/docker.sock", said_by="")
 
     def __init__(self, info: Mapping[str, object], *, has_images: bool, has_buildx: bool = True) -> None:

@@ -12,9 +12,9 @@ from cudaforge.engine import (
     EngineUnreachable,
     connect,
 )
-from cudaforge.engine.client import parse_buildx_version
 from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import DEFAULT_SOCKET, EngineAddress
+from cudaforge.engine.needs import parse_buildx_version
 from cudaforge.errors import ExitCode
 from tests.unit.engine.fake import answering
 
@@ -53,10 +53,10 @@ def test_too_old(tmp_path, number):
 
 def test_podman_is_named(tmp_path):
     podman = version("4.3.1", Components=[{"Name": "Podman Engine"}])
-    with answering(tmp_path / "o", podman) as host:
-        assert connect(environment={"DOCKER_HOST": host}, may_be_podman=True).is_podman
-    with answering(tmp_path / "s", podman) as host, pytest.raises(EngineTooOld, match="Podman"):
-        connect(environment={"DOCKER_HOST": host})
+    with answering(tmp_path / "s", podman) as host:
+        engine = connect(environment={"DOCKER_HOST": host})
+        assert (engine.is_podman, engine.kind, engine.builder) == (True, "Podman", "podman")
+        engine.close()
 
 
 def test_a_socket_that_is_not_there(tmp_path):

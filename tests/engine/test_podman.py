@@ -1,0 +1,185 @@
+"""Images built, run and proven where there is Podman alone.
+
+A `docker` that fails stands first in PATH: whatever works here works without Docker.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.index import Index, serve
+from tests.support.podman import NoPodman, PodmanHost, run_podman
+from tests.support.tiny import TinyProject, clean_environment, make_tiny_wheel, processes_with, wait_until
+from tests.support.wheels import make_wheel
+
+pytestmark = pytest.mark.engine
+
+STOP_SECONDS = 20.0
+VALUE = "swordfish-of-the-test"
+
+
+@pytest.fixture(scope="module")
+def podman() -> Iterator[PodmanHost]:
+    """A Podman with a store of its own."""
+    running = run_podman()
+    try:
+        host = running.__enter__()
+    except NoPodman as reason:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI=true needs it: {reason}", pytrace=False)
+        pytest.skip(str(reason))
+    try:
+        yield host
+    finally:
+        running.__exit__(None, None, None)
+
+
+@pytest.fixture
+def project(podman: PodmanHost, tmp_path: Path) -> Iterator[TinyProject]:
+    """A project of one image, nothing of which is made yet."""
+    make_tiny_wheel(tmp_path / "wheels")
+    make_wheel(tmp_path / "wheels", "blue", "1.0")
+    docker = tmp_path / "bin/docker"
+    docker.parent.mkdir()
+    docker.write_text("#!/bin/sh\necho 'this is no place for Docker' >&2\nexit 99\n")
+    docker.chmod(0o755)
+    with serve(Index(files=tmp_path / "wheels")) as index:
+        variables = clean_environment(tmp_path, UV_DEFAULT_INDEX=index.url)
+        # Podman's own home keeps it off the host's settings; bases are the host's, as in other tests.
+        kept = os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache"))
+        variables |= {**podman.environment, "XDG_CACHE_HOME": kept}
+        variables["PATH"] = f"{docker.parent}:{variables['PATH']}"
+        made = TinyProject(root=tmp_path / "project", environment=variables)
+        made.declare('one\npackages = ["blue"]')
+        yield made
+        assert podman.containers() == []
+        assert list((tmp_path / "tmp").glob("cudaforge-*")) == []
+        assert list((made.root / ".cudaforge/tmp").glob("*")) == []
+        assert list(made.root.glob("podman-build-*")) == []
+
+
+def only(document: str) -> dict:
+    """The one image of a JSON document."""
+    (image,) = json.loads(document)["images"]
+    return image
+
+
+def test_an_image_is_built_proven_and_run_by_podman_alone(project: TinyProject, podman: PodmanHost) -> None:
+    (project.root / "src").mkdir()
+    (project.root / "src/main.py").write_text("print('copied')\n")
+    (project.root / "src/.env").write_text("not for images\n")
+    copy = 'copy = [{ from = "src", to = "/app/src" }]\ntags = ["one", "second"]'
+    project.declare(f'one\npackages = ["blue"]\n{copy}\napt = ["file"]\nrun = ["file --version"]')
+    done = project.run("up", "--json", timeout=600)
+    assert done.returncode == 0, done.stderr
+    image = only(done.stdout)
+    assert image["build"]["state"] == "built"
+    assert image["build"]["builder"] == "podman"
+    assert image["verdict"]["ok"], image["verdict"]
+    assert (
+        image["build"]["image_id"]
+        == f"sha256:{podman.run('image', 'inspect', '--format', '{{.Id}}', f'{project.name}:one')}"
+    )
+    assert podman.run("image", "exists", f"{project.name}:second") == ""
+    log = (project.root / ".cudaforge/logs/one.log").read_text()
+    assert "RUN --mount=type=cache" in log
+    assert " CACHED\n" not in log
+
+    # Of the build's own nothing is in the image but the place where it was mounted.
+    look = "python src/main.py && ls -A src && find /run/cudaforge"
+    ran = project.run("run", "one", "--", "sh", "-c", look)
+    assert (ran.returncode, ran.stdout) == (0, "copied\nmain.py\n/run/cudaforge\n"), ran.stderr
+
+    again = project.run("up", "--json")
+    assert only(again.stdout)["build"]["state"] == "cached", again.stderr
+    rebuilt = project.run("build", "--json", "--no-cache")
+    assert only(rebuilt.stdout)["state"] == "built", rebuilt.stderr
+
+
+def test_a_step_that_fails_is_the_answer(project: TinyProject) -> None:
+    project.declare('one\nrun = ["echo before; echo swamped >&2; exit 7"]')
+    assert project.run("lock").returncode == 0
+    done = project.run("build", "--json")
+    assert done.returncode == 1, done.stderr
+    image = only(done.stdout)
+    assert image["state"] == "failed"
+    assert "exit 7" in image["failed_step"]
+    assert {"before", "swamped"} <= set(image["last_lines"])
+    assert image["reason"].startswith("a step failed")
+    assert (
+        "ERROR: building at STEP" in Path(image["log"]).read_text()
+        or "exit status 7" in Path(image["log"]).read_text()
+    )
+
+
+def test_an_interrupt_leaves_nothing(project: TinyProject, podman: PodmanHost) -> None:
+    project.declare('one\nrun = ["echo now; sleep 100"]')
+    assert project.run("lock").returncode == 0
+    mark = f"cudaforge-test-{os.getpid()}"
+    log = project.root / ".cudaforge/logs/one.log"
+    with project.start("build", CUDAFORGE_TEST_MARK=mark) as child:
+        wait_until(lambda: log.is_file() and " now\n" in log.read_text(), timeout=300, what="the step runs")
+        child.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        _, said = child.communicate(timeout=60)
+    assert child.returncode == 130, said
+    assert time.monotonic() - started < STOP_SECONDS
+    wait_until(lambda: not processes_with(mark), timeout=STOP_SECONDS, what="every process has ended")
+    assert podman.containers() == []
+
+
+def test_secrets_reach_steps_and_nothing_else(project: TinyProject, podman: PodmanHost) -> None:
+    project.declare(
+        'one\nsecrets = ["TOKEN"]\ncopy = [{ from = ".", to = "/app" }]\n'
+        'run = ["wc -c < /run/secrets/TOKEN > /size; cat /run/secrets/TOKEN"]'
+    )
+    assert project.run("lock").returncode == 0
+    refused = project.run("build")
+    assert refused.returncode == 2
+    assert "TOKEN" in refused.stderr
+    done = project.run("build", "--json", TOKEN=VALUE)
+    assert done.returncode == 0, done.stderr
+    assert int(project.run("run", "one", "--", "cat", "/size").stdout) == len(VALUE)
+    assert VALUE not in (project.root / ".cudaforge/logs/one.log").read_text()
+    archive = project.root.parent / "image.tar"
+    podman.run("save", "--format", "docker-archive", "--output", str(archive), f"{project.name}:one")
+    assert VALUE.encode() not in archive.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (("--reproducible",), "--reproducible"),
+        (("--reproduce",), "--reproduce"),
+        (("--cache-to", "type=local,dest=cache/{name}"), "--cache-to"),
+        (("--builder", "elsewhere"), "--builder"),
+    ],
+)
+def test_what_podman_cannot_do_is_refused_by_name(
+    project: TinyProject, options: tuple[str, ...], named: str
+) -> None:
+    assert project.run("lock").returncode == 0
+    done = project.run("build", *options)
+    assert done.returncode in (2, 3)
+    assert named in done.stderr
+    assert "Podman" in done.stderr
+    assert not (project.root / ".cudaforge/logs").exists()
+
+
+def test_doctor_and_clean_know_podman(project: TinyProject) -> None:
+    assert project.run("lock").returncode == 0
+    assert project.run("build").returncode == 0
+    seen = {one["id"]: one for one in json.loads(project.run("doctor", "--json").stdout)["findings"]}
+    assert seen["engine"]["detail"].startswith("Podman ")
+    assert seen["buildx"]["state"] == "ok"
+    cleaned = project.run("clean", "--yes", "--json")
+    assert cleaned.returncode == 0, cleaned.stderr
+    assert f"{project.name}:one" in cleaned.stdout
+    assert project.run("run", "one", "--", "true").returncode == 2
