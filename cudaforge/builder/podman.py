@@ -7,6 +7,7 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from cudaforge import process
@@ -29,7 +30,7 @@ from cudaforge.renderer.model import CLOSURE_SECRET
 
 _LAYOUT = "oci-layout://"
 _IMAGE = "docker-image://"
-_PRIVATE_CACHE = re.compile(r"^((?:RUN)? *--mount=type=cache,\S*\bsharing=)private\b", re.MULTILINE)
+_CACHE = re.compile(r"^((?:RUN)? *--mount=type=cache,)(\S*\bsharing=(?:private|locked)\b\S*)", re.MULTILINE)
 _CLOSURE = re.compile(rf'"id={CLOSURE_SECRET},type=file,src=((?:[^"\\]|\\.)+")')
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
 
@@ -51,7 +52,9 @@ class Podman(EngineKept):
 
     def _build(self, words: Sequence[str], job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         with scratch_directory() as private, scratch_directory(order.state / "tmp") as staging:
-            rendered = replace(job.rendered, dockerfile=in_podmans_words(job.rendered.dockerfile))
+            rendered = replace(
+                job.rendered, dockerfile=in_podmans_words(job.rendered.dockerfile, job.image.name)
+            )
             inputs = prepare_inputs(job.image, rendered, self._sources, private=private, staging=staging)
             inputs = replace(
                 inputs,
@@ -118,9 +121,21 @@ def with_full_names(image: LockedImage, contexts: Mapping[str, str]) -> Mapping[
     return known
 
 
-def in_podmans_words(dockerfile: str) -> str:
-    """A Dockerfile of BuildKit's as Podman takes it: what wants its own cache waits for the shared one."""
-    return _PRIVATE_CACHE.sub(r"\1locked", dockerfile)
+def in_podmans_words(dockerfile: str, name: str) -> str:
+    """A Dockerfile of BuildKit's as Podman takes it.
+
+    Each cache that one step at a time may use is that step's alone: Podman knows no private ones, and holds
+    on to a lock until the build ends, so that a second step with the same cache would wait for ever.
+    """
+    numbers = count(1)
+
+    def own(match: re.Match[str]) -> str:
+        said = dict(part.partition("=")[::2] for part in match[2].split(","))
+        told = {**said, "id": f"{said.get('id') or said.get('target', '')}-{name}-{next(numbers)}"}
+        told["sharing"] = "locked"
+        return match[1] + ",".join(f"{key}={value}" if value else key for key, value in told.items())
+
+    return _CACHE.sub(own, dockerfile)
 
 
 def find_abandoned_builds(containers: Path) -> tuple[str, ...]:
@@ -211,9 +226,11 @@ def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: floa
                 listener.emit(event)
 
         status = process.stream_all(command, on_line=take, timeout=timeout, owner=owner)
-        for event in tracker.finish() if status == 0 else tracker.fail():
+        # Ended by a signal, Podman says that all is well.
+        is_done = status == 0 and tracker.has_image
+        for event in tracker.finish() if is_done else tracker.fail():
             listener.emit(event)
-    return BuildEnd(failure=None) if status == 0 else _explain(tracker, status)
+    return BuildEnd(failure=None) if is_done else _explain(tracker, status)
 
 
 def _explain(tracker: StepTracker, status: int) -> BuildEnd:

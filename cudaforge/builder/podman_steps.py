@@ -16,6 +16,7 @@ EXPORT = "exporting to image"
 _STEP = re.compile(
     r"(?:\[(?P<stage>\d{1,4})/\d{1,4}\] )?STEP (?P<number>\d{1,4})/(?P<total>\d{1,4}): (?P<text>.*)"
 )
+_IMAGE_ID = re.compile(r"[0-9a-f]{64}")
 _COMMIT = re.compile(r"(?:\[\d{1,4}/\d{1,4}\] )?COMMIT(?: \S+)?")
 _IS_CACHED = "--> Using cache "
 _ERROR = "Error: "
@@ -76,6 +77,12 @@ class StepTracker:
         if self._step is not None:
             self._write(f"#{self._step.number} ERROR: {self.error}")
             yield self._event(EventKind.STEP_FAILED, self._step)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether Podman has named the image that the build has made."""
+        step = self._step
+        return step is not None and step.name == EXPORT and any(map(_IMAGE_ID.fullmatch, step.lines))
 
     @property
     def failed_step(self) -> FailedStep | None:

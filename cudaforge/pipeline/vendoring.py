@@ -66,6 +66,7 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
         for left in directory.glob("*/.new-*"):  # by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         collector = _Collector(lock, declaration, directory)
+        collector.check_engine(lock.images)
         for image in lock.images:
             on_note(f"{image.name}: collecting")
             collector.collect(image)
@@ -84,6 +85,21 @@ class _Collector:
         self._root = declaration.root
         self._state = state_directory(declaration)
         self._directory = directory
+
+    def check_engine(self, images: Sequence[LockedImage]) -> None:
+        """Raise SurroundingsError where no engine is there for what only steps can give, or one without
+        BuildKit."""
+        from cudaforge.engine import connect
+
+        wanted = find_uncollected(images, self._directory)
+        if wanted and connect().is_podman:
+            names = ", ".join(dict.fromkeys(image.name for image, _ in wanted))
+            raise SurroundingsError(
+                Problem(
+                    what=f"what steps install in {names} is collected by BuildKit, and here Podman builds",
+                    remedy="collect it where there is Docker with buildx; Podman builds from the directory",
+                )
+            )
 
     def collect(self, image: LockedImage) -> None:
         from cudaforge.packages.collect import collect_wheels

@@ -76,7 +76,9 @@ def test_an_image_is_built_proven_and_run_by_podman_alone(project: TinyProject, 
     (project.root / "src/main.py").write_text("print('copied')\n")
     (project.root / "src/.env").write_text("not for images\n")
     copy = 'copy = [{ from = "src", to = "/app/src" }]\ntags = ["one", "second"]'
-    project.declare(f'one\npackages = ["blue"]\n{copy}\napt = ["file"]\nrun = ["file --version"]')
+    project.declare(
+        f'one\npackages = ["blue"]\n{copy}\napt = ["file"]\nrun = ["file --version", "true", "true"]'
+    )
     done = project.run("up", "--json", timeout=600)
     assert done.returncode == 0, done.stderr
     image = only(done.stdout)
@@ -130,6 +132,7 @@ def test_an_interrupt_leaves_nothing(project: TinyProject, podman: PodmanHost) -
         started = time.monotonic()
         _, said = child.communicate(timeout=60)
     assert child.returncode == 130, said
+    assert "built in" not in said
     assert time.monotonic() - started < STOP_SECONDS
     wait_until(lambda: not processes_with(mark), timeout=STOP_SECONDS, what="every process has ended")
     assert podman.containers() == []

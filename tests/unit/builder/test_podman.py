@@ -128,13 +128,32 @@ def test_containers_of_builds_are_abandoned_with_their_private_files(tmp_path: P
     assert find_abandoned_builds(tmp_path / "none") == ()
 
 
-def test_a_cache_of_its_own_is_what_podman_does_not_know() -> None:
-    said = (
-        "    --mount=type=cache,id=x,target=/y,sharing={} \\\n    echo --mount=type=cache,sharing=private\n"
+def test_a_cache_for_one_step_at_a_time_is_of_one_step_alone() -> None:
+    """Podman holds on to its lock until the build ends: a second step with the same cache would hang."""
+    lines = (
+        "RUN --mount=type=cache,id=x,sharing=private,target=/y true\n",
+        "RUN \\\n    --mount=type=cache,id=x,target=/y,sharing=locked \\\n    echo sharing=private\n",
+        "RUN --mount=type=cache,id=shared,target=/z true\n",
     )
-    assert in_podmans_words(f"RUN \\\n{said.format('private')}") == f"RUN \\\n{said.format('locked')}"
-    first = "RUN --mount=type=cache,id=x,sharing=private,target=/y true\n"
-    assert in_podmans_words(first) == first.replace("private", "locked")
+    assert in_podmans_words("".join(lines), "train") == (
+        "RUN --mount=type=cache,id=x-train-1,sharing=locked,target=/y true\n"
+        "RUN \\\n    --mount=type=cache,id=x-train-2,target=/y,sharing=locked \\\n"
+        "    echo sharing=private\n"
+        "RUN --mount=type=cache,id=shared,target=/z true\n"
+    )
+
+
+def test_a_build_that_a_signal_ended_has_no_image() -> None:
+    """Podman 4.3 ends with exit status 0 then."""
+    tracker = StepTracker("x", write=lambda _: None)
+    for line in ("STEP 1/2: FROM base", "STEP 2/2: RUN sleep 30"):
+        assert list(tracker.take(line))
+    assert not tracker.has_image
+    for line in ("COMMIT x:1", "--> b950e3ec6df", "Successfully tagged localhost/x:1"):
+        assert list(tracker.take(line))
+    assert not tracker.has_image
+    assert list(tracker.take("b950e3ec6df6fdf2bcd2e64a502f099ea70151a24cdc4a67798b9f52c93c9434"))
+    assert tracker.has_image
 
 
 def _hide(text: str) -> str:
