@@ -56,9 +56,9 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
     """Collect the bases, OS packages, wheels, sources and Pythons of the lock in the directory; what is there
     is kept.
 
-    Raises InputError for a directory that is not empty and not of this kind, and for images that get OS
-    packages by something else than apt; SurroundingsError where site, registry or engine fail, or the engine
-    does not run the programs of a platform whose OS packages are wanted.
+    Raises InputError for a directory that is not empty and not of this kind, for one that no build can be
+    given, and for images that get OS packages by something else than apt; SurroundingsError where site,
+    registry or engine fail, or the engine does not run the programs of a platform whose OS packages are wanted.
     """
     refuse_others(lock.images)
     _open(directory)
@@ -317,6 +317,15 @@ def _there(path: Path, what: str, directory: Path) -> Path:
 
 
 def _open(directory: Path) -> None:
+    if any(not character.isprintable() or character == ":" for character in str(directory.absolute())):
+        raise InputError(
+            Problem(
+                what="no build can be given the bases in this directory: its path has a colon or a character "
+                "that cannot be printed",
+                where=Location(file=repr(str(directory))),
+                remedy="name another directory",
+            )
+        )
     try:
         directory.mkdir(parents=True, exist_ok=True)
         is_new = not any(directory.iterdir())
