@@ -58,7 +58,8 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
 
     Raises InputError for a directory that is not empty and not of this kind, for one that no build can be
     given, and for images that get OS packages by something else than apt; SurroundingsError where site,
-    registry or engine fail, or the engine does not run the programs of a platform whose OS packages are wanted.
+    registry or engine fail, or where the engine does not run the programs of a platform whose OS packages are
+    wanted.
     """
     refuse_others(lock.images)
     _open(directory)
