@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from packaging.requirements import Requirement
 
 from cudaforge.audit.context import NestedFiles, in_context
+from cudaforge.audit.names import normal
 from cudaforge.audit.requirements import Requirements, parse_requirement, read_requirements, wheel_url
 from cudaforge.audit.shell import Command
 from cudaforge.audit.state import Image, Install, Origin, Python, ReadFile
@@ -141,11 +142,11 @@ def pip(
         return
     python = image.python_of(program)
     if arguments.operands[0].text == "uninstall":
-        gone = {_normal(word.text) for word in arguments.operands[1:]}
+        gone = {normal(word.text) for word in arguments.operands[1:]}
         image.installs = [
             one
             for one in image.installs
-            if one.python is not python or _normal(one.requirement.name) not in gone
+            if one.python is not python or normal(one.requirement.name) not in gone
         ]
         return
     operands = replace(arguments, operands=arguments.operands[1:])
@@ -256,7 +257,7 @@ def install(
 def _note_new_pip(arguments: Arguments, python: Python) -> None:
     for word in arguments.operands:
         requirement = parse_requirement(word.text)
-        if requirement is not None and _normal(requirement.name) == "pip":
+        if requirement is not None and normal(requirement.name) == "pip":
             pinned = [one.version for one in requirement.specifier if one.operator in ("==", "===")]
             python.pip = find_version(pinned[0]) if pinned else None
 
@@ -358,7 +359,3 @@ def _of_file(
             origin=origin,
             is_constraint=line.is_constraint or is_constraint,
         )
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()

@@ -67,11 +67,11 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
         for left in directory.glob("*/.new-*"):  # by a run that was killed
             shutil.rmtree(left, ignore_errors=True)
         collector = _Collector(lock, declaration, directory)
-        collector.check_engine(lock.images)
+        wanted = collector.find_wanted_steps(lock.images)
         for image in lock.images:
             on_note(f"{image.name}: collecting")
             collector.collect(image)
-        collector.collect_steps(lock.images, on_note)
+        collector.collect_steps(wanted, on_note)
     files = [path for path in directory.rglob("*") if path.is_file() and path.name != _PID]
     return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
 
@@ -87,9 +87,9 @@ class _Collector:
         self._state = state_directory(declaration)
         self._directory = directory
 
-    def check_engine(self, images: Sequence[LockedImage]) -> None:
-        """Raise SurroundingsError where no engine is there for what only steps can give, or one without
-        BuildKit."""
+    def find_wanted_steps(self, images: Sequence[LockedImage]) -> Sequence[tuple[LockedImage, str]]:
+        """The images and platforms of which something is missing that only steps can give. Raises
+        SurroundingsError where no engine is there for that, or one without BuildKit."""
         from cudaforge.engine import connect
 
         wanted = find_uncollected(images, self._directory)
@@ -101,6 +101,7 @@ class _Collector:
                     remedy="collect it where there is Docker with buildx; Podman builds from the directory",
                 )
             )
+        return wanted
 
     def collect(self, image: LockedImage) -> None:
         from cudaforge.packages.collect import collect_wheels
@@ -125,14 +126,13 @@ class _Collector:
             fetch_uv(platform, site=self._site, cache=self._directory)
         self._collect_base(image)
 
-    def collect_steps(self, images: Sequence[LockedImage], on_note: Note) -> None:
-        """What steps install in the images whose bases are there."""
+    def collect_steps(self, wanted: Sequence[tuple[LockedImage, str]], on_note: Note) -> None:
+        """What steps install in images whose bases are there."""
         from cudaforge.builder.bases import BaseContexts
         from cudaforge.builder.collect import Collecting
         from cudaforge.builder.inputs import Sources
         from cudaforge.engine import connect, own_builder
 
-        wanted = find_uncollected(images, self._directory)
         if not wanted:
             return
         named, providers = own_builder(connect()), self._providers
