@@ -32,6 +32,8 @@ _STRIKES = 2
 _MOST_FAILURES = 3
 """So many images in a row that a builder fails, where others are left, and it is out."""
 _END_SECONDS = 0.2
+_WAITING = 2
+"""So many builds more than processors: some always wait for the network, the disk or the engine."""
 
 
 @record()
@@ -341,8 +343,8 @@ def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
 
 
 def count_workers(jobs: int | None, images: int) -> int:
-    """How many images are built at once: as asked, else one for each processor, never more than images."""
-    return max(1, min(images, jobs or os.cpu_count() or 1))
+    """How many images are built at once: as asked, else some more than processors, never more than images."""
+    return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
 
 
 def _vanished(image: LockedImage) -> CudaforgeError:

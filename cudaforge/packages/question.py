@@ -78,6 +78,9 @@ def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
         (directory / _PROJECT).write_text(tomli_w.dumps(_project(question)), encoding="utf-8")
         arguments = [_PROJECT, f"--python-version={question.python}", *question.options]
         arguments += [f"--no-binary={name}" for name in question.from_source]
+        if not question.from_source:
+            # Else uv looks for the Python of that version, which only running code of packages needs.
+            arguments.append(f"--python={sys.executable}")
         if question.constraints:
             (directory / "constraints.txt").write_text(
                 "\n".join(question.constraints) + "\n", encoding="utf-8"

@@ -29,6 +29,11 @@ def test_workers(jobs, images, workers):
     assert count_workers(jobs, images) == workers
 
 
+def test_more_builds_than_processors_are_begun_as_some_wait(monkeypatch):
+    monkeypatch.setattr("os.cpu_count", lambda: 4)
+    assert count_workers(None, 100) == 6
+
+
 @pytest.mark.parametrize(
     ("changes", "environment", "message"),
     [
