@@ -53,6 +53,14 @@ PACKAGES = (
     "colorama", "zipp", "platformdirs", "pathspec", "pluggy", "iniconfig", "joblib", "threadpoolctl",
     "tenacity", "humanize", "more-itertools",
 )  # fmt: skip
+IMAGE = "train"
+SEED_INPUTS = """
+[images.seed]  # gives its inputs alone: the base, and where this site has OS packages
+framework = "onnxruntime"
+cuda = "none"
+base = "bootstrap:debian12"
+apt = ["python3-pip"]
+"""
 BAKE = "buildx bake, written by hand, same output"
 OUTPUT = output_option(EngineTraits(builder="default", has_containerd_store=True))
 SLOWER = 1.05
@@ -221,9 +229,11 @@ def _unchanged(project: Path, count: int) -> None:
 
 def _sizes(project: Path) -> None:
     shutil.copytree(ROOT / "examples/jax-gpu", project)
-    _cudaforge("up", "--relock", cwd=project)
-    (image,) = json.loads(_cudaforge("build", "--json", cwd=project))["images"]
-    added, kept = _build_as_seed(project, image["name"])
+    with (project / "cudaforge.toml").open("a", encoding="utf-8") as file:
+        file.write(SEED_INPUTS)
+    _cudaforge("up", "--relock", IMAGE, cwd=project)
+    (image,) = json.loads(_cudaforge("build", "--json", IMAGE, cwd=project))["images"]
+    added, kept = _build_as_seed(project)
     _row("image with CUDA, on disk", "here", "base by hand", "its steps", "pip's cache", "share", "allowed")
     for base in tomllib.loads((HERE / "handwritten/bases.toml").read_text(encoding="utf-8"))["bases"]:
         for label, cache, budget in (
@@ -235,27 +245,27 @@ def _sizes(project: Path) -> None:
             _row(label, *map(bytes_text, sizes), f"{image['size'] / by_hand:.2f}", budget)
 
 
-def _build_as_seed(project: Path, image: str) -> tuple[int, int]:
-    """What the seed's steps add to their base with an image's wheels, and what pip keeps of these (bytes)."""
+def _build_as_seed(project: Path) -> tuple[int, int]:
+    """What the seed's steps add to their base with the same wheels, and what pip keeps of these (bytes)."""
     _cudaforge("render", "--inputs", "-o", "docker", cwd=project)
-    target = json.loads((project / "docker/docker-bake.json").read_text(encoding="utf-8"))["target"][image]
-    inputs = project / ".cudaforge/bake"
-    base = target["contexts"]["cudaforge-base"].replace("${CUDAFORGE_INPUTS}", str(inputs))
-    locked = (project / f"cudaforge.lock.d/pylock.{image}.toml").read_text(encoding="utf-8")
+    inputs = project / ".cudaforge/bake/seed"
+    target = json.loads((project / "docker/docker-bake.json").read_text(encoding="utf-8"))["target"]["seed"]
+    base = target["contexts"]["cudaforge-base"].replace("${CUDAFORGE_INPUTS}", str(inputs.parent))
+    locked = (project / f"cudaforge.lock.d/pylock.{IMAGE}.toml").read_text(encoding="utf-8")
     packages = tomllib.loads(locked)["packages"]
     context = project / "by-hand"
     context.mkdir()
     (context / "Dockerfile").write_text(SEED_DOCKERFILE, encoding="utf-8")
     pins = [f"{package['name']}=={package['version']}\n" for package in packages]
     (context / "requirements.txt").write_text("".join(pins), encoding="utf-8")
-    secrets = [f"--secret={one}" for one in _secrets(inputs / image)]
-    tag = "by-hand:seed"
-    _run(
-        "docker", "build", f"--build-context=base={base}", *secrets, f"--tag={tag}", str(context), cwd=project
-    )
-    history = _run("docker", "history", "--format", "{{json .}}", "--human=false", tag, cwd=project).stdout
+    apt = [f"id={path.stem},src={path}" for path in inputs.glob("cudaforge-apt-*.txt")]
+    secrets = [f"--secret={one}" for one in (*_secrets(inputs), *apt)]
+    words = [f"--build-context=base={base}", *secrets, "--tag=by-hand:seed", str(context)]
+    _run("docker", "build", *words, cwd=project)
+    words = ["--format", "{{json .}}", "--human=false", "by-hand:seed"]
+    history = _run("docker", "history", *words, cwd=project).stdout
     layers = [json.loads(line) for line in history.splitlines()]
-    added = sum(int(layer["Size"]) for layer in layers if "# buildkit" in layer["CreatedBy"])
+    added = sum(int(layer["Size"]) for layer in layers if layer["Comment"].startswith("buildkit"))
     return added, sum(package["wheels"][0]["size"] for package in packages)
 
 
