@@ -176,6 +176,15 @@ def test_closure_is_part_of_the_cache_key_and_hashes_are_required():
     assert "--require-hashes" in step
 
 
+def test_account_comes_after_os_packages_which_may_bring_it_and_before_wheels_which_differ():
+    steps = words_of(replace(GPU_IMAGE, os_packages=("postgresql",)), "RUN")
+    marks = ("apt-get", "make the account", "uv pip install")
+    (apt,), (account,), (wheels,) = (
+        [number for number, step in enumerate(steps) if mark in step] for mark in marks
+    )
+    assert apt < account < wheels
+
+
 def test_gpu_environment():
     environment = values_of(GPU_IMAGE, "ENV")
     assert environment["NVIDIA_VISIBLE_DEVICES"] == "all"
