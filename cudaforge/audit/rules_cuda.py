@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 from cudaforge.audit import rules_broken
 from cudaforge.audit.bases import flavored
 from cudaforge.audit.conda_choice import INDEX
-from cudaforge.audit.names import normal
+from cudaforge.audit.names import DEFAULT, normal
 from cudaforge.audit.outcome import Installed
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
@@ -331,23 +332,17 @@ def _none(scene: Scene, installed: Installed, build: FrameworkBuild) -> None:
 
 def _other_index(scene: Scene, build: FrameworkBuild) -> str:
     """Where a build of the release with CUDA is, if in another index than the usual one."""
-    for other in reversed(scene.matrix.builds(build.framework)):
+    for other in _gpu_builds(scene, build):
         index = scene.matrix.indexes.get(other.index)
-        is_gpu = other.version == build.version and other.provider is not CudaProvider.NONE
-        if is_gpu and index is not None and scene.asked.platform in other.platforms:
+        if index is not None:
             return f"install it as {other.build} from an index of its own: --index-url {index.url}"
     return "no build of that release for this platform uses a GPU"
 
 
 def _gpu_requirement(scene: Scene, build: FrameworkBuild) -> str | None:
     """What to install instead for the same release with CUDA."""
-    for other in reversed(scene.matrix.builds(build.framework)):
-        if (
-            other.version == build.version
-            and other.provider is not CudaProvider.NONE
-            and scene.asked.platform in other.platforms
-            and other.index == "default"
-        ):
+    for other in _gpu_builds(scene, build):
+        if other.index == DEFAULT:
             row = next(
                 (
                     one
@@ -362,3 +357,11 @@ def _gpu_requirement(scene: Scene, build: FrameworkBuild) -> str | None:
             name = row.name if row else other.requires[0].partition("===")[0]
             return f"{name}=={build.version}"
     return None
+
+
+def _gpu_builds(scene: Scene, build: FrameworkBuild) -> Iterator[FrameworkBuild]:
+    """The builds of the same release that use CUDA on this platform, the newest CUDA first."""
+    for other in reversed(scene.matrix.builds(build.framework)):
+        is_gpu = other.version == build.version and other.provider is not CudaProvider.NONE
+        if is_gpu and scene.asked.platform in other.platforms:
+            yield other

@@ -31,8 +31,17 @@ def parse_capability(text: str) -> Version | None:
 
 
 def sm(capability: Version) -> str:
-    """A compute capability as compilers write it: `sm_90`."""
-    return "sm_" + "".join(str(part) for part in capability.release)
+    """A compute capability as compilers write it for machine code: `sm_90`."""
+    return f"sm_{_digits(capability)}"
+
+
+def compute(capability: Version) -> str:
+    """A compute capability as compilers write it for PTX: `compute_90`."""
+    return f"compute_{_digits(capability)}"
+
+
+def _digits(capability: Version) -> str:
+    return "".join(str(part) for part in capability.release)
 
 
 class GpuNames:

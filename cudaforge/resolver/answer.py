@@ -8,7 +8,7 @@ from functools import partial
 
 from cudaforge.declaration.model import Flavor, Gate
 from cudaforge.matrix.companion import CompanionRole
-from cudaforge.matrix.gpu_names import sm
+from cudaforge.matrix.gpu_names import compute, sm
 from cudaforge.matrix.model import CudaProvider, CudaRelease, FrameworkBuild
 from cudaforge.resolver.candidates import Environment
 from cudaforge.resolver.case import Case
@@ -197,7 +197,7 @@ def _architectures(case: Case, rows: Picked) -> tuple[tuple[str, ...], tuple[str
     ptx = [frozenset(row.ptx) for row in every if row.cubins is not None]
     return (
         tuple(sm(one) for one in covered if cudnn is None or cudnn_covers(cudnn, major, one)),
-        tuple(f"compute_{sm(one)[3:]}" for one in sorted(frozenset.intersection(*ptx) if ptx else ())),
+        tuple(compute(one) for one in sorted(frozenset.intersection(*ptx) if ptx else ())),
     )
 
 
