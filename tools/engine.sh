@@ -32,7 +32,6 @@ REGISTRY_PORT=${CUDAFORGE_ENGINE_REGISTRY_PORT:-5000}
 STATE=$ENGINE_HOME/engines/$ENGINE_NAME
 CDI_DIR=${CUDAFORGE_ENGINE_CDI_DIR:-$STATE/cdi}
 NVIDIA_DIR=${CUDAFORGE_ENGINE_NVIDIA_DIR:-}
-CLIENT_CONFIG=$ENGINE_HOME/client
 SOCKET=$STATE/docker.sock
 OLDEST_DOCKER=26
 
@@ -459,6 +458,8 @@ take_lock() {
 }
 
 use_client() {
+    # One for each set of programs: engines of several suites run side by side, each with its own buildx.
+    CLIENT_CONFIG=$ENGINE_HOME/client-$(basename "${BIN%/bin}")
     mkdir -p "$CLIENT_CONFIG/cli-plugins"
     ln -sfn "$BIN/docker-buildx" "$CLIENT_CONFIG/cli-plugins/docker-buildx"
     [[ -e $CLIENT_CONFIG/config.json ]] || printf '{}\n' >"$CLIENT_CONFIG/config.json"
