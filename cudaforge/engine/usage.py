@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from docker import DockerClient
 
 _CONFLICT = 409
+_READINGS = 10
+_BETWEEN_SECONDS = 0.2
 
 
 @record()
@@ -88,7 +91,21 @@ def list_cache(client: DockerClient) -> tuple[CacheRecord, ...]:
 
 
 def stored_bytes(client: DockerClient) -> int:
-    """Bytes of all layers of images, and of the build cache beyond them."""
+    """Bytes of all layers of images, and of the build cache beyond them.
+
+    While containerd collects garbage, its answers may lack layers that are there: two have to agree.
+    """
+    known = _stored_bytes(client)
+    for _ in range(_READINGS):
+        time.sleep(_BETWEEN_SECONDS)
+        again = _stored_bytes(client)
+        if again == known:
+            break
+        known = again
+    return known
+
+
+def _stored_bytes(client: DockerClient) -> int:
     usage = _usage(client)
     cached = sum(int(one.get("Size") or 0) for one in usage.get("BuildCache") or () if not one.get("Shared"))
     return int(usage.get("LayersSize") or 0) + cached

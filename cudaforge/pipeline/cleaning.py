@@ -65,20 +65,23 @@ def clean(
 
 
 def _remove_all(items: Sequence[Leftover], engine: Engine) -> Cleaned:
-    before = engine.stored_bytes()
     done = []
     freed = 0
     for kind in Kind:
-        for item in (one for one in items if one.kind is kind and not one.is_kept):
+        chosen = [one for one in items if one.kind is kind and not one.is_kept]
+        # Layers of an image may be held by others, or by the build cache: only the engine knows.
+        before = engine.stored_bytes() if kind is Kind.IMAGE and chosen else 0
+        for item in chosen:
             gone, count = _remove(item, engine)
             freed += count
             done.append(item if gone else replace(item, is_kept=True))
+        freed += max(0, before - engine.stored_bytes()) if before else 0
     kept = [one for one in items if one.is_kept]
-    return Cleaned(items=(*done, *kept), freed=freed + max(0, before - engine.stored_bytes()))
+    return Cleaned(items=(*done, *kept), freed=freed)
 
 
 def _remove(item: Leftover, engine: Engine) -> tuple[bool, int]:
-    """Whether it is gone, and the bytes of it that the engine does not count."""
+    """Whether it is gone, and the bytes of it; none of images and of containers, which share them."""
     match item.kind:
         case Kind.CONTAINER:
             engine.remove_container(item.id)
@@ -86,7 +89,8 @@ def _remove(item: Leftover, engine: Engine) -> tuple[bool, int]:
         case Kind.IMAGE:
             return engine.remove_unused_image(item.id), 0
         case Kind.CACHE:
-            return engine.remove_cache(item.id) > 0 or item.bytes == 0, 0
+            count = engine.remove_cache(item.id)
+            return count > 0 or item.bytes == 0, count
         case Kind.FILE:
             path = Path(item.id)
             if path.is_dir() and not path.is_symlink():
