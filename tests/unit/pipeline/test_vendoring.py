@@ -2,10 +2,15 @@ from pathlib import Path
 
 import pytest
 
-from cudaforge.errors import InputError
-from cudaforge.lockfile.model import Lock
+from cudaforge.bootstrap.layout import write_layout
+from cudaforge.bootstrap.tree import Entry, Kind
+from cudaforge.errors import InputError, SurroundingsError
+from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.packages.collect import wheel_file
 from cudaforge.pipeline import decide
-from cudaforge.pipeline.vendoring import vendor
+from cudaforge.pipeline.vendoring import base_directory, find_base, find_damaged_blob, find_wheel, vendor
+from cudaforge.records import replace
+from tests.support.locks import CPU_IMAGE
 
 
 @pytest.mark.parametrize("name", ["co:lon", "new\nline", "bell\a"])
@@ -17,3 +22,50 @@ def test_a_directory_that_no_build_can_be_given_is_refused_before_anything_is_co
     with pytest.raises(InputError, match="a colon or a character"):
         vendor(lock, decide.load(tmp_path / "cudaforge.toml"), tmp_path / name, on_note=print)
     assert not (tmp_path / name).exists()
+
+
+def based(directory: Path) -> LockedImage:
+    """An image whose base is in the directory."""
+    entry = Entry(path="etc", kind=Kind.DIRECTORY, mode=0o755, uid=0, gid=0, mtime=0, target="", content=b"")
+    digest = write_layout(directory / "made", [entry], architecture="amd64")
+    image = replace(CPU_IMAGE, base=replace(CPU_IMAGE.base, digest=digest))
+    place = base_directory(directory, image.base)
+    place.parent.mkdir()
+    (directory / "made").rename(place)
+    return image
+
+
+def test_a_directory_in_the_place_of_a_wheel_is_told_with_what_to_do(tmp_path: Path) -> None:
+    wheel = next(one for one in CPU_IMAGE.closure.wheels if not one.is_built)
+    path = wheel_file(tmp_path, wheel)
+    path.mkdir(parents=True)
+    with pytest.raises(SurroundingsError, match="is a directory, where a file has to be") as caught:
+        find_wheel(tmp_path, wheel)
+    (problem,) = caught.value.problems
+    assert str(path) in problem.what
+    assert f"remove it, and collect again where there is a network: cudaforge vendor {tmp_path}" == str(
+        problem.remedy
+    )
+
+
+def test_a_file_in_the_place_of_a_base_is_told_with_what_to_do(tmp_path: Path) -> None:
+    image = based(tmp_path)
+    assert find_base(tmp_path, image).digest == image.base.digest
+    place = base_directory(tmp_path, image.base)
+    place.rename(tmp_path / "away")
+    with pytest.raises(SurroundingsError, match=r"the base .* is not in"):
+        find_base(tmp_path, image)
+    place.touch()
+    with pytest.raises(SurroundingsError, match="is a file, where a directory has to be") as caught:
+        find_base(tmp_path, image)
+    assert str(place) in caught.value.problems[0].what
+
+
+def test_a_base_that_is_damaged_and_as_large_as_before_is_seen(tmp_path: Path) -> None:
+    image = based(tmp_path)
+    place = base_directory(tmp_path, image.base)
+    assert find_damaged_blob(place) is None
+    layer = max((place / "blobs/sha256").iterdir(), key=lambda path: path.stat().st_size)
+    layer.write_bytes(b"x" * layer.stat().st_size)
+    assert find_base(tmp_path, image).digest == image.base.digest
+    assert find_damaged_blob(place) == layer
