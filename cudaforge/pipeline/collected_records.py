@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cudaforge.errors import Location, Problem
 from cudaforge.files import hash_file, write_atomically
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.pipeline.store_troubles import damaged, in_the_way, vendor_command
+from cudaforge.pipeline.store_troubles import collect_again, damaged, in_the_way
 from cudaforge.records import record, values_of
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def unusable_record(file: Path, reason: object, directory: Path) -> Problem:
     return Problem(
         what=f"{file} is not as cudaforge vendor wrote it: {reason}",
         where=Location(file=str(file)),
-        remedy=f"collect it again where there is a network: {vendor_command(directory)}",
+        remedy=collect_again(directory),
     )
 
 
@@ -225,5 +225,5 @@ def _other_package(path: Path, deb: CollectedDeb, directory: Path) -> Problem | 
             f"it is {is_.name} {is_.version} ({is_.architecture}, {is_.size} bytes)",
             f"written down: {deb.name} {deb.version} ({deb.architecture}, {deb.size} bytes)",
         ),
-        remedy=f"collect it again where there is a network: {vendor_command(directory)}",
+        remedy=collect_again(directory),
     )

@@ -13,6 +13,11 @@ def vendor_command(directory: Path) -> str:
     return f"cudaforge vendor {shlex.quote(str(directory))}"
 
 
+def collect_again(directory: Path) -> str:
+    """What to do about a file that is damaged, or another one."""
+    return f"collect it again where there is a network: {vendor_command(directory)}"
+
+
 def not_collected(what: str, directory: Path) -> SurroundingsError:
     """The error for something that a directory should have."""
     return SurroundingsError(
@@ -45,7 +50,7 @@ def damaged(path: Path, what: str, directory: Path) -> Problem:
     return Problem(
         what=f"{path} is damaged: it is not what was collected as {what}",
         where=Location(file=str(path)),
-        remedy=f"collect it again where there is a network: {vendor_command(directory)}",
+        remedy=collect_again(directory),
     )
 
 

@@ -24,7 +24,7 @@ from cudaforge.pipeline.collected import (
 from cudaforge.pipeline.decide import Note
 from cudaforge.pipeline.host import state_directory
 from cudaforge.pipeline.store import PID, check_store, open_store, tidy_store
-from cudaforge.pipeline.store_troubles import in_the_way, not_collected, require_file_place, vendor_command
+from cudaforge.pipeline.store_troubles import collect_again, in_the_way, not_collected, require_file_place
 from cudaforge.records import record
 from cudaforge.references import parse_reference
 from cudaforge.registry.mirrors import move
@@ -190,6 +190,7 @@ def open_vendored(directory: Path) -> Vendored:
         find_base=lambda image: find_base(directory, image).layout,
         find_debs=lambda image, platform: find_debs(directory, image, platform),
         find_built=lambda image, platform: find_built(directory, image, platform),
+        remedy=collect_again(directory),
     )
 
 
@@ -214,7 +215,7 @@ def find_python(directory: Path, image: LockedImage, platform: str) -> Path:
         raise NegativeAnswer(
             Problem(
                 what=f"{path} is another file than the one that was locked",
-                remedy=f"collect it again where there is a network: {vendor_command(directory)}",
+                remedy=collect_again(directory),
             )
         )
     return path

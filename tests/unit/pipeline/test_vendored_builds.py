@@ -11,6 +11,8 @@ from cudaforge.builder import BuildState
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.project import build_images
 from cudaforge.engine import ImageFacts
+from cudaforge.errors import NegativeAnswer
+from cudaforge.packages.collect import wheel_file
 from cudaforge.packages.site import Site
 from cudaforge.pipeline.store import open_store
 from cudaforge.pipeline.vendoring import open_vendored
@@ -67,3 +69,9 @@ def test_what_is_built_is_taken_and_no_cache_says_what_is_missing(
     assert problem.what.startswith(f"{wheel.package} {wheel.version} ({wheel.filename}) is not in {store}")
     assert problem.remedy == f"collect this lock where there is a network: cudaforge vendor {store}"
     assert [one.state for one in caught.value.results] == [BuildState.FAILED]
+    path = wheel_file(store, wheel)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(b"other")
+    with pytest.raises(NegativeAnswer, match="another file here than the one that was locked") as refused:
+        build(no_cache=True)
+    assert f"cudaforge vendor {store}" in str(refused.value.problems[0].remedy)
