@@ -175,7 +175,7 @@ class _Collector:
             from cudaforge.pipeline.bases import assemble_locked_base
 
             made = assemble_locked_base(image, site=self._site)
-            _put(place, lambda new: shutil.copytree(made.layout, new, dirs_exist_ok=True))
+            _put(place, lambda new: copy_layout(made.layout, new))
         else:
             _put(place, lambda new: _save_base(image, self._site, new))
 
@@ -316,6 +316,16 @@ def _pull(engine: Engine, reference: str, platforms: Iterable[str], new: Path) -
                     content = packed.extractfile(member)
                     with target.open("wb") as file:
                         shutil.copyfileobj(content, file)  # type: ignore[arg-type]  # it is a regular file
+
+
+def copy_layout(source: Path, target: Path) -> None:
+    """Copy the files of an OCI image layout into a directory. Raises OSError with the reason of the first
+    that cannot be, which `shutil.copytree` would not tell."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
 
 
 def _put(place: Path, fill: Callable[[Path], object]) -> None:

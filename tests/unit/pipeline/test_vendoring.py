@@ -1,3 +1,6 @@
+import errno
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,9 +11,17 @@ from cudaforge.errors import InputError, SurroundingsError
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.packages.collect import wheel_file
 from cudaforge.pipeline import decide
-from cudaforge.pipeline.vendoring import base_directory, find_base, find_damaged_blob, find_wheel, vendor
+from cudaforge.pipeline.vendoring import (
+    base_directory,
+    copy_layout,
+    find_base,
+    find_damaged_blob,
+    find_wheel,
+    vendor,
+)
 from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE
+from tests.support.tiny import read_files
 
 
 @pytest.mark.parametrize("name", ["co:lon", "new\nline", "bell\a"])
@@ -59,6 +70,20 @@ def test_a_file_in_the_place_of_a_base_is_told_with_what_to_do(tmp_path: Path) -
     with pytest.raises(SurroundingsError, match="is a file, where a directory has to be") as caught:
         find_base(tmp_path, image)
     assert str(place) in caught.value.problems[0].what
+
+
+def test_a_disk_that_is_full_is_told_by_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = base_directory(tmp_path, based(tmp_path).base)
+    copy_layout(source, tmp_path / "copy")
+    assert read_files(tmp_path / "copy") == read_files(source)
+
+    def full(source: Path, target: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+
+    monkeypatch.setattr(shutil, "copyfile", full)
+    with pytest.raises(OSError, match="No space left") as caught:
+        copy_layout(source, tmp_path / "again")
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_a_base_that_is_damaged_and_as_large_as_before_is_seen(tmp_path: Path) -> None:
