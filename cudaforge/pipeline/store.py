@@ -18,10 +18,8 @@ MARK = "cudaforge-vendor.json"
 SCHEMA = 1
 PID = "vendor.pid"
 _HASH = "[0-9a-f]" * 64
-_DIRECTORIES = (
-    *("bases", "collected", "debs", "pythons", "sources", "uv", "wheels"),
-    *("bases/sha256-*", f"wheels/{_HASH}"),
-)
+_PARTS = ("bases", "collected", "debs", "pythons", "sources", "uv", "wheels")
+_DIRECTORIES = ("bases/sha256-*", f"wheels/{_HASH}")
 _FILES = (
     *(MARK, PID, "collected/*.json", "debs/*.deb", "pythons/*.tar.gz"),
     *("sources/*/*", "uv/*/uv", "wheels/*/*.whl"),
@@ -92,6 +90,10 @@ def tidy_store(directory: Path) -> None:
 
 
 def _find_obstacles(directory: Path) -> Iterator[Path]:
+    for part in _PARTS:
+        path = directory / part
+        if (path.exists() or path.is_symlink()) and not path.is_dir():
+            yield path
     for pattern in _DIRECTORIES:
         yield from (path for path in directory.glob(pattern) if not path.is_dir())
     for pattern in _FILES:

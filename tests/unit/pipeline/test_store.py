@@ -95,6 +95,17 @@ def test_all_that_stands_in_the_way_is_told_at_once(store: Path):
     assert all((store / name).exists() for name in files + directories)
 
 
+def test_a_link_to_a_disk_that_is_not_there_is_told(store: Path):
+    (store / "wheels").symlink_to(store.parent / "unmounted")
+    (store / "debs").touch()
+    with pytest.raises(SurroundingsError) as caught:
+        tidy_store(store)
+    assert [problem.what for problem in caught.value.problems] == [
+        f"{store}/debs is a file, where a directory has to be",
+        f"{store}/wheels is a symbolic link to nothing",
+    ]
+
+
 def test_what_a_killed_run_left_is_taken_away(store: Path):
     left = [f"wheels/{'a' * 64}/.big.whl.abcd1234", "pythons/.p.tar.gz.77.abcdefgh", "debs/.new-x/y.deb"]
     kept = [f"wheels/{'a' * 64}/big.whl", "debs/.hidden", "debs/x.deb"]
