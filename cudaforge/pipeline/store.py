@@ -24,6 +24,7 @@ _FILES = (
     *(MARK, PID, "collected/*.json", "debs/*.deb", "pythons/*.tar.gz"),
     *("sources/*/*", "uv/*/uv", "wheels/*/*.whl"),
 )
+_LARGEST_MARK = 64 * 1024
 _NOT_OURS = frozenset({"lost+found"})
 """What a new file system has: its root counts as empty."""
 _HALF_WRITTEN = ("*/.*", "*/*/.*")
@@ -54,8 +55,7 @@ def check_store(directory: Path) -> None:
     """Raise InputError where the directory is none that `vendor` filled."""
     where = Location(file=str(directory))
     try:
-        document: Mapping[str, object] = json.loads((directory / MARK).read_bytes())
-        schema = document.get("schema")
+        schema = _read_mark(directory / MARK).get("schema")
     except (OSError, ValueError, AttributeError, RecursionError):
         raise InputError(
             Problem(
@@ -73,6 +73,14 @@ def check_store(directory: Path) -> None:
                 remedy="collect anew into another directory: cudaforge vendor",
             )
         )
+
+
+def _read_mark(file: Path) -> Mapping[str, object]:
+    if not file.is_file():
+        raise FileNotFoundError(file)  # a pipe would be waited for without end
+    with file.open("rb") as stream:
+        document: Mapping[str, object] = json.loads(stream.read(_LARGEST_MARK))
+    return document
 
 
 def tidy_store(directory: Path) -> None:

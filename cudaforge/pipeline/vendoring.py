@@ -105,7 +105,7 @@ class _Collector:
         from cudaforge.packages.foreign import fetch_uv
 
         places = collect_wheels(
-            image.closure.wheels,
+            [wheel for wheel in image.closure.wheels if not self._has_source(wheel)],
             self._directory,
             python=image.python,
             indexes=self._indexes,
@@ -157,6 +157,12 @@ class _Collector:
             )
 
         collect_steps(wanted, self._directory, named=named, prepare=prepare, on_note=self._on_note)
+
+    def _has_source(self, wheel: LockedWheel) -> bool:
+        """Whether what a wheel is built from is there; a commit has no hash to tell it by."""
+        path = source_file(self._directory, wheel)
+        is_there = wheel.is_built and bool(wheel.sha256) and path.is_file()
+        return is_there and hash_file(path) == wheel.sha256
 
     def _say_damaged(self, file: Path) -> None:
         self._on_note(f"{file} is damaged: it is not what was collected; collecting anew")

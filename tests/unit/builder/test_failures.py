@@ -78,6 +78,20 @@ def test_errors(error, kind, word):
 
 
 @pytest.mark.parametrize(
+    ("error", "kind", "word"),
+    [
+        ("failed to solve: EOF\nEOF", FailureKind.DISK, "this machine's disk"),
+        ("failed to solve: x\nwrite /a: no space left on device", FailureKind.DISK, "this machine's disk"),
+        ("error reading from server: EOF", FailureKind.ENGINE, "went away"),
+    ],
+)
+def test_files_that_this_machine_does_not_take(error, kind, word):
+    failure = classify_failure(error=error, step="exporting to client directory")
+    assert failure.kind is kind
+    assert word in failure.reason
+
+
+@pytest.mark.parametrize(
     ("line", "kind"),
     [
         ("cp: error writing '/x': No space left on device", FailureKind.DISK),

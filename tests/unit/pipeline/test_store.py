@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge.errors import InputError, SurroundingsError
-from cudaforge.pipeline.store import MARK, PID, open_store, tidy_store
+from cudaforge.pipeline.store import MARK, PID, check_store, open_store, tidy_store
 
 
 @pytest.fixture
@@ -52,6 +52,13 @@ def test_a_path_that_leads_nowhere_is_the_users_mistake(tmp_path: Path):
         f"{loop}/x cannot be a directory: {os.strerror(errno.ELOOP)}",
     )
     assert refused(tmp_path / ("x" * 300)).endswith(os.strerror(errno.ENAMETOOLONG))
+
+
+def test_a_mark_that_is_no_file_is_not_waited_for(store: Path):
+    (store / MARK).unlink()
+    os.mkfifo(store / MARK)
+    with pytest.raises(InputError, match="is no directory that cudaforge vendor"):
+        check_store(store)
 
 
 def test_a_link_to_a_directory_is_followed(store: Path, tmp_path: Path):
