@@ -52,10 +52,19 @@ def open_store(directory: Path) -> None:
 
 
 def check_store(directory: Path) -> None:
-    """Raise InputError where the directory is none that `vendor` filled."""
+    """Raise InputError where the directory is none that `vendor` filled, SurroundingsError where it cannot be
+    read."""
     where = Location(file=str(directory))
     try:
         schema = _read_mark(directory / MARK).get("schema")
+    except PermissionError as error:
+        raise SurroundingsError(
+            Problem(
+                what=f"{directory} cannot be read: {error.strerror}",
+                where=where,
+                remedy="make it readable for you",
+            )
+        ) from None
     except (OSError, ValueError, AttributeError, RecursionError):
         raise InputError(
             Problem(

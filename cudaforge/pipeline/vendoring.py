@@ -6,7 +6,7 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +60,8 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
     """
     refuse_others(lock.images)
     open_store(directory)
+    for text in _in_images(lock.images, declaration, directory):
+        on_note(text)
     with held_lock(directory / PID, timeout=_WAIT_SECONDS, on_wait=on_note):
         tidy_store(directory)
         collector = _Collector(lock, declaration, directory, on_note)
@@ -70,6 +72,20 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
         collector.collect_steps(wanted)
     files = [path for path in directory.rglob("*") if path.is_file() and path.name != PID]
     return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
+
+
+def _in_images(images: Iterable[LockedImage], declaration: Declaration, directory: Path) -> Iterator[str]:
+    """That what is collected would get into the images, too."""
+    place = directory.resolve()
+    if place.is_relative_to(state_directory(declaration).resolve()):
+        return  # which is never sent
+    for image in images:
+        for copy in image.copy:
+            if place.is_relative_to((declaration.root / copy.source).resolve()):
+                yield (
+                    f"{image.name}: copy takes {copy.source}, and {directory} is in it: "
+                    "name a directory outside, or leave it out by .dockerignore"
+                )
 
 
 class _Collector:

@@ -82,6 +82,16 @@ def test_a_directory_that_is_not_writable_fails_by_its_surroundings(tmp_path: Pa
     assert "make it writable" in str(caught.value.problems[0].remedy)
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_directory_that_is_not_readable_fails_by_its_surroundings(store: Path):
+    store.chmod(0)
+    try:
+        with pytest.raises(SurroundingsError, match="cannot be read"):
+            check_store(store)
+    finally:
+        store.chmod(0o700)
+
+
 def test_all_that_stands_in_the_way_is_told_at_once(store: Path):
     files = ["collected/a.json", "debs/a.deb", "pythons/a.tar.gz", "sources/a.tar.gz/commit", "uv/0.1-x/uv"]
     files += [f"wheels/{'a' * 64}/a-1-py3-none-any.whl", PID]

@@ -7,8 +7,8 @@ import pytest
 
 from cudaforge.bootstrap.layout import write_layout
 from cudaforge.bootstrap.tree import Entry, Kind
-from cudaforge.errors import InputError, SurroundingsError
-from cudaforge.lockfile.model import Lock, LockedImage
+from cudaforge.errors import InputError, NegativeAnswer, SurroundingsError
+from cudaforge.lockfile.model import Lock, LockedCopy, LockedImage
 from cudaforge.packages.collect import wheel_file
 from cudaforge.pipeline import decide
 from cudaforge.pipeline.vendoring import (
@@ -33,6 +33,28 @@ def test_a_directory_that_no_build_can_be_given_is_refused_before_anything_is_co
     with pytest.raises(InputError, match="a colon or a character"):
         vendor(lock, decide.load(tmp_path / "cudaforge.toml"), tmp_path / name, on_note=print)
     assert not (tmp_path / name).exists()
+
+
+def test_a_directory_that_an_image_copies_is_told(tmp_path: Path) -> None:
+    (tmp_path / "cudaforge.toml").write_text('schema = 1\n[images.a]\nframework = "jax"\ncuda = "none"\n')
+    (tmp_path / "app").mkdir()
+    image = replace(
+        CPU_IMAGE,
+        copy=tuple(LockedCopy(source=source, target="/app/") for source in ("app", ".")),
+        base=replace(CPU_IMAGE.base, digest=None),
+        closure=replace(CPU_IMAGE.closure, wheels=()),
+    )
+    lock = Lock(project="x", declaration="", matrix="", tools={}, images=(image,))
+    told: list[str] = []
+    for place in (
+        tmp_path / "store",
+        tmp_path / ".cudaforge/store",
+        tmp_path.parent / f"{tmp_path.name}-store",
+    ):
+        with pytest.raises(NegativeAnswer, match="not pinned to a digest"):
+            vendor(lock, decide.load(tmp_path / "cudaforge.toml"), place, on_note=told.append)
+    (text,) = (text for text in told if "copy takes" in text)
+    assert text.startswith(f"quick: copy takes ., and {tmp_path}/store is in it: name a directory outside")
 
 
 def based(directory: Path) -> LockedImage:
