@@ -129,6 +129,12 @@ _ROWS = (
     ),
     _Row(
         FailureKind.BASE,
+        r"failed commit on ref .*unexpected commit (?:digest|size)",
+        "a layer of the base image is damaged where it lies, or came damaged",
+        "repeat the command; with --offline DIR, collect it again before: cudaforge vendor DIR",
+    ),
+    _Row(
+        FailureKind.BASE,
         rf"{_PULL}|httpreadseeker|failed to do request|failed to copy: |failed commit on ref",
         "the base image cannot be pulled",
         _BASE_REMEDY,
