@@ -59,7 +59,7 @@ def test_what_buildx_really_said(recorded, kind):
         (PULL + "dial tcp 192.0.2.1:443: i/o timeout", FailureKind.BASE, "pulled"),
         ("failed to copy: httpReadSeeker: failed open: failed to do request", FailureKind.BASE, "pulled"),
         (
-            'failed commit on ref "layer-sha256:11": commit failed: unexpected commit digest sha256:22, expected',
+            'failed commit on ref "layer-sha256:11": commit failed: unexpected commit digest sha256:22',
             FailureKind.BASE,
             "damaged",
         ),
