@@ -19,6 +19,14 @@ _MODE = 0o644
 _CHUNK = 1024 * 1024
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
+_FREE = "free some space on that disk, and try again"
+_PERMIT = "make it writable for you, or name another place"
+_WAY = "remove or rename what is in the way, and try again"
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FREE),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _PERMIT),
+    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP), _WAY),
+}
 
 
 def write_atomically(path: Path, text: str) -> None:
@@ -126,8 +134,8 @@ def is_alive(pid: int) -> bool:
 def _sweep(path: Path) -> None:
     """Remove what writers of this file left that were killed half-way."""
     temporary = re.compile(rf"\.{re.escape(path.name)}\.(?P<pid>\d{{1,9}})\.[a-z0-9_]{{8}}")
-    with contextlib.suppress(OSError):
-        for entry in os.scandir(path.parent):
+    with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
+        for entry in entries:
             match = temporary.fullmatch(entry.name)
             if match is not None and not is_alive(int(match["pid"])):
                 Path(entry.path).unlink()
@@ -145,10 +153,14 @@ def hash_file(path: Path) -> str:
 
 
 def write_error(path: Path, error: OSError) -> SurroundingsError:
-    """The error for a file that could not be written: path, reason and errno."""
+    """The error for a file that could not be written: path, reason and errno, and what to do."""
     name = errno.errorcode.get(error.errno or 0, "no error number")
     return SurroundingsError(
-        Problem(what=f"cannot write {path}: {error.strerror} ({name})", where=Location(file=str(path)))
+        Problem(
+            what=f"cannot write {path}: {error.strerror} ({name})",
+            where=Location(file=str(path)),
+            remedy=_REMEDIES.get(error.errno or 0),
+        )
     )
 
 

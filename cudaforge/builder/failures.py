@@ -76,7 +76,12 @@ _STEP_FAILED = _Row(
     FailureKind.STEP, r"did not complete successfully|while running runtime: exit status", "a step failed"
 )
 
+_TO_CLIENT = "exporting to client directory"
+_TAKEN = "this machine's disk did not take what the builder handed over"
+_TAKEN_REMEDY = "free some space where it was to go, then repeat the command"
+
 _ROWS = (
+    _Row(FailureKind.DISK, rf"^{_TO_CLIENT}\b(?s:.)*no space left on device", _TAKEN, _TAKEN_REMEDY),
     _Row(
         FailureKind.DISK,
         r"no space left on device|disk quota exceeded",
@@ -90,6 +95,8 @@ _ROWS = (
         "the container engine went away during the build",
         "start it again and repeat the command: what was finished is kept",
     ),
+    # buildx gives the reason to nobody: "EOF" is all that is heard of a full disk.
+    _Row(FailureKind.DISK, rf"^{_TO_CLIENT}\b", _TAKEN, _TAKEN_REMEDY),
     _Row(
         FailureKind.CACHE,
         r"^exporting cache ",
@@ -119,6 +126,12 @@ _ROWS = (
         rf"(?:{_PULL}).*(?:not found|manifest unknown|does not exist|no match for platform)",
         "the registry does not have the base image",
         _BASE_REMEDY,
+    ),
+    _Row(
+        FailureKind.BASE,
+        r"failed commit on ref .*unexpected commit (?:digest|size)",
+        "a layer of the base image is damaged where it lies, or came damaged",
+        "repeat the command; with --offline DIR, collect it again before: cudaforge vendor DIR",
     ),
     _Row(
         FailureKind.BASE,
@@ -201,7 +214,7 @@ _ROWS = (
         "the builder cannot read the Dockerfile",
     ),
 )
-_OWN_STEPS = ("[internal]", "exporting cache ")
+_OWN_STEPS = ("[internal]", "exporting cache ", _TO_CLIENT)
 _COMMAND = re.compile(r'process ".*"(?= did not complete successfully)', re.DOTALL)
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in _ROWS)
 

@@ -15,7 +15,13 @@ from cudaforge.builder.scratch import disk_error, write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.addresses import redact
-from cudaforge.packages.fetch import FilledClosure, SourceProvider, WheelProvider, fill_closure
+from cudaforge.packages.fetch import (
+    OTHER_FILE_REMEDY,
+    FilledClosure,
+    SourceProvider,
+    WheelProvider,
+    fill_closure,
+)
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
 from cudaforge.records import record
@@ -58,6 +64,8 @@ class Vendored:
     """The OCI image layout of an image's base."""
     find_debs: DebProvider
     find_built: BuiltProvider
+    remedy: str
+    """What to do about a file in it that is not the locked one."""
 
 
 @record()
@@ -162,6 +170,7 @@ def from_text(image: LockedImage) -> str:
 
 
 def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
+    vendored = sources.vendored
     return fill_closure(
         image.closure.wheels,
         python=image.python,
@@ -170,7 +179,8 @@ def _fill(image: LockedImage, sources: Sources, staging: Path) -> FilledClosure:
         staging=staging,
         own=sources.own_wheels,
         find_source=sources.find_source,
-        find_wheel=sources.vendored.find_wheel if sources.vendored is not None else None,
+        find_wheel=vendored.find_wheel if vendored is not None else None,
+        remedy=vendored.remedy if vendored is not None else OTHER_FILE_REMEDY,
     )
 
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import typer
 from typer.core import TyperCommand, TyperGroup
 
 _CONVERTERS: Mapping[object, Callable[[Any], object]] = {
@@ -65,6 +66,9 @@ class _Plain:
         annotation = self._descriptor.annotation
         if value is None:
             return () if annotation == list[str] else None
+        if annotation is Path and not str(value):
+            # Path("") is the current directory; a shell writes it for a variable that is not set.
+            raise typer.BadParameter("the path is empty", ctx=ctx, param=param)
         if isinstance(value, _TAKEN_AS_THEY_ARE[annotation]):
             return _CONVERTERS[annotation](value)
         from typer._coercion import build_runtime_param

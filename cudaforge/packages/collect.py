@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -39,14 +39,19 @@ def collect_wheels(
     indexes: Mapping[str, str],
     site: Site,
     own: Path,
+    on_damaged: Callable[[Path], None] = lambda _: None,
 ) -> tuple[Place, ...]:
     """Put every wheel that is installed as it is into the directory, checked against the lock; what is there
-    is kept. The places of what is built from a source, which is not fetched here, are returned.
+    is kept. The places of what is built from a source, which is not fetched here, are returned. `on_damaged`
+    is told of files that are there, are not the locked ones, and are fetched anew.
 
     Raises what finding a closure's places raises, and SurroundingsError where a download fails.
     """
     installed = [wheel for wheel in wheels if not wheel.is_built]
     missing = [wheel for wheel in installed if not _is_there(wheel, directory)]
+    for path in (wheel_file(directory, wheel) for wheel in missing):
+        if path.is_file():
+            on_damaged(path)
     built = [wheel for wheel in wheels if wheel.is_built]
     places = find_places([*missing, *built], python=python, indexes=indexes, site=site, own=own)
     for place in places:

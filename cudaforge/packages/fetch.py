@@ -34,6 +34,8 @@ from cudaforge.packages.uv import NoSolution, python_tag_platform
 from cudaforge.records import record
 
 WHEELS_DIRECTORY = "wheels"
+OTHER_FILE_REMEDY = "use the index that was locked from, or lock again: cudaforge upgrade"
+_OTHER_OWN_REMEDY = "get it back, or lock again: cudaforge lock"
 _ANY_GLIBC = "2.999"
 
 WheelProvider = Callable[[LockedWheel], Path]
@@ -83,7 +85,7 @@ def find_places(
     return tuple(places)
 
 
-def fill_closure(
+def fill_closure(  # noqa: PLR0913 -- what a site has comes from as many places
     wheels: Sequence[LockedWheel],
     *,
     python: str,
@@ -93,13 +95,15 @@ def fill_closure(
     own: Path,
     find_source: SourceProvider,
     find_wheel: WheelProvider | None = None,
+    remedy: str = OTHER_FILE_REMEDY,
 ) -> FilledClosure:
     """Find every wheel at this site, and put those that it has as files into `staging`. Those of the project
     lie in `own`. What is built goes there as the source that `find_source` gives, under its locked name.
 
     `indexes` has the public address of each index that the wheels name. With `find_wheel` no index is asked:
     it gives the file of each wheel that is not the project's. Raises NegativeAnswer where a file
-    of that name is another one than the locked, SurroundingsError where the site does not have it.
+    of that name is another one than the locked, with `remedy` for those that are not the project's;
+    SurroundingsError where the site does not have it.
     """
     served = [wheel for wheel in wheels if wheel.index != PROJECT_INDEX and wheel.git is None]
     if find_wheel is not None:
@@ -109,12 +113,15 @@ def fill_closure(
     offers |= _by_package(_own(wheel, own) for wheel in wheels if wheel.index == PROJECT_INDEX)
     credentials = _credentials(site)
     installed = [wheel for wheel in wheels if not wheel.is_built]
-    chosen = [(wheel, _match(wheel, offers)) for wheel in sorted(installed, key=lambda wheel: wheel.package)]
+    chosen = [
+        (wheel, _match(wheel, offers, remedy=remedy))
+        for wheel in sorted(installed, key=lambda wheel: wheel.package)
+    ]
     staging.mkdir(parents=True, exist_ok=True)
     local = tuple(_stage(wheel, path, staging) for wheel, offer in chosen if (path := offer.path) is not None)
     for wheel in wheels:
         if wheel.is_built:
-            _stage(wheel, _source(wheel, offers, credentials, find_source), staging)
+            _stage(wheel, _source(wheel, offers, credentials, find_source, remedy=remedy), staging)
     text = _dump(chosen, python=python, credentials=credentials)
     if len(text.encode()) > SECRET_LIMIT:
         raise SurroundingsError(
@@ -134,11 +141,13 @@ def _source(
     offers: Mapping[str, Sequence[Offer]],
     credentials: Mapping[str, str],
     find_source: SourceProvider,
+    *,
+    remedy: str,
 ) -> Path:
     """The locked archive that a wheel is built from."""
     if wheel.git is not None:
         return find_source(wheel, wheel.git.url)
-    offer = _match(wheel, offers)
+    offer = _match(wheel, offers, remedy=remedy)
     path = offer.path
     return path if path is not None else find_source(wheel, _whereabouts(wheel, offer, credentials)["url"])
 
@@ -246,7 +255,9 @@ def _ask(
     )
 
 
-def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
+def _match(
+    wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]], *, remedy: str = OTHER_FILE_REMEDY
+) -> Offer:
     """The offer that is the locked file."""
     named = [offer for offer in offers.get(wheel.package, ()) if offer.filename == wheel.filename]
     for offer in named:
@@ -260,7 +271,7 @@ def _match(wheel: LockedWheel, offers: Mapping[str, Sequence[Offer]]) -> Offer:
                     f"locked: sha256 {wheel.sha256}",
                     f"{_place(named[0])} has: sha256 {_sha256(named[0])}",
                 ),
-                remedy="use the index that was locked from, or lock again: cudaforge upgrade",
+                remedy=_OTHER_OWN_REMEDY if wheel.index == PROJECT_INDEX else remedy,
             )
         )
     raise SurroundingsError(

@@ -17,6 +17,7 @@ from cudaforge.packages.uv import NoClosure, uv_binary, uv_version
 
 _LARGEST = 256 * 1024 * 1024
 """Bytes that the program may have: several times of what it has."""
+_EXECUTABLE = 0o111
 _PYTHON, _GLIBC = "3.12", "2.28"
 """Any will do: uv's wheels hold one program, linked without a C library."""
 
@@ -27,11 +28,12 @@ def fetch_uv(platform: str, *, site: Site, cache: Path) -> Path:
 
     Raises SurroundingsError where the index does not have it, or nothing may be asked.
     """
-    machine = ARCHITECTURES.get(platform)
-    if machine is None or machine == host.machine():
+    path = uv_file(platform, cache)
+    if path is None:
         return uv_binary(platform)
+    if path.is_file() and path.stat().st_mode & _EXECUTABLE:
+        return path  # from where nothing can be written, too
     version = uv_version()
-    path = cache / "uv" / f"{version}-{machine}" / "uv"
     with held_lock(path.with_name("lock.pid"), timeout=WHEEL_SECONDS, on_wait=_say_nothing):
         if not path.is_file():
             if site.offline:
@@ -45,6 +47,15 @@ def fetch_uv(platform: str, *, site: Site, cache: Path) -> Path:
             write_bytes_atomically(path, content)
         path.chmod(0o755)
     return path
+
+
+def uv_file(platform: str, cache: Path) -> Path | None:
+    """Where the uv program for images of another platform than this machine's is kept, if it is; None for
+    this machine's own."""
+    machine = ARCHITECTURES.get(platform)
+    if machine is None or machine == host.machine():
+        return None
+    return cache / "uv" / f"{uv_version()}-{machine}" / "uv"
 
 
 def _say_nothing(_: str) -> None:

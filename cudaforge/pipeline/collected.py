@@ -6,18 +6,29 @@ Each file is there once, and its hash is written down.
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
-import re
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge.errors import InputError, Problem, SurroundingsError
-from cudaforge.files import hash_file, write_atomically, write_error
+from cudaforge.files import hash_file, write_error
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.records import record, values_of
+from cudaforge.pipeline.collected_records import (
+    DEBS,
+    WHEEL_NAME,
+    WHEELS,
+    BuiltWheel,
+    StepRecord,
+    UnusableRecord,
+    built_file,
+    deb_file,
+    load_record,
+    record_file,
+    save_record,
+    unusable_record,
+)
+from cudaforge.pipeline.store_troubles import not_collected, require_file_place, vendor_command
 
 if TYPE_CHECKING:
     from cudaforge.bootstrap import CollectedDeb
@@ -25,37 +36,8 @@ if TYPE_CHECKING:
     from cudaforge.engine import NamedBuilder
     from cudaforge.pipeline.decide import Note
 
-_SCHEMA = 1
 _FILE_MODE = 0o644
 """apt reads them as a user of its own."""
-_DEBS = "debs"
-_WHEELS = "wheels"
-_RECORDS = "collected"
-_WHEEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+!]*(?:-[A-Za-z0-9._+!]+){4,5}\.whl")
-_SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-@record()
-class BuiltWheel:
-    """A wheel that was built."""
-
-    filename: str
-    sha256: str
-
-
-@record()
-class _Record:
-    """What was collected for an image on a platform."""
-
-    packages: tuple[CollectedDeb, ...]
-    wheels: tuple[BuiltWheel, ...]
-
-    def files(self, directory: Path) -> Iterator[tuple[str, str, Path]]:
-        """Each file's name for people, SHA-256 and place."""
-        for deb in self.packages:
-            yield f"the OS package {deb.name} {deb.version}", deb.sha256, _deb_file(directory, deb)
-        for wheel in self.wheels:
-            yield f"the wheel {wheel.filename}", wheel.sha256, _wheel_file(directory, wheel)
 
 
 def find_debs(directory: Path, image: LockedImage, platform: str) -> Mapping[CollectedDeb, Path]:
@@ -64,31 +46,32 @@ def find_debs(directory: Path, image: LockedImage, platform: str) -> Mapping[Col
     Raises SurroundingsError for what is not there, or damaged.
     """
     found = _find(directory, image, platform)
-    return {deb: _deb_file(directory, deb) for deb in found.packages}
+    return {deb: deb_file(directory, deb) for deb in found.packages}
 
 
 def find_built(directory: Path, image: LockedImage, platform: str) -> Mapping[str, Path]:
     """The wheels that were built for the image on a platform, by name. Raises as `find_debs` does."""
     found = _find(directory, image, platform)
-    return {wheel.filename: _wheel_file(directory, wheel) for wheel in found.wheels}
+    return {wheel.filename: built_file(directory, wheel) for wheel in found.wheels}
 
 
-def _find(directory: Path, image: LockedImage, platform: str) -> _Record:
+def _find(directory: Path, image: LockedImage, platform: str) -> StepRecord:
     if not _needs_steps(image):
-        return _Record(packages=(), wheels=())
-    found = _load_record(_record_file(directory, image, platform))
+        return StepRecord(packages=(), wheels=())
+    file = record_file(directory, image, platform)
+    require_file_place(file, directory)
+    try:
+        found = load_record(directory, image, platform)
+    except UnusableRecord as reason:
+        raise SurroundingsError(unusable_record(file, reason, directory)) from None
     if found is None:
         raise not_collected(f"what the steps of {image.name} install on {platform}", directory)
-    for what, sha256, path in found.files(directory):
-        if not path.is_file():
-            raise not_collected(f"{what} of {image.name}", directory)
-        if hash_file(path) != sha256:
-            raise SurroundingsError(
-                Problem(
-                    what=f"{path} is damaged: it is not what was collected as {what}",
-                    remedy=f"collect it again where there is a network: cudaforge vendor {directory}",
-                )
-            )
+    missing = found.find_missing(directory)
+    if missing is not None:
+        raise not_collected(f"{missing} of {image.name}", directory)
+    trouble = found.find_trouble(directory)
+    if trouble is not None:
+        raise SurroundingsError(trouble)
     return found
 
 
@@ -110,15 +93,21 @@ def refuse_others(images: Iterable[LockedImage]) -> None:
         raise InputError(problems)
 
 
-def find_uncollected(images: Sequence[LockedImage], directory: Path) -> tuple[tuple[LockedImage, str], ...]:
-    """The images and platforms of whose steps not all is there and whole; of equal ones, the first."""
+def find_uncollected(
+    images: Sequence[LockedImage], directory: Path, *, on_note: Note
+) -> tuple[tuple[LockedImage, str], ...]:
+    """The images and platforms of whose steps not all is there and whole; of equal ones, the first.
+
+    `on_note` is told what is there and cannot be used. Raises SurroundingsError for what is in the way of
+    collecting it anew.
+    """
     wanted = {
-        _record_file(directory, image, platform): (image, platform)
+        record_file(directory, image, platform): (image, platform)
         for image in reversed(images)
         if _needs_steps(image)
         for platform in image.platforms
     }
-    return tuple(one for file, one in reversed(wanted.items()) if not _is_whole(file, directory))
+    return tuple(one for one in reversed(wanted.values()) if not _is_whole(*one, directory, on_note))
 
 
 def collect_steps(
@@ -148,16 +137,16 @@ def collect_steps(
         wheels: tuple[BuiltWheel, ...] = ()
         if find_missing_packages(image):
             on_note(f"{image.name}: collecting OS packages for {platform}")
-            with _arriving(directory / _DEBS) as arriving:
+            with _arriving(directory / DEBS) as arriving:
                 collect_debs(one, arriving)
                 packages = tuple(_take_deb(path, directory) for path in sorted(arriving.iterdir()))
         if _built(image):
             on_note(f"{image.name}: building {', '.join(_built(image))} for {platform}")
-            with _arriving(directory / _WHEELS) as arriving:
+            with _arriving(directory / WHEELS) as arriving:
                 collect_built(one, arriving)
                 wheels = tuple(_take_wheel(path, directory) for path in sorted(arriving.iterdir()))
-        found = _Record(packages=packages, wheels=wheels)
-        _save_record(_record_file(directory, image, platform), image, platform, found)
+        found = StepRecord(packages=packages, wheels=wheels)
+        save_record(directory, image, platform, found)
     if foreign:
         raise SurroundingsError(_foreign(image, platform, known, directory) for image, platform in foreign)
 
@@ -173,17 +162,7 @@ def _foreign(image: LockedImage, platform: str, known: Iterable[str], directory:
             f"the engine runs: {', '.join(sorted(known))}",
             "everything else is collected",
         ),
-        remedy=f"{EMULATION_REMEDY}, or run cudaforge vendor {directory} on a machine of that platform, too",
-    )
-
-
-def not_collected(what: str, directory: Path) -> SurroundingsError:
-    """The error for something that a directory should have."""
-    return SurroundingsError(
-        Problem(
-            what=f"{what} is not in {directory}",
-            remedy=f"collect this lock where there is a network: cudaforge vendor {directory}",
-        )
+        remedy=f"{EMULATION_REMEDY}, or run {vendor_command(directory)} on a machine of that platform, too",
     )
 
 
@@ -197,11 +176,24 @@ def _built(image: LockedImage) -> tuple[str, ...]:
     return tuple(wheel.package for wheel in image.closure.wheels if wheel.is_built)
 
 
-def _is_whole(file: Path, directory: Path) -> bool:
-    found = _load_record(file)
-    return found is not None and all(
-        path.is_file() and hash_file(path) == sha256 for _, sha256, path in found.files(directory)
-    )
+def _is_whole(image: LockedImage, platform: str, directory: Path, on_note: Note) -> bool:
+    file = record_file(directory, image, platform)
+    require_file_place(file, directory)
+    try:
+        found = load_record(directory, image, platform)
+    except UnusableRecord as reason:
+        on_note(f"{unusable_record(file, reason, directory).what}; collecting anew")
+        return False
+    if found is None:
+        return False
+    for _, path in found.files(directory):
+        require_file_place(path, directory)
+    if found.find_missing(directory) is not None:
+        return False
+    trouble = found.find_trouble(directory)
+    if trouble is not None:
+        on_note(f"{trouble.what}; collecting anew")
+    return trouble is None
 
 
 def _take_deb(path: Path, directory: Path) -> CollectedDeb:
@@ -210,16 +202,16 @@ def _take_deb(path: Path, directory: Path) -> CollectedDeb:
 
     _require_file(path)
     deb = describe_deb(path)
-    _put(path, _deb_file(directory, deb))
+    _put(path, deb_file(directory, deb), directory)
     return deb
 
 
 def _take_wheel(path: Path, directory: Path) -> BuiltWheel:
     _require_file(path)
-    if not _WHEEL.fullmatch(path.name):
+    if not WHEEL_NAME.fullmatch(path.name):
         raise SurroundingsError(Problem(what=f"a step has left {path.name[:80]!r}, which is no wheel"))
     wheel = BuiltWheel(filename=path.name, sha256=hash_file(path))
-    _put(path, _wheel_file(directory, wheel))
+    _put(path, built_file(directory, wheel), directory)
     return wheel
 
 
@@ -228,18 +220,11 @@ def _require_file(path: Path) -> None:
         raise SurroundingsError(Problem(what=f"a step has left {path.name[:80]!r}, which is no file"))
 
 
-def _put(path: Path, target: Path) -> None:
+def _put(path: Path, target: Path, directory: Path) -> None:
+    require_file_place(target, directory)
     target.parent.mkdir(parents=True, exist_ok=True)
     path.chmod(_FILE_MODE)
     path.replace(target)
-
-
-def _deb_file(directory: Path, deb: CollectedDeb) -> Path:
-    return directory / _DEBS / f"{deb.sha256}.deb"
-
-
-def _wheel_file(directory: Path, wheel: BuiltWheel) -> Path:
-    return directory / _WHEELS / wheel.sha256 / wheel.filename
 
 
 @contextlib.contextmanager
@@ -251,69 +236,3 @@ def _arriving(parent: Path) -> Iterator[Path]:
             yield Path(name)
     except OSError as error:
         raise write_error(parent, error) from None
-
-
-def _record_file(directory: Path, image: LockedImage, platform: str) -> Path:
-    """Where it is written down what steps install: the same for images in which that is the same."""
-    text = json.dumps(_question(image, platform), sort_keys=True, separators=(",", ":"))
-    return directory / _RECORDS / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
-
-
-def _question(image: LockedImage, platform: str) -> Mapping[str, object]:
-    """All that decides what is collected, besides the archive's day."""
-    from cudaforge.renderer.context import find_missing_packages
-
-    question: dict[str, object] = {
-        "base": image.base.digest,
-        "platform": platform,
-        "apt": find_missing_packages(image),
-        "snapshot": values_of(image.snapshot) if image.snapshot is not None else None,
-    }
-    sources = [wheel for wheel in image.closure.wheels if wheel.is_built]
-    if sources:
-        python = image.standalone.find_archive(platform) if image.standalone is not None else None
-        question["python"] = [image.python, python.sha256 if python is not None else None]
-        question["built"] = sorted(
-            [wheel.package, wheel.version, wheel.filename, wheel.sha256 or ""] for wheel in sources
-        )
-    return question
-
-
-def _save_record(file: Path, image: LockedImage, platform: str, found: _Record) -> None:
-    packages = sorted(found.packages, key=lambda deb: (deb.name, deb.version, deb.architecture))
-    document = {
-        "schema": _SCHEMA,
-        **_question(image, platform),
-        "packages": [values_of(deb) for deb in packages],
-        "wheels": [values_of(wheel) for wheel in found.wheels],
-    }
-    write_atomically(file, json.dumps(document, indent=1) + "\n")
-
-
-def _load_record(file: Path) -> _Record | None:
-    """What is written down; None where nothing is that this version can use."""
-    from cudaforge.bootstrap import CollectedDeb, is_sound
-
-    try:
-        document = json.loads(file.read_bytes())
-        if document["schema"] != _SCHEMA:
-            return None
-        packages = tuple(
-            CollectedDeb(
-                name=str(row["name"]),
-                version=str(row["version"]),
-                architecture=str(row["architecture"]),
-                sha256=str(row["sha256"]),
-                size=int(row["size"]),
-            )
-            for row in document["packages"]
-        )
-        wheels = tuple(
-            BuiltWheel(filename=str(row["filename"]), sha256=str(row["sha256"])) for row in document["wheels"]
-        )
-    except (OSError, ValueError, LookupError, TypeError, RecursionError):
-        return None
-    is_right = all(map(is_sound, packages)) and all(
-        _WHEEL.fullmatch(wheel.filename) and _SHA256.fullmatch(wheel.sha256) for wheel in wheels
-    )
-    return _Record(packages=packages, wheels=wheels) if is_right else None

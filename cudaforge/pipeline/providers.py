@@ -40,7 +40,7 @@ def find_providers(
     from cudaforge.packages.built import fetch_source
     from cudaforge.packages.foreign import fetch_uv
     from cudaforge.pipeline.outside import find_feeds, find_indexes, find_site
-    from cudaforge.pipeline.vendoring import find_python
+    from cudaforge.pipeline.vendoring import find_python, find_uv
 
     site = find_site(declaration, offline=offline or vendored is not None)
     feeds = find_feeds(declaration, lock)
@@ -60,7 +60,11 @@ def find_providers(
             if vendored is not None
             else partial(fetch_source, site=site, cache=cache_directory())
         ),
-        find_uv=partial(fetch_uv, site=site, cache=cache_directory() if vendored is None else vendored),
+        find_uv=(
+            partial(find_uv, vendored)
+            if vendored is not None
+            else partial(fetch_uv, site=site, cache=cache_directory())
+        ),
     )
 
 

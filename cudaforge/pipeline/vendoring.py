@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge.declaration.model import Declaration
-from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
-from cudaforge.files import copy_atomically, hash_file, held_lock, write_atomically, write_error
+from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
+from cudaforge.files import copy_atomically, hash_file, held_lock, write_error
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedBase, LockedImage, LockedWheel
 from cudaforge.pipeline.collected import (
     collect_steps,
     find_built,
     find_debs,
     find_uncollected,
-    not_collected,
     refuse_others,
 )
 from cudaforge.pipeline.decide import Note
 from cudaforge.pipeline.host import state_directory
+from cudaforge.pipeline.store import PID, check_store, open_store, tidy_store
+from cudaforge.pipeline.store_troubles import collect_again, in_the_way, not_collected, require_file_place
 from cudaforge.records import record
 from cudaforge.references import parse_reference
 from cudaforge.registry.mirrors import move
@@ -35,9 +35,6 @@ if TYPE_CHECKING:
     from cudaforge.engine import Engine
     from cudaforge.packages.site import Site
 
-MARK = "cudaforge-vendor.json"
-SCHEMA = 1
-_PID = "vendor.pid"
 _PULL_SECONDS = 3600.0
 _WAIT_SECONDS = 3600.0
 
@@ -62,22 +59,37 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
     wanted.
     """
     refuse_others(lock.images)
-    _open(directory)
-    with held_lock(directory / _PID, timeout=_WAIT_SECONDS, on_wait=on_note):
-        for left in directory.glob("*/.new-*"):  # by a run that was killed
-            shutil.rmtree(left, ignore_errors=True)
-        collector = _Collector(lock, declaration, directory)
+    open_store(directory)
+    for text in _in_images(lock.images, declaration, directory):
+        on_note(text)
+    with held_lock(directory / PID, timeout=_WAIT_SECONDS, on_wait=on_note):
+        tidy_store(directory)
+        collector = _Collector(lock, declaration, directory, on_note)
         wanted = collector.find_wanted_steps(lock.images)
         for image in lock.images:
             on_note(f"{image.name}: collecting")
             collector.collect(image)
-        collector.collect_steps(wanted, on_note)
-    files = [path for path in directory.rglob("*") if path.is_file() and path.name != _PID]
+        collector.collect_steps(wanted)
+    files = [path for path in directory.rglob("*") if path.is_file() and path.name != PID]
     return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
 
 
+def _in_images(images: Iterable[LockedImage], declaration: Declaration, directory: Path) -> Iterator[str]:
+    """That what is collected would get into the images, too."""
+    place = directory.resolve()
+    if place.is_relative_to(state_directory(declaration).resolve()):
+        return  # which is never sent
+    for image in images:
+        for copy in image.copy:
+            if place.is_relative_to((declaration.root / copy.source).resolve()):
+                yield (
+                    f"{image.name}: copy takes {copy.source}, and {directory} is in it: "
+                    "name a directory outside, or leave it out by .dockerignore"
+                )
+
+
 class _Collector:
-    def __init__(self, lock: Lock, declaration: Declaration, directory: Path) -> None:
+    def __init__(self, lock: Lock, declaration: Declaration, directory: Path, on_note: Note) -> None:
         from cudaforge.pipeline.providers import find_providers
 
         self._providers = find_providers(declaration, lock)
@@ -86,13 +98,14 @@ class _Collector:
         self._root = declaration.root
         self._state = state_directory(declaration)
         self._directory = directory
+        self._on_note = on_note
 
     def find_wanted_steps(self, images: Sequence[LockedImage]) -> Sequence[tuple[LockedImage, str]]:
         """The images and platforms of which something is missing that only steps can give. Raises
         SurroundingsError where no engine is there for that, or one without BuildKit."""
         from cudaforge.engine import connect
 
-        wanted = find_uncollected(images, self._directory)
+        wanted = find_uncollected(images, self._directory, on_note=self._on_note)
         if wanted and connect().is_podman:
             names = ", ".join(dict.fromkeys(image.name for image, _ in wanted))
             raise SurroundingsError(
@@ -108,12 +121,13 @@ class _Collector:
         from cudaforge.packages.foreign import fetch_uv
 
         places = collect_wheels(
-            image.closure.wheels,
+            [wheel for wheel in image.closure.wheels if not self._has_source(wheel)],
             self._directory,
             python=image.python,
             indexes=self._indexes,
             site=self._site,
             own=self._own,
+            on_damaged=self._say_damaged,
         )
         for place in places:
             source = place.path or self._providers.find_source(place.wheel, place.address)
@@ -126,7 +140,7 @@ class _Collector:
             fetch_uv(platform, site=self._site, cache=self._directory)
         self._collect_base(image)
 
-    def collect_steps(self, wanted: Sequence[tuple[LockedImage, str]], on_note: Note) -> None:
+    def collect_steps(self, wanted: Sequence[tuple[LockedImage, str]]) -> None:
         """What steps install in images whose bases are there."""
         from cudaforge.builder.bases import BaseContexts
         from cudaforge.builder.collect import Collecting
@@ -158,22 +172,32 @@ class _Collector:
                 state=self._state,
             )
 
-        collect_steps(wanted, self._directory, named=named, prepare=prepare, on_note=on_note)
+        collect_steps(wanted, self._directory, named=named, prepare=prepare, on_note=self._on_note)
+
+    def _has_source(self, wheel: LockedWheel) -> bool:
+        """Whether what a wheel is built from is there; a commit has no hash to tell it by."""
+        path = source_file(self._directory, wheel)
+        is_there = wheel.is_built and bool(wheel.sha256) and path.is_file()
+        return is_there and hash_file(path) == wheel.sha256
+
+    def _say_damaged(self, file: Path) -> None:
+        self._on_note(f"{file} is damaged: it is not what was collected; collecting anew")
 
     def _find_base(self, image: LockedImage) -> BootstrapImage:
         return find_base(self._directory, image)
 
     def _collect_base(self, image: LockedImage) -> None:
-        from cudaforge.bootstrap import find_image
-
         place = base_directory(self._directory, image.base)
-        if find_image(place) is not None and _has_all(place, image.base):
-            return
+        if _find_base(place, image.base):
+            file = find_damaged_blob(place)
+            if file is None:
+                return
+            self._say_damaged(file)
         if image.base.is_bootstrap:
             from cudaforge.pipeline.bases import assemble_locked_base
 
             made = assemble_locked_base(image, site=self._site)
-            _put(place, lambda new: shutil.copytree(made.layout, new, dirs_exist_ok=True))
+            _put(place, lambda new: copy_layout(made.layout, new))
         else:
             _put(place, lambda new: _save_base(image, self._site, new))
 
@@ -182,12 +206,13 @@ def open_vendored(directory: Path) -> Vendored:
     """What builds take out of the directory. Raises InputError where it is none that `vendor` filled."""
     from cudaforge.builder import Vendored
 
-    _check_mark(directory)
+    check_store(directory)
     return Vendored(
         find_wheel=lambda wheel: find_wheel(directory, wheel),
         find_base=lambda image: find_base(directory, image).layout,
         find_debs=lambda image, platform: find_debs(directory, image, platform),
         find_built=lambda image, platform: find_built(directory, image, platform),
+        remedy=collect_again(directory),
     )
 
 
@@ -212,21 +237,46 @@ def find_python(directory: Path, image: LockedImage, platform: str) -> Path:
         raise NegativeAnswer(
             Problem(
                 what=f"{path} is another file than the one that was locked",
-                remedy="remove it, and run cudaforge vendor again",
+                remedy=collect_again(directory),
             )
         )
     return path
 
 
+def find_uv(directory: Path, platform: str) -> Path:
+    """The uv program for images of a platform. Raises SurroundingsError where it is not there."""
+    from cudaforge.packages.foreign import uv_file
+    from cudaforge.packages.uv import uv_binary
+
+    path = uv_file(platform, directory)
+    if path is None:
+        return uv_binary(platform)
+    return _there(path, f"uv {path.parent.name} for {platform}", directory)
+
+
 def find_base(directory: Path, image: LockedImage) -> BootstrapImage:
     """The base of an image. Raises SurroundingsError where it is not there, or not whole."""
-    from cudaforge.bootstrap import find_image
-
     place = base_directory(directory, image.base)
-    found = find_image(place)
-    if found is None or found.digest != image.base.digest or not _has_all(place, image.base):
+    if place.exists() and not place.is_dir():
+        raise SurroundingsError(in_the_way(place, directory))
+    found = _find_base(place, image.base)
+    if found is None:
         raise not_collected(f"the base {image.base.reference} of {image.name}", directory)
     return found
+
+
+def _find_base(place: Path, base: LockedBase) -> BootstrapImage | None:
+    """A base that is there with all its files."""
+    from cudaforge.bootstrap import find_image
+
+    found = find_image(place)
+    return found if found is not None and found.digest == base.digest and _has_all(place, base) else None
+
+
+def find_damaged_blob(layout: Path) -> Path | None:
+    """A file of an OCI image layout whose hash is not its name."""
+    blobs = sorted(path for path in (layout / "blobs" / "sha256").iterdir() if path.is_file())
+    return next((path for path in blobs if hash_file(path) != path.name), None)
 
 
 def _has_all(place: Path, base: LockedBase) -> bool:
@@ -290,6 +340,16 @@ def _pull(engine: Engine, reference: str, platforms: Iterable[str], new: Path) -
                         shutil.copyfileobj(content, file)  # type: ignore[arg-type]  # it is a regular file
 
 
+def copy_layout(source: Path, target: Path) -> None:
+    """Copy the files of an OCI image layout into a directory. Raises OSError with the reason of the first
+    that cannot be, which `shutil.copytree` would not tell."""
+    for path in sorted(source.rglob("*")):
+        if path.is_file():
+            place = target / path.relative_to(source)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, place)
+
+
 def _put(place: Path, fill: Callable[[Path], object]) -> None:
     """A directory that is there whole or not at all."""
     try:
@@ -312,50 +372,7 @@ def _copy(source: Path, target: Path, sha256: str) -> None:
 
 
 def _there(path: Path, what: str, directory: Path) -> Path:
+    require_file_place(path, directory)
     if not path.is_file():
         raise not_collected(what, directory)
     return path
-
-
-def _open(directory: Path) -> None:
-    if any(not character.isprintable() or character == ":" for character in str(directory.absolute())):
-        raise InputError(
-            Problem(
-                what="no build can be given the bases in this directory: its path has a colon or a character "
-                "that cannot be printed",
-                where=Location(file=repr(str(directory))),
-                remedy="name another directory",
-            )
-        )
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-        is_new = not any(directory.iterdir())
-    except OSError as error:
-        raise write_error(directory, error) from None
-    if is_new:
-        write_atomically(directory / MARK, json.dumps({"schema": SCHEMA}) + "\n")
-    _check_mark(directory)
-
-
-def _check_mark(directory: Path) -> None:
-    where = Location(file=str(directory))
-    try:
-        document: Mapping[str, object] = json.loads((directory / MARK).read_bytes())
-        schema = document.get("schema")
-    except (OSError, ValueError, AttributeError, RecursionError):
-        raise InputError(
-            Problem(
-                what=f"{directory} is no directory that cudaforge vendor filled",
-                where=where,
-                because=(f"it has no usable {MARK}",),
-                remedy="name an empty directory for cudaforge vendor, or the one that it filled",
-            )
-        ) from None
-    if schema != SCHEMA:
-        raise InputError(
-            Problem(
-                what=f"{directory} has format {schema!r}; this cudaforge knows format {SCHEMA}",
-                where=where,
-                remedy="collect anew into another directory: cudaforge vendor",
-            )
-        )

@@ -295,5 +295,7 @@ def test_wheels_that_are_built_from_their_source(place: Place, tmp_path: Path): 
     code = "import gitted, only_source; print(gitted.kind, gitted.version, only_source.version)"
     assert inside(made, "python", "-c", code) == "commit 2.1 1.5\n"
     assert contents(store) == before
+    asked = len(place.index.asked)
     assert made.run("vendor", str(store)).returncode == 0
     assert contents(store) == before
+    assert len(place.index.asked) == asked

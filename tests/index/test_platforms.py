@@ -9,6 +9,7 @@ from cudaforge.packages import foreign
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.fetch import fill_closure
 from cudaforge.packages.uv import NoClosure, uv_version
+from cudaforge.pipeline.vendoring import find_uv
 from cudaforge.records import replace
 from tests.index.conftest import Serve, request, site
 from tests.support.wheels import make_wheel
@@ -150,7 +151,14 @@ def test_uv_for_another_platform_comes_from_the_index_once(
     assert path.read_bytes() == b"\x7fELF of another machine"
     assert path.stat().st_mode & 0o111
     offline = site(tmp_path, offline=True)
+    before = sorted((tmp_path / "uv-cache").rglob("*"))
+    path.with_name("lock.pid").unlink()  # nothing is written where it is there
     assert foreign.fetch_uv(ARM, site=offline, cache=tmp_path / "uv-cache") == path
+    assert find_uv(tmp_path / "uv-cache", ARM) == path
+    assert len(sorted((tmp_path / "uv-cache").rglob("*"))) == len(before) - 1
+    with pytest.raises(SurroundingsError, match=r"uv .*-aarch64 for linux/arm64 is not in") as caught:
+        find_uv(tmp_path / "other", ARM)
+    assert f"cudaforge vendor {tmp_path}/other" in str(caught.value.problems[0].remedy)
     with pytest.raises(SurroundingsError, match="is not here, and nothing may be downloaded"):
         foreign.fetch_uv(ARM, site=offline, cache=tmp_path / "other")
 

@@ -59,6 +59,11 @@ def test_what_buildx_really_said(recorded, kind):
         (PULL + "dial tcp 192.0.2.1:443: i/o timeout", FailureKind.BASE, "pulled"),
         ("failed to copy: httpReadSeeker: failed open: failed to do request", FailureKind.BASE, "pulled"),
         (
+            'failed commit on ref "layer-sha256:11": commit failed: unexpected commit digest sha256:22',
+            FailureKind.BASE,
+            "damaged",
+        ),
+        (
             "failed to receive status: rpc error: code = Unavailable desc = error reading from server: EOF",
             FailureKind.ENGINE,
             "went away",
@@ -73,6 +78,20 @@ def test_what_buildx_really_said(recorded, kind):
 )
 def test_errors(error, kind, word):
     failure = classify_failure(error=error)
+    assert failure.kind is kind
+    assert word in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "word"),
+    [
+        ("failed to solve: EOF\nEOF", FailureKind.DISK, "this machine's disk"),
+        ("failed to solve: x\nwrite /a: no space left on device", FailureKind.DISK, "this machine's disk"),
+        ("error reading from server: EOF", FailureKind.ENGINE, "went away"),
+    ],
+)
+def test_files_that_this_machine_does_not_take(error, kind, word):
+    failure = classify_failure(error=error, step="exporting to client directory")
     assert failure.kind is kind
     assert word in failure.reason
 

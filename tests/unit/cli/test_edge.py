@@ -122,3 +122,27 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
         assert received == []
     finally:
         signal.signal(signal.SIGHUP, previous)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["vendor", ""],
+        ["build", "--offline", ""],
+        ["build", "--offline="],
+        ["render", "-o", ""],
+        ["lock", "-f", ""],
+    ],
+)
+def test_an_empty_path_is_not_taken_for_the_current_directory(
+    arguments: list[str],
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(arguments) == 2
+    message = capsys.readouterr().err
+    assert "the path is empty" in message
+    assert f"cudaforge {arguments[0]} --help" in message
+    assert list(tmp_path.iterdir()) == []

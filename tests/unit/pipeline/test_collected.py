@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from cudaforge.builder import collect
-from cudaforge.errors import InputError, SurroundingsError
+from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.pipeline.collected import (
     collect_steps,
@@ -51,7 +52,7 @@ def fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fill:
         monkeypatch.setattr(collect, "collect_debs", lambda _, directory: leave(debs, directory))
         monkeypatch.setattr(collect, "collect_built", lambda _, directory: leave(built or {}, directory))
         collect_steps(
-            find_uncollected(images, tmp_path),
+            find_uncollected(images, tmp_path, on_note=notes.append),
             tmp_path,
             named=SimpleNamespace(find_platforms=lambda: platforms),
             prepare=lambda image, platform: (image, platform),
@@ -95,7 +96,7 @@ def test_what_is_missing_is_named(fill: Fill, tmp_path: Path):
     with pytest.raises(SurroundingsError, match=r"the OS package git 1\.0 of train is not in") as caught:
         find_debs(tmp_path, GPU_IMAGE, AMD)
     assert f"cudaforge vendor {tmp_path}" in str(caught.value.problems[0].remedy)
-    assert find_uncollected([GPU_IMAGE], tmp_path) == ((GPU_IMAGE, AMD),)
+    assert find_uncollected([GPU_IMAGE], tmp_path, on_note=print) == ((GPU_IMAGE, AMD),)
     fill(GPU_IMAGE)
     assert path.is_file()
 
@@ -106,22 +107,113 @@ def test_what_is_damaged_is_named_and_collected_anew(fill: Fill, tmp_path: Path)
     path.write_bytes(deb("git", "6.6.6"))
     with pytest.raises(SurroundingsError, match=f"{path.name} is damaged"):
         find_debs(tmp_path, GPU_IMAGE, AMD)
-    assert fill(GPU_IMAGE) != []
+    assert fill(GPU_IMAGE)[0] == (
+        f"{path} is damaged: it is not what was collected as the OS package git 1.0; collecting anew"
+    )
     assert len(find_debs(tmp_path, GPU_IMAGE, AMD)) == 2
 
 
-@pytest.mark.parametrize("change", [{"schema": 2}, {"packages": [{}]}, {"packages": 3}])
-def test_a_record_that_was_edited_counts_for_nothing(change: dict[str, object], fill: Fill, tmp_path: Path):
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"schema": 9}, "it has format 9"),
+        ({"apt": ["git"]}, "its apt is not what its name stands for"),
+        ({"base": "sha256:" + "4" * 64, "platform": "linux/arm64"}, "its base and platform are not what"),
+        ({"more": 1}, "it was edited"),
+        ({"packages": []}, "it was edited"),
+        ({"packages": [{}]}, "it was edited"),
+        ({"packages": 3, "sha256": 3}, "it was edited"),
+    ],
+)
+def test_a_record_that_was_edited_is_refused_and_collected_anew(
+    change: dict[str, object], reason: str, fill: Fill, tmp_path: Path
+):
     fill(GPU_IMAGE)
     (record,) = (tmp_path / "collected").iterdir()
-    written = json.loads(record.read_text())
-    for text in (json.dumps({**written, **change}), "[" * 100_000, ""):
-        record.write_text(text)
-        with pytest.raises(SurroundingsError, match="is not in"):
-            find_debs(tmp_path, GPU_IMAGE, AMD)
-    written["packages"][0]["sha256"] = "../../etc/passwd"
-    record.write_text(json.dumps(written))
-    assert find_uncollected([GPU_IMAGE], tmp_path) != ()
+    before = record.read_text()
+    record.write_text(json.dumps({**json.loads(before), **change}))
+    refusal = refused_record(tmp_path)
+    assert f"{record} is not as cudaforge vendor wrote it: {reason}" in refusal.what
+    assert f"cudaforge vendor {tmp_path}" in str(refusal.remedy)
+    assert reason in (notes := fill(GPU_IMAGE))[0]
+    assert notes[0].endswith("; collecting anew")
+    assert record.read_text() == before
+
+
+def refused_record(directory: Path) -> Problem:
+    with pytest.raises(SurroundingsError) as caught:
+        find_debs(directory, GPU_IMAGE, AMD)
+    (problem,) = caught.value.problems
+    return problem
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, "", "[]", "3", "\x00", '{"schema": 1' + "0" * 5000 + "}"])
+def test_a_record_that_is_no_json_object_is_refused(text: str, fill: Fill, tmp_path: Path):
+    fill(GPU_IMAGE)
+    (record,) = (tmp_path / "collected").iterdir()
+    record.write_text(text)
+    assert f"{record} is not as cudaforge vendor wrote it" in refused_record(tmp_path).what
+    assert len(fill(GPU_IMAGE)) == 2
+
+
+def forged(record: Path, **values: object) -> None:
+    """The record with other values of its first package, and the checksum that goes with them."""
+    document = json.loads(record.read_text())
+    document["packages"][0] |= values
+    document.pop("sha256")
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    record.write_text(json.dumps({**document, "sha256": hashlib.sha256(text.encode()).hexdigest()}))
+
+
+@pytest.mark.parametrize(
+    "values", [{"sha256": "../../etc/passwd"}, {"name": "a b"}, {"size": -1}, {"size": "x"}]
+)
+def test_a_record_of_what_no_package_can_be_is_refused(values: dict[str, object], fill: Fill, tmp_path: Path):
+    fill(GPU_IMAGE)
+    (record,) = (tmp_path / "collected").iterdir()
+    forged(record, **values)
+    assert "it names a file that none can be" in refused_record(tmp_path).what
+    assert len(fill(GPU_IMAGE)) == 2
+
+
+@pytest.mark.parametrize("values", [{"name": "openssl"}, {"version": "9.9"}, {"size": 12}])
+def test_a_package_is_held_against_what_the_record_calls_it(
+    values: dict[str, object], fill: Fill, tmp_path: Path
+):
+    fill(GPU_IMAGE)
+    (record,) = (tmp_path / "collected").iterdir()
+    forged(record, **values)
+    problem = refused_record(tmp_path)
+    assert problem.what.endswith(".deb is another package than the record of it says")
+    assert any("git 1.0 (amd64" in line for line in problem.because)
+    assert any("collecting anew" in note for note in fill(GPU_IMAGE))
+    assert [one.name for one in find_debs(tmp_path, GPU_IMAGE, AMD)] == ["git", "libgomp1"]
+
+
+def test_a_record_of_another_image_under_this_name_is_refused(fill: Fill, tmp_path: Path):
+    dated = replace(GPU_IMAGE, name="dated", snapshot=SNAPSHOT)
+    fill(GPU_IMAGE)
+    (record,) = (tmp_path / "collected").iterdir()
+    fill(dated)
+    (other,) = (path for path in (tmp_path / "collected").iterdir() if path != record)
+    other.replace(record)
+    assert "its snapshot is not what its name stands for" in refused_record(tmp_path).what
+
+
+@pytest.mark.parametrize("place", ["debs", "collected"])
+def test_a_directory_in_the_place_of_a_file_is_told_with_what_to_do(place: str, fill: Fill, tmp_path: Path):
+    fill(GPU_IMAGE)
+    path = next((tmp_path / place).iterdir())
+    path.unlink()
+    path.mkdir()
+    problem = refused_record(tmp_path)
+    assert problem.what == f"{path} is a directory, where a file has to be"
+    assert problem.remedy == (
+        f"remove it, and collect again where there is a network: cudaforge vendor {tmp_path}"
+    )
+    with pytest.raises(SurroundingsError) as caught:
+        fill(GPU_IMAGE)
+    assert caught.value.problems == (problem,)
 
 
 def test_names_of_files_that_arrive_count_for_nothing(fill: Fill, tmp_path: Path):
@@ -173,7 +265,7 @@ def test_wheels_that_are_built_are_collected_as_they_come_out(fill: Fill, tmp_pa
     assert find_debs(tmp_path, BUILT, AMD) == {}
     other = replace(SOURCES[1], git=None, sha256="7" * 64)
     moved = replace(BUILT, closure=replace(BUILT.closure, wheels=(SOURCES[0], other)))
-    assert find_uncollected([BUILT, moved], tmp_path) == ((moved, AMD),)
+    assert find_uncollected([BUILT, moved], tmp_path, on_note=print) == ((moved, AMD),)
     next(iter(found.values())).write_bytes(b"3")
     with pytest.raises(SurroundingsError, match=r"is damaged.*the wheel docopt-0\.6\.2"):
         find_built(tmp_path, BUILT, AMD)

@@ -1,0 +1,159 @@
+"""The directory that `vendor` fills: whether it is one, and what stands in the way in it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import re
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.files import write_atomically, write_error
+from cudaforge.pipeline.store_troubles import in_the_way
+
+MARK = "cudaforge-vendor.json"
+SCHEMA = 1
+PID = "vendor.pid"
+_HASH = "[0-9a-f]" * 64
+_PARTS = ("bases", "collected", "debs", "pythons", "sources", "uv", "wheels")
+_DIRECTORIES = ("bases/sha256-*", f"wheels/{_HASH}")
+_FILES = (
+    *(MARK, PID, "collected/*.json", "debs/*.deb", "pythons/*.tar.gz"),
+    *("sources/*/*", "uv/*/uv", "wheels/*/*.whl"),
+)
+_LARGEST_MARK = 64 * 1024
+_NOT_OURS = frozenset({"lost+found"})
+"""What a new file system has: its root counts as empty."""
+_HALF_WRITTEN = ("*/.*", "*/*/.*")
+_TEMPORARY = re.compile(r"\.new-.+|\..+\.[a-z0-9_]{8}")
+_WRONG_PATHS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+
+
+def open_store(directory: Path) -> None:
+    """Make the directory where it is not there yet, and mark it.
+
+    Raises InputError for one that no build can be given, for one that is not empty and that `vendor` did not
+    fill, and for a path that cannot be a directory; SurroundingsError where the disk does not take it.
+    """
+    _refuse_path(directory)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        is_new = all(_is_nothing(path) for path in directory.iterdir())
+    except OSError as error:
+        if error.errno in _WRONG_PATHS:
+            raise InputError(_no_directory(directory, error)) from None
+        raise write_error(directory, error) from None
+    if is_new:
+        write_atomically(directory / MARK, json.dumps({"schema": SCHEMA}) + "\n")
+    check_store(directory)
+
+
+def check_store(directory: Path) -> None:
+    """Raise InputError where the directory is none that `vendor` filled, SurroundingsError where it cannot be
+    read."""
+    where = Location(file=str(directory))
+    try:
+        schema = _read_mark(directory / MARK).get("schema")
+    except PermissionError as error:
+        raise SurroundingsError(
+            Problem(
+                what=f"{directory} cannot be read: {error.strerror}",
+                where=where,
+                remedy="make it readable for you",
+            )
+        ) from None
+    except (OSError, ValueError, AttributeError, RecursionError):
+        raise InputError(
+            Problem(
+                what=f"{directory} is no directory that cudaforge vendor filled",
+                where=where,
+                because=(f"it has no usable {MARK}",),
+                remedy="name an empty directory for cudaforge vendor, or the one that it filled",
+            )
+        ) from None
+    if schema != SCHEMA:
+        raise InputError(
+            Problem(
+                what=f"{directory} has format {schema!r}; this cudaforge knows format {SCHEMA}",
+                where=where,
+                remedy="collect anew into another directory: cudaforge vendor",
+            )
+        )
+
+
+def _read_mark(file: Path) -> Mapping[str, object]:
+    if not file.is_file():
+        raise FileNotFoundError(file)  # a pipe would be waited for without end
+    with file.open("rb") as stream:
+        document: Mapping[str, object] = json.loads(stream.read(_LARGEST_MARK))
+    return document
+
+
+def tidy_store(directory: Path) -> None:
+    """Remove what runs that were killed left half-written, for the holder of the lock.
+
+    Raises SurroundingsError with everything that has the place of a file, or of a directory, and is none.
+    """
+    for pattern in _HALF_WRITTEN:
+        for path in directory.glob(pattern):
+            if _TEMPORARY.fullmatch(path.name):
+                _remove(path)
+    obstacles = sorted(set(_find_obstacles(directory)))
+    if obstacles:
+        raise SurroundingsError(in_the_way(path, directory) for path in obstacles)
+
+
+def _find_obstacles(directory: Path) -> Iterator[Path]:
+    for part in _PARTS:
+        path = directory / part
+        if (path.exists() or path.is_symlink()) and not path.is_dir():
+            yield path
+    for pattern in _DIRECTORIES:
+        yield from (path for path in directory.glob(pattern) if not path.is_dir())
+    for pattern in _FILES:
+        yield from (path for path in directory.glob(pattern) if path.exists() and not path.is_file())
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        with contextlib.suppress(OSError):
+            path.unlink()
+
+
+def _is_nothing(path: Path) -> bool:
+    """Whether a directory with this in it is new: the mark of a run that was killed may be half-written."""
+    return path.name in _NOT_OURS or path.name.startswith(f".{MARK}.")
+
+
+def _refuse_path(directory: Path) -> None:
+    if any(not character.isprintable() or character == ":" for character in str(directory.absolute())):
+        raise InputError(
+            Problem(
+                what="no build can be given the bases in this directory: its path has a colon or a character "
+                "that cannot be printed",
+                where=Location(file=repr(str(directory))),
+                remedy="name another directory",
+            )
+        )
+
+
+def _no_directory(directory: Path, error: OSError) -> Problem:
+    what = f"{directory} cannot be a directory: {error.strerror}"
+    for path in (directory, *directory.parents):
+        with contextlib.suppress(OSError):
+            if path.is_symlink() and not path.exists():
+                what = f"{path} is a symbolic link to nothing"
+                break
+            if path.exists() and not path.is_dir():
+                what = f"{path} is a file, and not a directory"
+                break
+    return Problem(
+        what=what,
+        where=Location(file=str(directory)),
+        remedy="name an empty directory, one that is not there yet, or one that cudaforge vendor filled",
+    )
