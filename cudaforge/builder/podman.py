@@ -21,7 +21,7 @@ from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
 from cudaforge.builder.scratch import scratch_directory
-from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder
+from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
@@ -235,10 +235,11 @@ def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: floa
 
 def _explain(tracker: StepTracker, status: int) -> BuildEnd:
     error = tracker.error or f"podman build ended with exit status {status}"
+    words = words_of(is_podman=True)
     failed = tracker.failed_step
     if failed is None:
-        return BuildEnd(failure=classify_failure(error=error), last_lines=tracker.first_lines)
-    failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
+        return BuildEnd(failure=classify_failure(error=error, words=words), last_lines=tracker.first_lines)
+    failure = classify_failure(error=error, step=failed.name, lines=failed.lines, words=words)
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (error,))
 
 

@@ -19,6 +19,7 @@ from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import EngineAddress, locate_engine
 from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
 from cudaforge.engine.needs import check_buildx, check_docker_version
+from cudaforge.engine.words import EngineWords, words_of
 from cudaforge.errors import Interrupted, Problem
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Engine:
     @property
     def cli_env(self) -> Mapping[str, str]:
         """What ties the docker command line to this engine, on top of this process's environment."""
-        if self.address.said_by == "DOCKER_HOST":
+        if self.address.is_given:
             return {"DOCKER_HOST": self.address.host}
         # An address in the environment would win over a context that was named on purpose.
         return {"DOCKER_CONTEXT": self.address.context, "DOCKER_HOST": ""}
@@ -72,7 +73,12 @@ class Engine:
     @property
     def kind(self) -> str:
         """Whose engine it is: `Docker` or `Podman`."""
-        return "Podman" if self.is_podman else "Docker"
+        return self.words.name
+
+    @property
+    def words(self) -> EngineWords:
+        """What people type to mend it."""
+        return words_of(is_podman=self.is_podman)
 
     @property
     def program(self) -> tuple[str, ...]:
@@ -274,7 +280,7 @@ class Engine:
         try:
             yield
         except (DockerException, RequestException, HTTPError, OSError) as error:
-            raise explain_call(error, self.address, doing=doing, timeout=timeout) from error
+            raise explain_call(error, self.address, doing=doing, timeout=timeout, words=self.words) from error
 
     def _probe(self, timeout: float) -> str:
         from docker.errors import DockerException
