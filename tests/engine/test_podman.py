@@ -16,7 +16,14 @@ import pytest
 
 from tests.support.index import Index, serve
 from tests.support.podman import NoPodman, PodmanHost, run_podman
-from tests.support.tiny import TinyProject, clean_environment, make_tiny_wheel, processes_with, wait_until
+from tests.support.tiny import (
+    TinyProject,
+    clean_environment,
+    kill_processes_with,
+    make_tiny_wheel,
+    processes_with,
+    wait_until,
+)
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.engine
@@ -60,7 +67,7 @@ def project(podman: PodmanHost, tmp_path: Path) -> Iterator[TinyProject]:
         made.declare('one\npackages = ["blue"]')
         yield made
         assert podman.containers() == []
-        assert list((tmp_path / "tmp").glob("cudaforge-*")) == []
+        assert [path.name for path in (tmp_path / "tmp").iterdir() if path.name != "buildah-cache"] == []
         assert list((made.root / ".cudaforge/tmp").glob("*")) == []
         assert list(made.root.glob("podman-build-*")) == []
 
@@ -121,20 +128,42 @@ def test_a_step_that_fails_is_the_answer(project: TinyProject) -> None:
     )
 
 
-def test_an_interrupt_leaves_nothing(project: TinyProject, podman: PodmanHost) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_an_interrupt_leaves_nothing(
+    project: TinyProject, podman: PodmanHost, number: signal.Signals
+) -> None:
     project.declare('one\nrun = ["echo now; sleep 100"]')
     assert project.run("lock").returncode == 0
     mark = f"cudaforge-test-{os.getpid()}"
     log = project.root / ".cudaforge/logs/one.log"
     with project.start("build", CUDAFORGE_TEST_MARK=mark) as child:
         wait_until(lambda: log.is_file() and " now\n" in log.read_text(), timeout=300, what="the step runs")
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         started = time.monotonic()
         _, said = child.communicate(timeout=60)
-    assert child.returncode == 130, said
+    assert child.returncode == 128 + number, said
     assert "built in" not in said
     assert time.monotonic() - started < STOP_SECONDS
     wait_until(lambda: not processes_with(mark), timeout=STOP_SECONDS, what="every process has ended")
+    assert podman.containers() == []
+
+
+def test_the_next_run_sweeps_what_a_killed_one_left(project: TinyProject, podman: PodmanHost) -> None:
+    mark = f"cudaforge-test-{os.getpid()}"
+    project.declare(f'one\nrun = ["echo now; MARK={mark} sleep 100"]')
+    assert project.run("lock").returncode == 0
+    log = project.root / ".cudaforge/logs/one.log"
+    temporary = Path(project.environment["TMPDIR"])
+    with project.start("build", CUDAFORGE_TEST_MARK=mark) as child:
+        wait_until(lambda: log.is_file() and " now\n" in log.read_text(), timeout=300, what="the step runs")
+        kill_processes_with(mark)
+        child.communicate(timeout=60)
+    assert list(temporary.glob("*/buildah*/mnt"))
+    wait_until(lambda: not processes_with(mark), timeout=STOP_SECONDS, what="every process has ended")
+    project.declare("one")
+    assert project.run("lock").returncode == 0
+    done = project.run("build", "--json")
+    assert only(done.stdout)["state"] == "built", done.stderr
     assert podman.containers() == []
 
 

@@ -76,7 +76,7 @@ class Engine:
     def require_podman(self) -> LocalPodman:
         if self.trouble is not None:
             raise self.trouble
-        return LocalPodman(words=("podman",), containers=Path("/none"))
+        return LocalPodman(words=("podman",), containers=Path("/none"), temporary=Path("/none"))
 
 
 @dataclass
