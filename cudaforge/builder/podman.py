@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.builder.bases import taken_in_reference
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.failures import classify_failure
@@ -106,8 +107,8 @@ class Podman(EngineKept):
     def _take_in(self, program: _Program, layout: str, private: Path) -> str:
         """The name under which Podman has the image of `DIRECTORY@DIGEST`, an OCI image layout."""
         directory, _, digest = layout.rpartition("@")
-        name = f"cudaforge-base-{digest.rpartition(':')[2][:16]}"
-        reference = f"localhost/{name}"
+        reference = taken_in_reference(digest)
+        name = reference.rpartition("/")[2]
         if self.engine.find_image(reference) is None:
             # Older releases make the image's name of the path, newer ones give it none.
             (private / name).symlink_to(Path(directory).absolute())

@@ -195,6 +195,11 @@ class Engine:
             found = images.list_by_label(self.client, label, value)
         return tuple(map(podman.short_names, found)) if self.is_podman else found
 
+    def list_images_by_name(self, is_meant: Callable[[str], bool]) -> tuple[ImageFacts, ...]:
+        """Images of which a tag is meant; Podman's tags always have a host: `localhost/a:latest`."""
+        with self.asking("for its images"):
+            return images.list_by_name(self.client, is_meant)
+
     def tag_image(self, image_id: str, reference: str) -> None:
         """Let `reference` mean this image."""
         with self.asking(f"to tag an image {reference}"):

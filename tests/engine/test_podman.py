@@ -215,3 +215,21 @@ def test_doctor_and_clean_know_podman(project: TinyProject) -> None:
     assert cleaned.returncode == 0, cleaned.stderr
     assert f"{project.name}:one" in cleaned.stdout
     assert project.run("run", "one", "--", "true").returncode == 2
+
+
+def test_clean_all_takes_the_bases_and_none_of_somebody_else(
+    project: TinyProject, podman: PodmanHost, tmp_path: Path
+) -> None:
+    assert project.run("lock").returncode == 0
+    assert project.run("build").returncode == 0
+    (base,) = [name for name in podman.names() if name.startswith("localhost/cudaforge-base-")]
+    podman.run("tag", base, "localhost/cudaforge-base-mine:latest", "localhost/mine:1")
+    own_cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    cleaned = project.run("clean", "--all", "--yes", "--json", **own_cache)
+    assert cleaned.returncode == 0, cleaned.stderr
+    bases = [one for one in json.loads(cleaned.stdout)["items"] if one["kind"] == "base-image"]
+    assert [(one["name"], one["kept"]) for one in bases] == [(base, False)]
+    assert podman.names() == {"localhost/cudaforge-base-mine:latest", "localhost/mine:1"}
+    # Steps are no longer anybody's: with the last name of the base nothing is left.
+    podman.run("rmi", "localhost/cudaforge-base-mine:latest", "localhost/mine:1")
+    assert podman.run("images", "--all", "--quiet") == ""

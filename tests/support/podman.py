@@ -45,6 +45,11 @@ class PodmanHost:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout.strip()
 
+    def names(self) -> set[str]:
+        """The names of all images in the store."""
+        images = json.loads(self.run("images", "--format", "json"))
+        return {name for image in images for name in image.get("Names") or ()}
+
     def containers(self) -> list[str]:
         """Every container in the store, those of builds, too."""
         return [one["Id"] for one in json.loads(self.run("ps", "--all", "--external", "--format", "json"))]
