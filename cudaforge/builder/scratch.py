@@ -51,6 +51,7 @@ def discard(directory: Path) -> None:
         with contextlib.suppress(AttributeError):  # a system without such mounts
             ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
     if not find_mounts(directory):
+        _open_up(directory)
         shutil.rmtree(directory, ignore_errors=True)
 
 
@@ -94,6 +95,15 @@ def disk_error(error: OSError, path: Path) -> SurroundingsError:
             remedy="free some space there, or make it writable",
         )
     )
+
+
+def _open_up(directory: Path) -> None:
+    """Let our own directories below be listed and emptied: a Podman without root leaves some that cannot."""
+    for parent, names, _ in os.walk(directory):
+        for path in (Path(parent) / name for name in names):
+            with contextlib.suppress(OSError):
+                if _is_ours(path):
+                    path.chmod(0o700)
 
 
 def _is_ours(path: Path) -> bool:

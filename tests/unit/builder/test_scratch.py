@@ -79,3 +79,16 @@ def test_what_cannot_be_unmounted_is_never_entered(tmp_path, monkeypatch):
     monkeypatch.setattr(scratch, "find_mounts", lambda directory: (directory / "mnt",))
     discard(ours)
     assert (ours / "mnt/precious").exists()
+
+
+def test_directories_that_may_not_be_listed_go_too(tmp_path):
+    """Podman without root leaves such ones. To root it makes no difference."""
+    ours = tmp_path / "ours"
+    (ours / "mnt/target").mkdir(parents=True)
+    (tmp_path / "precious").mkdir(mode=0o500)
+    (ours / "mnt/link").symlink_to(tmp_path / "precious")
+    (ours / "mnt/target").chmod(0)
+    (ours / "mnt").chmod(0o100)
+    discard(ours)
+    assert not ours.exists()
+    assert (tmp_path / "precious").stat().st_mode & 0o777 == 0o500
