@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
-from cudaforge.engine import containers, filesystem, gpus, images, podman, usage
+from cudaforge.engine import containers, filesystem, gpus, images, podman, podman_create, usage
 from cudaforge.engine.errors import EngineRefused, EngineUnreachable
 from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import EngineAddress, locate_engine
@@ -156,7 +156,15 @@ class Engine:
         """
         self._check_not_interrupted()
         with self.asking("to run a container"):
-            return containers.run(self.client, spec, timeout=timeout, on_log=on_log)
+            create = self._create_by_podman if self._is_for_podman(spec) else None
+            return containers.run(self.client, spec, timeout=timeout, on_log=on_log, create=create)
+
+    def _is_for_podman(self, spec: ContainerSpec) -> bool:
+        has_program = self.is_podman and shutil.which(podman.PROGRAM) is not None
+        return has_program and podman_create.needs_program(spec)
+
+    def _create_by_podman(self, spec: ContainerSpec) -> str:
+        return podman_create.create(self.program, spec, env=self.cli_env)
 
     def remove_leftovers(self, run_id: str, *, patience: float = CALL_SECONDS) -> int:
         """Remove every container of a run, running or not, and say how many there were.

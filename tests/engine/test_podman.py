@@ -8,8 +8,11 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -30,6 +33,38 @@ pytestmark = pytest.mark.engine
 
 STOP_SECONDS = 20.0
 VALUE = "swordfish-of-the-test"
+
+
+CDI_RUN = """
+from cudaforge.engine import ContainerSpec, GpuMethod, GpuRequest, connect
+def run(device):
+    gpu = GpuRequest(method=GpuMethod.CDI, devices=("{kind}=" + device,))
+    words = ("-c", "echo $DEVICE; ls /dev/made-up; cat")
+    made = dict(image="{image}", run_id="0c0c", entrypoint=("sh",), argv=words, stdin=b"fed\\n")
+    return engine.run_container(ContainerSpec(**made, gpu=gpu), timeout=60)
+engine = connect()
+print(run("all").stdout, end="")
+print("unresolvable CDI devices" in (run("none").start_error or ""))
+engine.close()
+"""
+"""Prints what a container with the device sees, and whether one that is not there is refused."""
+
+
+@contextmanager
+def cdi_spec(text: str) -> Iterator[None]:
+    """Let engines find a CDI spec. Podman looks in places that are the host's."""
+    directory = Path("/var/run/cdi")
+    is_new = not directory.exists()
+    directory.mkdir(exist_ok=True)
+    spec = directory / f"cudaforge-test-{os.getpid()}.json"
+    spec.write_text(text)
+    try:
+        yield
+    finally:
+        spec.unlink()
+        if is_new:
+            with suppress(OSError):  # filled meanwhile
+                directory.rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -203,6 +238,26 @@ def test_what_podman_cannot_do_is_refused_by_name(
     assert named in done.stderr
     assert "Podman" in done.stderr
     assert not (project.root / ".cudaforge/logs").exists()
+
+
+def test_devices_come_by_cdi(project: TinyProject, podman: PodmanHost) -> None:
+    assert project.run("lock").returncode == 0
+    assert project.run("build").returncode == 0
+    kind = f"cudaforge.invalid/test{os.getpid()}"
+    edits = {"env": ["DEVICE=there"], "deviceNodes": [{"path": "/dev/made-up", "hostPath": "/dev/null"}]}
+    spec = {"cdiVersion": "0.5.0", "kind": kind, "devices": [{"name": "all", "containerEdits": edits}]}
+    code = CDI_RUN.format(kind=kind, image=f"{project.name}:one")
+    with cdi_spec(json.dumps(spec)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=project.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=True,
+        )
+    assert done.stdout.splitlines() == ["there", "/dev/made-up", "fed", "True"]
+    assert podman.containers() == []
 
 
 def test_doctor_and_clean_know_podman(project: TinyProject) -> None:

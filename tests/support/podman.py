@@ -99,11 +99,14 @@ def _configure(work: Path) -> dict[str, str]:
     files = "nofile={}:{}".format(*resource.getrlimit(resource.RLIMIT_NOFILE))
     limits = json.dumps([files, "nproc=16384:16384"])
     helpers = json.dumps([f"{root}/usr/{place}" for place in ("lib/podman", "libexec/podman", "bin")])
+    # Without them the Podman that tidies up behind each container does not start, and all wait 20 s for it.
+    passed = json.dumps([f"{name}={value}" for name, value in environment.items()])
     found = (
         ""
         if not environment
         else (
             f'conmon_path = ["{root}/usr/bin/conmon"]\nhelper_binaries_dir = {helpers}\n'
+            f"conmon_env_vars = {passed}\n"
             f'[engine.runtimes]\nrunc = ["{root}/usr/sbin/runc", "/usr/sbin/runc"]\n'
         )
     )
