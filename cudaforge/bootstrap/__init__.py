@@ -6,7 +6,7 @@ with Docker's older image store cannot read that; it takes `docker load` of what
 `--build-context base=docker-image://REFERENCE`.
 """
 
-from cudaforge.bootstrap.archive import loaded_reference, write_archive
+from cudaforge.bootstrap.archive import is_loaded_base, loaded_reference, write_archive
 from cudaforge.bootstrap.assemble import assemble_bootstrap
 from cudaforge.bootstrap.download import refuse_missing
 from cudaforge.bootstrap.host import ArchiveAccess, dated_sources, find_archive_access, find_host_codename
@@ -27,6 +27,7 @@ __all__ = [
     "find_archive_access",
     "find_host_codename",
     "find_image",
+    "is_loaded_base",
     "is_sound",
     "keep_lists",
     "loaded_reference",

@@ -23,6 +23,11 @@ def loaded_reference(image: BootstrapImage) -> str:
     return f"{_REPOSITORY}:{image.digest.removeprefix('sha256:')[:16]}"
 
 
+def is_loaded_base(reference: str) -> bool:
+    """Whether an engine has a base of ours under this name, which nobody else can give."""
+    return reference.startswith(f"{_REPOSITORY}:")
+
+
 def write_archive(image: BootstrapImage, file: Path) -> None:
     """Write the archive; it holds the image in both forms that engines know. Raises SurroundingsError."""
     reference = loaded_reference(image)

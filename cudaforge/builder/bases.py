@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from cudaforge.bootstrap import BootstrapImage, loaded_reference, write_archive
+from cudaforge.bootstrap import BootstrapImage, is_loaded_base, loaded_reference, write_archive
 from cudaforge.engine import Engine, NamedBuilder
 from cudaforge.lockfile.model import LockedImage
 
 BaseProvider = Callable[[LockedImage], BootstrapImage]
 LOAD_SECONDS = 600.0
+_TAKEN_IN = "localhost/cudaforge-base-"
+_SHORT = 16
+"""So many digits of a base's digest are in its name."""
+
+
+def taken_in_reference(digest: str) -> str:
+    """The name under which Podman has the base with this digest, which came as an OCI image layout."""
+    return f"{_TAKEN_IN}{digest.rpartition(':')[2][:_SHORT]}"
+
+
+def is_own_base(reference: str, digests: Sequence[str]) -> bool:
+    """Whether it is the name of a base that an engine was handed. `digests` are those of the image."""
+    if is_loaded_base(reference):
+        return True
+    name = reference.removesuffix(":latest")
+    return any(name == taken_in_reference(digest) for digest in digests)
 
 
 class BaseFinder(Protocol):

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 
+from cudaforge.engine import DOCKER, EngineWords
 from cudaforge.records import record
 
 
@@ -53,7 +54,8 @@ class Failure:
 
 @record(kw_only=False)
 class _Row:
-    """`pattern` is looked for in the error, or with `in_output` in what the failed step printed."""
+    """`pattern` is looked for in the error, or with `in_output` in what the failed step printed. `remedy` has
+    `{words}`, the engine's, in it."""
 
     kind: FailureKind
     pattern: str
@@ -62,9 +64,8 @@ class _Row:
     in_output: bool = False
 
 
-_BASE_REMEDY = "check the registry, your login (docker login, podman login) and the mirror map [registries]"
-EMULATION_REMEDY = "give it emulation (docker run --privileged --rm tonistiigi/binfmt --install all)"
-PLATFORM_REMEDY = f"{EMULATION_REMEDY}, or name a builder that has a node of that platform: --builder NAME"
+_BASE_REMEDY = "check the registry, your login ({words.login}) and the mirror map [registries]"
+_FREE = "free some space ({words.free}), then repeat the command"
 _INDEX_REMEDY = "check the network, proxies and package indexes ([network], or pip's and uv's own settings)"
 # BuildKit's words, then Podman's; so in the other rows.
 _PULL = (
@@ -86,7 +87,7 @@ _ROWS = (
         FailureKind.DISK,
         r"no space left on device|disk quota exceeded",
         "the engine's disk is full",
-        "free some space (docker system df; docker builder prune), then repeat the command",
+        _FREE,
     ),
     _Row(
         FailureKind.ENGINE,
@@ -101,13 +102,13 @@ _ROWS = (
         FailureKind.CACHE,
         r"^exporting cache ",
         "the steps could not be written to the cache of --cache-to",
-        "check its registry, directory and login (docker login), or add ignore-error=true to it",
+        "check its registry, directory and login ({words.login}), or add ignore-error=true to it",
     ),
     _Row(
         FailureKind.BASE,
         rf"(?:{_PULL}).*(?:\b429\b|too ?many ?requests)",
         "the registry limits how often images may be pulled",
-        "log in to the registry (docker login, podman login), wait, or name a mirror in [registries]",
+        "log in to the registry ({words.login}), wait, or name a mirror in [registries]",
     ),
     _Row(
         FailureKind.BASE,
@@ -119,7 +120,7 @@ _ROWS = (
         FailureKind.BASE,
         rf"(?:{_PULL}).*(?:x509|certificate|tls:)",
         "the registry's certificate is not trusted by the engine",
-        "give the engine the registry's CA (/etc/docker/certs.d/HOST/ca.crt)",
+        "give the engine the registry's CA ({words.certificates}/HOST/ca.crt)",
     ),
     _Row(
         FailureKind.BASE,
@@ -144,14 +145,14 @@ _ROWS = (
         # The exec format error of programs of another machine; buildkit-qemu's word for the same.
         r"(?:^exec|exec container process) \S+: exec format error|^\.buildkit_qemu_emulator: ",
         "a step's programs are of another platform, which this builder neither is nor emulates",
-        PLATFORM_REMEDY,
+        "{words.other_platform}",
         in_output=True,
     ),
     _Row(
         FailureKind.DISK,
         r"no space left on device|disk quota exceeded|not enough free space",
         "the engine's disk is full",
-        "free some space (docker system df; docker builder prune), then repeat the command",
+        _FREE,
         in_output=True,
     ),
     _Row(
@@ -219,8 +220,11 @@ _COMMAND = re.compile(r'process ".*"(?= did not complete successfully)', re.DOTA
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in _ROWS)
 
 
-def classify_failure(*, error: str, step: str = "", lines: Sequence[str] = ()) -> Failure:
-    """What a failed build means. `error` is BuildKit's or buildx's text, `lines` the step's last output.
+def classify_failure(
+    *, error: str, step: str = "", lines: Sequence[str] = (), words: EngineWords = DOCKER
+) -> Failure:
+    """What a failed build means. `error` is BuildKit's, buildx's or Podman's text, `lines` the step's last
+    output, `words` the engine's.
 
     What no row knows counts as a failed step, in BuildKit's own words.
     """
@@ -231,7 +235,8 @@ def classify_failure(*, error: str, step: str = "", lines: Sequence[str] = ()) -
         if pattern.search(printed if row.in_output else said):
             if row is _STEP_FAILED:
                 return _explained(printed, said)
-            return Failure(kind=row.kind, reason=row.reason, remedy=row.remedy)
+            remedy = row.remedy.format(words=words) if row.remedy is not None else None
+            return Failure(kind=row.kind, reason=row.reason, remedy=remedy)
     return Failure(kind=FailureKind.STEP, reason=error or "the build failed")
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from cudaforge.builder.failures import PLATFORM_REMEDY
 from cudaforge.engine import EngineError, NamedBuilder
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
@@ -55,5 +54,5 @@ def _unrun(images: Sequence[LockedImage], named: NamedBuilder) -> Iterator[Probl
                 what=f"{image.name} is for {' and '.join(missing)}, of which the builder {named.name} "
                 "runs no programs",
                 because=(f"it runs: {', '.join(sorted(known))}",),
-                remedy=PLATFORM_REMEDY,
+                remedy=named.engine.words.other_platform,
             )

@@ -6,25 +6,28 @@ import contextlib
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.builder.bases import taken_in_reference
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.failures import classify_failure
 from cudaforge.builder.inputs import Sources, from_text, prepare_inputs
 from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
 from cudaforge.builder.logfile import open_log
+from cudaforge.builder.podman_scratch import build_scratch
 from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
-from cudaforge.builder.scratch import scratch_directory
-from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder
+from cudaforge.builder.scratch import scratch_directory, sweep_scratch
+from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.records import replace
+from cudaforge.records import record, replace
 from cudaforge.references import parse_reference
 from cudaforge.renderer.model import CLOSURE_SECRET
 
@@ -33,6 +36,18 @@ _IMAGE = "docker-image://"
 _CACHE = re.compile(r"^((?:RUN)? *--mount=type=cache,)(\S*\bsharing=(?:private|locked)\b\S*)", re.MULTILINE)
 _CLOSURE = re.compile(rf'"id={CLOSURE_SECRET},type=file,src=((?:[^"\\]|\\.)+")')
 _ID = re.compile(r"(?:sha256:)?[0-9a-f]{64}")
+
+
+@record(kw_only=False)
+class _Program:
+    """Podman as it is started for one build."""
+
+    words: tuple[str, ...]
+    temporary: Path
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        return {"TMPDIR": str(self.temporary)}
 
 
 class Podman(EngineKept):
@@ -45,12 +60,14 @@ class Podman(EngineKept):
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         """See `Builder`."""
         local = self.engine.require_podman()
+        sweep_scratch(local.temporary)
         try:
-            return self._build(local.words, job, order, listener)
+            with build_scratch(local.temporary) as temporary:
+                return self._build(_Program(local.words, temporary), job, order, listener)
         finally:
             self._sweep(local)
 
-    def _build(self, words: Sequence[str], job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
+    def _build(self, program: _Program, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         with scratch_directory() as private, scratch_directory(order.state / "tmp") as staging:
             rendered = replace(
                 job.rendered, dockerfile=in_podmans_words(job.rendered.dockerfile, job.image.name)
@@ -58,13 +75,14 @@ class Podman(EngineKept):
             inputs = prepare_inputs(job.image, rendered, self._sources, private=private, staging=staging)
             inputs = replace(
                 inputs,
-                contexts=self._contexts(words, job.image, inputs.contexts, private),
+                contexts=self._contexts(program, job.image, inputs.contexts, private),
                 is_uncached=order.is_uncached,
             )
             if order.is_given_up():
                 raise GivenUp
-            command = podman_command(inputs, words=words, epoch=source_date_epoch(os.environ))
-            return _run(job.image.name, command, listener=listener, timeout=order.timeout, owner=self)
+            command = podman_command(inputs, words=program.words, epoch=source_date_epoch(os.environ))
+            run = partial(process.stream_all, command, timeout=order.timeout, env=program.env, owner=self)
+            return _follow(job.image.name, run, listener=listener)
 
     def _sweep(self, local: LocalPodman) -> None:
         """Remove the containers of builds that were ended: Podman leaves them."""
@@ -73,30 +91,29 @@ class Podman(EngineKept):
                 self.engine.remove_container(container)
 
     def _contexts(
-        self, words: Sequence[str], image: LockedImage, contexts: Mapping[str, str], private: Path
+        self, program: _Program, image: LockedImage, contexts: Mapping[str, str], private: Path
     ) -> Mapping[str, str]:
         """The named contexts as Podman knows them: it reads no layouts."""
         base = from_text(image)
         is_here = image.base.digest is None and self.engine.find_image(base) is not None
         known = contexts if is_here else with_full_names(image, contexts)
         return {
-            name: f"{_IMAGE}{self._take_in(words, value.removeprefix(_LAYOUT), private)}"
+            name: f"{_IMAGE}{self._take_in(program, value.removeprefix(_LAYOUT), private)}"
             if value.startswith(_LAYOUT)
             else value
             for name, value in known.items()
         }
 
-    def _take_in(self, words: Sequence[str], layout: str, private: Path) -> str:
+    def _take_in(self, program: _Program, layout: str, private: Path) -> str:
         """The name under which Podman has the image of `DIRECTORY@DIGEST`, an OCI image layout."""
         directory, _, digest = layout.rpartition("@")
-        name = f"cudaforge-base-{digest.rpartition(':')[2][:16]}"
-        reference = f"localhost/{name}"
+        reference = taken_in_reference(digest)
+        name = reference.rpartition("/")[2]
         if self.engine.find_image(reference) is None:
             # Older releases make the image's name of the path, newer ones give it none.
             (private / name).symlink_to(Path(directory).absolute())
-            done = process.run(
-                (*words, "pull", "--quiet", f"oci:{name}"), timeout=ARCHIVE_SECONDS, cwd=private
-            )
+            words = (*program.words, "pull", "--quiet", f"oci:{name}")
+            done = process.run(words, timeout=ARCHIVE_SECONDS, cwd=private, env=program.env)
             taken = done.stdout.strip().rpartition("\n")[2]
             if done.returncode != 0 or _ID.fullmatch(taken) is None:
                 raise EngineRefused(
@@ -217,7 +234,7 @@ def _refusals(images: Sequence[LockedImage], *, is_reproducible: bool, caches: C
         )
 
 
-def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: float, owner: object) -> BuildEnd:
+def _follow(name: str, run: Callable[..., int], *, listener: Listener) -> BuildEnd:
     with open_log(listener.log) as write:
         tracker = StepTracker(name, write=write, clean=listener.clean)
 
@@ -225,7 +242,7 @@ def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: floa
             for event in tracker.take(line):
                 listener.emit(event)
 
-        status = process.stream_all(command, on_line=take, timeout=timeout, owner=owner)
+        status = run(on_line=take)
         # Ended by a signal, Podman says that all is well.
         is_done = status == 0 and tracker.has_image
         for event in tracker.finish() if is_done else tracker.fail():
@@ -235,10 +252,11 @@ def _run(name: str, command: Sequence[str], *, listener: Listener, timeout: floa
 
 def _explain(tracker: StepTracker, status: int) -> BuildEnd:
     error = tracker.error or f"podman build ended with exit status {status}"
+    words = words_of(is_podman=True)
     failed = tracker.failed_step
     if failed is None:
-        return BuildEnd(failure=classify_failure(error=error), last_lines=tracker.first_lines)
-    failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
+        return BuildEnd(failure=classify_failure(error=error, words=words), last_lines=tracker.first_lines)
+    failure = classify_failure(error=error, step=failed.name, lines=failed.lines, words=words)
     return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (error,))
 
 

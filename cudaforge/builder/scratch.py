@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import re
 import shutil
@@ -13,6 +14,10 @@ from pathlib import Path
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.files import is_alive
 
+_MOUNTS = Path("/proc/self/mountinfo")
+_DETACH = 2
+"""umount2(2): MNT_DETACH, which does not wait for those who use it."""
+_ESCAPED = re.compile(r"\\([0-7]{3})")
 _NAME = re.compile(r"cudaforge-(?P<pid>\d+)-.+")
 
 
@@ -31,13 +36,34 @@ def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
     try:
         yield directory
     finally:
-        shutil.rmtree(directory, ignore_errors=True)
+        discard(directory)
 
 
 def sweep_scratch(parent: Path | None = None) -> None:
     """Remove what runs that were killed left behind: directories of this user whose process is gone."""
     for path in find_abandoned(parent):
-        shutil.rmtree(path, ignore_errors=True)
+        discard(path)
+
+
+def discard(directory: Path) -> None:
+    """Remove a directory of ours and all below it, but nothing that others mounted there: that is let go."""
+    for place in reversed(find_mounts(directory)):
+        with contextlib.suppress(AttributeError):  # a system without such mounts
+            ctypes.CDLL(None).umount2(os.fsencode(place), _DETACH)
+    if not find_mounts(directory):
+        _open_up(directory)
+        shutil.rmtree(directory, ignore_errors=True)
+
+
+def find_mounts(directory: Path, *, mounts: Path = _MOUNTS) -> tuple[Path, ...]:
+    """What is mounted at or below a directory, in the order in which it was mounted."""
+    try:
+        lines = mounts.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    except OSError:
+        return ()
+    root = directory.resolve()
+    places = (Path(_ESCAPED.sub(lambda octal: chr(int(octal[1], 8)), line.split()[4])) for line in lines)
+    return tuple(place for place in places if place == root or root in place.parents)
 
 
 def find_abandoned(parent: Path | None = None) -> tuple[Path, ...]:
@@ -69,6 +95,15 @@ def disk_error(error: OSError, path: Path) -> SurroundingsError:
             remedy="free some space there, or make it writable",
         )
     )
+
+
+def _open_up(directory: Path) -> None:
+    """Let our own directories below be listed and emptied: a Podman without root leaves some that cannot."""
+    for parent, names, _ in os.walk(directory):
+        for path in (Path(parent) / name for name in names):
+            with contextlib.suppress(OSError):
+                if _is_ours(path):
+                    path.chmod(0o700)
 
 
 def _is_ours(path: Path) -> bool:

@@ -20,7 +20,6 @@ _CODES = {
     EngineTrouble.TOO_OLD: Code.ENGINE_TOO_OLD,
     EngineTrouble.SILENT: Code.ENGINE_UNREACHABLE,
 }
-_START = "start it: sudo systemctl start docker"
 _SCARCE = 0.05
 """Of a disk: the share below which engines begin to fail in odd ways."""
 _RUNTIME_CONFIG = "/etc/nvidia-container-runtime/config.toml"
@@ -33,9 +32,10 @@ def engine(seen: Situation) -> Judgement:
     found = seen.engine
     if found.trouble is not None and found.problem is not None:
         text = ": ".join((found.problem.what, *found.problem.because))
-        return problem(text, found.problem.remedy or _START, code=_CODES[found.trouble])
+        remedy = found.problem.remedy or f"start it: {found.words.start}"
+        return problem(text, remedy, code=_CODES[found.trouble])
     place = found.socket or "another machine"
-    return good(f"{'Podman' if found.is_podman else 'Docker'} {found.version} at {place}")
+    return good(f"{found.words.name} {found.version} at {place}")
 
 
 def buildx(seen: Situation) -> Judgement:
@@ -58,7 +58,8 @@ def socket(seen: Situation) -> Judgement:
     try:
         status = seen.host.at(path).stat()
     except FileNotFoundError:
-        return problem(f"there is no socket {path}", _START, code=Code.ENGINE_MISSING)
+        remedy = f"start it: {seen.engine.words.start}"
+        return problem(f"there is no socket {path}", remedy, code=Code.ENGINE_MISSING)
     except OSError as error:
         return problem(
             f"{path} cannot be looked at: {error.strerror}",
@@ -98,14 +99,16 @@ def disk(seen: Situation) -> Judgement:
     waiting = [one for one in seen.expected if one.name not in seen.engine.present]
     needed, words = _needed(waiting)
     text = f"{bytes_text(found.free)} of {bytes_text(found.total)} free at {place}{words}"
+    engine_words = seen.engine.words
+    free = f"free some: cudaforge clean, {engine_words.usage}"
     if needed > found.free:
         return problem(
             f"{text}: {bytes_text(needed - found.free)} are missing",
-            f"free some: cudaforge clean, docker system df; or move data-root (now {place}) to a larger disk",
+            f"{free}; or move {engine_words.store} (now {place}) to a larger disk",
             code=Code.DISK_FULL,
         )
     if found.free - needed < _SCARCE * found.total:
-        return warning(f"{text}: little is left then", "free some: cudaforge clean, docker system df")
+        return warning(f"{text}: little is left then", free)
     return good(text)
 
 

@@ -18,7 +18,6 @@ _INSTALL_DRIVER = (
 )
 _INSTALL_TOOLKIT = "install nvidia-container-toolkit, then: {next}"
 _GENERATE = "sudo nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml"
-_CONFIGURE = "sudo nvidia-ctk runtime configure --runtime=docker && sudo systemctl restart docker"
 _HOOK = "nvidia-container-runtime-hook"
 """Engines that find it at their start serve `--gpus`."""
 _TOOLS = ("nvidia-ctk", "nvidia-container-runtime")
@@ -148,6 +147,9 @@ def toolkit(seen: Situation) -> Judgement:
         return skipped("no engine answers")
     if seen.engine.is_local and not seen.has_gpu:
         return skipped("this machine has no NVIDIA GPU")
+    words = seen.engine.words
+    # Podman gives GPUs by CDI alone.
+    either = dict.fromkeys((_GENERATE, words.gpus))
     programs = [name for name in (_HOOK, *_TOOLS) if seen.host.find_program(name) is not None]
     if offer.request is not None and offer.request.method is GpuMethod.CDI:
         return good(f"GPUs by CDI: {listed(offer.cdi_devices)}")
@@ -157,17 +159,17 @@ def toolkit(seen: Situation) -> Judgement:
         return good(f"GPUs by --gpus, with {_HOOK}")
     if not seen.engine.is_local:
         return problem(
-            "the engine offers no GPU", _INSTALL_TOOLKIT.format(next=_CONFIGURE), code=Code.TOOLKIT_MISSING
+            "the engine offers no GPU", _INSTALL_TOOLKIT.format(next=words.gpus), code=Code.TOOLKIT_MISSING
         )
     if not programs:
         return problem(
             "the NVIDIA container toolkit is not installed: containers get no GPU",
-            _INSTALL_TOOLKIT.format(next=f"{_GENERATE}; {_CONFIGURE}"),
+            _INSTALL_TOOLKIT.format(next="; ".join(either)),
             code=Code.TOOLKIT_MISSING,
         )
     return problem(
         f"{programs[0]} is installed, and the engine knows neither the runtime nvidia nor a CDI device",
-        f"{_CONFIGURE}; or {_GENERATE}",
+        "; or ".join(reversed(either)),
         code=Code.CDI_MISSING,
     )
 

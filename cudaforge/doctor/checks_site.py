@@ -7,32 +7,25 @@ from cudaforge.doctor.model import Judgement, good, listed, problem, skipped, wa
 from cudaforge.doctor.situation import Situation
 from cudaforge.packages.addresses import redact
 
-_DAEMON = (
-    "tell the engine's own proxy: systemctl edit docker, Environment=HTTPS_PROXY=..., then sudo systemctl "
-    "restart docker"
-)
-
 
 def logins(seen: Situation) -> Judgement:
     """Docker's configuration can be used, and has a login for where images go."""
     found = seen.logins
+    login = seen.engine.words.login
     if found.error is not None:
-        return problem(
-            f"{found.file}: {found.error}", "mend it, or move it away and log in again: docker login"
-        )
+        return problem(f"{found.file}: {found.error}", f"mend it, or move it away and log in again: {login}")
     if found.missing_helpers:
         return problem(
             f"{found.file} names {listed(found.missing_helpers)}, which is not installed: logins are not "
             "found, and every pull of a base may fail",
-            f"install it, or remove credsStore and credHelpers from {found.file} and log in again: "
-            "docker login",
+            f"install it, or remove credsStore and credHelpers from {found.file} and log in again: {login}",
             code=Code.CREDENTIAL_HELPER_MISSING,
         )
     without = [one for one in seen.registries if one not in found.known]
     if without and not found.has_store:
         return warning(
             f"no login for {listed(without)}, where the declaration's images belong",
-            "; ".join(f"docker login {one}" for one in without),
+            "; ".join(f"{login} {one}" for one in without),
             code=Code.LOGIN_MISSING,
         )
     if found.is_readable_by_others:
@@ -64,7 +57,8 @@ def proxy(seen: Situation) -> Judgement:
         return good("none is set" + (", but the engine has one of its own" if has_own else ""))
     text = ", ".join(f"{name}={redact(value)}" for name, value in sorted(named.items()))
     if seen.engine.trouble is None and not has_own:
-        return warning(f"{text}; the engine has none, and pulls base images without it", _DAEMON)
+        remedy = seen.engine.words.proxy
+        return warning(f"{text}; the engine has none, and pulls base images without it", remedy)
     return good(text)
 
 

@@ -12,6 +12,8 @@ class Kind(str, Enum):
 
     CONTAINER = "container"
     IMAGE = "image"
+    BASE = "base-image"
+    """What images are built from, where an engine has to have it under a name."""
     CACHE = "build-cache"
     FILE = "file"
 

@@ -102,7 +102,11 @@ def see_engine(host: Host, connect: Callable[[], Engine], expected: tuple[Expect
         trouble = next((known for kind, known in _TROUBLES if isinstance(error, kind)), EngineTrouble.OTHER)
         place = _socket(host)
         return SeenEngine(
-            socket=place, is_local=place is not None, trouble=trouble, problem=error.problems[0]
+            socket=place,
+            is_local=place is not None,
+            trouble=trouble,
+            problem=error.problems[0],
+            is_podman=_should_be_podman(host, place),
         )
 
 
@@ -147,6 +151,13 @@ def _socket(host: Host) -> str | None:
     if not named:
         return _SOCKET
     return named.removeprefix("unix://") if named.startswith(("unix://", "/")) else None
+
+
+def _should_be_podman(host: Host, socket: str | None) -> bool:
+    """Whether the engine that does not answer is Podman: it is named, or nothing else is installed."""
+    if host.environ.get("DOCKER_HOST", "").strip():
+        return "podman" in (socket or "")
+    return host.find_program("docker") is None and host.find_program("podman") is not None
 
 
 def spec_directories(info: Mapping[str, object]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from enum import Enum
 from cudaforge.doctor.cdi import CdiSpec
 from cudaforge.doctor.host import Disk, Host
 from cudaforge.doctor.nvidia import Nvidia, Trouble
-from cudaforge.engine import GpuOffer
+from cudaforge.engine import EngineWords, GpuOffer, words_of
 from cudaforge.errors import Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.matrix import Matrix
@@ -39,12 +39,18 @@ class SeenEngine:
     trouble: EngineTrouble | None = None
     problem: Problem | None = None
     is_podman: bool = False
+    """Of one that does not answer: whether it should be Podman."""
     buildx: Problem | None = None
     """Why buildx, or this machine's Podman where that is the engine, cannot build."""
     disk: Disk | None = None
     """Where it keeps images."""
     present: frozenset[str] = frozenset()
     """Names of the expected images that it has already."""
+
+    @property
+    def words(self) -> EngineWords:
+        """What people type to mend it."""
+        return words_of(is_podman=self.is_podman)
 
 
 @record()

@@ -30,8 +30,10 @@ from cudaforge.engine.model import (
 )
 from cudaforge.engine.named import NamedBuilder, connect_named, own_builder
 from cudaforge.engine.podman import LocalPodman
+from cudaforge.engine.words import DOCKER, EngineWords, words_of
 
 __all__ = [
+    "DOCKER",
     "RUN_LABEL",
     "BuildxUnusable",
     "ContainerOutcome",
@@ -45,6 +47,7 @@ __all__ = [
     "EngineRefused",
     "EngineTooOld",
     "EngineUnreachable",
+    "EngineWords",
     "GpuMethod",
     "GpuOffer",
     "GpuRequest",
@@ -58,4 +61,5 @@ __all__ = [
     "connect_named",
     "own_builder",
     "select_gpus",
+    "words_of",
 ]

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
-from cudaforge.engine import containers, filesystem, gpus, images, podman, usage
+from cudaforge.engine import containers, filesystem, gpus, images, podman, podman_create, usage
 from cudaforge.engine.errors import EngineRefused, EngineUnreachable
 from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import EngineAddress, locate_engine
 from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
 from cudaforge.engine.needs import check_buildx, check_docker_version
+from cudaforge.engine.words import EngineWords, words_of
 from cudaforge.errors import Interrupted, Problem
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Engine:
     @property
     def cli_env(self) -> Mapping[str, str]:
         """What ties the docker command line to this engine, on top of this process's environment."""
-        if self.address.said_by == "DOCKER_HOST":
+        if self.address.is_given:
             return {"DOCKER_HOST": self.address.host}
         # An address in the environment would win over a context that was named on purpose.
         return {"DOCKER_CONTEXT": self.address.context, "DOCKER_HOST": ""}
@@ -72,7 +73,12 @@ class Engine:
     @property
     def kind(self) -> str:
         """Whose engine it is: `Docker` or `Podman`."""
-        return "Podman" if self.is_podman else "Docker"
+        return self.words.name
+
+    @property
+    def words(self) -> EngineWords:
+        """What people type to mend it."""
+        return words_of(is_podman=self.is_podman)
 
     @property
     def program(self) -> tuple[str, ...]:
@@ -150,7 +156,15 @@ class Engine:
         """
         self._check_not_interrupted()
         with self.asking("to run a container"):
-            return containers.run(self.client, spec, timeout=timeout, on_log=on_log)
+            create = self._create_by_podman if self._is_for_podman(spec) else None
+            return containers.run(self.client, spec, timeout=timeout, on_log=on_log, create=create)
+
+    def _is_for_podman(self, spec: ContainerSpec) -> bool:
+        has_program = self.is_podman and shutil.which(podman.PROGRAM) is not None
+        return has_program and podman_create.needs_program(spec)
+
+    def _create_by_podman(self, spec: ContainerSpec) -> str:
+        return podman_create.create(self.program, spec, env=self.cli_env)
 
     def remove_leftovers(self, run_id: str, *, patience: float = CALL_SECONDS) -> int:
         """Remove every container of a run, running or not, and say how many there were.
@@ -188,6 +202,11 @@ class Engine:
         with self.asking("for its images"):
             found = images.list_by_label(self.client, label, value)
         return tuple(map(podman.short_names, found)) if self.is_podman else found
+
+    def list_images_by_name(self, is_meant: Callable[[str], bool]) -> tuple[ImageFacts, ...]:
+        """Images of which a tag is meant; Podman's tags always have a host: `localhost/a:latest`."""
+        with self.asking("for its images"):
+            return images.list_by_name(self.client, is_meant)
 
     def tag_image(self, image_id: str, reference: str) -> None:
         """Let `reference` mean this image."""
@@ -274,7 +293,7 @@ class Engine:
         try:
             yield
         except (DockerException, RequestException, HTTPError, OSError) as error:
-            raise explain_call(error, self.address, doing=doing, timeout=timeout) from error
+            raise explain_call(error, self.address, doing=doing, timeout=timeout, words=self.words) from error
 
     def _probe(self, timeout: float) -> str:
         from docker.errors import DockerException

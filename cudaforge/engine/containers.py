@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 from cudaforge.engine.logs import LineSplitter, Tail
 from cudaforge.engine.model import RUN_LABEL, ContainerOutcome, ContainerSpec, GpuMethod, GpuRequest
+from cudaforge.engine.podman_create import NotCreated
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -24,15 +25,20 @@ _CONFLICT = 409
 
 
 def run(
-    client: DockerClient, spec: ContainerSpec, *, timeout: float, on_log: Callable[[str], None] | None
+    client: DockerClient,
+    spec: ContainerSpec,
+    *,
+    timeout: float,
+    on_log: Callable[[str], None] | None,
+    create: Callable[[ContainerSpec], str] | None = None,
 ) -> ContainerOutcome:
-    """Create, start, feed, wait for and remove a container."""
+    """Create, start, feed, wait for and remove a container. `create` makes it where the API cannot."""
     from docker.errors import APIError
 
     started = time.monotonic()
     try:
-        container = _create(client, spec)
-    except APIError as error:
+        container = _create(client, spec) if create is None else create(spec)
+    except (APIError, NotCreated) as error:
         return _refused(error, started)
     try:
         return _run_created(client, spec, container, timeout=timeout, on_log=on_log)

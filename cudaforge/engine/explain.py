@@ -17,46 +17,42 @@ from cudaforge.engine.errors import (
     EngineUnreachable,
 )
 from cudaforge.engine.locate import EngineAddress
+from cudaforge.engine.words import EngineWords, words_at, words_of_host
 from cudaforge.errors import Problem
-
-OLDEST_ENGINE = 26
-OLDEST_BUILDX = (0, 13)
-"""The first with --progress=rawjson."""
-INSTALL_REMEDY = (
-    f"install Docker Engine {OLDEST_ENGINE} or newer and start it (systemctl start docker), or set "
-    "DOCKER_HOST to an engine elsewhere, or to Podman's socket (unix://PATH)"
-)
 
 
 def explain_connecting(error: BaseException, address: EngineAddress, *, timeout: float) -> EngineError:
     """Why no engine could be reached at `address`."""
     chain = tuple(_chain(error))
+    words = words_at(address)
     if _is_timeout(chain):
-        return _frozen(address, timeout)
+        return _frozen(address, timeout, words)
     if _has_errno(chain, errno.EACCES, errno.EPERM):
-        return _denied(address)
+        return _denied(address, words)
     if not address.said_by and _has_errno(chain, errno.ENOENT, errno.ECONNREFUSED, errno.ENOTDIR):
         return EngineAbsent(
             Problem(
                 what="no container engine is running on this host",
                 because=(f"nothing listens at {address.host}",),
-                remedy=INSTALL_REMEDY,
+                remedy=words_of_host().install,
             )
         )
     return EngineUnreachable(
         Problem(
             what=f"no container engine answers at {address.host}",
             because=(*_named_by(address), _reason(chain)),
-            remedy="start the engine there, or correct the address: DOCKER_HOST, or docker context use NAME",
+            remedy=_other_address(address, words),
         )
     )
 
 
-def explain_call(error: BaseException, address: EngineAddress, *, doing: str, timeout: float) -> EngineError:
-    """Why a call failed on an engine that had been reached before."""
+def explain_call(
+    error: BaseException, address: EngineAddress, *, doing: str, timeout: float, words: EngineWords
+) -> EngineError:
+    """Why a call failed on an engine that had been reached before. `words` are that engine's."""
     chain = tuple(_chain(error))
     if _is_timeout(chain):
-        return _frozen(address, timeout)
+        return _frozen(address, timeout, words)
     status = getattr(error, "status_code", None)
     if status is not None:
         said = str(getattr(error, "explanation", None) or error)
@@ -77,22 +73,31 @@ def engine_died(address: EngineAddress, *, doing: str, reason: str) -> EngineDie
     )
 
 
-def _frozen(address: EngineAddress, timeout: float) -> EngineFrozen:
+def _other_address(address: EngineAddress, words: EngineWords) -> str:
+    start = "start the engine there"
+    if address.is_local and words.is_podman:
+        start = f"start it ({words.start})"
+    if address.said_by.startswith("context "):
+        return f"{start}, or choose another: docker context use NAME, or DOCKER_HOST"
+    return f"{start}, or correct {address.said_by or 'DOCKER_HOST'}"
+
+
+def _frozen(address: EngineAddress, timeout: float, words: EngineWords) -> EngineFrozen:
     return EngineFrozen(
         Problem(
             what=f"the container engine does not answer within {timeout:g} s",
             because=(f"{address.host} accepts the request and stays silent", *_named_by(address)),
-            remedy="restart the engine (systemctl restart docker); look at its log for the reason",
+            remedy=f"restart the engine ({words.restart}); look at its log for the reason",
         )
     )
 
 
-def _denied(address: EngineAddress) -> EngineDenied:
+def _denied(address: EngineAddress, words: EngineWords) -> EngineDenied:
     return EngineDenied(
         Problem(
             what="this user may not use the container engine",
             because=(f"{address.socket or address.host} refuses access", *_named_by(address)),
-            remedy="add the user to the group docker (sudo usermod -aG docker $USER) and log in again",
+            remedy=words.allow,
         )
     )
 

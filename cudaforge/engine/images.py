@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.engine.model import ImageFacts
@@ -30,6 +30,13 @@ def list_by_label(client: DockerClient, label: str, value: str | None) -> tuple[
     return tuple(sorted((image for image in found if image), key=lambda image: image.created, reverse=True))
 
 
+def list_by_name(client: DockerClient, is_meant: Callable[[str], bool]) -> tuple[ImageFacts, ...]:
+    """Images of which a tag is meant, as the engine writes it."""
+    listed = client.api.images()
+    meant = (entry for entry in listed if any(map(is_meant, entry.get("RepoTags") or ())))
+    return tuple(image for entry in meant if (image := find_image(client, str(entry["Id"]))))
+
+
 def tag_image(client: DockerClient, image_id: str, reference: str) -> None:
     """Let `reference` mean the image."""
     repository, _, tag = reference.rpartition(":")
@@ -53,7 +60,7 @@ def _facts(client: DockerClient, attributes: Mapping[str, object]) -> ImageFacts
     image_id = str(attributes["Id"])
     config = attributes.get("Config")
     labels = config.get("Labels") if isinstance(config, Mapping) else None
-    tags = attributes.get("RepoTags")
+    tags, digests = attributes.get("RepoTags"), attributes.get("RepoDigests")
     layers = _layers(client, image_id)
     return ImageFacts(
         id=image_id,
@@ -64,6 +71,7 @@ def _facts(client: DockerClient, attributes: Mapping[str, object]) -> ImageFacts
         created=str(attributes.get("Created") or ""),
         layers=layers,
         env=_environment(config.get("Env") if isinstance(config, Mapping) else None),
+        digests=tuple(str(one).rpartition("@")[2] for one in digests) if isinstance(digests, list) else (),
     )
 
 

@@ -32,7 +32,10 @@ class EngineAddress:
 
     host: str
     said_by: str
-    """`DOCKER_HOST`, `context NAME`, or empty for the default socket that nobody named."""
+    """`DOCKER_HOST`, `context NAME`, an option with its value, or empty for the default socket that nobody
+    named."""
+    is_given: bool = False
+    """Whether the address itself was given, and no context."""
     context: str = DEFAULT_CONTEXT
     tls: TlsFiles | None = None
 
@@ -54,14 +57,22 @@ def locate_engine(environment: Mapping[str, str]) -> EngineAddress:
     """
     host = environment.get("DOCKER_HOST", "").strip()
     if host:
-        return EngineAddress(host=_normal(host), said_by="DOCKER_HOST", tls=_environment_tls(environment))
+        tls = _environment_tls(environment)
+        return EngineAddress(host=_normal(host), said_by="DOCKER_HOST", is_given=True, tls=tls)
     try:
         inspected = process.run(["docker", "context", "inspect"], timeout=LOCATE_SECONDS)
     except process.ProgramNotFound:
         return EngineAddress(host=DEFAULT_SOCKET, said_by="")
     if inspected.returncode != 0:
+        if _is_podmans(inspected):
+            return EngineAddress(host=DEFAULT_SOCKET, said_by="")
         raise _bad_context(_last_line(inspected.stderr))
     return parse_context(inspected.stdout)
+
+
+def given_address(host: str, *, said_by: str) -> EngineAddress:
+    """The engine at an address that was given by something else than the environment."""
+    return EngineAddress(host=_normal(host), said_by=said_by, is_given=True)
 
 
 def locate_context(name: str) -> EngineAddress | None:
@@ -118,6 +129,11 @@ def _tls_files(directory: Path, *, is_verified: bool) -> TlsFiles:
         key=existing("key.pem"),
         is_verified=is_verified,
     )
+
+
+def _is_podmans(completed: process.Completed) -> bool:
+    """Whether `docker` is another name of Podman's program, which has no contexts."""
+    return "podman" in completed.stderr.lower()
 
 
 def _bad_context(reason: str) -> EngineUnreachable:

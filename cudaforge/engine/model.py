@@ -131,3 +131,5 @@ class ImageFacts:
     """Bytes of its unpacked layers that are not empty, the largest first."""
     env: Mapping[str, str] = made(default_factory=dict)
     """The environment that its containers begin with."""
+    digests: tuple[str, ...] = ()
+    """Of its manifests, as far as the engine knows them: `sha256:...`."""

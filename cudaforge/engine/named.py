@@ -11,9 +11,9 @@ from cudaforge import process
 from cudaforge.engine import podman
 from cudaforge.engine.client import Engine, connect
 from cudaforge.engine.errors import EngineError, EngineUnreachable
-from cudaforge.engine.locate import EngineAddress, locate_context, locate_engine
+from cudaforge.engine.locate import EngineAddress, given_address, locate_context, locate_engine
 from cudaforge.errors import InputError, Problem
-from cudaforge.records import record
+from cudaforge.records import record, replace
 
 INSPECT_SECONDS = 30.0
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -69,24 +69,23 @@ def connect_named(name: str) -> NamedBuilder:
     EngineError where the engine cannot be had.
     """
     if _ADDRESS.fullmatch(name):
-        address = locate_engine({"DOCKER_HOST": name})
-        return _engine_builder(name, address)
+        return _engine_builder(name, given_address(name, said_by=f"--builder {name}"))
     if not _NAME.fullmatch(name):
         raise InputError(
             Problem(
-                what=f"{name[:80]!r} is no name of a builder",
+                what=f"--builder: {name[:80]!r} is no name of a builder",
                 remedy="name a buildx builder, a docker context, or an address such as unix:///run/docker.sock",
             )
         )
     context = locate_context(name)
     if context is not None:
-        return _engine_builder(name, context)
+        return _engine_builder(name, replace(context, said_by=f"--builder {name}, a docker context"))
     _check_not_podman(name)
-    found = _inspect(name, {})
+    found = _inspect_here(name)
     if found is None:
         raise InputError(
             Problem(
-                what=f"there is no builder and no docker context {name!r}",
+                what=f"--builder {name}: there is no builder and no docker context of that name",
                 remedy="list them: docker buildx ls; docker context ls",
             )
         )
@@ -94,6 +93,19 @@ def connect_named(name: str) -> NamedBuilder:
         address = locate_context(found.get("Endpoint", "")) or locate_engine(os.environ)
         return _engine_builder(name, address)
     return NamedBuilder(name=name, engine=connect(), builder=name, is_own=False)
+
+
+def _inspect_here(name: str) -> Mapping[str, str] | None:
+    try:
+        return _inspect(name, {})
+    except process.ProgramNotFound:
+        raise InputError(
+            Problem(
+                what=f"--builder {name} would be a docker context or a builder of buildx, and the docker "
+                "command line is not installed",
+                remedy="name the address of an engine, such as unix:///run/podman/podman.sock, or install it",
+            )
+        ) from None
 
 
 def _check_not_podman(name: str) -> None:
@@ -104,9 +116,10 @@ def _check_not_podman(name: str) -> None:
         if engine.is_podman:
             raise InputError(
                 Problem(
-                    what=f"{name!r} would be a builder of buildx, and here Podman builds",
+                    what=f"--builder {name} would be a builder of buildx, and here Podman builds",
                     because=(f"Podman answers at {engine.address.host}",),
-                    remedy="leave --builder out, or set DOCKER_HOST to a Docker engine",
+                    remedy="leave --builder out, name the address of a Podman service (unix://PATH), or set "
+                    "DOCKER_HOST to a Docker engine",
                 )
             )
 

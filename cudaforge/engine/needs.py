@@ -7,10 +7,12 @@ from collections.abc import Mapping
 
 from cudaforge import process
 from cudaforge.engine.errors import BuildxUnusable, EngineTooOld
-from cudaforge.engine.explain import OLDEST_BUILDX, OLDEST_ENGINE
 from cudaforge.engine.locate import EngineAddress
+from cudaforge.engine.words import OLDEST_ENGINE
 from cudaforge.errors import Problem
 
+OLDEST_BUILDX = (0, 13)
+"""The first with --progress=rawjson."""
 BUILDX_SECONDS = 10.0
 _BUILDX_VERSION = re.compile(r"\bv?(\d+)\.(\d+)\.\d+")
 

@@ -26,6 +26,7 @@ EMULATORS = Path("/proc/sys/fs/binfmt_misc")
 _HANDLERS = {"linux/amd64": "qemu-x86_64", "linux/arm64": "qemu-aarch64"}
 # A variable of Podman's could make the program ask a service.
 _LOCAL = (PROGRAM, "--remote=false")
+_TEMPORARY = "/var/tmp"  # noqa: S108 -- nothing is written to that name itself
 _NO_HOST = "localhost/"
 _VERSION = re.compile(r"v?(\d+)\.(\d+)")
 
@@ -53,6 +54,8 @@ class LocalPodman:
     """Begin a command line."""
     containers: Path
     """Has a directory for each container, those of builds, too."""
+    temporary: Path
+    """Where builds write what they need for a while, and keep the caches of their steps."""
 
 
 def short_names(image: ImageFacts) -> ImageFacts:
@@ -82,7 +85,9 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
     try:
         told = _info(remote_words(address))
         theirs = parse_info(told.stdout)
-        ours = _own_store()
+        # Without options; it prints nothing where that does not work here.
+        own = _info(_LOCAL).stdout
+        ours = parse_info(own)
     except process.ProgramNotFound:
         raise PodmanUnusable(
             Problem(what="the program podman is not installed", remedy="install podman")
@@ -107,6 +112,7 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
     return LocalPodman(
         words=(*_LOCAL, *(() if ours == theirs else theirs.options)),
         containers=Path(theirs.root) / f"{theirs.driver}-containers",
+        temporary=_temporary(own),
     )
 
 
@@ -143,9 +149,14 @@ def parse_info(text: str) -> Store | None:
         return None
 
 
-def _own_store() -> Store | None:
-    """What the program takes without options; None where that does not work here."""
-    return parse_info(_info(_LOCAL).stdout)
+def _temporary(text: str) -> Path:
+    """Where a program that prints this as its `info` writes; where it does not say, what it takes then."""
+    try:
+        said = json.loads(text)["store"]["imageCopyTmpDir"]
+    except (ValueError, LookupError, TypeError):
+        said = None
+    usual = os.environ.get("TMPDIR") or _TEMPORARY
+    return Path(said if isinstance(said, str) and said.startswith("/") else usual)
 
 
 def _info(words: tuple[str, ...]) -> process.Completed:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cudaforge.builder.bases import is_own_base
 from cudaforge.builder.record import load_record
-from cudaforge.builder.scratch import find_abandoned
+from cudaforge.builder.scratch import discard, find_abandoned
 from cudaforge.declaration.model import Declaration
 from cudaforge.doctor.leftovers import Cleaned, Kind, Leftover
 from cudaforge.engine.model import RUN_LABEL
-from cudaforge.errors import NegativeAnswer
+from cudaforge.errors import NegativeAnswer, SurroundingsError
 from cudaforge.files import held_lock
 from cudaforge.lockfile.store import read_lock
 from cudaforge.pipeline.decide import Note
@@ -31,6 +32,7 @@ _STATE = ("logs", "builds", "verdicts", "runs", "tmp", "results.json")
 """What a project's state directory has of ours, but for the files that runs hold each other off with."""
 _CACHE_MOUNT = re.compile(r'with id "/?(?P<id>cudaforge-[^"]*)"')
 _NAME_LENGTH = 70
+_BASE_NAME = "cudaforge"
 _OWN_STEP = "/run/cudaforge/"
 _OWN_SOURCE = "local source for cudaforge-"
 """Begins the records of the contexts that builds are given: wheels and the installer."""
@@ -40,14 +42,14 @@ _OWN_SOURCE = "local source for cudaforge-"
 def find(declaration: Declaration | None, engine: Engine) -> tuple[Leftover, ...]:
     """What cudaforge made: for one project, or for all where there is no declaration.
 
-    What projects share, the build cache and the files that are kept between runs, counts for all alone.
+    What projects share, bases, build cache and the files that are kept between runs, counts for all alone.
     """
     own = None if declaration is None else _own_images(declaration)
     items = [*_containers(engine, declaration), *_images(engine, own)]
     if declaration is None:
-        items += _cache(engine)
+        items += [*_bases(engine), *_cache(engine)]
     files = _shared_files() if declaration is None else _project_files(declaration)
-    return (*items, *(_file(path) for path in (*files, *find_abandoned())))
+    return (*items, *(_file(path) for path in (*files, *_abandoned(engine))))
 
 
 def clean(
@@ -86,7 +88,7 @@ def _remove(item: Leftover, engine: Engine) -> tuple[bool, int]:
         case Kind.CONTAINER:
             engine.remove_container(item.id)
             return True, 0
-        case Kind.IMAGE:
+        case Kind.IMAGE | Kind.BASE:
             return engine.remove_unused_image(item.id), 0
         case Kind.CACHE:
             count = engine.remove_cache(item.id)
@@ -94,7 +96,7 @@ def _remove(item: Leftover, engine: Engine) -> tuple[bool, int]:
         case Kind.FILE:
             path = Path(item.id)
             if path.is_dir() and not path.is_symlink():
-                shutil.rmtree(path, ignore_errors=True)
+                discard(path)
             else:
                 path.unlink(missing_ok=True)
             return not path.exists(), item.bytes if not path.exists() else 0
@@ -139,6 +141,23 @@ def _names_of(image: ImageFacts, tags: frozenset[str], *, is_own: bool) -> tuple
     """The names under which the project has the image: those that it gave, not those that others added."""
     given = tuple(tag for tag in image.tags if tag in tags)
     return given or ((image.id,) if is_own and not image.tags else ())
+
+
+def _bases(engine: Engine) -> Iterator[Leftover]:
+    """Only our names of them: who has given one another name keeps the image."""
+    for image in engine.list_images_by_name(lambda tag: _BASE_NAME in tag):
+        for tag in image.tags:
+            if is_own_base(tag, image.digests):
+                yield Leftover(kind=Kind.BASE, name=tag, id=tag, bytes=image.size)
+
+
+def _abandoned(engine: Engine) -> Sequence[Path]:
+    """What killed runs left where temporary files are: ours, and those of Podman's builds."""
+    places: list[Path | None] = [None]
+    if engine.is_podman:
+        with suppress(SurroundingsError):
+            places.append(engine.require_podman().temporary)
+    return tuple(dict.fromkeys(path for place in places for path in find_abandoned(place)))
 
 
 def _cache(engine: Engine) -> Iterator[Leftover]:

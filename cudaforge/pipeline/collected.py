@@ -148,12 +148,15 @@ def collect_steps(
         found = StepRecord(packages=packages, wheels=wheels)
         save_record(directory, image, platform, found)
     if foreign:
-        raise SurroundingsError(_foreign(image, platform, known, directory) for image, platform in foreign)
+        emulation = named.engine.words.emulation
+        raise SurroundingsError(
+            _foreign(image, platform, known, directory, emulation=emulation) for image, platform in foreign
+        )
 
 
-def _foreign(image: LockedImage, platform: str, known: Iterable[str], directory: Path) -> Problem:
-    from cudaforge.builder.failures import EMULATION_REMEDY
-
+def _foreign(
+    image: LockedImage, platform: str, known: Iterable[str], directory: Path, *, emulation: str
+) -> Problem:
     return Problem(
         what=f"what the steps of {image.name} install on {platform} is not collected: this engine runs no "
         "programs of that platform",
@@ -162,7 +165,7 @@ def _foreign(image: LockedImage, platform: str, known: Iterable[str], directory:
             f"the engine runs: {', '.join(sorted(known))}",
             "everything else is collected",
         ),
-        remedy=f"{EMULATION_REMEDY}, or run {vendor_command(directory)} on a machine of that platform, too",
+        remedy=f"{emulation}, or run {vendor_command(directory)} on a machine of that platform, too",
     )
 
 

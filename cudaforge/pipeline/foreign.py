@@ -187,7 +187,7 @@ def _find(reference: str, engine: Engine, *, pull: bool, known: Sequence[str], o
             Problem(
                 what=f"the engine has no image {reference}",
                 because=(f"images of the declaration: {', '.join(known)}",) if known else (),
-                remedy=f"pull it first: docker pull {reference}; or let cudaforge do so: --pull",
+                remedy=f"pull it first: {engine.words.pull} {reference}; or let cudaforge do so: --pull",
             )
         )
     return image

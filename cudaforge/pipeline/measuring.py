@@ -291,8 +291,8 @@ def _measure_image(reference: str, matrix: Matrix) -> tuple[Measured, ...]:
             raise NegativeAnswer(
                 Problem(
                     what=f"there is neither a file {reference} nor an image of that name in the engine",
-                    remedy=f"pull it first: docker pull {reference}; or name a wheel: a path ending in "
-                    ".whl, an address, or torch==2.8.0",
+                    remedy=f"pull it first: {engine.words.pull} {reference}; or name a wheel: a path "
+                    "ending in .whl, an address, or torch==2.8.0",
                 )
             )
         with engine.opened_image(image.id, run_id=f"measure-{os.getpid()}") as files:

@@ -98,7 +98,7 @@ def check_disk(
     disks = {place.stat().st_dev: shutil.disk_usage(place).free for place in known}
     text = _describe(need, sum(disks.values()), known, count=len(waiting))
     if need.bytes > sum(disks.values()):
-        raise SurroundingsError(_too_small(need, sum(disks.values()), text))
+        raise SurroundingsError(_too_small(need, sum(disks.values()), text, usage=engines[0].words.usage))
     if need.bytes:
         on_note(text)
 
@@ -110,7 +110,7 @@ def _describe(need: Need, free: int, places: Sequence[Path], *, count: int) -> s
     return f"{images} to build: {least} {bytes_text(need.bytes)}, of {bytes_text(free)} free at {where}"
 
 
-def _too_small(need: Need, free: int, text: str) -> Problem:
+def _too_small(need: Need, free: int, text: str, *, usage: str) -> Problem:
     largest = sorted(need.by_image, key=lambda name: -need.by_image[name])[:_SHOWN]
     because = [f"{bytes_text(need.bytes - free)} are missing"]
     because += [f"{name} takes {bytes_text(need.by_image[name])} by itself" for name in largest]
@@ -119,7 +119,7 @@ def _too_small(need: Need, free: int, text: str) -> Problem:
     return Problem(
         what=f"the disk is too small: {text}",
         because=tuple(because),
-        remedy="free some: cudaforge clean, docker system df; or build fewer: cudaforge build IMAGE; or "
+        remedy=f"free some: cudaforge clean, {usage}; or build fewer: cudaforge build IMAGE; or "
         "begin all the same: --no-disk-check",
     )
 

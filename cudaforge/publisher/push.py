@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from cudaforge import process
-from cudaforge.engine import Engine
+from cudaforge.engine import DOCKER, Engine, EngineWords
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.publisher.troubles import Trouble, TroubleKind, classify_push, last_words
 from cudaforge.records import record
@@ -51,7 +51,9 @@ def push(engine: Engine, reference: str, access: Access, *, image_id: str, patie
     logins, missing rights and the like never are. Raises PushFailed, and SurroundingsError where the
     registry has another image afterwards, or the engine is lost.
     """
-    said = push_patiently(lambda: _push_once(engine, reference), reference, access, patience=patience)
+    said = push_patiently(
+        lambda: _push_once(engine, reference), reference, access, patience=patience, words=engine.words
+    )
     found = _DIGEST.search(said)
     try:
         subject = find_subject(reference, access, image_id=image_id)
@@ -70,9 +72,14 @@ def push(engine: Engine, reference: str, access: Access, *, image_id: str, patie
 
 
 def push_patiently(
-    push_once: Callable[[], process.Completed], reference: str, access: Access, *, patience: Patience
+    push_once: Callable[[], process.Completed],
+    reference: str,
+    access: Access,
+    *,
+    patience: Patience,
+    words: EngineWords = DOCKER,
 ) -> str:
-    """What the first push that succeeds says. Raises PushFailed after the last."""
+    """What the first push that succeeds says. Raises PushFailed after the last, in the engine's `words`."""
     pause = _FIRST_PAUSE
     for attempt in range(1, patience.tries + 1):
         done = push_once()
@@ -83,11 +90,12 @@ def push_patiently(
             told = classify_push(upload_refusal(reference, access), reference=reference)
             trouble = told if told.kind is TroubleKind.DISK else trouble
         if not trouble.kind.may_pass or attempt == patience.tries:
-            raise _failed(reference, trouble, done.stderr, tries=attempt)
+            raise _failed(reference, trouble, done.stderr, tries=attempt, words=words)
         asked = asked_pause(reference, access) if trouble.kind is TroubleKind.LIMIT else None
         wait = pause if asked is None else asked
         if wait > LONGEST_PAUSE:
-            raise _failed(reference, trouble, f"it asks for a pause of {wait:.0f} s", tries=attempt)
+            said = f"it asks for a pause of {wait:.0f} s"
+            raise _failed(reference, trouble, said, tries=attempt, words=words)
         patience.on_note(
             f"{reference}: {trouble.reason.format(host=_host(reference))}; try {attempt + 1} of "
             f"{patience.tries} in {wait:.0f} s"
@@ -108,14 +116,14 @@ def _host(reference: str) -> str:
     return parse_reference(reference).registry
 
 
-def _failed(reference: str, trouble: Trouble, said: str, *, tries: int) -> PushFailed:
+def _failed(reference: str, trouble: Trouble, said: str, *, tries: int, words: EngineWords) -> PushFailed:
     host = _host(reference)
     because = tuple(line for line in (last_words(said), f"after {tries} tries" if tries > 1 else "") if line)
     return PushFailed(
         Problem(
             what=f"{reference} was not pushed: {trouble.reason.format(host=host)}",
             because=because,
-            remedy=trouble.remedy.format(host=host),
+            remedy=trouble.remedy.format(host=host, words=words),
         ),
         trouble.kind,
     )

@@ -56,7 +56,7 @@ _ROWS: tuple[tuple[str, Trouble], ...] = (
         Trouble(
             kind=TroubleKind.TLS,
             reason="the engine does not trust the certificate of {host}",
-            remedy="give the engine the registry's CA: /etc/docker/certs.d/{host}/ca.crt",
+            remedy="give the engine the registry's CA: {words.certificates}/{host}/ca.crt",
         ),
     ),
     (
@@ -65,7 +65,7 @@ _ROWS: tuple[tuple[str, Trouble], ...] = (
         Trouble(
             kind=TroubleKind.DISK,
             reason="a disk is full: the engine's, or that of {host}",
-            remedy="free some space there (here: docker system df), then repeat the command",
+            remedy="free some space there (here: {words.usage}), then repeat the command",
         ),
     ),
     (
@@ -73,7 +73,7 @@ _ROWS: tuple[tuple[str, Trouble], ...] = (
         Trouble(
             kind=TroubleKind.LOGIN,
             reason="{host} does not accept the login, or wants one",
-            remedy="docker login {host}",
+            remedy="{words.login} {host}",
         ),
     ),
     (
@@ -81,7 +81,7 @@ _ROWS: tuple[tuple[str, Trouble], ...] = (
         Trouble(
             kind=TroubleKind.RIGHTS,
             reason="{host} does not allow this login to write there",
-            remedy="ask for the right, or docker login {host} as another user",
+            remedy="ask for the right, or {words.login} {host} as another user",
         ),
     ),
     (
@@ -128,7 +128,7 @@ _ROWS: tuple[tuple[str, Trouble], ...] = (
 _UNKNOWN = Trouble(
     kind=TroubleKind.UNKNOWN,
     reason="the push to {host} failed",
-    remedy="see whether docker push works there",
+    remedy="see whether {words.push} works there",
 )
 _URL = re.compile(r'"?[a-z]+://[^\s"]+"?:?', re.IGNORECASE)
 

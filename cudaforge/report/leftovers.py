@@ -9,6 +9,7 @@ from cudaforge.units import bytes_text
 _NAMES = {
     Kind.CONTAINER: "containers",
     Kind.IMAGE: "images",
+    Kind.BASE: "base images, which builds were handed and make again",
     Kind.CACHE: "build cache",
     Kind.FILE: "files",
 }

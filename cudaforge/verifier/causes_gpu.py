@@ -181,8 +181,8 @@ def explain_missing_nodes(offer: GpuOffer, *, has_library: bool) -> Cause:
     method = offer.request.method if offer.request else None
     if method is GpuMethod.CDI and offer.is_podman and not has_library:
         return Cause(
-            text=text + "; older releases of Podman drop CDI devices that Docker's API asks for",
-            remedy="update Podman, or verify with Docker",
+            text=text + "; Podman leaves out CDI devices that Docker's API asks for",
+            remedy="install Podman's program on this machine, which asks for them in another way",
             code=Code.CDI_MISSING,
         )
     if method is GpuMethod.CDI:

@@ -8,21 +8,63 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
 from tests.support.index import Index, serve
 from tests.support.podman import NoPodman, PodmanHost, run_podman
-from tests.support.tiny import TinyProject, clean_environment, make_tiny_wheel, processes_with, wait_until
+from tests.support.tiny import (
+    TinyProject,
+    clean_environment,
+    kill_processes_with,
+    make_tiny_wheel,
+    processes_with,
+    wait_until,
+)
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.engine
 
 STOP_SECONDS = 20.0
 VALUE = "swordfish-of-the-test"
+
+
+CDI_RUN = """
+from cudaforge.engine import ContainerSpec, GpuMethod, GpuRequest, connect
+def run(device):
+    gpu = GpuRequest(method=GpuMethod.CDI, devices=("{kind}=" + device,))
+    words = ("-c", "echo $DEVICE; ls /dev/made-up; cat")
+    made = dict(image="{image}", run_id="0c0c", entrypoint=("sh",), argv=words, stdin=b"fed\\n")
+    return engine.run_container(ContainerSpec(**made, gpu=gpu), timeout=60)
+engine = connect()
+print(run("all").stdout, end="")
+print("unresolvable CDI devices" in (run("none").start_error or ""))
+engine.close()
+"""
+"""Prints what a container with the device sees, and whether one that is not there is refused."""
+
+
+@contextmanager
+def cdi_spec(text: str) -> Iterator[None]:
+    """Let engines find a CDI spec. Podman looks in places that are the host's."""
+    directory = Path("/var/run/cdi")
+    is_new = not directory.exists()
+    directory.mkdir(exist_ok=True)
+    spec = directory / f"cudaforge-test-{os.getpid()}.json"
+    spec.write_text(text)
+    try:
+        yield
+    finally:
+        spec.unlink()
+        if is_new:
+            with suppress(OSError):  # filled meanwhile
+                directory.rmdir()
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +102,7 @@ def project(podman: PodmanHost, tmp_path: Path) -> Iterator[TinyProject]:
         made.declare('one\npackages = ["blue"]')
         yield made
         assert podman.containers() == []
-        assert list((tmp_path / "tmp").glob("cudaforge-*")) == []
+        assert [path.name for path in (tmp_path / "tmp").iterdir() if path.name != "buildah-cache"] == []
         assert list((made.root / ".cudaforge/tmp").glob("*")) == []
         assert list(made.root.glob("podman-build-*")) == []
 
@@ -121,20 +163,42 @@ def test_a_step_that_fails_is_the_answer(project: TinyProject) -> None:
     )
 
 
-def test_an_interrupt_leaves_nothing(project: TinyProject, podman: PodmanHost) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["INT", "TERM"])
+def test_an_interrupt_leaves_nothing(
+    project: TinyProject, podman: PodmanHost, number: signal.Signals
+) -> None:
     project.declare('one\nrun = ["echo now; sleep 100"]')
     assert project.run("lock").returncode == 0
     mark = f"cudaforge-test-{os.getpid()}"
     log = project.root / ".cudaforge/logs/one.log"
     with project.start("build", CUDAFORGE_TEST_MARK=mark) as child:
         wait_until(lambda: log.is_file() and " now\n" in log.read_text(), timeout=300, what="the step runs")
-        child.send_signal(signal.SIGINT)
+        child.send_signal(number)
         started = time.monotonic()
         _, said = child.communicate(timeout=60)
-    assert child.returncode == 130, said
+    assert child.returncode == 128 + number, said
     assert "built in" not in said
     assert time.monotonic() - started < STOP_SECONDS
     wait_until(lambda: not processes_with(mark), timeout=STOP_SECONDS, what="every process has ended")
+    assert podman.containers() == []
+
+
+def test_the_next_run_sweeps_what_a_killed_one_left(project: TinyProject, podman: PodmanHost) -> None:
+    mark = f"cudaforge-test-{os.getpid()}"
+    project.declare(f'one\nrun = ["echo now; MARK={mark} sleep 100"]')
+    assert project.run("lock").returncode == 0
+    log = project.root / ".cudaforge/logs/one.log"
+    temporary = Path(project.environment["TMPDIR"])
+    with project.start("build", CUDAFORGE_TEST_MARK=mark) as child:
+        wait_until(lambda: log.is_file() and " now\n" in log.read_text(), timeout=300, what="the step runs")
+        kill_processes_with(mark)
+        child.communicate(timeout=60)
+    assert list(temporary.glob("*/buildah*/mnt"))
+    wait_until(lambda: not processes_with(mark), timeout=STOP_SECONDS, what="every process has ended")
+    project.declare("one")
+    assert project.run("lock").returncode == 0
+    done = project.run("build", "--json")
+    assert only(done.stdout)["state"] == "built", done.stderr
     assert podman.containers() == []
 
 
@@ -176,6 +240,26 @@ def test_what_podman_cannot_do_is_refused_by_name(
     assert not (project.root / ".cudaforge/logs").exists()
 
 
+def test_devices_come_by_cdi(project: TinyProject, podman: PodmanHost) -> None:
+    assert project.run("lock").returncode == 0
+    assert project.run("build").returncode == 0
+    kind = f"cudaforge.invalid/test{os.getpid()}"
+    edits = {"env": ["DEVICE=there"], "deviceNodes": [{"path": "/dev/made-up", "hostPath": "/dev/null"}]}
+    spec = {"cdiVersion": "0.5.0", "kind": kind, "devices": [{"name": "all", "containerEdits": edits}]}
+    code = CDI_RUN.format(kind=kind, image=f"{project.name}:one")
+    with cdi_spec(json.dumps(spec)):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            env=project.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+            check=True,
+        )
+    assert done.stdout.splitlines() == ["there", "/dev/made-up", "fed", "True"]
+    assert podman.containers() == []
+
+
 def test_doctor_and_clean_know_podman(project: TinyProject) -> None:
     assert project.run("lock").returncode == 0
     assert project.run("build").returncode == 0
@@ -186,3 +270,21 @@ def test_doctor_and_clean_know_podman(project: TinyProject) -> None:
     assert cleaned.returncode == 0, cleaned.stderr
     assert f"{project.name}:one" in cleaned.stdout
     assert project.run("run", "one", "--", "true").returncode == 2
+
+
+def test_clean_all_takes_the_bases_and_none_of_somebody_else(
+    project: TinyProject, podman: PodmanHost, tmp_path: Path
+) -> None:
+    assert project.run("lock").returncode == 0
+    assert project.run("build").returncode == 0
+    (base,) = [name for name in podman.names() if name.startswith("localhost/cudaforge-base-")]
+    podman.run("tag", base, "localhost/cudaforge-base-mine:latest", "localhost/mine:1")
+    own_cache = {"XDG_CACHE_HOME": str(tmp_path / "cache")}
+    cleaned = project.run("clean", "--all", "--yes", "--json", **own_cache)
+    assert cleaned.returncode == 0, cleaned.stderr
+    bases = [one for one in json.loads(cleaned.stdout)["items"] if one["kind"] == "base-image"]
+    assert [(one["name"], one["kept"]) for one in bases] == [(base, False)]
+    assert podman.names() == {"localhost/cudaforge-base-mine:latest", "localhost/mine:1"}
+    # Steps are no longer anybody's: with the last name of the base nothing is left.
+    podman.run("rmi", "localhost/cudaforge-base-mine:latest", "localhost/mine:1")
+    assert podman.run("images", "--all", "--quiet") == ""

@@ -45,6 +45,11 @@ class PodmanHost:
         assert (done.returncode != 0) == fails, done.stdout + done.stderr
         return done.stdout.strip()
 
+    def names(self) -> set[str]:
+        """The names of all images in the store."""
+        images = json.loads(self.run("images", "--format", "json"))
+        return {name for image in images for name in image.get("Names") or ()}
+
     def containers(self) -> list[str]:
         """Every container in the store, those of builds, too."""
         return [one["Id"] for one in json.loads(self.run("ps", "--all", "--external", "--format", "json"))]
@@ -94,11 +99,14 @@ def _configure(work: Path) -> dict[str, str]:
     files = "nofile={}:{}".format(*resource.getrlimit(resource.RLIMIT_NOFILE))
     limits = json.dumps([files, "nproc=16384:16384"])
     helpers = json.dumps([f"{root}/usr/{place}" for place in ("lib/podman", "libexec/podman", "bin")])
+    # Without them the Podman that tidies up behind each container does not start, and all wait 20 s for it.
+    passed = json.dumps([f"{name}={value}" for name, value in environment.items()])
     found = (
         ""
         if not environment
         else (
             f'conmon_path = ["{root}/usr/bin/conmon"]\nhelper_binaries_dir = {helpers}\n'
+            f"conmon_env_vars = {passed}\n"
             f'[engine.runtimes]\nrunc = ["{root}/usr/sbin/runc", "/usr/sbin/runc"]\n'
         )
     )

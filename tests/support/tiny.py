@@ -205,6 +205,14 @@ def processes_with(text: str) -> list[str]:
     return [line for path in Path("/proc").iterdir() if path.name.isdigit() and (line := _line(path, text))]
 
 
+def kill_processes_with(text: str) -> None:
+    """End them so that they can tidy nothing up."""
+    for path in Path("/proc").iterdir():
+        if path.name.isdigit() and _line(path, text):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(path.name), signal.SIGKILL)
+
+
 def _line(process: Path, text: str) -> str:
     with contextlib.suppress(OSError):  # it has ended, or is another user's
         if text.encode() in (process / "environ").read_bytes():

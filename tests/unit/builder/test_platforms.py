@@ -6,6 +6,7 @@ import pytest
 
 from cudaforge.builder.platforms import check_platforms
 from cudaforge.builder.project import build_images
+from cudaforge.engine import EngineWords, words_of
 from cudaforge.errors import SurroundingsError
 from cudaforge.records import replace
 from tests.support.locks import BOTH_IMAGE, GPU_IMAGE
@@ -18,6 +19,10 @@ class Engine:
     has_containerd_store: bool = True
     architecture: str = "amd64"
     is_podman: bool = False
+
+    @property
+    def words(self) -> EngineWords:
+        return words_of(is_podman=self.is_podman)
 
 
 @dataclass
@@ -57,6 +62,10 @@ def test_missing_emulation_is_named_with_its_remedy():
     text = refusal(Builder(platforms=AMD), BOTH_IMAGE)
     assert "both is for linux/arm64, of which the builder default runs no programs" in text
     assert "binfmt" in text
+    podman = refusal(Builder(platforms=AMD, engine=Engine(is_podman=True)), BOTH_IMAGE)
+    assert "qemu-user-static" in podman
+    assert "docker run" not in podman
+    assert "--builder" not in podman
     arm = replace(GPU_IMAGE, platforms=("linux/arm64",))
     assert "train is for linux/arm64" in refusal(Builder(platforms=AMD), arm)
 

@@ -20,7 +20,7 @@ from cudaforge.builder.podman import (
     with_full_names,
 )
 from cudaforge.builder.podman_steps import StepTracker
-from cudaforge.engine import LocalPodman, PodmanUnusable
+from cudaforge.engine import LocalPodman, PodmanUnusable, words_of
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import replace
 from tests.support.locks import BOTH_IMAGE, CPU_IMAGE
@@ -76,7 +76,7 @@ class Engine:
     def require_podman(self) -> LocalPodman:
         if self.trouble is not None:
             raise self.trouble
-        return LocalPodman(words=("podman",), containers=Path("/none"))
+        return LocalPodman(words=("podman",), containers=Path("/none"), temporary=Path("/none"))
 
 
 @dataclass
@@ -271,3 +271,11 @@ def test_bases_need_no_list_of_registries() -> None:
     assert with_full_names(CPU_IMAGE, {"cudaforge-base": "oci-layout:///x@y"}) == {
         "cudaforge-base": "oci-layout:///x@y"
     }
+
+
+def test_a_full_disk_is_mended_in_podmans_words() -> None:
+    error = "creating build container: write /x: no space left on device"
+    failure = classify_failure(error=error, words=words_of(is_podman=True))
+    assert failure.kind is FailureKind.DISK
+    assert "podman image prune" in (failure.remedy or "")
+    assert "docker" in (classify_failure(error=error).remedy or "")

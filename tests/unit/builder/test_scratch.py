@@ -4,7 +4,8 @@ import sys
 
 import pytest
 
-from cudaforge.builder.scratch import scratch_directory, sweep_scratch, write_private
+from cudaforge.builder import scratch
+from cudaforge.builder.scratch import discard, find_mounts, scratch_directory, sweep_scratch, write_private
 from cudaforge.errors import SurroundingsError
 
 
@@ -56,3 +57,38 @@ def test_a_link_with_such_a_name_is_left_alone(tmp_path):
     (tmp_path / f"cudaforge-{gone.pid}-x").symlink_to(tmp_path / "precious")
     sweep_scratch(tmp_path)
     assert (tmp_path / "precious").is_dir()
+
+
+def test_what_is_mounted_below_is_found(tmp_path):
+    ours = tmp_path / "a b"
+    ours.mkdir()
+    said = "".join(
+        f"45 27 254:0 / {place} rw,relatime - ext4 /dev/vda rw\n"
+        for place in ("/", f"{tmp_path}/a\\040b/mnt", f"{tmp_path}/a", f"{tmp_path}/a\\040bc")
+    )
+    (tmp_path / "mounts").write_text(said)
+    assert find_mounts(ours, mounts=tmp_path / "mounts") == (ours / "mnt",)
+    assert find_mounts(ours, mounts=tmp_path / "none") == ()
+
+
+def test_what_cannot_be_unmounted_is_never_entered(tmp_path, monkeypatch):
+    """Removing what is mounted there would remove the files of others."""
+    ours = tmp_path / "ours"
+    (ours / "mnt").mkdir(parents=True)
+    (ours / "mnt/precious").write_text("theirs")
+    monkeypatch.setattr(scratch, "find_mounts", lambda directory: (directory / "mnt",))
+    discard(ours)
+    assert (ours / "mnt/precious").exists()
+
+
+def test_directories_that_may_not_be_listed_go_too(tmp_path):
+    """Podman without root leaves such ones. To root it makes no difference."""
+    ours = tmp_path / "ours"
+    (ours / "mnt/target").mkdir(parents=True)
+    (tmp_path / "precious").mkdir(mode=0o500)
+    (ours / "mnt/link").symlink_to(tmp_path / "precious")
+    (ours / "mnt/target").chmod(0)
+    (ours / "mnt").chmod(0o100)
+    discard(ours)
+    assert not ours.exists()
+    assert (tmp_path / "precious").stat().st_mode & 0o777 == 0o500

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,10 @@ OURS = f'LABEL "io.cudaforge.base"="x" "{ENTRY_LABEL}"="sha256:1"'
 class FakeEngine:
     """An engine's answers, and what it was asked to remove."""
 
+    is_podman = False
+
     def __init__(self) -> None:
+        self.bases: list[ImageFacts] = []
         self.images: dict[str, tuple[ImageFacts, str]] = {}
         self.containers: tuple[KeptContainer, ...] = ()
         self.cache: tuple[CacheRecord, ...] = ()
@@ -47,6 +50,21 @@ class FakeEngine:
     def list_images_by_label(self, label: str) -> Sequence[ImageFacts]:
         assert label == ENTRY_LABEL
         return [facts for facts, _ in self.images.values()]
+
+    def list_images_by_name(self, is_meant: Callable[[str], bool]) -> Sequence[ImageFacts]:
+        return [facts for facts in self.bases if any(map(is_meant, facts.tags))]
+
+    def base(self, digest: str, *tags: str) -> None:
+        facts = ImageFacts(
+            id=f"sha256:{tags[0]}",
+            tags=tags,
+            size=300,
+            labels={},
+            architecture="amd64",
+            created="",
+            digests=(digest,),
+        )
+        self.bases.append(facts)
 
     def last_step(self, image_id: str) -> str:
         return self.images[image_id][1]
@@ -88,7 +106,7 @@ def engine(monkeypatch: pytest.MonkeyPatch) -> FakeEngine:
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr(cleaning, "find_abandoned", tuple)
+    monkeypatch.setattr(cleaning, "find_abandoned", lambda _: ())
     monkeypatch.setattr(cleaning, "cache_directory", lambda: tmp_path / "cache")
     (tmp_path / "cudaforge.toml").write_text('schema = 1\n[images.train]\nframework = "pytorch"\n')
     save_record(tmp_path / ".cudaforge/builds/train.json", BuildRecord(image_id="sha256:own", inputs="x"))
@@ -138,6 +156,27 @@ def test_all_asks_for_everything_of_ours(engine: FakeEngine, project: Path) -> N
     assert engine.bytes == 1000 - 2 * 300 - 3 * 7
     assert not (project / "cache/web").exists()
     assert (project / ".cudaforge/builds").exists()
+
+
+def test_all_takes_the_bases_that_engines_were_handed(
+    engine: FakeEngine, project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    digest = "sha256:" + "0123456789abcdef" * 4
+    taken_in = "localhost/cudaforge-base-0123456789abcdef:latest"
+    engine.base(digest, taken_in, "acme/base:1")
+    engine.base("sha256:" + "f" * 64, "cudaforge.invalid/bootstrap:0123456789abcdef")
+    # Somebody else's: their names look like ours.
+    engine.base("sha256:" + "e" * 64, "localhost/cudaforge-base-0123456789abcdef:1")
+    engine.base("sha256:" + "d" * 64, "localhost/cudaforge-base-fedcba9876543210:latest")
+    engine.base(digest, "acme/cudaforge-base-0123456789abcdef:latest")
+    engine.base(digest, "localhost/cudaforge-base-mine:latest")
+    assert run_command_line(["clean", "--yes"]) == 0
+    assert engine.removed == []
+    assert run_command_line(["clean", "--all", "--yes"]) == 0
+    assert engine.removed == [taken_in, "cudaforge.invalid/bootstrap:0123456789abcdef"]
+    printed = capsys.readouterr().out
+    assert "base images" in printed
+    assert taken_in in printed
 
 
 def test_a_step_that_a_later_one_holds_names_what_removes_it(

@@ -59,6 +59,7 @@ class Machine:
             "DockerRootDir": "/var/lib/docker",
         }
         self.offer = NO_OFFER
+        self.is_podman = False
         self.engine: SeenEngine | None = None
         self.buildx: Problem | None = None
         self.expected: tuple[Expected, ...] = ()
@@ -130,6 +131,7 @@ class Machine:
             version="28.0.1",
             info=self.info,
             offer=self.offer,
+            is_podman=self.is_podman,
             buildx=self.buildx,
             disk=self.disk,
             present=self.present,

@@ -129,3 +129,16 @@ def test_an_engine_that_is_not_there_is_a_finding(
     found = doctoring.examine(tmp_path / "none.toml", None, host=machine.host())
     assert found[0].code is Code.ENGINE_MISSING
     assert not doctoring.is_healthy(found)
+
+
+def test_podman_whose_socket_is_not_there_is_to_be_started(
+    monkeypatch: pytest.MonkeyPatch, machine: Machine, tmp_path: Path
+) -> None:
+    def connect(environment: Mapping[str, str]) -> None:
+        raise EngineAbsent(Problem(what="no container engine is running", remedy="start it"))
+
+    monkeypatch.setattr(doctoring, "connect", connect)
+    machine.program("podman")
+    (machine.root / "var/run/docker.sock").unlink()
+    found = {one.id: one for one in doctoring.examine(tmp_path / "none.toml", None, host=machine.host())}
+    assert "start podman.socket" in (found["socket"].remedy or "")

@@ -124,6 +124,28 @@ def test_an_engine_that_fails_is_named_and_the_rest_still_looked_at(
     assert found["driver"].state is State.OK
 
 
+def test_podman_is_mended_in_podmans_words(healthy: Machine) -> None:
+    healthy.is_podman = True
+    healthy.offer = replace(BY_CDI, request=None, cdi_devices=())
+    healthy.disk = Disk(free=GB, total=1000 * GB)
+    healthy.registries = ("ghcr.io",)
+    healthy.file("/root/.docker/config.json", "{}")
+    healthy.site = replace(SITE, proxies={"HTTPS_PROXY": "http://127.0.0.1:9"})
+    (healthy.root / "var/run/docker.sock").unlink()
+    found = healthy.findings()
+    named = ("socket", "disk", "toolkit", "logins")
+    assert all("docker" not in _without_places(found[name].remedy or "docker") for name in named), found
+    assert "start podman.socket" in (found["socket"].remedy or "")
+    assert "podman system df" in (found["disk"].remedy or "")
+    assert (found["toolkit"].remedy or "").count("nvidia-ctk") == 1
+    assert (found["logins"].remedy or "").endswith("config.json ghcr.io")
+
+
+def _without_places(remedy: str) -> str:
+    """Podman reads logins from Docker's file, too."""
+    return remedy.replace("~/.docker/config.json", "")
+
+
 def test_buildx_that_is_missing(healthy: Machine) -> None:
     healthy.buildx = Problem(what="there is no buildx", remedy="install docker-buildx-plugin")
     trouble(healthy.findings()["buildx"], Code.BUILDX_MISSING, "docker-buildx-plugin")

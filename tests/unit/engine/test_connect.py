@@ -15,6 +15,7 @@ from cudaforge.engine import (
 from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import DEFAULT_SOCKET, EngineAddress
 from cudaforge.engine.needs import parse_buildx_version
+from cudaforge.engine.words import DOCKER, podman_words, words_of
 from cudaforge.errors import ExitCode
 from tests.unit.engine.fake import answering
 
@@ -115,12 +116,15 @@ def test_causes_are_found_however_deep():
 def test_a_call_that_fails():
     refused = Exception("x")
     refused.status_code, refused.explanation = 500, "bad parameter"
-    error = explain_call(refused, NAMED, doing="to tag an image", timeout=1)
+    error = explain_call(refused, NAMED, doing="to tag an image", timeout=1, words=DOCKER)
     assert isinstance(error, EngineRefused)
     assert "bad parameter (HTTP 500)" in str(error)
-    assert isinstance(explain_call(TimeoutError(), NAMED, doing="x", timeout=1), EngineFrozen)
+    frozen = explain_call(TimeoutError(), NAMED, doing="x", timeout=1, words=podman_words(is_root=False))
+    assert isinstance(frozen, EngineFrozen)
+    assert "systemctl --user restart podman" in frozen.problems[0].remedy
     assert isinstance(
-        explain_call(ConnectionResetError(104, "reset"), NAMED, doing="x", timeout=1), EngineDied
+        explain_call(ConnectionResetError(104, "reset"), NAMED, doing="x", timeout=1, words=DOCKER),
+        EngineDied,
     )
 
 
@@ -135,3 +139,43 @@ def test_a_call_that_fails():
 )
 def test_buildx_versions(text, expected):
     assert parse_buildx_version(text) == expected
+
+
+PODMANS = EngineAddress(host="unix:///run/user/1000/podman/podman.sock", said_by="DOCKER_HOST")
+
+
+@pytest.mark.parametrize(
+    "error",
+    [FileNotFoundError(2, "x"), PermissionError(13, "x"), TimeoutError(), ConnectionRefusedError(111, "x")],
+)
+def test_a_podman_that_does_not_answer_is_mended_in_its_own_words(error):
+    remedy = explain_connecting(error, PODMANS, timeout=1).problems[0].remedy
+    assert "podman" in remedy
+    assert "docker" not in remedy
+
+
+def test_where_podman_alone_is_installed_its_service_is_to_be_started(monkeypatch):
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/podman" if name == "podman" else None)
+    remedy = explain_connecting(FileNotFoundError(2, "x"), DEFAULT, timeout=1).problems[0].remedy
+    assert remedy.startswith("start Podman's service")
+    assert "export DOCKER_HOST=unix://" in remedy
+
+
+def test_the_remedy_corrects_what_gave_the_address():
+    def remedy(said_by):
+        address = EngineAddress(host="unix:///run/x.sock", said_by=said_by)
+        return explain_connecting(FileNotFoundError(2, "x"), address, timeout=1).problems[0].remedy
+
+    assert remedy("DOCKER_HOST").endswith("or correct DOCKER_HOST")
+    assert remedy("--builder /run/x.sock").endswith("or correct --builder /run/x.sock")
+    assert "docker context use" in remedy("context far")
+
+
+def test_podmans_words_name_docker_where_podman_reads_dockers_files_alone():
+    for is_root in (False, True):
+        words = podman_words(is_root=is_root)
+        said = {
+            name: getattr(words, name) for name in words.__slots__ if isinstance(getattr(words, name), str)
+        }
+        assert {name for name, text in said.items() if "docker" in text} == {"login"}
+    assert words_of(is_podman=False) is DOCKER

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cudaforge import process
 from cudaforge.engine import EngineUnreachable
 from cudaforge.engine.locate import DEFAULT_SOCKET, locate_engine, parse_context
 
@@ -47,6 +48,15 @@ def test_certificates_of_a_context(tmp_path):
         None,
         True,
     )
+
+
+def test_a_docker_that_is_podmans_program_has_no_contexts(monkeypatch):
+    """The package podman-docker; its socket has Docker's name."""
+    said = "Emulate Docker CLI using podman.\nError: unrecognized command `podman context inspect`\n"
+    answer = process.Completed(argv=(), returncode=125, stdout="", stderr=said)
+    monkeypatch.setattr(process, "run", lambda *_, **__: answer)
+    address = locate_engine({})
+    assert (address.host, address.said_by) == (DEFAULT_SOCKET, "")
 
 
 def test_docker_host_goes_first():

@@ -21,6 +21,7 @@ IS_ROOTLESS = os.geteuid() != 0
 def info(root: str, *, is_rootless: bool = IS_ROOTLESS) -> str:
     """As much of `podman info` as is read."""
     store = {"graphRoot": root, "runRoot": "/run/x", "graphDriverName": "overlay", "graphStatus": {}}
+    store["imageCopyTmpDir"] = "/big"
     return json.dumps({"host": {"security": {"rootless": is_rootless}}, "store": store})
 
 
@@ -39,13 +40,17 @@ def test_the_program_as_it_is_where_the_store_is_its_own(monkeypatch: pytest.Mon
     found = find_local(LOCAL, "4.3.1")
     assert found.words == ("podman", "--remote=false")
     assert found.containers == Path("/var/lib/x/overlay-containers")
+    assert found.temporary == Path("/big")
 
 
 @pytest.mark.parametrize("own", [info("/var/lib/y"), "", "no JSON", "[]"])
 def test_the_service_s_store_is_named_where_it_is_another(monkeypatch: pytest.MonkeyPatch, own: str) -> None:
+    monkeypatch.delenv("TMPDIR", raising=False)
     answer(monkeypatch, service=info("/var/lib/x"), own=own)
     options = ("--root", "/var/lib/x", "--runroot", "/run/x", "--storage-driver", "overlay")
-    assert find_local(LOCAL, "5.4.0").words == ("podman", "--remote=false", *options)
+    found = find_local(LOCAL, "5.4.0")
+    assert found.words == ("podman", "--remote=false", *options)
+    assert found.temporary == Path("/big" if "/var/lib/y" in own else "/var/tmp")
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from cudaforge.builder import collect
+from cudaforge.engine import DOCKER
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.pipeline.collected import (
@@ -54,7 +55,7 @@ def fill(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fill:
         collect_steps(
             find_uncollected(images, tmp_path, on_note=notes.append),
             tmp_path,
-            named=SimpleNamespace(find_platforms=lambda: platforms),
+            named=SimpleNamespace(find_platforms=lambda: platforms, engine=SimpleNamespace(words=DOCKER)),
             prepare=lambda image, platform: (image, platform),
             on_note=notes.append,
         )

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from cudaforge.engine import EngineUnreachable
+from cudaforge.engine import DOCKER, EngineUnreachable
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.pipeline import sizes
 from cudaforge.pipeline.sizes import check_disk, least_need
@@ -47,6 +47,8 @@ def test_what_nobody_has_weighed_is_named_and_not_counted():
 
 class Stub:
     """An engine that says where its data is, and what it has."""
+
+    words = DOCKER
 
     def __init__(self, root: Path | None, *has: str, is_local: bool = True, is_lost: bool = False) -> None:
         self.address = SimpleNamespace(is_local=is_local)
