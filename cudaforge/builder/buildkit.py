@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.command import EngineTraits
 from cudaforge.builder.inputs import Sources, prepare_inputs
 from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
@@ -51,7 +52,7 @@ class BuildKit(EngineKept):
             )
             if archive is not None and order.again is None and end.failure is None:
                 self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
-            return end
+            return blame_snapshot(end, job.image, self._sources.site)
 
     def _traits(self, *, has_archive: bool) -> EngineTraits:
         # A builder of its own hands images over as the older store takes them, whichever store there is.

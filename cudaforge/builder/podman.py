@@ -11,6 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.failures import classify_failure
@@ -64,7 +65,8 @@ class Podman(EngineKept):
             if order.is_given_up():
                 raise GivenUp
             command = podman_command(inputs, words=words, epoch=source_date_epoch(os.environ))
-            return _run(job.image.name, command, listener=listener, timeout=order.timeout, owner=self)
+            end = _run(job.image.name, command, listener=listener, timeout=order.timeout, owner=self)
+            return blame_snapshot(end, job.image, self._sources.site)
 
     def _sweep(self, local: LocalPodman) -> None:
         """Remove the containers of builds that were ended: Podman leaves them."""
