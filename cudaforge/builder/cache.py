@@ -13,10 +13,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.placeholders import check_fields, shown
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
 
 NAME_FIELD = "{name}"
+_FIELDS = ("name",)
 TO, FROM = "--cache-to", "--cache-from"
 _SAMPLE = "name"
 _GITHUB_ADDRESSES = ("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL")
@@ -100,7 +102,7 @@ def _parse_all(texts: Sequence[str], option: str, problems: list[Problem]) -> tu
         except _Bad as error:  # noqa: PERF203 -- each mistake is told
             problems.append(
                 Problem(
-                    what=f"{_shown(text)!r} is no cache: {error}",
+                    what=f"{shown(text)!r} is no cache: {error}",
                     where=Location(file="command line", key=option),
                     remedy="for example type=registry,ref=ghcr.io/acme/cache:{name}",
                 )
@@ -118,8 +120,11 @@ def _parse(text: str, option: str) -> CacheOption:
     known = _KINDS[kind][option]
     for key, value in fields.items():
         if key != "type" and key not in known:
-            raise _Bad(f"{kind} has no {_shown(key)!r} here; it has {', '.join(known)}")
+            raise _Bad(f"{kind} has no {shown(key)!r} here; it has {', '.join(known)}")
         if key != "type":
+            wrong = next(check_fields(value, _FIELDS), None)
+            if wrong is not None:
+                raise _Bad(f"it has {'; '.join(wrong)}")
             fields[key] = known[key](value)
     needed = {"registry": "ref", "local": "dest" if option == TO else "src"}.get(kind)
     if needed is not None and needed not in fields:
@@ -139,9 +144,9 @@ def _fields(text: str) -> dict[str, str]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
-            raise _Bad(f"{_shown(word)!r} is not of the form key=value")
+            raise _Bad(f"{shown(word)!r} is not of the form key=value")
         if key in fields:
-            raise _Bad(f"{_shown(key)!r} is there twice")
+            raise _Bad(f"{shown(key)!r} is there twice")
         fields[key] = value
     return fields
 
@@ -170,14 +175,10 @@ def _scope(value: str) -> str:
 def _one_of(*words: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in words:
-            raise _Bad(f"{_shown(value)!r} is none of {', '.join(words)}")
+            raise _Bad(f"{shown(value)!r} is none of {', '.join(words)}")
         return value
 
     return check
-
-
-def _shown(text: str) -> str:
-    return text[:120].encode("ascii", "backslashreplace").decode()
 
 
 _WRITTEN: Mapping[str, Callable[[str], str]] = {

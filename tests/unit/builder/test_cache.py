@@ -71,6 +71,11 @@ def test_images_do_not_write_over_each_other_s():
         ("type=gha,url=http://x", "gha has no 'url'"),
         ("type=gha,scope=a;b", "a scope is"),
         ("type=local,dest=x{name}", "a whole part"),
+        ("type=local,dest=c/{nme}", "no field {nme}; did you mean {name}? known: {name}"),
+        ("type=local,dest={name}/{version}", "no field {version}; known: {name}"),
+        ("ghcr.io/acme/cache:{image}", "no field {image}"),
+        ("type=gha,scope={}", "no field {}"),
+        ("type=local,dest=c/{name", "a brace without its other half"),
         ("type=local,dest=", "key=value"),
         ("type=local,dest=a\nb", "cannot be printed"),
         ('type=local,"dest=x', "quotes are wrong"),
@@ -82,6 +87,14 @@ def test_what_is_no_cache(text: str, word: str):
         texts(text)
     assert word in caught.value.problems[0].what
     assert caught.value.problems[0].where is not None
+
+
+@pytest.mark.parametrize(
+    "text", ["type=local,src=c/{nme}", "ghcr.io/acme/cache:{nme}", "type=gha,scope={nme}"]
+)
+def test_what_is_read_has_the_same_fields(text: str):
+    with pytest.raises(InputError, match=r"no field \{nme\}; did you mean \{name\}"):
+        parse_caches((), (text,), images=1, environment=GITHUB)
 
 
 def test_all_mistakes_are_told_at_once():
