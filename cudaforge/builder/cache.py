@@ -6,10 +6,12 @@ Source: docs.docker.com/build/cache/backends (keys of the backends registry, loc
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
@@ -19,6 +21,7 @@ from cudaforge.references import InvalidReference, parse_reference
 
 NAME_FIELD = "{name}"
 _FIELDS = ("name",)
+_NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP})
 TO, FROM = "--cache-to", "--cache-from"
 _SAMPLE = "name"
 _GITHUB_ADDRESSES = ("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL")
@@ -92,6 +95,57 @@ def parse_caches(
             )
         )
     return found
+
+
+def prepare_places(caches: Caches, names: Sequence[str]) -> tuple[str, ...]:
+    """Make the directories that caches of these images are written to, and say which of those to be read are
+    not there: builds go on without them.
+
+    buildx would say neither which option it speaks of, nor of which image. Raises InputError for a path that
+    can be no directory, SurroundingsError for one that cannot be written.
+    """
+    problems: dict[Path, tuple[Problem, bool]] = {}
+    for place in _local(caches.to, "dest", names):
+        error = _make(place)
+        if error is not None:
+            what = f"no cache can be written to {place}: {error.strerror}"
+            where = Location(file="command line", key=TO)
+            remedy = "name a directory that can be made and written"
+            problems[place] = (Problem(what=what, where=where, remedy=remedy), error.errno in _NO_DIRECTORY)
+    missing = []
+    for place in _local(caches.from_, "src", names):
+        if place.exists() and not place.is_dir():
+            where = Location(file="command line", key=FROM)
+            problem = Problem(
+                what=f"{place} is no directory", where=where, remedy="name one that buildx wrote"
+            )
+            problems[place] = (problem, True)
+        elif not (place / "index.json").is_file():
+            missing.append(f"there is no cache in {place} ({FROM}): steps are built without it")
+    if problems:
+        is_wrong = any(wrong for _, wrong in problems.values())
+        raise (InputError if is_wrong else SurroundingsError)(problem for problem, _ in problems.values())
+    return tuple(missing)
+
+
+def _local(options: Sequence[CacheOption], key: str, names: Sequence[str]) -> Iterator[Path]:
+    places = (
+        one.fields[key].replace(NAME_FIELD, name)
+        for one in options
+        if one.fields["type"] == "local"
+        for name in names
+    )
+    return map(Path, dict.fromkeys(places))
+
+
+def _make(place: Path) -> OSError | None:
+    """Why the directory cannot be written; None where it can."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return None
+    except OSError as error:
+        return error
 
 
 def _parse_all(texts: Sequence[str], option: str, problems: list[Problem]) -> tuple[CacheOption, ...]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 
+from cudaforge.builder.steps import without_command
 from cudaforge.records import record
 
 
@@ -78,12 +79,6 @@ _STEP_FAILED = _Row(
 
 _ROWS = (
     _Row(
-        FailureKind.DISK,
-        r"no space left on device|disk quota exceeded",
-        "the engine's disk is full",
-        "free some space (docker system df; docker builder prune), then repeat the command",
-    ),
-    _Row(
         FailureKind.ENGINE,
         r"cannot connect to the docker daemon|error during connect|error reading from server: (?:eof|.*reset)"
         r"|transport is closing|code = unavailable|failed to dial|closing transport|docker daemon running",
@@ -93,8 +88,15 @@ _ROWS = (
     _Row(
         FailureKind.CACHE,
         r"^exporting cache ",
-        "the steps could not be written to the cache of --cache-to",
-        "check its registry, directory and login (docker login), or add ignore-error=true to it",
+        "the steps could not be written to --cache-to",
+        "check its registry and login (docker login), or the space in its directory; or add "
+        "ignore-error=true to it",
+    ),
+    _Row(
+        FailureKind.DISK,
+        r"no space left on device|disk quota exceeded",
+        "the engine's disk is full",
+        "free some space (docker system df; docker builder prune), then repeat the command",
     ),
     _Row(
         FailureKind.BASE,
@@ -202,7 +204,6 @@ _ROWS = (
     ),
 )
 _OWN_STEPS = ("[internal]", "exporting cache ")
-_COMMAND = re.compile(r'process ".*"(?= did not complete successfully)', re.DOTALL)
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in _ROWS)
 
 
@@ -212,7 +213,7 @@ def classify_failure(*, error: str, step: str = "", lines: Sequence[str] = ()) -
     What no row knows counts as a failed step, in BuildKit's own words.
     """
     # A command that speaks of a full disk is not one.
-    said = _COMMAND.sub("a process", f"{step} {error}" if step.startswith(_OWN_STEPS) else error)
+    said = without_command(f"{step} {error}" if step.startswith(_OWN_STEPS) else error)
     printed = "\n".join(lines)
     for row, pattern in _COMPILED:
         if pattern.search(printed if row.in_output else said):

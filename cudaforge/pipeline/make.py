@@ -75,10 +75,15 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     `builders` share the work: buildx builders, docker contexts, addresses of engines; without any, the
     engine of the docker command line does it. `keep_going` begins further images after one has failed.
     `caches` are caches of steps outside the builders.
-    Raises SurroundingsError when engine or network fail, or something is not in the directory.
+    Raises SurroundingsError when engine or network fail, or something is not in the directory, and what
+    `prepare_places` raises.
     """
+    from cudaforge.builder.cache import prepare_places
     from cudaforge.pipeline.builders import connect_builders
 
+    if caches is not None:
+        for note in prepare_places(caches, [image.name for image in lock.images]):
+            on_note(note)
     return _build(
         lock,
         connect_builders(builders, on_note=on_note),

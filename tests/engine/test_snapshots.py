@@ -151,7 +151,11 @@ def test_a_service_that_gives_nothing_is_named(
     for command in (("build", "--no-cache"), ("vendor", str(tmp_path / "store"))):
         done = project.run(*command)
         assert done.returncode == 3, done.stderr
-        check_message(done.stderr, f"the snapshot service debian at {place}", "[network.os_snapshots] debian")
+        check_message(
+            done.stderr,
+            f"the snapshot service debian at {place.rstrip('/')}",
+            "[network.os_snapshots] debian",
+        )
         assert "apt-get update" not in done.stderr
 
 
