@@ -14,6 +14,7 @@ from cudaforge.bootstrap.layout import find_image
 from cudaforge.bootstrap.model import BootstrapImage, BootstrapPackage, BootstrapPlan
 from cudaforge.bootstrap.plan import keep_lists, plan_bootstrap
 from cudaforge.bootstrap.repository import CollectedDeb, describe_deb, is_sound, write_repository
+from cudaforge.bootstrap.sources import SnapshotSite
 
 __all__ = [
     "ArchiveAccess",
@@ -21,6 +22,7 @@ __all__ = [
     "BootstrapPackage",
     "BootstrapPlan",
     "CollectedDeb",
+    "SnapshotSite",
     "assemble_bootstrap",
     "dated_sources",
     "describe_deb",

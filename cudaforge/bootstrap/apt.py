@@ -10,7 +10,14 @@ from pathlib import Path
 from cudaforge import process
 from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.model import BootstrapPackage
-from cudaforge.bootstrap.sources import Source, dump_sources, parse_stanzas
+from cudaforge.bootstrap.sources import (
+    Source,
+    describe_archive,
+    dump_sources,
+    find_service,
+    parse_stanzas,
+    way_to_archive,
+)
 from cudaforge.errors import CudaforgeError, InputError, Problem, SurroundingsError
 from cudaforge.records import record
 
@@ -63,7 +70,7 @@ def refresh_lists(state: AptState, deadline: Deadline) -> None:
     """Bring the package lists up to date and check their signatures. Raises SurroundingsError."""
     done = _run(state, ["apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"], deadline)
     if done.returncode != 0:
-        raise _translate(done)
+        raise _translate(done, state.sources)
 
 
 def resolve_packages(
@@ -75,12 +82,12 @@ def resolve_packages(
     """
     done = _run(state, ["apt-get", "install", "-q", "-y", "--simulate", *names], deadline)
     if done.returncode != 0:
-        raise _translate(done)
+        raise _translate(done, state.sources)
     wanted = [match.groupdict() for match in map(_INSTALLED.match, done.stdout.splitlines()) if match]
     queries = [f"{row['name']}:{row['architecture']}={row['version']}" for row in wanted]
     shown = _run(state, ["apt-cache", "show", *queries], deadline)
     if shown.returncode != 0:
-        raise _translate(shown)
+        raise _translate(shown, state.sources)
     return parse_packages(shown.stdout)
 
 
@@ -115,7 +122,7 @@ def fetch_files(
     words = [word for address, path, digest in downloads for word in (address, str(path), f"SHA256:{digest}")]
     done = _run(state, [_HELPER, "download-file", *words], deadline)
     if done.returncode != 0 and _FULL.search(done.stderr):
-        raise _translate(done)
+        raise _translate(done, state.sources)
     return find_complaints(done.stdout + done.stderr)
 
 
@@ -164,37 +171,36 @@ def is_unreachable(complaint: str) -> bool:
     return _UNREACHABLE.search(complaint) is not None
 
 
-def _translate(done: process.Completed) -> CudaforgeError:
+def _translate(done: process.Completed, sources: Sequence[Source] = ()) -> CudaforgeError:
     output = done.stdout + done.stderr
     because = find_complaints(output)[:_SHOWN_COMPLAINTS]
+    archive = describe_archive(sources)
     unknown = sorted({match[1] or match[2] for match in _UNKNOWN_PACKAGE.finditer(output)})
     if unknown:
-        return InputError(
-            Problem(what=f"the OS archive has no package {', '.join(unknown)}", because=because)
-        )
+        return InputError(Problem(what=f"{archive} has no package {', '.join(unknown)}", because=because))
     if "unmet dependencies" in output:
         return InputError(Problem(what="these OS packages cannot be installed together", because=because))
-    what, remedy = _explain(output, done)
+    what, remedy = _explain(output, done, sources)
     return SurroundingsError(Problem(what=what, because=because, remedy=remedy))
 
 
-def _explain(output: str, done: process.Completed) -> tuple[str, str]:
+def _explain(output: str, done: process.Completed, sources: Sequence[Source]) -> tuple[str, str]:
     """What went wrong around us, and what to do about it."""
+    archive, way = describe_archive(sources), way_to_archive(sources)
+    is_dated = find_service(sources) is not None
     if _FULL.search(output):
         return "the disk is full", "free some space"
     if _DISTRUST.search(output):
-        return (
-            "the OS archive is not signed by a key that is trusted for it",
-            "update the keyring package of the host's distribution, or mend its apt sources",
-        )
+        keys = "update the keyring package of the host's distribution, or "
+        mended = f"correct its address: {way}" if is_dated else "mend its apt sources"
+        return f"{archive} is not signed by a key that is trusted for it", keys + mended
     if is_unreachable(output):
-        return "the OS archive cannot be reached", "see that `apt-get update` works on this host"
+        return f"{archive} cannot be reached", way
+    if is_dated:
+        return f"{archive} does not serve what it was asked for", way
     if _NO_RELEASE.search(output):
         return (
             "the host's OS archive does not have that release",
             "choose a release of the host's own distribution, or a base image from a registry",
         )
-    return (
-        f"the OS archive cannot be used: `{' '.join(done.argv[:2])}` failed",
-        "see that `apt-get update` works on this host",
-    )
+    return f"{archive} cannot be used: `{' '.join(done.argv[:2])}` failed", way

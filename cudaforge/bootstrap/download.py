@@ -11,7 +11,7 @@ from cudaforge.bootstrap.cache import hold_lock, scratch_directory
 from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.host import find_sources, load_reaching_config
 from cudaforge.bootstrap.model import BootstrapPackage, BootstrapPlan
-from cudaforge.bootstrap.sources import Source
+from cudaforge.bootstrap.sources import Source, describe_archive, find_service, way_to_archive
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.files import hash_file
 
@@ -52,7 +52,7 @@ def fetch_missing(
             for address in dict.fromkeys(source.address for source in asked):
                 missing = find_missing(plan, cache)
                 complaints += _fetch_from(address, missing, cache, arriving, state, deadline)
-        _require_all(find_missing(plan, cache), complaints)
+        _require_all(find_missing(plan, cache), complaints, asked)
 
 
 def refuse_missing(plan: BootstrapPlan, cache: Path, _deadline: Deadline) -> None:
@@ -106,7 +106,9 @@ def _fetch_from(
     return complaints
 
 
-def _require_all(missing: Sequence[BootstrapPackage], complaints: Sequence[str]) -> None:
+def _require_all(
+    missing: Sequence[BootstrapPackage], complaints: Sequence[str], sources: Sequence[Source] = ()
+) -> None:
     if not missing:
         return
     # An archive's complaints about what another archive had are of no interest.
@@ -114,19 +116,20 @@ def _require_all(missing: Sequence[BootstrapPackage], complaints: Sequence[str])
     about = tuple(line for line in complaints if any(file in line for file in files))
     names = ", ".join(f"{package.name} {package.version}" for package in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    what, remedy = _explain(f"{names}{more}", about)
+    what, remedy = _explain(f"{names}{more}", about, sources)
     raise SurroundingsError(Problem(what=what, because=about[:_NAMED], remedy=remedy))
 
 
-def _explain(names: str, complaints: Sequence[str]) -> tuple[str, str]:
-    renew = "lock again with `cudaforge lock`, or give apt a snapshot that still has them"
+def _explain(names: str, complaints: Sequence[str], sources: Sequence[Source]) -> tuple[str, str]:
+    archive, way = describe_archive(sources), way_to_archive(sources)
+    is_dated = find_service(sources) is not None
+    renew = (
+        way if is_dated else "lock again with `cudaforge lock`, or give apt a snapshot that still has them"
+    )
     if any(apt.is_unreachable(line) for line in complaints):
-        return (
-            f"{names} cannot be fetched: the OS archive cannot be reached",
-            "see that `apt-get update` works",
-        )
+        return f"{names} cannot be fetched: {archive} cannot be reached", way
     if any("Hash Sum mismatch" in line or "Size mismatch" in line for line in complaints):
-        return f"the OS archive has other files than the lock for {names}", renew
+        return f"{archive} has other files than the lock for {names}", renew
     if complaints and all("404" in line or "File not found" in line for line in complaints):
-        return f"the OS archive no longer has {names}", renew
-    return f"{names} cannot be fetched from the OS archive", "see that `apt-get update` works on this host"
+        return f"{archive} {'does not have' if is_dated else 'no longer has'} {names}", renew
+    return f"{names} cannot be fetched from {archive}", way

@@ -10,6 +10,7 @@ from pathlib import Path
 from cudaforge import process
 from cudaforge.bootstrap.sources import (
     Release,
+    SnapshotSite,
     Source,
     choose_sources,
     dump_sources,
@@ -18,7 +19,7 @@ from cudaforge.bootstrap.sources import (
     parse_sources,
 )
 from cudaforge.errors import InputError, Problem, SurroundingsError
-from cudaforge.records import record
+from cudaforge.records import record, replace
 
 _ETC_APT = Path("/etc/apt")
 _OS_RELEASE = Path("/etc/os-release")
@@ -76,13 +77,15 @@ def find_sources(codename: str) -> tuple[Source, ...]:
     return sources
 
 
-def dated_sources(lines: Sequence[str]) -> tuple[Source, ...]:
-    """The archives that lines of a `sources.list` name, each with a keyring of this host to check it by.
+def dated_sources(lines: Sequence[str], *, service: SnapshotSite) -> tuple[Source, ...]:
+    """The archives of a snapshot service that lines of a `sources.list` name, each with a keyring of this
+    host to check it by.
 
     Raises SurroundingsError where the host has no apt, or lacks a keyring.
     """
     _require_apt()
-    sources = parse_sources({"dated.list": "\n".join(lines)})
+    parsed = parse_sources({"dated.list": "\n".join(lines)})
+    sources = tuple(replace(source, service=service) for source in parsed)
     _require_keyrings(sources)
     return sources
 

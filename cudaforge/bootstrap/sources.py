@@ -14,6 +14,26 @@ _ONE_LINE = re.compile(r"(?P<type>deb|deb-src)\s+(?:\[(?P<options>[^\]]*)\]\s*)?
 
 
 @record()
+class SnapshotSite:
+    """A snapshot service where a site has it."""
+
+    name: str
+    """As the matrix has it: `debian`."""
+    address: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it does not give what it should."""
+        return (
+            "see that it answers there and has that day, or name another address of it: "
+            f"[network.os_snapshots] {self.name}; another day, or none, is os_snapshot"
+        )
+
+    def __str__(self) -> str:
+        return f"the snapshot service {self.name} at {self.address}"
+
+
+@record()
 class Source:
     """One archive, suite by suite, as apt is told of it."""
 
@@ -24,6 +44,8 @@ class Source:
     """Absolute path of the keyring that the host trusts for it, if it names one."""
     is_dated: bool = False
     """Whether it is of a day that is past, so that an index which has run out is right."""
+    service: SnapshotSite | None = None
+    """None for archives of the host."""
 
 
 @record()
@@ -91,6 +113,23 @@ def dump_sources(sources: Sequence[Source], *, architecture: str | None = None) 
         f"{source.address} {source.suite} {' '.join(source.components)}\n"
         for source in sources
     )
+
+
+def describe_archive(sources: Sequence[Source]) -> str:
+    """What people call the archive of these sources: a snapshot service by its address."""
+    service = find_service(sources)
+    return "the OS archive" if service is None else str(service)
+
+
+def way_to_archive(sources: Sequence[Source]) -> str:
+    """What to do where the archive of these sources does not give what it should."""
+    service = find_service(sources)
+    return "see that `apt-get update` works on this host" if service is None else service.remedy
+
+
+def find_service(sources: Sequence[Source]) -> SnapshotSite | None:
+    """The snapshot service that the sources are of."""
+    return next((source.service for source in sources if source.service is not None), None)
 
 
 def _find_sections(sources: Sequence[Source], *, names: set[str]) -> Iterator[tuple[str, Source]]:

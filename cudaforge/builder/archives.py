@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from cudaforge.bootstrap import CollectedDeb, find_archive_access, write_repository
+from cudaforge.bootstrap import CollectedDeb, SnapshotSite, find_archive_access, write_repository
+from cudaforge.builder.failures import FailureKind
+from cudaforge.builder.protocol import BuildEnd
 from cudaforge.builder.scratch import write_private
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.addresses import is_loopback
 from cudaforge.packages.site import Site
-from cudaforge.records import made, record
+from cudaforge.records import made, record, replace
 from cudaforge.renderer import dump_apt_config
 from cudaforge.renderer.context import find_missing_packages
 from cudaforge.renderer.model import (
@@ -65,6 +67,20 @@ def vendored_archive(image: LockedImage, debs: Mapping[CollectedDeb, Path], dire
     line = write_repository(debs, directory, seen_as=DEBS_PATH)
     secrets = _apt_secrets(line, "") if image.snapshot is None else {SNAPSHOT_SECRET: line}
     return OsArchive(secrets=secrets, contexts={DEBS_CONTEXT: str(directory)})
+
+
+def blame_snapshot(end: BuildEnd, image: LockedImage, site: Site) -> BuildEnd:
+    """How a build ended, with the snapshot service named where it was that which a step could not read."""
+    failure, snapshot = end.failure, image.snapshot
+    if failure is None or failure.kind is not FailureKind.NETWORK or snapshot is None:
+        return end
+    service = SnapshotSite(
+        name=snapshot.service, address=site.os_snapshots.get(snapshot.service) or snapshot.url
+    )
+    if not any(f"{service.address.rstrip('/')}/" in line for line in end.last_lines):
+        return end
+    reason = f"OS packages cannot be had from {service}"
+    return replace(end, failure=replace(failure, reason=reason, remedy=service.remedy))
 
 
 def write_archive_secrets(archive: OsArchive, private: Path) -> Mapping[str, Path]:

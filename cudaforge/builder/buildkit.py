@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.command import EngineTraits
+from cudaforge.builder.failures import FailureKind
 from cudaforge.builder.inputs import Sources, prepare_inputs
 from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
@@ -10,6 +14,14 @@ from cudaforge.builder.runner import run_buildx
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import NamedBuilder
 from cudaforge.records import replace
+
+
+def _name_cache(end: BuildEnd, places: Sequence[str]) -> BuildEnd:
+    """How a build ended, with the cache that could not be written: BuildKit does not name it."""
+    if end.failure is None or end.failure.kind is not FailureKind.CACHE:
+        return end
+    reason = f"{end.failure.reason} {' or '.join(places)}"
+    return replace(end, failure=replace(end.failure, reason=reason))
 
 
 class BuildKit(EngineKept):
@@ -51,7 +63,7 @@ class BuildKit(EngineKept):
             )
             if archive is not None and order.again is None and end.failure is None:
                 self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
-            return end
+            return _name_cache(blame_snapshot(end, job.image, self._sources.site), inputs.cache_to)
 
     def _traits(self, *, has_archive: bool) -> EngineTraits:
         # A builder of its own hands images over as the older store takes them, whichever store there is.

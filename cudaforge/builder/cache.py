@@ -6,17 +6,22 @@ Source: docs.docker.com/build/cache/backends (keys of the backends registry, loc
 from __future__ import annotations
 
 import csv
+import errno
 import io
 import os
 import re
-from collections.abc import Callable, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.placeholders import check_fields, shown
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
 
 NAME_FIELD = "{name}"
+_FIELDS = ("name",)
+_NO_DIRECTORY = frozenset({errno.ENOTDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP})
 TO, FROM = "--cache-to", "--cache-from"
 _SAMPLE = "name"
 _GITHUB_ADDRESSES = ("ACTIONS_CACHE_URL", "ACTIONS_RESULTS_URL")
@@ -92,6 +97,57 @@ def parse_caches(
     return found
 
 
+def prepare_places(caches: Caches, names: Sequence[str]) -> tuple[str, ...]:
+    """Make the directories that caches of these images are written to, and say which of those to be read are
+    not there: builds go on without them.
+
+    buildx would say neither which option it speaks of, nor of which image. Raises InputError for a path that
+    can be no directory, SurroundingsError for one that cannot be written.
+    """
+    problems: dict[Path, tuple[Problem, bool]] = {}
+    for place in _local(caches.to, "dest", names):
+        error = _make(place)
+        if error is not None:
+            what = f"no cache can be written to {place}: {error.strerror}"
+            where = Location(file="command line", key=TO)
+            remedy = "name a directory that can be made and written"
+            problems[place] = (Problem(what=what, where=where, remedy=remedy), error.errno in _NO_DIRECTORY)
+    missing = []
+    for place in _local(caches.from_, "src", names):
+        if place.exists() and not place.is_dir():
+            where = Location(file="command line", key=FROM)
+            problem = Problem(
+                what=f"{place} is no directory", where=where, remedy="name one that buildx wrote"
+            )
+            problems[place] = (problem, True)
+        elif not (place / "index.json").is_file():
+            missing.append(f"there is no cache in {place} ({FROM}): steps are built without it")
+    if problems:
+        is_wrong = any(wrong for _, wrong in problems.values())
+        raise (InputError if is_wrong else SurroundingsError)(problem for problem, _ in problems.values())
+    return tuple(missing)
+
+
+def _local(options: Sequence[CacheOption], key: str, names: Sequence[str]) -> Iterator[Path]:
+    places = (
+        one.fields[key].replace(NAME_FIELD, name)
+        for one in options
+        if one.fields["type"] == "local"
+        for name in names
+    )
+    return map(Path, dict.fromkeys(places))
+
+
+def _make(place: Path) -> OSError | None:
+    """Why the directory cannot be written; None where it can."""
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=place):
+            return None
+    except OSError as error:
+        return error
+
+
 def _parse_all(texts: Sequence[str], option: str, problems: list[Problem]) -> tuple[CacheOption, ...]:
     found = []
     for text in texts:
@@ -100,7 +156,7 @@ def _parse_all(texts: Sequence[str], option: str, problems: list[Problem]) -> tu
         except _Bad as error:  # noqa: PERF203 -- each mistake is told
             problems.append(
                 Problem(
-                    what=f"{_shown(text)!r} is no cache: {error}",
+                    what=f"{shown(text)!r} is no cache: {error}",
                     where=Location(file="command line", key=option),
                     remedy="for example type=registry,ref=ghcr.io/acme/cache:{name}",
                 )
@@ -118,8 +174,11 @@ def _parse(text: str, option: str) -> CacheOption:
     known = _KINDS[kind][option]
     for key, value in fields.items():
         if key != "type" and key not in known:
-            raise _Bad(f"{kind} has no {_shown(key)!r} here; it has {', '.join(known)}")
+            raise _Bad(f"{kind} has no {shown(key)!r} here; it has {', '.join(known)}")
         if key != "type":
+            wrong = next(check_fields(value, _FIELDS), None)
+            if wrong is not None:
+                raise _Bad(f"it has {'; '.join(wrong)}")
             fields[key] = known[key](value)
     needed = {"registry": "ref", "local": "dest" if option == TO else "src"}.get(kind)
     if needed is not None and needed not in fields:
@@ -139,9 +198,9 @@ def _fields(text: str) -> dict[str, str]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
-            raise _Bad(f"{_shown(word)!r} is not of the form key=value")
+            raise _Bad(f"{shown(word)!r} is not of the form key=value")
         if key in fields:
-            raise _Bad(f"{_shown(key)!r} is there twice")
+            raise _Bad(f"{shown(key)!r} is there twice")
         fields[key] = value
     return fields
 
@@ -170,14 +229,10 @@ def _scope(value: str) -> str:
 def _one_of(*words: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in words:
-            raise _Bad(f"{_shown(value)!r} is none of {', '.join(words)}")
+            raise _Bad(f"{shown(value)!r} is none of {', '.join(words)}")
         return value
 
     return check
-
-
-def _shown(text: str) -> str:
-    return text[:120].encode("ascii", "backslashreplace").decode()
 
 
 _WRITTEN: Mapping[str, Callable[[str], str]] = {

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from cudaforge.bootstrap import BootstrapImage
 from cudaforge.bootstrap.apt import find_complaints
-from cudaforge.builder.archives import site_archive, write_archive_secrets
+from cudaforge.builder.archives import blame_snapshot, site_archive, write_archive_secrets
 from cudaforge.builder.command import BuildInputs, EngineTraits
 from cudaforge.builder.failures import Failure
 from cudaforge.builder.inputs import Sources, from_text, prepare_inputs, secret_cleaner, site_secrets
@@ -105,6 +105,7 @@ def _run(one: Collecting, inputs: BuildInputs, directory: Path, private: Path, *
         ),
         timeout=COLLECT_SECONDS,
     )
+    end = blame_snapshot(end, one.image, one.sources.site)
     if end.failure is not None:
         raise _failed(one, end, end.failure, what)
 

@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from enum import Enum
 
+from cudaforge.builder.steps import without_command
 from cudaforge.engine import DOCKER, EngineWords
 from cudaforge.records import record
 
@@ -84,12 +85,6 @@ _TAKEN_REMEDY = "free some space where it was to go, then repeat the command"
 _ROWS = (
     _Row(FailureKind.DISK, rf"^{_TO_CLIENT}\b(?s:.)*no space left on device", _TAKEN, _TAKEN_REMEDY),
     _Row(
-        FailureKind.DISK,
-        r"no space left on device|disk quota exceeded",
-        "the engine's disk is full",
-        _FREE,
-    ),
-    _Row(
         FailureKind.ENGINE,
         r"cannot connect to the docker daemon|error during connect|error reading from server: (?:eof|.*reset)"
         r"|transport is closing|code = unavailable|failed to dial|closing transport|docker daemon running",
@@ -101,8 +96,15 @@ _ROWS = (
     _Row(
         FailureKind.CACHE,
         r"^exporting cache ",
-        "the steps could not be written to the cache of --cache-to",
-        "check its registry, directory and login ({words.login}), or add ignore-error=true to it",
+        "the steps could not be written to --cache-to",
+        "check its registry and login ({words.login}), or the space in its directory; or add "
+        "ignore-error=true to it",
+    ),
+    _Row(
+        FailureKind.DISK,
+        r"no space left on device|disk quota exceeded",
+        "the engine's disk is full",
+        _FREE,
     ),
     _Row(
         FailureKind.BASE,
@@ -216,7 +218,6 @@ _ROWS = (
     ),
 )
 _OWN_STEPS = ("[internal]", "exporting cache ", _TO_CLIENT)
-_COMMAND = re.compile(r'process ".*"(?= did not complete successfully)', re.DOTALL)
 _COMPILED = tuple((row, re.compile(row.pattern, re.IGNORECASE | re.MULTILINE)) for row in _ROWS)
 
 
@@ -229,7 +230,7 @@ def classify_failure(
     What no row knows counts as a failed step, in BuildKit's own words.
     """
     # A command that speaks of a full disk is not one.
-    said = _COMMAND.sub("a process", f"{step} {error}" if step.startswith(_OWN_STEPS) else error)
+    said = without_command(f"{step} {error}" if step.startswith(_OWN_STEPS) else error)
     printed = "\n".join(lines)
     for row, pattern in _COMPILED:
         if pattern.search(printed if row.in_output else said):

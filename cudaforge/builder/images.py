@@ -21,6 +21,7 @@ from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inpu
 from cudaforge.builder.reproduce import compare_again
 from cudaforge.builder.results import cancelled_result, failed_result, made_result, untried_result
 from cudaforge.builder.scratch import scratch_directory
+from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
 from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
@@ -267,7 +268,9 @@ class ImageBuilds:
         )
         if not failure.kind.is_surroundings:
             return result
-        because = tuple(line for line in (end.failed_step, *end.last_lines[-3:]) if line)
+        log = self._log_path(job.image)
+        step = f"at: {step_text(end.failed_step)}" if end.failed_step else ""
+        because = tuple(line for line in (step, *end.last_lines[-3:], f"log: {log}") if line)
         problem = Problem(what=f"{job.image.name}: {failure.reason}", because=because, remedy=failure.remedy)
         raise _BuilderFailed(problem, result=result, concerns_all=failure.kind.stops_all)
 

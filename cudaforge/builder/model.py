@@ -70,6 +70,8 @@ class EventKind(str, Enum):
     """`result` says how."""
     IMAGE_RETURNED = "image-returned"
     """Its builder failed it: it waits for another. `line` says why."""
+    CACHE_UNREAD = "cache-unread"
+    """An outside cache cannot be read, and steps are built without it; `line` says which and why."""
     BUILDER_LOST = "builder-lost"
     """A builder gets no more images; `line` says which and why. Of no image."""
 

@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.bases import taken_in_reference
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
@@ -82,7 +83,8 @@ class Podman(EngineKept):
                 raise GivenUp
             command = podman_command(inputs, words=program.words, epoch=source_date_epoch(os.environ))
             run = partial(process.stream_all, command, timeout=order.timeout, env=program.env, owner=self)
-            return _follow(job.image.name, run, listener=listener)
+            end = _follow(job.image.name, run, listener=listener)
+            return blame_snapshot(end, job.image, self._sources.site)
 
     def _sweep(self, local: LocalPodman) -> None:
         """Remove the containers of builds that were ended: Podman leaves them."""

@@ -12,6 +12,7 @@ from cudaforge.builder.failures import classify_failure
 from cudaforge.builder.logfile import open_log
 from cudaforge.builder.protocol import BuildEnd, Listener
 from cudaforge.builder.rawjson import Message, RawJsonReader
+from cudaforge.builder.steps import without_command
 from cudaforge.builder.tracker import Tracker
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -73,4 +74,6 @@ def _explain(tracker: Tracker, status: int) -> BuildEnd:
     # A step's own error names the cause; buildx's last word also says what was being done.
     error = f"{tracker.error}\n{failed.error}"
     failure = classify_failure(error=error, step=failed.name, lines=failed.lines)
-    return BuildEnd(failure=failure, failed_step=failed.name, last_lines=failed.lines or (failed.error,))
+    return BuildEnd(
+        failure=failure, failed_step=failed.name, last_lines=failed.lines or (without_command(failed.error),)
+    )

@@ -16,6 +16,7 @@ from cudaforge.records import record
 LAST_LINES = 20
 _NUMBERED = re.compile(r"\[[^\]]*?\b\d+/\d+\]")
 _EXPORT = "exporting to "
+_IMPORT = "importing cache manifest from "
 _CANCELLED = "context canceled"
 _TERMINAL_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[@-Z\\-_])")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
@@ -126,7 +127,13 @@ class Tracker:
     def _complete(self, step: _Step, vertex: Vertex) -> Iterator[BuildEvent]:
         step.is_done = True
         was_running, step.is_running = step.is_running, False
-        if vertex.error:
+        if vertex.error and step.name.startswith(_IMPORT):
+            # BuildKit goes on without it.
+            why = printable(self._clean(vertex.error)).partition("\n")[0]
+            self._write(f"#{step.number} ERROR: {why}")
+            line = f"{step.name.removeprefix(_IMPORT)} (--cache-from) is left out: {why}"
+            yield self._event(EventKind.CACHE_UNREAD, step, line=line)
+        elif vertex.error:
             step.error = printable(self._clean(vertex.error))
             self._announce(step)
             self._write(f"#{step.number} ERROR: {step.error}")

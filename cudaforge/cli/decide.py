@@ -11,7 +11,7 @@ import typer
 from cudaforge.cli.ci import chosen_part, write_plan
 from cudaforge.cli.options import DEFAULT_FILE, AllowUnpinned, AsJson, File, Offline, Words
 from cudaforge.cli.output import write_json, write_json_lists, write_note, write_text
-from cudaforge.errors import ExitCode, InputError, Problem
+from cudaforge.errors import ExitCode, InputError, Location, Problem
 
 if TYPE_CHECKING:
     from cudaforge.declaration.model import Declaration
@@ -104,13 +104,24 @@ def matrix(
     max_jobs: Annotated[
         int | None,
         typer.Option(
-            "--max-jobs", min=1, metavar="N", help="Put several images into one job rather than make more."
+            "--max-jobs",
+            min=1,
+            metavar="N",
+            help="Of github and gitlab: several images in one job rather than more jobs [256].",
         ),
     ] = None,
 ) -> int:
     """Expand the matrix: every image with its answer, and what is dropped, by what is wrong with it."""
     from cudaforge.pipeline import decide
 
+    if max_jobs is not None and form not in ("github", "gitlab"):
+        raise InputError(
+            Problem(
+                what=f"--format {form} makes no jobs",
+                where=Location(file="command line", key="--max-jobs"),
+                remedy="leave --max-jobs out, or add --format github or gitlab",
+            )
+        )
     declaration = decide.load(file)
     if form in ("github", "gitlab", "names"):
         locked = chosen_part(declaration, shard=shard, since=since)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -23,13 +24,13 @@ def report(
         ),
     ] = None,
     form: Annotated[
-        str,
+        str | None,
         typer.Option(
             "--format",
             metavar="FORMAT",
-            help="What is printed without --output: markdown, html, junit or attestation.",
+            help="What is printed without --output: markdown (the default), html, junit or attestation.",
         ),
-    ] = "markdown",
+    ] = None,
     merge: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,14 +54,21 @@ def report(
     as_json: AsJson = False,
 ) -> int:
     """Report what the last verification proved. Exits with 1 where an image is not proven."""
+    given = {"IMAGE": images, "--output": outputs, "--format": form, "--merge": merge, "--attach": attach}
     if attached is not None:
+        _refuse_beside("--attached", given)
         return _show_attached(attached, file, as_json=as_json)
+    for option, beside in (("--output", outputs), ("--attach", attach), ("--json", as_json)):
+        if beside:
+            _refuse_beside(option, {"--format": form})
     from cudaforge.pipeline import decide, gathering, reporting
 
-    _check_format(form, reporting.FORMATS)
+    shown = form or "markdown"
+    _check_format(shown, reporting.FORMATS)
     declaration, lock = decide.load_with_lock(file, on_note=write_note)
     locked = decide.select(lock, images or (), maximum=10**6)
-    proofs = gathering.gather(locked, declaration, [Path(one) for one in merge or ()])
+    places = [_directory(one) for one in merge or ()]
+    proofs = gathering.gather(locked, declaration, places, on_note=write_note)
     paths = [Path(one) for one in outputs or ()]
     reporting.write_reports(proofs, paths)
     done = reporting.attach_all(proofs, declaration) if attach else ()
@@ -89,7 +97,7 @@ def report(
     elif paths:
         write_text("\n".join(f"wrote {path}" for path in paths))
     elif not attach:
-        write_text(reporting.report_text(proofs, form))
+        write_text(reporting.report_text(proofs, shown))
     return ExitCode.OK if all(proof.is_good for proof in proofs) else ExitCode.NEGATIVE
 
 
@@ -104,6 +112,32 @@ def _show_attached(reference: str, file: Path, *, as_json: bool) -> int:
         write_text(describe_attached(reference, found))
     is_good = bool(found) and all(one.speaks_of_subject for one in found)
     return ExitCode.OK if is_good else ExitCode.NEGATIVE
+
+
+def _directory(text: str) -> Path:
+    if text:
+        return Path(text)
+    # Of a variable that is not set, most likely; as a path it would be this directory.
+    raise InputError(
+        Problem(
+            what="--merge has no name of a directory",
+            where=Location(file="command line", key="--merge"),
+            remedy="name the directory that the artifacts of the jobs were downloaded to",
+        )
+    )
+
+
+def _refuse_beside(option: str, given: Mapping[str, object]) -> None:
+    """Raise InputError for options that would say nothing beside another."""
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise InputError(
+            Problem(
+                what=f"{option} leaves nothing for {', '.join(names)} to say",
+                where=Location(file="command line", key=names[0]),
+                remedy=f"leave {option} out, or {' and '.join(names)}",
+            )
+        )
 
 
 def _check_format(form: str, known: object) -> None:

@@ -29,7 +29,14 @@ def outdated(
 
 
 def upgrade(
-    images: Images = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="IMAGE|PACKAGE",
+            help="Images by name, all without any; or packages, which then move alone, in the images that "
+            "are named besides, or in all that have them.",
+        ),
+    ] = None,
     *,
     file: File = DEFAULT_FILE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Write nothing, and say what would.")] = False,
@@ -37,7 +44,7 @@ def upgrade(
     offline: Offline = False,
     as_json: AsJson = False,
 ) -> int:
-    """Move what is locked, all of it together, and say what is gained and lost."""
+    """Move what is locked, all of it together or single packages, and say what is gained and lost."""
     from cudaforge.lockfile.effects import known_gpus
     from cudaforge.pipeline import decide, upgrading
     from cudaforge.report.locks import describe_warnings
@@ -46,7 +53,7 @@ def upgrade(
     declaration = decide.load(file)
     run = upgrading.plan_upgrade if dry_run else upgrading.upgrade
     outcome = run(
-        declaration, images or (), allow_unpinned=allow_unpinned, offline=offline, on_note=write_note
+        declaration, names or (), allow_unpinned=allow_unpinned, offline=offline, on_note=write_note
     )
     gpus = known_gpus(decide.matrix_of(declaration))
     moved = (outcome.path, outcome.lock, outcome.previous)

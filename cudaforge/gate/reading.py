@@ -15,6 +15,7 @@ from cudaforge.errors import InputError, Location, Problem
 from cudaforge.gate.model import Finding, Severity
 
 _MOST_FINDINGS = 200_000
+_SARIF = "2.1.0"
 _ID = re.compile(r"\b(?:CVE-\d{4}-\d{4,}|GHSA(?:-[0-9a-z]{4}){3})\b", re.IGNORECASE)
 _BANDS = ((9.0, Severity.CRITICAL), (7.0, Severity.HIGH), (4.0, Severity.MEDIUM), (0.1, Severity.LOW))
 _LEVELS = {
@@ -39,6 +40,8 @@ def parse_findings(text: bytes, *, file: str) -> tuple[Finding, ...]:
     reader = _reader_of(values)
     if reader is None:
         raise _refused(file, "it is no SARIF, and neither Trivy's nor Grype's JSON")
+    if reader is _sarif:
+        _check_sarif(values, file)
     found: dict[tuple[str, str, str], Finding] = {}
     for count, one in enumerate(reader(values)):
         if count >= _MOST_FINDINGS:
@@ -91,13 +94,36 @@ def _grype(values: Mapping[str, object]) -> Iterator[Finding]:
         )
 
 
+def _check_sarif(values: Mapping[str, object], file: str) -> None:
+    """Refuse a report of a scan that did not come to its end: nothing found is then no good news."""
+    version, runs = _text(values, "version"), list(_maps(values.get("runs")))
+    if version != _SARIF:
+        raise _refused(
+            file, f"its SARIF is {version[:20] or 'of no version'!r}, and {_SARIF} is what is read"
+        )
+    if not runs:
+        raise _refused(file, "it has no run of a scanner, so that nothing was looked at")
+    for run in runs:
+        # Left out, or null, says that the run was not there to find anything, or came to no end.
+        if not isinstance(run.get("results"), list):
+            raise _refused(file, "a run in it has no list of results, so that nothing was looked at")
+        if any(one.get("executionSuccessful") is False for one in _maps(run.get("invocations"))):
+            raise _refused(file, "the scanner says in it that it failed (executionSuccessful)")
+
+
+def _is_suppressed(result: Mapping[str, object]) -> bool:
+    """Whether all that was said of suppressing the result is accepted, which is what saying nothing means."""
+    said = list(_maps(result.get("suppressions")))
+    return bool(said) and all(one.get("status", "accepted") == "accepted" for one in said)
+
+
 def _sarif(values: Mapping[str, object]) -> Iterator[Finding]:
     for run in _maps(values.get("runs")):
         driver = _map(_map(run.get("tool")).get("driver"))
         rules = list(_maps(driver.get("rules")))
         by_id = {_text(rule, "id"): rule for rule in rules}
         for result in _maps(run.get("results")):
-            if result.get("suppressions") or result.get("kind") in ("pass", "notApplicable", "informational"):
+            if _is_suppressed(result) or result.get("kind") in ("pass", "notApplicable", "informational"):
                 continue
             index = result.get("ruleIndex")
             rule = by_id.get(_text(result, "ruleId"), {})

@@ -18,6 +18,10 @@ from cudaforge.packages.model import PROJECT_INDEX
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"
 _WAITING = ".new"
+_CHANGED = (
+    "the declaration was changed since the lock was made, or a file that it names: extends, requirements, "
+    "overlays, wheels"
+)
 MAXIMUM_BYTES = 64 * 1024 * 1024
 _CLOSURE_FILE = re.compile(rf"{re.escape(CLOSURE_DIRECTORY)}/pylock\.[A-Za-z0-9][A-Za-z0-9._-]*\.toml")
 
@@ -152,7 +156,7 @@ def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:
     declared = {image.name for image in declaration.images}
     reasons = [f"{name} is not in the lock" for name in sorted(declared - locked)]
     reasons += [f"{name} is not declared any more" for name in sorted(locked - declared)]
-    return tuple(reasons) or ("the declaration was changed since the lock was made",)
+    return tuple(reasons) or (_CHANGED,)
 
 
 def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:

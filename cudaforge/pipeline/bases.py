@@ -10,6 +10,7 @@ from cudaforge.bootstrap import (
     BootstrapImage,
     BootstrapPackage,
     BootstrapPlan,
+    SnapshotSite,
     assemble_bootstrap,
     dated_sources,
     keep_lists,
@@ -129,7 +130,10 @@ def _sources(snapshot: LockedSnapshot | None, site: Site) -> tuple[Source, ...] 
     """The snapshot as this site has it; None for the archives of this host."""
     if snapshot is None:
         return None
-    return dated_sources(snapshot_lines(snapshot, address=site.os_snapshots.get(snapshot.service)))
+    service = SnapshotSite(
+        name=snapshot.service, address=site.os_snapshots.get(snapshot.service) or snapshot.url
+    )
+    return dated_sources(snapshot_lines(snapshot, address=service.address), service=service)
 
 
 def _timestamp(request: BaseRequest) -> str | None:

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from cudaforge.errors import InputError, Location, Problem
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.lockfile.changes import LockChanges, compare_locks
 from cudaforge.lockfile.effects import KnownGpus, known_gpus
 from cudaforge.lockfile.model import Lock
 from cudaforge.lockfile.store import MAXIMUM_BYTES, closures_beside, read_lock_alone
-from cudaforge.lockfile.text import load_lock_alone
+from cudaforge.lockfile.text import MEND, load_lock_alone
 from cudaforge.matrix import load_matrix
+from cudaforge.records import replace
 
 STANDARD_INPUT = "-"
+_NO_LOCK = "name two locks as cudaforge wrote them; git show COMMIT:cudaforge.lock has those of before"
 ReadInput = Callable[[int], bytes]
 """Reads at most so many bytes of standard input."""
 
@@ -22,7 +24,7 @@ def compare(old: str, new: str, *, read_input: ReadInput) -> tuple[LockChanges, 
     """What differs between the locks at two paths, of which one may be `-`; and the GPUs of the facts.
 
     The closures of a lock that comes on standard input are looked for beside the other one. Raises InputError
-    where there is no such file, NegativeAnswer for a lock that cannot be used.
+    where there is no such file, or no lock in it that can be used.
     """
     if old == new == STANDARD_INPUT:
         raise InputError(
@@ -32,10 +34,19 @@ def compare(old: str, new: str, *, read_input: ReadInput) -> tuple[LockChanges, 
                 remedy="name a file for the other",
             )
         )
-    locks = [
-        _read_input(read_input, beside=Path(other)) if one == STANDARD_INPUT else read_lock_alone(Path(one))
-        for one, other in ((old, new), (new, old))
-    ]
+    try:
+        locks = [
+            _read_input(read_input, beside=Path(other))
+            if one == STANDARD_INPUT
+            else read_lock_alone(Path(one))
+            for one, other in ((old, new), (new, old))
+        ]
+    except NegativeAnswer as error:
+        # "No" would say that they differ; and the lock need not be that of the project here.
+        raise InputError(
+            replace(problem, remedy=_NO_LOCK if problem.remedy == MEND else problem.remedy)
+            for problem in error.problems
+        ) from None
     gpus = known_gpus(load_matrix())
     return compare_locks(locks[0], locks[1], gpus=gpus), gpus
 

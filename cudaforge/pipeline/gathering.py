@@ -10,8 +10,8 @@ from pathlib import Path
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import Lock, LockedImage
-from cudaforge.pipeline.decide import load, load_current_lock
-from cudaforge.pipeline.host import state_directory
+from cudaforge.pipeline.decide import Note, load, load_current_lock
+from cudaforge.pipeline.host import ignore, state_directory
 from cudaforge.records import record
 from cudaforge.report.evidence import TIME_FACT, Made, Proof, read_made
 from cudaforge.report.summary import image_versions
@@ -34,11 +34,13 @@ class _Left:
     logs: dict[str, Path]
 
 
-def gather(lock: Lock, declaration: Declaration, places: Sequence[Path] = ()) -> tuple[Proof, ...]:
+def gather(
+    lock: Lock, declaration: Declaration, places: Sequence[Path] = (), *, on_note: Note = ignore
+) -> tuple[Proof, ...]:
     """The proofs of the lock's images: from the project's own directory, or from all below `places`.
 
-    Of several verdicts the newest counts; one of another lock entry does not. Raises InputError for a place
-    that is not there.
+    Of several verdicts the newest counts; one of another lock entry does not. Files that are none of ours and
+    places without any are told. Raises InputError for a place that is not there.
     """
     for place in places:
         if not place.is_dir():
@@ -50,8 +52,16 @@ def gather(lock: Lock, declaration: Declaration, places: Sequence[Path] = ()) ->
                 )
             )
     left = _Left(verdicts={}, made={}, logs={})
-    for path in _files(places or (state_directory(declaration),)):
-        _take(path, left)
+    for place in places or (state_directory(declaration),):
+        files = list(_files((place,)))
+        if places and not files:
+            on_note(f"{place}: no job of cudaforge has left anything there")
+        for path in files:
+            if not _take(path, left):
+                on_note(f"{path}: left out, as it is no result that this cudaforge can read")
+    strange = sorted(left.verdicts.keys() - {image.name for image in declaration.images})
+    if strange:
+        on_note(f"left out, as the declaration has no such image: {', '.join(strange)}")
     return tuple(_proof(image, left) for image in lock.images)
 
 
@@ -95,10 +105,11 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
                     yield path
 
 
-def _take(path: Path, left: _Left) -> None:
+def _take(path: Path, left: _Left) -> bool:
+    """Whether it could be read."""
     if path.suffix == ".log":
         left.logs[path.stem] = path
-        return
+        return True
     saved = _read(path)
     if path.name == "results.json":
         for image in Fact(saved)["images"]:
@@ -106,10 +117,12 @@ def _take(path: Path, left: _Left) -> None:
             name = image["name"].text
             if made is not None and name is not None:
                 left.made.setdefault(name, []).append(made)
-    elif isinstance(saved, dict):
-        verdict = verdict_from_json(saved)
-        if verdict is not None:
-            left.verdicts.setdefault(verdict.name, []).append(verdict)
+        return isinstance(saved, dict)
+    verdict = verdict_from_json(saved) if isinstance(saved, dict) else None
+    if verdict is None:
+        return False
+    left.verdicts.setdefault(verdict.name, []).append(verdict)
+    return True
 
 
 def _read(path: Path) -> object:

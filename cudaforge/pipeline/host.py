@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
+from cudaforge.files import write_atomically
 
 STATE_DIRECTORY = ".cudaforge"
 LOCK_FILE = "cudaforge.lock"
@@ -18,6 +19,16 @@ def lock_path(declaration: Declaration) -> Path:
 def state_directory(declaration: Declaration) -> Path:
     """Logs and results of this site, beside the declaration; nothing in it has to be kept."""
     return declaration.root / STATE_DIRECTORY
+
+
+def open_state(declaration: Declaration) -> Path:
+    """The directory of logs and results, made where it is not there, and kept out of git: inputs of builds in
+    it may hold passwords. Raises SurroundingsError where it cannot be written."""
+    state = state_directory(declaration)
+    mark = state / ".gitignore"
+    if not mark.exists():
+        write_atomically(mark, "*\n")
+    return state
 
 
 def cache_directory() -> Path:

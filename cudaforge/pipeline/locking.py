@@ -23,7 +23,7 @@ from cudaforge.pipeline.bases import BasePins, bootstrapped_base
 from cudaforge.pipeline.days import check_day
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of, require_answers, resolve
 from cudaforge.pipeline.fitting import Fitted, Fitting
-from cudaforge.pipeline.host import ignore, lock_path, state_directory
+from cudaforge.pipeline.host import ignore, lock_path, open_state
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
@@ -151,7 +151,7 @@ def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
 
 def hold_lock(declaration: Declaration, on_note: Note) -> AbstractContextManager[None]:
     """One process at a time locks a project."""
-    return held_lock(state_directory(declaration) / "lock.pid", timeout=_WAIT_SECONDS, on_wait=on_note)
+    return held_lock(open_state(declaration) / "lock.pid", timeout=_WAIT_SECONDS, on_wait=on_note)
 
 
 def lock_images(

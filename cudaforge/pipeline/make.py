@@ -16,7 +16,7 @@ from cudaforge.files import held_lock, write_atomically
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
 from cudaforge.pipeline.expecting import expected_of
-from cudaforge.pipeline.host import ignore, state_directory
+from cudaforge.pipeline.host import ignore, open_state, state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import record, replace
 from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
@@ -75,10 +75,18 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     `builders` share the work: buildx builders, docker contexts, addresses of engines; without any, the
     engine of the docker command line does it. `keep_going` begins further images after one has failed.
     `caches` are caches of steps outside the builders.
-    Raises SurroundingsError when engine or network fail, or something is not in the directory.
+    Raises SurroundingsError when engine or network fail, or something is not in the directory, and what
+    `prepare_places` raises.
     """
+    from cudaforge.builder.cache import prepare_places
     from cudaforge.pipeline.builders import connect_builders
+    from cudaforge.pipeline.vendoring import open_vendored
 
+    if vendored is not None:
+        open_vendored(vendored)
+    if caches is not None:
+        for note in prepare_places(caches, [image.name for image in lock.images]):
+            on_note(note)
     return _build(
         lock,
         connect_builders(builders, on_note=on_note),
@@ -244,7 +252,7 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     from cudaforge.pipeline.sizes import check_disk
     from cudaforge.pipeline.vendoring import open_vendored
 
-    state = state_directory(declaration)
+    state = open_state(declaration)
     providers = find_providers(declaration, lock, vendored=vendored, offline=offline)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         if disk_check:

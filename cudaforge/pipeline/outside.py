@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from cudaforge import process
 from cudaforge.declaration.model import Declaration
-from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import Lock, LockedBase, PlatformManifest
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
-from cudaforge.pipeline.decide import Note, load, matrix_of
+from cudaforge.pipeline.decide import Note, load, located, matrix_of
 from cudaforge.records import record
 from cudaforge.registry import Access, docker_config_path, docker_credentials, resolve_digest
 
@@ -21,8 +22,12 @@ _HELPER_SECONDS = 30.0
 
 
 def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
-    """The site that this machine and the declaration's `[network]` describe."""
+    """The site that this machine and the declaration's `[network]` describe.
+
+    Raises InputError for addresses of indexes and snapshot services that nothing is known of.
+    """
     network = declaration.network
+    _check_names(declaration)
     return read_site(
         DeclaredNetwork(
             ca_bundle=network.ca_bundle,
@@ -42,6 +47,36 @@ def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
         environ=os.environ,
         offline=offline,
     )
+
+
+def _check_names(declaration: Declaration) -> None:
+    """An address under a name that nobody looks for would be no more than ignored."""
+    network = declaration.network
+    if not network.indexes and not network.os_snapshots:
+        return
+    matrix = matrix_of(declaration)
+    tables: tuple[tuple[str, Mapping[str, str], Sequence[str]], ...] = (
+        ("indexes", network.indexes, tuple(matrix.indexes)),
+        ("os_snapshots", network.os_snapshots, tuple(one.name for one in matrix.snapshots)),
+    )
+    problems = [
+        Problem(
+            what=f"the facts name no {name!r} whose address [network.{table}] could give",
+            where=Location(file=str(declaration.path), key=f"network.{table}.{name}"),
+            remedy=f"{_meant(name, known)}known: {', '.join(known)}",
+        )
+        for table, addresses, known in tables
+        for name in addresses
+        if name not in known
+    ]
+    if problems:
+        with located(declaration):
+            raise InputError(problems)
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    near = get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]}? " if near else ""
 
 
 def site_at(file: Path, *, offline: bool = False) -> Site:

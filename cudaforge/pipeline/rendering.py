@@ -8,7 +8,7 @@ from pathlib import Path
 from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.model import Lock
 from cudaforge.pipeline.decide import load_current_lock
-from cudaforge.pipeline.host import state_directory
+from cudaforge.pipeline.host import open_state
 from cudaforge.renderer import render_lock, write_rendered
 from cudaforge.renderer.model import RenderedFile, Written
 
@@ -34,7 +34,7 @@ def _write_inputs(declaration: Declaration, lock: Lock, directory: Path) -> Rend
     from cudaforge.renderer.bake import render_override
 
     providers = find_providers(declaration, lock)
-    place = state_directory(declaration) / "bake"
+    place = open_state(declaration) / "bake"
     added = write_bake_inputs(
         lock.images,
         root=declaration.root,

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from difflib import get_close_matches
 from functools import partial
 
 from cudaforge.declaration.model import Declaration
+from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.compose import BaseRequest
-from cudaforge.lockfile.model import DroppedPoint, Lock, LockedBase, LockedImage
+from cudaforge.lockfile.model import Closure, DroppedPoint, Lock, LockedBase, LockedImage
 from cudaforge.lockfile.store import write_lock, write_wheels
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
 from cudaforge.pipeline.decide import (
     Note,
     chosen_images,
+    has_image,
     load_current_lock,
     matrix_of,
     require_answers,
@@ -24,6 +27,7 @@ from cudaforge.pipeline.host import ignore, lock_path
 from cudaforge.pipeline.locking import (
     LockOutcome,
     dropped_points,
+    earlier_of,
     hold_lock,
     lock_images,
     moves_of,
@@ -33,6 +37,7 @@ from cudaforge.pipeline.locking import (
 )
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
+from cudaforge.resolver import ImageAnswer, Resolution
 
 _BaseMaker = Callable[[BaseRequest], LockedBase]
 
@@ -47,9 +52,12 @@ def upgrade(
 ) -> LockOutcome:
     """Resolve and pin the named images (all for no names) anew, and write the lock.
 
-    The entries of the others stay as they are, byte for byte. Raises NegativeAnswer where the lock is missing
-    or stale, or wishes collide, InputError for a name that is not declared, SurroundingsError as `lock` does;
-    the old lock is then as it was.
+    Names that are no image are packages: these alone move, in the images that have them, and of the named
+    ones where images are named, too. The entries of other images stay as they are, byte for byte.
+
+    Raises NegativeAnswer where the lock is missing or stale, or wishes collide, InputError for a name that is
+    neither an image nor a package that can move alone, SurroundingsError as `lock` does; the old lock is then
+    as it was.
     """
     with hold_lock(declaration, on_note):
         current = load_current_lock(declaration)
@@ -97,23 +105,33 @@ class _Renewal:
     ) -> None:
         self._declaration = declaration
         self._current = current
-        self._chosen = chosen_images(declaration, names)
+        self._packages = _packages_among(names, declaration, current)
+        images = [name for name in names if has_image(declaration, name)]
+        self._chosen = chosen_images(declaration, images)
+        if self._packages:
+            having = _having(current, self._packages, self._chosen)
+            self._chosen = chosen_images(declaration, [image.name for image in having])
         self.site = find_site(declaration, offline=offline)
 
     def renewed(
         self, *, allow_unpinned: bool, on_note: Note, make_base: _BaseMaker
     ) -> tuple[LockOutcome, Mapping[str, str]]:
         """The new lock next to the old one, and the texts of the closures that are new."""
-        answers = resolve(self._chosen)
+        kept = self._kept()
+        earlier = {name: earlier_of(image) for name, image in kept.items()}
+        answers = resolve(self._chosen, earlier=earlier)
         require_answers(self._chosen, answers)
+        _refuse_chosen(self._packages, answers)
         site = self.site
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         fitted = lock_images(
             self._chosen,
             answers,
-            kept={},
-            pins=BasePins(find_base=source.find, make_base=make_base),
-            fitting=Fitting(self._chosen, look_up=partial(find_versions, site=site)),
+            kept=kept,
+            pins=BasePins(
+                previous=[image.base for image in kept.values()], find_base=source.find, make_base=make_base
+            ),
+            fitting=Fitting(self._chosen, look_up=partial(find_versions, site=site), earlier=earlier),
             resolve_packages=partial(resolve_closure, site=site),
             on_note=on_note,
         )
@@ -128,6 +146,17 @@ class _Renewal:
         )
         return outcome, {entry.image.closure.file: entry.closure_text for entry in entries}
 
+    def _kept(self) -> Mapping[str, LockedImage]:
+        """What stays of the images where packages alone move: all but the versions of these."""
+        if not self._packages:
+            return {}
+        renewed = {image.name for image in self._chosen.images}
+        return {
+            image.name: replace(image, closure=_without(image.closure, self._packages))
+            for image in self._current.images
+            if image.name in renewed
+        }
+
     def _lock(self, images: Mapping[str, LockedImage], dropped: Sequence[DroppedPoint]) -> Lock:
         renewed = {image.name for image in self._chosen.images}
         every = {image.name: image for image in self._current.images if image.name not in renewed}
@@ -135,7 +164,7 @@ class _Renewal:
         points = {point.name: point for point in self._current.dropped if point.name not in renewed}
         points |= {point.name: point for point in dropped}
         order = [image.name for image in self._declaration.images]
-        is_whole = renewed == set(order)
+        is_whole = renewed == set(order) and not self._packages
         return replace(
             self._current,
             # The others were not weighed by these facts: the next `lock` does it, and keeps what still fits.
@@ -143,4 +172,71 @@ class _Renewal:
             tools=tools(),
             images=tuple(every[name] for name in order if name in every),
             dropped=tuple(points[name] for name in order if name in points),
+        )
+
+
+def _packages_among(names: Sequence[str], declaration: Declaration, current: Lock) -> frozenset[str]:
+    """The names that are no image, as packages of the lock. Raises InputError for one that is neither."""
+    from packaging.utils import canonicalize_name
+
+    words = {name: str(canonicalize_name(name)) for name in names if not has_image(declaration, name)}
+    locked = sorted({wheel.package for image in current.images for wheel in image.closure.wheels})
+    problems = []
+    for word, package in words.items():
+        if package not in locked:
+            near = get_close_matches(package, locked, n=1, cutoff=0.6)
+            meant = f"did you mean {near[0]}? " if near else ""
+            images = ", ".join(image.name for image in declaration.images)
+            problems.append(
+                Problem(
+                    what=f"{word!r} is neither an image nor a package of the lock",
+                    where=Location(file="command line"),
+                    remedy=f"{meant}images known: {images}",
+                )
+            )
+    if problems:
+        raise InputError(problems)
+    return frozenset(words.values())
+
+
+def _having(current: Lock, packages: frozenset[str], chosen: Declaration) -> Sequence[LockedImage]:
+    """The chosen images that have any of the packages. Raises InputError for a package that none has."""
+    asked = {image.name for image in chosen.images}
+    images = [image for image in current.images if image.name in asked]
+    absent = packages - {wheel.package for image in images for wheel in image.closure.wheels}
+    if absent:
+        raise InputError(
+            Problem(
+                what=f"none of the images that are named has the package {name}",
+                where=Location(file="command line"),
+                remedy="leave the images out",
+            )
+            for name in sorted(absent)
+        )
+    return [image for image in images if any(wheel.package in packages for wheel in image.closure.wheels)]
+
+
+def _without(closure: Closure, packages: frozenset[str]) -> Closure:
+    return replace(closure, wheels=tuple(one for one in closure.wheels if one.package not in packages))
+
+
+def _refuse_chosen(packages: frozenset[str], answers: Sequence[ImageAnswer]) -> None:
+    """Raise InputError for packages whose version the facts choose, together with the rest of the image."""
+    from packaging.requirements import Requirement
+    from packaging.utils import canonicalize_name
+
+    chosen: dict[str, list[str]] = {}
+    for answer in answers:
+        if isinstance(answer.answer, Resolution):
+            names = {str(canonicalize_name(Requirement(one).name)) for one in answer.answer.requirements}
+            for name in sorted(names & packages):
+                chosen.setdefault(name, []).append(answer.name)
+    if chosen:
+        raise InputError(
+            Problem(
+                what=f"{name} does not move alone: it is chosen with the framework of {', '.join(images)}",
+                where=Location(file="command line"),
+                remedy=f"cudaforge upgrade {' '.join(images)}",
+            )
+            for name, images in chosen.items()
         )

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from difflib import get_close_matches
 
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
+from cudaforge.placeholders import check_fields, fill_fields, find_fields, shown
 from cudaforge.references import InvalidReference, parse_reference
 
 NONE = "none"
@@ -28,7 +28,6 @@ FIELDS: Mapping[str, str] = {
     "revision": "the project's commit, twelve digits",
 }
 """Every field that a template may have, and what it means."""
-_FIELD = re.compile(r"\{([^{}]*)\}")
 _UNTAGGED = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -41,7 +40,7 @@ def check_templates(templates: Sequence[str]) -> None:
 
 def needed_fields(templates: Sequence[str]) -> frozenset[str]:
     """The fields that any of the templates has."""
-    return frozenset(name for template in templates for name in _FIELD.findall(template))
+    return frozenset(name for template in templates for name in find_fields(template))
 
 
 def image_fields(image: LockedImage, *, project: str) -> Mapping[str, str]:
@@ -78,7 +77,7 @@ def expand(
     values = {**image_fields(image, project=project), **moment}
     found = []
     for template in templates:
-        text = _FIELD.sub(lambda match: _UNTAGGED.sub("-", values[match[1]]), template)
+        text = fill_fields(template, lambda name: _UNTAGGED.sub("-", values[name]))
         reference = text if "/" in text or ":" in text else f"{_repository(image.tags[0])}:{text}"
         try:
             parsed = parse_reference(reference)
@@ -99,42 +98,20 @@ def _repository(reference: str) -> str:
 
 def _complaints(template: str) -> list[Problem]:
     where = Location(file="command line", key="--tag")
-    problems = []
-    for name in _FIELD.findall(template):
-        if name not in FIELDS:
-            near = get_close_matches(name, FIELDS, n=1, cutoff=0.6)
-            meant = f"did you mean {{{near[0]}}}? " if near else ""
-            problems.append(
-                Problem(
-                    what=f"a tag's template has no field {{{_shown(name)}}}",
-                    where=where,
-                    remedy=f"{meant}known: {', '.join(FIELDS)}",
-                )
-            )
-    bare = _FIELD.sub("", template)
-    if "{" in bare or "}" in bare:
-        problems.append(
-            Problem(
-                what=f"the template {_shown(template)!r} has a brace without its other half",
-                where=where,
-                remedy="write fields as {name}",
-            )
-        )
     if not template:
-        problems.append(Problem(what="the template of a tag is empty", where=where, remedy="leave it out"))
-    return problems
+        return [Problem(what="the template of a tag is empty", where=where, remedy="leave it out")]
+    return [
+        Problem(what=f"the template {shown(template)!r} has {what}", where=where, remedy=remedy)
+        for what, remedy in check_fields(template, FIELDS)
+    ]
 
 
 def _invalid(image: LockedImage, template: str, text: str, reason: str) -> InputError:
     return InputError(
         Problem(
-            what=f"{image.name}: {_shown(text)!r} is no image reference: {reason}",
+            what=f"{image.name}: {shown(text)!r} is no image reference: {reason}",
             where=Location(file="command line", key="--tag"),
-            because=(f"the template is {_shown(template)!r}",),
+            because=(f"the template is {shown(template)!r}",),
             remedy="see cudaforge build --help, or the table of fields in docs/push.md",
         )
     )
-
-
-def _shown(text: str) -> str:
-    return text[:120].encode("ascii", "backslashreplace").decode()

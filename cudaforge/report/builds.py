@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState
+from cudaforge.builder.steps import step_text
 from cudaforge.publisher.model import Publication
 from cudaforge.report.problems import visible
-from cudaforge.report.progress import step_text
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.units import bytes_text
 

@@ -77,7 +77,7 @@ def gitlab_pipeline(jobs: Sequence[CiJob]) -> dict[str, object]:
         }
     else:
         # A pipeline without any job is an error.
-        pipeline["no image has changed"] = {"stage": "images", "script": ["true"]}
+        pipeline["nothing to make"] = {"stage": "images", "script": ["true"]}
     return pipeline
 
 

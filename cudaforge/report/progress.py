@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.builder.steps import step_text
 from cudaforge.report.forecast import Forecast
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
@@ -18,9 +18,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress, TaskID
 
 _STEP_WIDTH = 60
-_MOUNT = re.compile(r"--mount=\S+ +")
-_OWN_STEP = " /bin/sh -euc "
-# A step of ours begins with `: what it does &&`, a command that does nothing but say so.
 
 
 @contextlib.contextmanager
@@ -70,6 +67,8 @@ class PlainProgress:
                 return f"{event.image}: {_short(event.step)}" if self._is_first(event) else None
             case EventKind.STEP_FAILED:
                 return f"{event.image}: failed: {_short(event.step)}"
+            case EventKind.CACHE_UNREAD:
+                return f"{event.image}: {event.line}"
             case EventKind.BUILDER_LOST:
                 return event.line
             case EventKind.IMAGE_RETURNED:
@@ -102,8 +101,9 @@ class LiveProgress:
         if self._whole is not None:
             text = _outlook(self._forecast)
             self._progress.update(self._whole, completed=self._forecast.fraction, description=text)
-        if event.kind is EventKind.BUILDER_LOST:
-            self._progress.console.print(visible(event.line), markup=False)
+        if event.kind in (EventKind.BUILDER_LOST, EventKind.CACHE_UNREAD):
+            whose = f"{event.image}: " if event.image else ""
+            self._progress.console.print(visible(f"{whose}{event.line}"), markup=False)
             return
         if event.image not in self._tasks:
             self._tasks[event.image] = self._progress.add_task("", total=1.0, image=event.image)
@@ -135,15 +135,6 @@ def _ending(result: BuildResult | None) -> str:
     return str(result.state.value)
 
 
-def step_text(text: str) -> str:
-    """A step of a Dockerfile without the machinery around it: what it does, or the user's own command."""
-    flat = visible(" ".join(_MOUNT.sub("", text).replace("[stage-0 ", "[").split()))
-    before, is_own, command = flat.partition(_OWN_STEP)
-    if is_own:
-        return f"{before.partition('RUN ')[0]}RUN {command}"
-    return flat.replace("RUN : ", "").partition(" && ")[0]
-
-
 def _short(text: str) -> str:
-    flat = step_text(text)
+    flat = visible(step_text(text))
     return flat if len(flat) <= _STEP_WIDTH else flat[: _STEP_WIDTH - 3] + "..."

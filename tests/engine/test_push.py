@@ -334,10 +334,52 @@ def test_a_cache_that_cannot_be_written_is_told_as_one(project: TinyProject):
     lock(project)
     done = project.run("build", "--no-cache", "--cache-to", "localhost:1/cache")
     assert done.returncode == 3
-    check_message(done.stderr, "could not be written to the cache", "connection refused")
+    check_message(
+        done.stderr, "could not be written to --cache-to type=registry,ref=localhost:1/cache", "refused"
+    )
     done = project.run("build", "--cache-to", "type=gha")
     assert done.returncode == 3
     check_message(done.stderr, "type=gha needs GitHub's runner")
+
+
+def test_a_cache_in_an_impossible_place_is_told_before_anything_is_built(
+    project: TinyProject, tmp_path: Path
+):
+    lock(project)
+    (tmp_path / "file").write_text("")
+    for place, code in ((tmp_path / "file/x", 2), (Path("/proc/x"), 3)):
+        done = project.run("build", "--cache-to", f"type=local,dest={place}")
+        assert done.returncode == code, done.stderr
+        check_message(done.stderr, f"no cache can be written to {place}", "--cache-to")
+        assert "one:" not in done.stderr
+
+
+def test_a_cache_that_is_not_there_is_told_and_the_image_is_built(
+    project: TinyProject, registry: DebianRegistry, tmp_path: Path
+):
+    lock(project)
+    place = tmp_path / "none"
+    words = ("--cache-from", f"type=local,src={place}", "--cache-from", f"{registry.host}/cache")
+    done = project.run("build", "--no-cache", *words)
+    assert done.returncode == 0, done.stderr
+    assert f"there is no cache in {place} (--cache-from)" in done.stderr
+    assert f"one: {registry.host}/cache (--cache-from) is left out:" in done.stderr
+    assert "one: failed" not in done.stderr
+
+
+def test_the_wrong_password_of_a_cache_names_it(project: TinyProject, tmp_path: Path):
+    lock(project)
+    with serving_registry(tmp_path / "registry", wants_login=True) as registry:
+        config = docker_config(tmp_path / "docker", registry.host, password=WRONG)
+        project.environment["DOCKER_CONFIG"] = str(config)
+        done = project.run("build", "--cache-to", f"{registry.host}/cache")
+        assert done.returncode == 3, done.stderr
+        check_message(done.stderr, "--cache-to", f"{registry.host}/cache", "401", "docker login")
+        done = project.run("build", "--no-cache", "--cache-from", f"{registry.host}/cache")
+        assert done.returncode == 0, done.stderr
+        assert f"one: {registry.host}/cache (--cache-from) is left out:" in done.stderr
+        assert "401" in done.stderr
+        assert WRONG not in done.stderr
 
 
 def test_images_of_two_platforms_share_a_tag(project: TinyProject, registry: DebianRegistry, tmp_path: Path):

@@ -11,6 +11,7 @@ import pytest
 
 from cudaforge.bootstrap import loaded_reference, write_archive
 from tests.engine.test_surroundings import (  # noqa: F401 -- fixtures
+    check_message,
     docker,
     index,
     project,
@@ -132,6 +133,30 @@ def test_a_snapshot_that_is_changed_is_refused(
     done = project.run("build", "--no-cache")
     assert done.returncode == 3, done.stderr
     assert "BADSIG" in done.stderr
+
+
+@pytest.mark.parametrize("path", ["", "nowhere/"], ids=["no-answer", "not-found"])
+def test_a_service_that_gives_nothing_is_named(
+    project: TinyProject,  # noqa: F811
+    hub: str,
+    snapshots: Snapshots,
+    tmp_path: Path,
+    path: str,
+) -> None:
+    declare(project, hub, snapshots, 'os_snapshot = "2026-06-01"')
+    made(project, "lock")
+    place = f"{snapshots.url}/{path}" if path else "http://127.0.0.1:9/"
+    file = project.root / "cudaforge.toml"
+    file.write_text(file.read_text().replace(f"{snapshots.url}/", place))
+    for command in (("build", "--no-cache"), ("vendor", str(tmp_path / "store"))):
+        done = project.run(*command)
+        assert done.returncode == 3, done.stderr
+        check_message(
+            done.stderr,
+            f"the snapshot service debian at {place.rstrip('/')}",
+            "[network.os_snapshots] debian",
+        )
+        assert "apt-get update" not in done.stderr
 
 
 def test_a_base_out_of_the_archive_of_a_day(

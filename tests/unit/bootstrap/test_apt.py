@@ -1,4 +1,7 @@
-from cudaforge.bootstrap import apt
+import pytest
+
+from cudaforge.bootstrap import SnapshotSite, apt
+from cudaforge.bootstrap.sources import Source
 from cudaforge.errors import InputError, SurroundingsError
 from cudaforge.process import Completed
 
@@ -101,3 +104,30 @@ def test_a_release_that_the_archive_lacks_is_said():
 def test_complaints_that_say_nothing_are_left_out():
     output = "Err:1 http://x\nE: one\nW: two\nE: one\nE: Some index files failed to download. They ...\n"
     assert apt.find_complaints(output) == ("one", "two")
+
+
+DATED = Source(
+    address="http://snapshot.example/archive/debian/20260601T000000Z",
+    suite="bookworm",
+    components=("main",),
+    keyring="/k.gpg",
+    is_dated=True,
+    service=SnapshotSite(name="debian", address="http://snapshot.example/archive"),
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "words"),
+    [
+        ("Could not connect to snapshot.example:80", "cannot be reached"),
+        ("Failed to fetch http://snapshot.example  500  Internal Server Error", "does not serve what it was"),
+        ("The repository 'http://snapshot.example x' does not have a Release file.", "does not serve what"),
+        ("The repository 'http://snapshot.example x' is not signed.", "not signed by a key that is trusted"),
+    ],
+)
+def test_a_snapshot_service_is_named_with_its_setting(said: str, words: str):
+    (problem,) = apt._translate(failed(f"E: {said}"), (DATED,)).problems
+    assert problem.what.startswith("the snapshot service debian at http://snapshot.example/archive")
+    assert words in problem.what
+    assert "[network.os_snapshots] debian" in (problem.remedy or "")
+    assert "apt-get" not in f"{problem.what} {problem.remedy}"

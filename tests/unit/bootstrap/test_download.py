@@ -1,7 +1,8 @@
 import pytest
 
-from cudaforge.bootstrap import download
+from cudaforge.bootstrap import SnapshotSite, download
 from cudaforge.bootstrap.model import BootstrapPackage
+from cudaforge.bootstrap.sources import Source
 from cudaforge.errors import SurroundingsError
 
 PACKAGE = BootstrapPackage(
@@ -41,3 +42,17 @@ def test_many_packages_are_counted():
     what, _, because = complain(count=5)
     assert what == "bash 5.2, bash 5.2, bash 5.2 and 2 more cannot be fetched from the OS archive"
     assert because == ()
+
+
+@pytest.mark.parametrize(
+    "said", ["404  Not Found", "Temporary failure resolving 'x'", "500  Internal Server Error"]
+)
+def test_a_snapshot_service_is_named_with_its_setting(said: str):
+    service = SnapshotSite(name="debian", address="http://x/archive")
+    source = Source(address="http://x/archive/d", suite="s", components=(), keyring="/k", service=service)
+    with pytest.raises(SurroundingsError) as caught:
+        download._require_all([PACKAGE], (f"Failed to fetch http://x/pool/bash.deb  {said}",), (source,))
+    (problem,) = caught.value.problems
+    assert "the snapshot service debian at http://x/archive" in problem.what
+    assert "[network.os_snapshots] debian" in (problem.remedy or "")
+    assert "apt-get" not in (problem.remedy or "")

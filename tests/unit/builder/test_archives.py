@@ -6,7 +6,14 @@ import pytest
 
 from cudaforge.bootstrap import ArchiveAccess, describe_deb
 from cudaforge.builder import archives
-from cudaforge.builder.archives import site_archive, vendored_archive, write_archive_secrets
+from cudaforge.builder.archives import (
+    blame_snapshot,
+    site_archive,
+    vendored_archive,
+    write_archive_secrets,
+)
+from cudaforge.builder.failures import classify_failure
+from cudaforge.builder.protocol import BuildEnd
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.site import Site
 from cudaforge.records import replace
@@ -70,3 +77,27 @@ def test_files_stand_in_for_every_archive(image: LockedImage, tmp_path: Path):
 def test_an_image_that_installs_nothing_gets_no_files(tmp_path: Path):
     assert vendored_archive(CPU_IMAGE, {}, tmp_path / "debs").contexts == {}
     assert not (tmp_path / "debs").exists()
+
+
+PUBLIC = SNAPSHOT.url
+MIRROR = "http://mirror.example/snapshot"
+
+
+@pytest.mark.parametrize(
+    ("addresses", "line"),
+    [
+        ({}, f"E: Failed to fetch {PUBLIC}/debian/20260601T000000Z/dists/x  404  Not Found"),
+        ({"debian": f"{MIRROR}/"}, f"Err:1 {MIRROR}/debian/20260601T000000Z bookworm InRelease"),
+    ],
+)
+def test_a_step_that_cannot_read_the_snapshot_names_it(addresses: dict[str, str], line: str):
+    site = Site(named_indexes={}, proxies={}, registries={}, origins={}, os_snapshots=addresses)
+    end = BuildEnd(failure=classify_failure(error="exit code: 100", lines=(line,)), last_lines=(line,))
+    failure = blame_snapshot(end, DATED, site).failure
+    assert failure is not None
+    assert failure.kind.is_surroundings
+    assert f"the snapshot service debian at {addresses.get('debian', PUBLIC)}" in failure.reason
+    assert "[network.os_snapshots] debian" in (failure.remedy or "")
+    assert blame_snapshot(end, GPU_IMAGE, site) is end
+    other = replace(end, last_lines=("error: Failed to fetch: `https://index.example/x.whl`",))
+    assert blame_snapshot(other, DATED, site) is other

@@ -180,3 +180,23 @@ def test_a_line_without_an_end_comes_before_its_step_s_end():
     )
     assert log[1] == "#1 no line end"
     assert log[2].startswith("#1 DONE")
+
+
+def test_a_cache_that_cannot_be_read_is_told_and_fails_nothing():
+    name = "importing cache manifest from localhost:1/cache"
+    message = Message(
+        vertexes=(
+            vertex(name),
+            vertex(name, is_completed=True, error="failed to do request: connection refused\nmore"),
+            vertex(digest="b"),
+            vertex(digest="b", is_completed=True, error="did not complete successfully: exit code: 1"),
+        )
+    )
+    tracker, events, log = tracked(message)
+    (told,) = [event for event in events if event.kind is EventKind.CACHE_UNREAD]
+    assert told.line == (
+        "localhost:1/cache (--cache-from) is left out: failed to do request: connection refused"
+    )
+    assert tracker.failed_step is not None
+    assert tracker.failed_step.name == RUN
+    assert "#1 ERROR: failed to do request: connection refused" in log

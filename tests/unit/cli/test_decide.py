@@ -322,3 +322,9 @@ def test_the_name_of_an_image_to_verify_is_judged_before_the_engine_is_asked(
     (in_a_project / "cudaforge.toml").write_text('[images.train]\nframework = "pytorch"\n')
     assert run_command_line(["verify", name]) == 2
     assert told in " ".join(capsys.readouterr().err.split())
+
+
+@pytest.mark.parametrize("form", ["text", "json", "names"])
+def test_jobs_are_counted_only_where_there_are_some(form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["matrix", "--format", form, "--max-jobs", "3"]) == 2
+    assert f"--format {form} makes no jobs" in capsys.readouterr().err

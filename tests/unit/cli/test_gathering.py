@@ -112,7 +112,7 @@ def test_damaged_results_are_none(project: Path, tmp_path: Path, capsys: pytest.
     (directory / "results.json").write_text('{"images": [{"name": 1, "build": []}, 7]}')
     (directory / "verdicts" / "tensorflow.json").write_text("[" * 100_000)
     assert report("--merge", str(directory), "jax") == 0
-    capsys.readouterr()
+    assert f"{directory}/verdicts/tensorflow.json: left out" in capsys.readouterr().err
     assert report("--merge", str(tmp_path / "nowhere")) == 2
     assert "is no directory" in capsys.readouterr().err
 
@@ -133,3 +133,32 @@ def test_wrong_packages_do_not_stop_a_report(
     assert run_command_line(["lock", "--check"]) == 2
     declaration.write_text(declaration.read_text() + "nonsense = 1\n")
     assert report("--merge", str(tmp_path / "all"), "jax") == 2
+
+
+def test_directories_that_give_nothing_are_told(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (tmp_path / "empty").mkdir()
+    leave(tmp_path / "foreign", replace(verdict(project, "jax"), name="other"))
+    assert report("--merge", str(tmp_path / "empty"), "--merge", str(tmp_path / "foreign")) == 1
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/empty: no job of cudaforge has left anything there" in said
+    assert "the declaration has no such image: other" in said
+    assert report("--merge", "") == 2
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--attached", "localhost:1/x", "--merge", "."),
+        ("--attached", "localhost:1/x", "jax"),
+        ("--format", "junit", "-o", "x.md"),
+        ("--format", "junit", "--json"),
+    ],
+)
+def test_options_that_would_say_nothing_are_refused(
+    project: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+):
+    assert report(*words) == 2
+    assert "leaves nothing for" in capsys.readouterr().err
+    assert not (project / "x.md").exists()

@@ -232,3 +232,44 @@ def test_words_of_a_report_cannot_touch_the_terminal(tmp_path: Path, capsys):
     report = write(tmp_path / "r.json", trivy(("CVE-2026-0001", "a\x1b[2Jb", "HIGH", "")))
     assert main(["gate", report]) == 1
     assert "\x1b" not in capsys.readouterr().out
+
+
+def sarif(**run: object) -> dict:
+    return {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "x"}}, "results": [], **run}]}
+
+
+@pytest.mark.parametrize(
+    ("document", "word"),
+    [
+        ({"version": "2.1.0", "runs": []}, "no run"),
+        ({"version": "1.0.0", "runs": sarif()["runs"]}, "1.0.0"),
+        ({"runs": sarif()["runs"]}, "of no version"),
+        (sarif(results=None), "no list of results"),
+        ({"version": "2.1.0", "runs": [{}]}, "no list of results"),
+        (sarif(invocations=[{"executionSuccessful": False}]), "executionSuccessful"),
+    ],
+)
+def test_a_scan_that_came_to_no_end_lets_nothing_pass(document: dict, word: str, tmp_path: Path, capsys):
+    report = tmp_path / "report.sarif"
+    report.write_text(json.dumps(document))
+    assert main(["gate", str(report)]) == 2
+    assert word in capsys.readouterr().err
+    report.write_text(json.dumps(sarif(invocations=[{"executionSuccessful": True}])))
+    assert main(["gate", str(report)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("suppressions", "code"),
+    [
+        ([], 1),
+        ([{"kind": "external"}], 0),
+        ([{"kind": "external", "status": "accepted"}], 0),
+        ([{"kind": "external", "status": "underReview"}], 1),
+        ([{"kind": "inSource"}, {"kind": "external", "status": "rejected"}], 1),
+    ],
+)
+def test_only_an_accepted_suppression_counts(suppressions: list, code: int, tmp_path: Path):
+    report = tmp_path / "report.sarif"
+    found = {"ruleId": "CVE-2026-1", "level": "error", "suppressions": suppressions}
+    report.write_text(json.dumps(sarif(results=[found])))
+    assert main(["gate", str(report)]) == code

@@ -207,3 +207,17 @@ def test_diff_tells_the_days(world: World, run) -> None:
     assert "OS snapshot debian 20260601T000000Z -> debian 20260701T000000Z" in said
     changes = json.loads(run("diff", "--json", str(old), "cudaforge.lock")[1])["images"][0]["changes"]
     assert [one["field"] for one in changes if one["field"] == "snapshot"] == ["snapshot"]
+
+
+@pytest.mark.parametrize(
+    ("table", "name", "meant"),
+    [("os_snapshots", "debain", "debian"), ("indexes", "pytorch-cu999", "pytorch-cu")],
+)
+def test_an_address_for_what_nobody_knows_is_refused(world: World, run, table: str, name: str, meant: str):
+    world.declare(one=DEBIAN)
+    file = Path("cudaforge.toml")
+    file.write_text(file.read_text() + f'[network.{table}]\n{name} = "http://mirror.example/x"\n')
+    code, _, said = run("lock")
+    assert code == 2, said
+    assert f"network.{table}.{name}" in said
+    assert f"did you mean {meant}" in said

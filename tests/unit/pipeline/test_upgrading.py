@@ -209,7 +209,8 @@ def test_a_lock_that_is_missing_or_stale_is_told_as_elsewhere(command: str, worl
     assert run("lock")[0] == 0
     code, _, told = run(command, "nobody")
     assert code == 2
-    assert "there is no image 'nobody'" in told
+    assert "'nobody'" in told
+    assert "twin" in told
     assert "known: twin" in told
 
 
@@ -229,3 +230,49 @@ def test_the_option_that_upgrade_replaced_is_gone(world: World, run) -> None:
     code, _, told = run("lock", "--upgrade")
     assert code == 2
     assert "--upgrade" in told
+
+
+def versions(name: str) -> dict[str, str]:
+    return {wheel.package: wheel.version for wheel in entry(name).closure.wheels}
+
+
+def test_a_package_moves_alone(world: World, run) -> None:
+    lines = 'packages = ["numpy", "six"]'
+    world.versions |= {"numpy": "2.1.0", "six": "1.0"}
+    world.declare(train=f"{LOOSE.partition('packages')[0]}{lines}", twin=f"{TWIN}\n{lines}", bare=TWIN)
+    assert run("lock")[0] == 0
+    before, bare = versions("train"), entry("bare")
+    base = entry("train").base
+    world.versions |= {"numpy": "2.2.0", "six": "2.0"}
+    world.push("s390x")
+    code, said, _ = run("upgrade", "--dry-run", "NumPy")
+    assert code == 0
+    assert "numpy 2.1.0 -> 2.2.0" in said
+    assert versions("train") == before
+    assert run("upgrade", "train", "numpy")[0] == 0
+    assert versions("train") == {**before, "numpy": "2.2.0"}
+    assert versions("twin")["numpy"] == "2.1.0"
+    assert run("upgrade", "numpy")[0] == 0
+    assert (versions("twin")["numpy"], versions("twin")["six"]) == ("2.2.0", "1.0")
+    assert entry("train").base == base
+    assert entry("bare") == bare
+    assert run("lock", "--check")[0] == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("numpi",), "'numpi' is neither an image nor a package of the lock"),
+        (("numpi",), "did you mean numpy? images known: train, twin"),
+        (("torch",), "torch does not move alone: it is chosen with the framework of train"),
+        (("twin", "numpy"), "none of the images that are named has the package numpy"),
+    ],
+)
+def test_what_cannot_move_alone_is_refused(old_lock: World, run, words: tuple[str, ...], said: str) -> None:
+    before = old_lock.files()
+    code, _, error = run("upgrade", *words)
+    assert code == 2
+    assert said in " ".join(error.split())
+    assert {name: text for name, text in old_lock.files().items() if ".pid" not in name} == {
+        name: text for name, text in before.items() if ".pid" not in name
+    }

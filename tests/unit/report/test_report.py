@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
+from cudaforge.builder.steps import step_text
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.changes import compare_locks
 from cudaforge.lockfile.effects import KnownGpus
@@ -19,7 +20,7 @@ from cudaforge.report.explanations import runs
 from cudaforge.report.forecast import Forecast
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
-from cudaforge.report.progress import PlainProgress, step_text
+from cudaforge.report.progress import PlainProgress
 from cudaforge.report.summary import describe_run, run_json
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.units import bytes_text
