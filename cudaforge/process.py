@@ -71,50 +71,30 @@ def run(
 def stream(
     argv: Sequence[str],
     *,
-    on_stderr: Callable[[str], None],
-    timeout: float,
-    env: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
-    owner: object = None,
-) -> int:
-    """Run a program, hand each line of its stderr to `on_stderr` as it comes, return its exit status.
-
-    Standard output is dropped. `owner` is for whom it runs, see `end_all`.
-    Raises ProgramNotFound and ProgramTimeout; an exception in the callback ends the program and is passed on.
-    """
-    started = _child(
-        argv,
-        env=env,
-        cwd=cwd,
-        has_stdin=False,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        owner=owner,
-    )
-    with started as child:
-        return _follow(child, child.stderr, on_stderr, argv=argv, timeout=timeout)
-
-
-def stream_all(
-    argv: Sequence[str],
-    *,
     on_line: Callable[[str], None],
     timeout: float,
+    with_stdout: bool = False,
     env: Mapping[str, str] | None = None,
     owner: object = None,
 ) -> int:
-    """The same for a program whose standard output and stderr tell one story: each line of both."""
+    """Run a program, hand each line of its stderr to `on_line` as it comes, return its exit status.
+
+    Standard output is dropped, or tells one story with stderr (`with_stdout`). `owner` is for whom it runs,
+    see `end_all`. Raises ProgramNotFound and ProgramTimeout; an exception in the callback ends the program
+    and is passed on.
+    """
     started = _child(
         argv,
         env=env,
         cwd=None,
         has_stdin=False,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        stdout=subprocess.PIPE if with_stdout else subprocess.DEVNULL,
+        stderr=subprocess.STDOUT if with_stdout else subprocess.PIPE,
         owner=owner,
     )
     with started as child:
-        return _follow(child, child.stdout, on_line, argv=argv, timeout=timeout)
+        output = child.stdout if with_stdout else child.stderr
+        return _follow(child, output, on_line, argv=argv, timeout=timeout)
 
 
 def run_attached(argv: Sequence[str], *, env: Mapping[str, str] | None = None) -> int:

@@ -82,7 +82,9 @@ class Podman(EngineKept):
             if order.is_given_up():
                 raise GivenUp
             command = podman_command(inputs, words=program.words, epoch=source_date_epoch(os.environ))
-            run = partial(process.stream_all, command, timeout=order.timeout, env=program.env, owner=self)
+            run = partial(
+                process.stream, command, with_stdout=True, timeout=order.timeout, env=program.env, owner=self
+            )
             end = _follow(job.image.name, run, listener=listener)
             return blame_snapshot(end, job.image, self._sources.site)
 

@@ -50,7 +50,7 @@ def run_buildx(
 
         status = process.stream(
             buildx_command(inputs, traits, metadata=metadata),
-            on_stderr=take,
+            on_line=take,
             timeout=timeout,
             env={**cli_env, EPOCH_VARIABLE: source_date_epoch(os.environ)},
             owner=owner,

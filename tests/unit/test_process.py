@@ -15,7 +15,7 @@ import pytest
 
 from cudaforge import process
 from cudaforge.errors import Interrupted
-from cudaforge.process import ProgramNotFound, ProgramTimeout, end_all, run, stream, stream_all
+from cudaforge.process import ProgramNotFound, ProgramTimeout, end_all, run, stream
 
 STUBBORN = """
 import signal, sys, time
@@ -71,7 +71,7 @@ def test_at_the_deadline_the_whole_group_ends(tmp_path: Path) -> None:
 def test_lines_come_as_they_are_written() -> None:
     seen: list[str] = []
     status = stream(
-        python("import sys; sys.stderr.write('one\\ntwo\\n'); sys.exit(3)"), on_stderr=seen.append, timeout=60
+        python("import sys; sys.stderr.write('one\\ntwo\\n'); sys.exit(3)"), on_line=seen.append, timeout=60
     )
     assert (status, seen) == (3, ["one", "two"])
 
@@ -79,7 +79,10 @@ def test_lines_come_as_they_are_written() -> None:
 def test_both_outputs_as_one() -> None:
     seen: list[str] = []
     program = "import sys; print('out', flush=True); sys.stderr.write('err\\n'); print('end'); sys.exit(4)"
-    assert (stream_all(python(program), on_line=seen.append, timeout=60), seen) == (4, ["out", "err", "end"])
+    assert (stream(python(program), on_line=seen.append, with_stdout=True, timeout=60), seen) == (
+        4,
+        ["out", "err", "end"],
+    )
 
 
 def test_an_error_in_the_callback_ends_the_program() -> None:
@@ -90,7 +93,7 @@ def test_an_error_in_the_callback_ends_the_program() -> None:
     with pytest.raises(KeyError):
         stream(
             python("import sys, time; sys.stderr.write('x\\n'); sys.stderr.flush(); time.sleep(600)"),
-            on_stderr=refuse,
+            on_line=refuse,
             timeout=600,
         )
     assert time.monotonic() - started < 60
@@ -105,7 +108,7 @@ def test_all_programs_share_one_grace_when_they_are_ended(monkeypatch: pytest.Mo
         def wait_once(line: str) -> None:
             ready.wait(60)
 
-        statuses.append(stream(python(STUBBORN), on_stderr=wait_once, timeout=600))
+        statuses.append(stream(python(STUBBORN), on_line=wait_once, timeout=600))
 
     threads = [threading.Thread(target=follow) for _ in range(4)]
     for thread in threads:
