@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
 from cudaforge.packages.joint import Split, agreed, joined
+from cudaforge.packages.kept import find_keeping
 from cudaforge.packages.model import PROJECT_INDEX, ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
@@ -104,12 +105,7 @@ def _find_each(plan: _Plan, request: ClosureRequest, site: Site) -> Mapping[str,
 
 
 def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
-    found = _ask_site(plan, request, site)
-    if isinstance(found, NoSolution) and request.preferred:
-        # uv takes what was chosen before from any index that has it, though the platform's file is elsewhere.
-        afresh = _ask_site(plan, replace(request, preferred=()), site)
-        if not isinstance(afresh, NoSolution):
-            return afresh
+    found = find_keeping(request, lambda asked: _ask_site(plan, asked, site))
     if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
         return _ask_after(found, plan, request, site)
     return found

@@ -113,6 +113,21 @@ def test_an_index_that_has_a_kept_version_for_one_platform_alone_is_no_obstacle(
     assert ("numpy", "2.1.0", (ARM,)) in seen(both)
 
 
+def test_an_index_that_has_a_kept_version_for_another_platform_moves_nothing(
+    tmp_path: Path, shelf: Path, serve_index: Serve
+):
+    make_wheel(shelf, "numpy", "2.0.0")
+    some = tmp_path / "some"
+    make_wheel(some, "numpy", "2.1.0", tag=TAGS[ARM])
+    indexes = {"index": serve_index(shelf).url, "extra_indexes": (serve_index(some).url,)}
+    here = replace(site(tmp_path, **indexes), index_strategy="unsafe-best-match")
+    first = resolve_closure(request("torch==2.13.0", platform=AMD), here)
+    again = resolve_closure(request("torch==2.13.0", platform=AMD, preferred=first), here)
+    assert again == first
+    older = request("torch==2.13.0", platform=AMD, packages=("numpy<2.1",), preferred=first)
+    assert ("numpy", "2.0.0", ()) in seen(resolve_closure(older, here))
+
+
 def test_each_file_is_filled_in_for_its_machines(tmp_path: Path, shelf: Path, serve_index: Serve):
     """A directory that has a version for one platform does not hide what the index has for the other."""
     here = site(tmp_path, index=serve_index(shelf).url)
