@@ -102,7 +102,9 @@ def project(podman: PodmanHost, tmp_path: Path) -> Iterator[TinyProject]:
         made.declare('one\npackages = ["blue"]')
         yield made
         assert podman.containers() == []
-        assert [path.name for path in (tmp_path / "tmp").iterdir() if path.name != "buildah-cache"] == []
+        assert [
+            path.name for path in (tmp_path / "tmp").iterdir() if not path.name.startswith("buildah-cache")
+        ] == []
         assert list((made.root / ".cudaforge/tmp").glob("*")) == []
         assert list(made.root.glob("podman-build-*")) == []
 
@@ -285,6 +287,3 @@ def test_clean_all_takes_the_bases_and_none_of_somebody_else(
     bases = [one for one in json.loads(cleaned.stdout)["items"] if one["kind"] == "base-image"]
     assert [(one["name"], one["kept"]) for one in bases] == [(base, False)]
     assert podman.names() == {"localhost/cudaforge-base-mine:latest", "localhost/mine:1"}
-    # Steps are no longer anybody's: with the last name of the base nothing is left.
-    podman.run("rmi", "localhost/cudaforge-base-mine:latest", "localhost/mine:1")
-    assert podman.run("images", "--all", "--quiet") == ""
