@@ -5,7 +5,7 @@ An error carries values, never finished sentences for a terminal: `cudaforge.rep
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 
 from cudaforge.records import record
@@ -51,6 +51,8 @@ class CudaforgeError(Exception):
 
     def __init__(self, problems: Problem | Iterable[Problem]) -> None:
         self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        self.answer: Mapping[str, object] = {}
+        """What there is of the answer all the same, in its JSON form."""
         super().__init__("; ".join(problem.what for problem in self.problems))
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cudaforge.cli.finished import Results, finished_told
 from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs, refuse_beside
 from cudaforge.cli.options import (
     DEFAULT_FILE,
@@ -132,7 +133,12 @@ def build(
     order = push_order(push=push, tags=tags, sbom=sbom, provenance=provenance, sign=sign, key=key)
     plan = publishing.plan_push(whole, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in locked.images}
-    with show_progress(costs) as on_event:
+
+    def to_json(results: Results, pushed: Mapping[str, object] | None = None) -> dict[str, object]:
+        known = pushed or {}
+        return {"images": [{**result_to_json(one), "pushed": known.get(one.name)} for one in results]}
+
+    with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
         results = stages.build(
             locked,
             declaration=declaration,
@@ -158,10 +164,7 @@ def build(
             on_note=write_note,
         )
     if as_json:
-        pushed = {one.name: dict(publication_to_json(one)) for one in published}
-        write_json(
-            {"images": [{**result_to_json(result), "pushed": pushed.get(result.name)} for result in results]}
-        )
+        write_json(to_json(results, {one.name: dict(publication_to_json(one)) for one in published}))
     else:
         write_text("\n\n".join((describe_builds(results), *describe_publications(published))))
     return ExitCode.OK if all(stages.is_built(result) for result in results) else ExitCode.NEGATIVE
@@ -322,7 +325,11 @@ def up(
     chosen = decide.select(current, images or (), maximum=max_images)
     plan = publishing.plan_push(current, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in chosen.images}
-    with show_progress(costs) as on_event:
+
+    def to_json(results: Results) -> Mapping[str, object]:
+        return run_json(chosen.images, {one.name: one for one in results}, {}, chosen.dropped)
+
+    with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
         run = stages.make(
             chosen,
             declaration=declaration,

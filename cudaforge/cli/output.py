@@ -65,7 +65,7 @@ def read_input(limit: int) -> bytes:
 def write_error(error: CudaforgeError, *, as_json: bool) -> None:
     """Write an error: for people on stderr, with `--json` also as the document on stdout."""
     if as_json:
-        write_json({"errors": [_problem_json(problem) for problem in error.problems]})
+        write_json({**error.answer, "errors": [_problem_json(problem) for problem in error.problems]})
     sys.stderr.write(describe_problems(error.problems, width=_message_width()) + "\n")
 
 

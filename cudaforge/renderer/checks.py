@@ -6,8 +6,10 @@ here relies on that.
 
 from __future__ import annotations
 
+import posixpath
 import re
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import PurePosixPath
 
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.model import LockedImage, LockedSnapshot
@@ -24,6 +26,7 @@ MAXIMUM_STEPS = 100
 MAXIMUM_BYTES = 32_000
 """Of one value. BuildKit refuses lines above 65,535 bytes, and every byte may become two."""
 
+_OWN_DIRECTORIES = ("/opt/venv", "/opt/python", "/run/cudaforge")
 _NAME = re.compile(r"(?=.{1,128}\Z)[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -98,6 +101,11 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
             yield f"labels.{name}", f"labels below {LABEL_PREFIX} are cudaforge's own", "take another name"
     if not image.workdir.startswith("/"):
         yield "workdir", f"'{escape_for_display(image.workdir)}' is not an absolute path", None
+    inside = PurePosixPath(posixpath.normpath(image.workdir))
+    for own in _OWN_DIRECTORIES:
+        if inside.is_relative_to(own):
+            shown = escape_for_display(image.workdir)
+            yield "workdir", f"'{shown}' is in {own}, which cudaforge makes", "take another: /app"
 
 
 def _check_snapshot(snapshot: LockedSnapshot) -> Iterator[_Finding]:

@@ -167,13 +167,20 @@ def test_apt_installs_what_the_base_lacks():
 )
 def test_interpreter(provider, python, path):
     runs = text_of_runs(replace(GPU_IMAGE, python_provider=provider, python=python))
-    assert f"uv venv --python {path} /opt/venv" in runs
+    assert f'uv venv "$@" --python {path} /opt/venv' in runs
 
 
 def test_closure_is_part_of_the_cache_key_and_hashes_are_required():
     (step,) = (command for command in words_of(GPU_IMAGE, "RUN") if "uv pip install" in command)
     assert GPU_IMAGE.closure.sha256 in step
     assert "--require-hashes" in step
+
+
+def test_wheels_come_from_the_cache_or_all_anew():
+    """What a first attempt copied in part would count as installed in the second."""
+    (step,) = (command for command in words_of(GPU_IMAGE, "RUN") if "uv pip install" in command)
+    assert "{ said=$(install --offline 2>&1) && echo" in step
+    assert "|| { venv --clear && install; };" in step
 
 
 def test_account_comes_after_os_packages_which_may_bring_it_and_before_wheels_which_differ():
@@ -296,6 +303,9 @@ def test_no_value_adds_or_changes_an_instruction(env, labels, words, steps):
         ("run", tuple("x" for _ in range(101)), "run"),
         ("workdir", "app", "workdir"),
         ("workdir", "/a\r", "workdir"),
+        ("workdir", "/opt/venv", "workdir"),
+        ("workdir", "/opt/x/../venv/src", "workdir"),
+        ("workdir", "/opt/python/app", "workdir"),
         ("user", "a b", "user"),
         ("secrets", ("a,type=ssh",), "secrets"),
         ("secrets", ("cudaforge-closure",), "secrets"),
@@ -415,7 +425,7 @@ def test_a_standalone_python_is_checked_and_unpacked_before_the_wheels():
     unpacked, installed = (step for step in words_of(STANDALONE_IMAGE, "RUN") if "/opt/python" in step)
     assert f"{STANDALONE.archives[0].sha256}  /run/cudaforge/python.tar.gz" in unpacked
     assert "sha256sum -c" in unpacked
-    assert "uv venv --python /opt/python/bin/python3.11 /opt/venv" in installed
+    assert 'uv venv "$@" --python /opt/python/bin/python3.11 /opt/venv' in installed
     assert values_of(STANDALONE_IMAGE, "LABEL")["io.cudaforge.python.release"] == "3.11.17"
     bake = next(file.text for file in render_lock(make_lock(STANDALONE_IMAGE)) if file.path.endswith(".json"))
     contexts = json.loads(bake)["target"]["alone"]["contexts"]

@@ -1,0 +1,44 @@
+import json
+
+import pytest
+
+from cudaforge.builder import BuildAborted, BuildState
+from cudaforge.builder.results import cancelled_result
+from cudaforge.cli.finished import finished_told
+from cudaforge.cli.output import write_error
+from cudaforge.errors import Problem
+from cudaforge.records import replace
+from tests.support.locks import CPU_IMAGE, GPU_IMAGE
+
+BUILT = replace(cancelled_result(CPU_IMAGE, ""), state=BuildState.BUILT, size=1_500_000_000)
+FAILED = replace(cancelled_result(GPU_IMAGE, "the index is down"), state=BuildState.FAILED)
+
+
+def abort(*results, as_json: bool) -> BuildAborted:
+    def to_json(finished):
+        return {"images": [one.name for one in finished]}
+
+    with pytest.raises(BuildAborted) as raised, finished_told(to_json, as_json=as_json):
+        raise BuildAborted(Problem(what="the index is down"), results)
+    return raised.value
+
+
+def test_what_was_finished_is_told_beside_what_surroundings_failed(capsys: pytest.CaptureFixture[str]):
+    abort(BUILT, FAILED, as_json=False)
+    told = capsys.readouterr().out
+    assert f"{CPU_IMAGE.name}" in told
+    assert "1.5 GB" in told
+    assert f"{GPU_IMAGE.name} failed" in told
+    assert "the index is down" in told
+
+
+def test_one_image_has_its_error_alone(capsys: pytest.CaptureFixture[str]):
+    abort(FAILED, as_json=False)
+    assert capsys.readouterr().out == ""
+
+
+def test_json_has_both(capsys: pytest.CaptureFixture[str]):
+    write_error(abort(BUILT, FAILED, as_json=True), as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == [CPU_IMAGE.name, GPU_IMAGE.name]
+    assert [one["what"] for one in told["errors"]] == ["the index is down"]
