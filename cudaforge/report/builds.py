@@ -42,7 +42,8 @@ def describe_failure(result: BuildResult) -> str:
         lines.append(f"  because  {result.reason}")
     if result.remedy:
         lines.append(f"  try      {result.remedy}")
-    lines.append(f"  log      {result.log}")
+    if result.log:
+        lines.append(f"  log      {result.log}")
     return visible("\n".join(lines))
 
 
