@@ -122,7 +122,9 @@ def compile_closure(
         *arguments,
     ]
     retries = os.environ.get(_RETRIES) or _FEW_RETRIES
-    variables = {**git_variables(os.environ), _RETRIES: retries, **_CONTROL, **site.environment()}
+    # What is built from its source leaves lock files in TMPDIR.
+    own = {_RETRIES: retries, "TMPDIR": str(directory)}
+    variables = {**git_variables(os.environ), **own, **_CONTROL, **site.environment()}
     try:
         answer = run(argv, timeout=deadline, env=variables, cwd=directory)
     except ProgramTimeout:
