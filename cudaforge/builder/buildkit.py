@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.command import EngineTraits
@@ -51,16 +52,20 @@ class BuildKit(EngineKept):
             )
             if order.is_given_up():
                 raise GivenUp
-            end = run_buildx(
+            run = partial(
+                run_buildx,
                 job.image.name,
-                inputs,
-                self._traits(has_archive=archive is not None),
+                traits=self._traits(has_archive=archive is not None),
                 cli_env=self.engine.cli_env,
                 metadata=scratch / "metadata.json",
                 listener=listener,
                 timeout=order.timeout,
                 owner=self,
             )
+            end = run(inputs)
+            if end.failure is not None and end.failure.kind is FailureKind.STORE and not order.is_given_up():
+                # Its steps are made, and taken from the cache.
+                end = run(replace(inputs, is_uncached=False))
             if archive is not None and order.again is None and end.failure is None:
                 self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
             return _name_cache(blame_snapshot(end, job.image, self._sources.site), inputs.cache_to)

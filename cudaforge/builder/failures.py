@@ -29,6 +29,8 @@ class FailureKind(str, Enum):
     """A step could not download what it needs."""
     PLATFORM = "platform"
     """The builder cannot run the programs of the image's platform."""
+    STORE = "store"
+    """The engine's store took away a layer that the image was about to be put on: another try finds it."""
     DISK = "disk"
     ENGINE = "engine"
     """The engine went away."""
@@ -90,6 +92,13 @@ _ROWS = (
         r"|transport is closing|code = unavailable|failed to dial|closing transport|docker daemon running",
         "the container engine went away during the build",
         "start it again and repeat the command: what was finished is kept",
+    ),
+    # containerd collects garbage between looking for a layer and using it.
+    _Row(
+        FailureKind.STORE,
+        r"parent snapshot \S+ does not exist: not found",
+        "the engine's store was tidied while it took the image",
+        "repeat the command: what was finished is kept",
     ),
     # buildx gives the reason to nobody: "EOF" is all that is heard of a full disk.
     _Row(FailureKind.DISK, rf"^{_TO_CLIENT}\b", _TAKEN, _TAKEN_REMEDY),

@@ -88,6 +88,11 @@ def test_errors(error, kind, word):
         ("failed to solve: EOF\nEOF", FailureKind.DISK, "this machine's disk"),
         ("failed to solve: x\nwrite /a: no space left on device", FailureKind.DISK, "this machine's disk"),
         ("error reading from server: EOF", FailureKind.ENGINE, "went away"),
+        (
+            'failed to prepare extraction snapshot "extract-8": parent snapshot sha256:4 does not exist: not found',
+            FailureKind.STORE,
+            "tidied",
+        ),
     ],
 )
 def test_files_that_this_machine_does_not_take(error, kind, word):
