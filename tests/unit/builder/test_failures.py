@@ -114,6 +114,13 @@ def test_output_of_the_failed_step(line, kind):
     assert classify_failure(error=PROCESS.format(1), step="[2/2] RUN x", lines=("start", line)).kind is kind
 
 
+def test_a_package_that_is_not_the_locked_one_is_mended_by_the_command_that_moves_it():
+    lines = ("error: Hash mismatch for `numpy==2.0.0`",)
+    failure = classify_failure(error=PROCESS.format(1), step="[2/2] RUN x", lines=lines)
+    assert failure.remedy is not None
+    assert failure.remedy.endswith("cudaforge upgrade")
+
+
 @pytest.mark.parametrize(
     "command",
     ["echo no space left on device", "echo Cannot connect to the Docker daemon", "echo failed to do request"],
