@@ -191,7 +191,7 @@ _ROWS = (
         FailureKind.STEP,
         r"hash mismatch",
         "a downloaded package is not the one that was locked",
-        "look at what the index serves under that name, or lock again (cudaforge lock)",
+        "look at what the index serves under that name, or lock what it serves now: cudaforge upgrade",
         in_output=True,
     ),
     _Row(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Literal
@@ -11,6 +13,7 @@ import typer
 from cudaforge.cli.options import AsJson
 from cudaforge.cli.output import read_input, write_json, write_text
 from cudaforge.errors import ExitCode, InputError, Location, Problem
+from cudaforge.records import replace
 
 _LARGEST_REPORT = 256 * 1024 * 1024
 _Level = Literal["negligible", "low", "medium", "high", "critical"]
@@ -52,7 +55,9 @@ def gate(
     today = datetime.now(tz=timezone.utc).date()
     allowances: tuple[Allowance, ...] = ()
     if allow is not None:
-        allowances = parse_allowances(read_source(allow).tree, file=str(allow), today=today)
+        with _given_as("--allow", "name the TOML file of what may be there, or leave the option out"):
+            tree = read_source(allow).tree
+        allowances = parse_allowances(tree, file=str(allow), today=today)
     findings: list[Finding] = []
     for name in reports:
         if name == "-":
@@ -60,7 +65,8 @@ def gate(
             if len(text) > _LARGEST_REPORT:
                 raise InputError(Problem(what="the report on stdin is too large", where=Location(file="-")))
         else:
-            text = read_bytes(Path(name), name, limit=_LARGEST_REPORT)
+            with _given_as("REPORT", "name the file that the scanner wrote; '-' reads it from stdin"):
+                text = read_bytes(Path(name), name, limit=_LARGEST_REPORT)
         findings += parse_findings(text, file=name)
     judgement = judge(
         findings, allowances, threshold=Severity[fail_on.upper()], ignores_unfixed=ignore_unfixed
@@ -70,3 +76,18 @@ def gate(
     else:
         write_text(describe_judgement(judgement))
     return ExitCode.OK if judgement.ok else ExitCode.NEGATIVE
+
+
+@contextlib.contextmanager
+def _given_as(word: str, remedy: str) -> Iterator[None]:
+    """Say of a file that cannot be read at all which word of the command line named it."""
+    try:
+        yield
+    except InputError as error:
+        where = Location(file="command line", key=word)
+        raise InputError(
+            problem
+            if problem.where is not None
+            else replace(problem, where=where, remedy=problem.remedy or remedy)
+            for problem in error.problems
+        ) from None

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 DEBUG_FLAG = "--debug"
 _SECOND = 2
+_LIBRARY_WORDS = "Value error, "
 
 
 class _Stop(BaseException):
@@ -80,7 +81,8 @@ def _usage_problem(error: TyperException) -> Problem:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "cudaforge"
-    return Problem(what=message.rstrip(".") or "wrong arguments", remedy=f"{command} --help")
+    message = message.replace(_LIBRARY_WORDS, "", 1).rstrip(".")
+    return Problem(what=message or "wrong arguments", remedy=f"{command} --help")
 
 
 def _before_separator(arguments: Sequence[str]) -> list[str]:

@@ -25,7 +25,16 @@ AllowUnpinned = Annotated[
     typer.Option("--allow-unpinned", help="Go on when a registry does not tell a base image's digest."),
 ]
 Force = Annotated[bool, typer.Option("--force", help="Overwrite files that cudaforge did not write.")]
-Jobs = Annotated[int | None, typer.Option("--jobs", "-j", min=1, metavar="N", help="Builds at a time.")]
+Jobs = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs",
+        "-j",
+        min=1,
+        metavar="N",
+        help="Builds at a time on each builder; without it two more than processors.",
+    ),
+]
 Builders = Annotated[
     list[str] | None,
     typer.Option(

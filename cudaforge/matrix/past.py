@@ -21,6 +21,8 @@ class PastMatrix(Matrix):
     newer, or where their day is not known: it would be guessed. All else stays: it is chosen because of them.
     """
 
+    day: str
+
     def __init__(self, rows: RowSource, day: str) -> None:
         super().__init__(rows)
         self.day = day

@@ -147,6 +147,9 @@ class Rows:
 class Matrix:
     """The facts. A subject is read when first asked for and kept; the object never changes otherwise."""
 
+    day: str | None = None
+    """The day, as YYYY-MM-DD, that they are taken from; None for what there is today."""
+
     def __init__(self, rows: RowSource) -> None:
         self._rows = rows
         self._builds: dict[str, tuple[FrameworkBuild, ...]] = {}

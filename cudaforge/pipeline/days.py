@@ -13,6 +13,7 @@ from cudaforge.matrix.days import was_there
 
 _DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _SHOWN = 3
+OTHER_DAY = "name a later day; cudaforge lock --as-of none takes what there is today"
 
 
 def check_day(text: str) -> str:

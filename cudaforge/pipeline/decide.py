@@ -300,8 +300,9 @@ def conflict_problem(
     declaration: Declaration, images: Sequence[ImageDeclaration], conflict: Conflict
 ) -> Problem:
     """The one conflict of these images as a problem of the declaration, with its place there."""
-    from cudaforge.pipeline.days import later_releases
+    from cudaforge.pipeline.days import OTHER_DAY, later_releases
 
+    later = later_releases(declaration, images)
     fixes = [f"{fix.words()} (gives {fix.gives})" for fix in conflict.fixes]
     verb = "cannot all hold" if len(conflict.core) > 1 else "cannot hold"
     key = f"{images[0].key}.{conflict.keys[0]}" if conflict.keys else images[0].key
@@ -311,7 +312,7 @@ def conflict_problem(
         because=(
             *(reason.cited() for reason in conflict.reasons),
             *conflict.warnings,
-            *later_releases(declaration, images),
+            *later,
         ),
-        remedy="\nor ".join(fixes) or None,
+        remedy="\nor ".join(fixes) or (OTHER_DAY if later else None),
     )

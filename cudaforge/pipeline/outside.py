@@ -14,11 +14,12 @@ from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import Lock, LockedBase, PlatformManifest
 from cudaforge.packages.site import DeclaredNetwork, Site, read_site
 from cudaforge.pipeline.decide import Note, load, located, matrix_of
-from cudaforge.records import record
+from cudaforge.records import record, replace
 from cudaforge.registry import Access, docker_config_path, docker_credentials, resolve_digest
 
 _DIGEST_SECONDS = 60.0
 _HELPER_SECONDS = 30.0
+_WAY_OUT = "--allow-unpinned goes on without a digest"
 
 
 def find_site(declaration: Declaration, *, offline: bool = False) -> Site:
@@ -139,7 +140,7 @@ class DigestSource:
             return self._ask(request)
         except SurroundingsError as error:
             if not self.allow_unpinned:
-                raise
+                raise _with_way_out(error) from None
             self.on_note(f"{request.reference} is not pinned: {error.problems[0].what}")
             return LockedBase(reference=request.reference, digest=None, codename=request.codename)
 
@@ -160,10 +161,18 @@ class DigestSource:
         )
 
 
+def _with_way_out(error: SurroundingsError) -> SurroundingsError:
+    """The error with what a lock may do where no registry answers."""
+    return SurroundingsError(
+        replace(problem, remedy="; ".join(filter(None, (problem.remedy, _WAY_OUT))))
+        for problem in error.problems
+    )
+
+
 def _offline(reference: str) -> Problem:
     return Problem(
         what=f"the digest of {reference} is not known, and --offline asks no registry",
-        remedy="lock once without --offline, or go on with --allow-unpinned",
+        remedy="lock once without --offline",
     )
 
 

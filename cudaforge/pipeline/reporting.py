@@ -11,7 +11,7 @@ from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import write_atomically
 from cudaforge.pipeline.outside import find_site, registry_access
 from cudaforge.pipeline.publishing import pushed_image
-from cudaforge.records import record
+from cudaforge.records import record, replace
 from cudaforge.registry import Attached, attach, find_subject
 from cudaforge.report.evidence import Proof
 
@@ -80,7 +80,8 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
                     remedy=f"cudaforge verify {proof.name}",
                 )
             )
-        reference = pushed_image(proof.name, verdict.image_id, declaration) or verdict.reference
+        pushed = pushed_image(proof.name, verdict.image_id, declaration)
+        reference = pushed or verdict.reference
         if "/" not in reference:
             raise NegativeAnswer(
                 Problem(
@@ -88,7 +89,10 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
                     remedy="declare project.registry, lock again, then cudaforge build --push and verify",
                 )
             )
-        subject = find_subject(reference, access, image_id=verdict.image_id)
+        try:
+            subject = find_subject(reference, access, image_id=verdict.image_id)
+        except NegativeAnswer as error:
+            raise error if pushed is not None else _not_pushed(proof.name, error) from None
         attached = attach(
             reference,
             access,
@@ -99,6 +103,15 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
         )
         done.append(AttachedProof(name=proof.name, reference=reference, attached=attached))
     return tuple(done)
+
+
+def _not_pushed(name: str, error: NegativeAnswer) -> NegativeAnswer:
+    """The registry's no, of an image that this project has not pushed."""
+    remedy = f"push it first: cudaforge build {name} --push"
+    return NegativeAnswer(
+        replace(problem, because=(*problem.because, "it was not pushed from here"), remedy=remedy)
+        for problem in error.problems
+    )
 
 
 def _html(proofs: Sequence[Proof]) -> str:

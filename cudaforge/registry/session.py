@@ -18,7 +18,7 @@ from cudaforge.registry.transport import Request, Response, Transport, check_url
 # reference grammar as engines implement it, not a fact that changes with releases.
 _DEFAULT_API = "registry-1.docker.io"
 _CHALLENGE_PART = re.compile(r'([A-Za-z_]+)="((?:[^"\\]|\\.)*)"')
-UNPINNED = "a mirror under [registries]; cudaforge lock --allow-unpinned goes on without a digest"
+_MIRROR = "name a mirror under [registries]"
 _PUSH = "see whether docker push works there"
 # What Go's server, and so every registry built on it, answers to plain HTTP on a port of TLS.
 _WANTS_TLS = b"HTTP request to an HTTPS server"
@@ -186,7 +186,7 @@ class Session:
         host = shown_host(response.url)
         who = f"registry {host}" + (f", {asked}," if asked else "")
         name = f"{self.wanted.registry}/{self.wanted.repository}"
-        may, way_out = ("read", UNPINNED) if self._actions == "pull" else ("write to", _PUSH)
+        may, way_out = ("read", _MIRROR) if self._actions == "pull" else ("write to", _PUSH)
         match response.status:
             case status if status == _NOT_FOUND and not asked:
                 return _not_found(target, name)
@@ -228,5 +228,5 @@ def json_object(response: Response) -> Mapping[str, object]:
 def nonsense(response: Response, what: str) -> RegistryRefused:
     """The error for an answer that no registry gives."""
     return RegistryRefused(
-        Problem(what=f"registry {shown_host(response.url)} answered with {what}", remedy=UNPINNED)
+        Problem(what=f"registry {shown_host(response.url)} answered with {what}", remedy=_MIRROR)
     )

@@ -277,8 +277,7 @@ def _unreachable(url: str, what: str, *, remedy: str | None = None) -> RegistryU
     return RegistryUnreachable(
         Problem(
             what=f"registry {shown_host(url)} {what}",
-            remedy=remedy
-            or "a mirror under [registries]; cudaforge lock --allow-unpinned goes on without a digest",
+            remedy=remedy or "check the registry's name and the network, or name a mirror under [registries]",
         )
     )
 

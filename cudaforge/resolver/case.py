@@ -104,6 +104,11 @@ class Case:
         key = ("best", self.scene.asked, policy_of(self.scene), network.start, network.added)
         return self.scene.tables.keep(key, lambda: network.best(self.criteria))
 
+    @property
+    def unreleased(self) -> tuple[int, ...]:
+        """The frameworks of which there is no build at all, by position: before their first release, say."""
+        return tuple(place for place, table in enumerate(self.scene.frameworks) if not table.everything)
+
     def has_answer(self, wished: int) -> bool:
         """Whether an answer exists under these wishes."""
         return self.network(wished).best(()) is not None

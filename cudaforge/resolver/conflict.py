@@ -99,6 +99,8 @@ def minimal_core(case: Case) -> int:
     The platform that is asked for is the last to be dropped: with it the default one comes back, which
     nobody asked for and which may exclude more.
     """
+    if case.unreleased:
+        return case.question.presence(case.unreleased[0])
     asked = case.question.bit("platforms")
     core = _smallest_contradiction(case)
     return _shrunk(case, _shrunk(case, core | asked, kept=asked)) if asked else _shrunk(case, core)

@@ -8,7 +8,7 @@ from cudaforge.matrix.sources import Source
 from cudaforge.resolver.case import Case
 from cudaforge.resolver.model import ConflictReason, ReasonKind
 from cudaforge.resolver.reasons.incompatible import PLAIN, WORDS
-from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN, UNSEEN
+from cudaforge.resolver.reasons.unknown import UNCONFIRMED, UNKNOWN, UNSEEN, unreleased
 from cudaforge.resolver.reasons.view import Said, View
 from cudaforge.resolver.rules import RULES
 from cudaforge.resolver.rules.scene import Bound
@@ -29,6 +29,9 @@ def reasons(
 ) -> tuple[tuple[ConflictReason, ...], tuple[Source, ...]]:
     """What each of the bounds behind a conflict says of the values that the other ones leave, and the
     sources of all rows that it says so of."""
+    if case.unreleased:
+        text = unreleased(case)
+        return (ConflictReason(kind=ReasonKind.UNKNOWN, text=text, source=None),), ()
     found: list[ConflictReason] = []
     behind: list[Source] = []
     told = [bound for bound in culprits if bound.rule in RULES]

@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 
 from cudaforge.matrix.model import CudaRelease, CudnnRelease
 from cudaforge.resolver.candidates import BuildCandidate, is_confirmed
+from cudaforge.resolver.case import Case
 from cudaforge.resolver.coverage import is_seen
 from cudaforge.resolver.names import near_names
 from cudaforge.resolver.reasons.view import (
+    REFRESH,
     Said,
     View,
     anchor,
@@ -125,6 +127,15 @@ def _without_python(view: View) -> Said | None:
     if not rows:
         return None
     return f"nothing is known that brings Python to {rows[0].os}, the OS of {base}", rows[0].source
+
+
+def unreleased(case: Case) -> str:
+    """That of a framework nothing is known, or nothing by the day that facts are taken from."""
+    name = case.scene.frameworks[case.unreleased[0]].framework.name
+    matrix = case.scene.tables.matrix
+    if matrix.day is not None:
+        return f"no release of {name} is known to have been there on {matrix.day}"
+    return f"no release of {name} is in the matrix of {matrix.as_of}; {REFRESH}"
 
 
 def is_loadable(view: View, build: BuildCandidate) -> bool:

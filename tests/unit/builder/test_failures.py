@@ -89,7 +89,7 @@ def test_errors(error, kind, word):
         ("failed to solve: x\nwrite /a: no space left on device", FailureKind.DISK, "this machine's disk"),
         ("error reading from server: EOF", FailureKind.ENGINE, "went away"),
         (
-            'failed to prepare extraction snapshot "extract-8": parent snapshot sha256:4 does not exist: not found',
+            'failed to prepare extraction snapshot "x": parent snapshot sha256:4 does not exist: not found',
             FailureKind.STORE,
             "tidied",
         ),
@@ -117,6 +117,13 @@ def test_files_that_this_machine_does_not_take(error, kind, word):
 )
 def test_output_of_the_failed_step(line, kind):
     assert classify_failure(error=PROCESS.format(1), step="[2/2] RUN x", lines=("start", line)).kind is kind
+
+
+def test_a_package_that_is_not_the_locked_one_is_mended_by_the_command_that_moves_it():
+    lines = ("error: Hash mismatch for `numpy==2.0.0`",)
+    failure = classify_failure(error=PROCESS.format(1), step="[2/2] RUN x", lines=lines)
+    assert failure.remedy is not None
+    assert failure.remedy.endswith("cudaforge upgrade")
 
 
 @pytest.mark.parametrize(

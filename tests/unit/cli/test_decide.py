@@ -328,3 +328,19 @@ def test_the_name_of_an_image_to_verify_is_judged_before_the_engine_is_asked(
 def test_jobs_are_counted_only_where_there_are_some(form: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["matrix", "--format", form, "--max-jobs", "3"]) == 2
     assert f"--format {form} makes no jobs" in capsys.readouterr().err
+
+
+def test_a_framework_that_a_day_has_nothing_of_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cudaforge.toml").write_text(
+        'schema = 1\n[images.a]\nframework = "onnxruntime==1.17.*"\ncuda = "none"\n'
+        '[images.b]\nframework = ["pytorch", "onnxruntime"]\n'
+        '[images.c.matrix]\nframework = ["onnxruntime"]\npython = ["3.11", "3.12"]\n'
+    )
+    assert run_command_line(["lock", "--as-of", "2020-01-01"]) == 1
+    message = capsys.readouterr().err
+    assert message.count("onnxruntime cannot hold") == 3
+    assert "a: onnxruntime cannot hold\n  where    cudaforge.toml:3: images.a.framework\n" in message
+    assert "c-onnxruntime-py311, c-onnxruntime-py312: onnxruntime cannot hold" in message
+    assert message.count("no release of onnxruntime is known to have been there on 2020-01-01") == 3
+    assert message.count("--as-of none") == 3
+    assert "because  \n" not in message

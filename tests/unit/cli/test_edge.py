@@ -65,6 +65,16 @@ def test_unknown_options_and_commands_say_where_help_is(capsys: pytest.CaptureFi
         assert "--help" in message
 
 
+@pytest.mark.parametrize("arguments", [["gate", "--fail-on", "silly", "x"], ["init", "--ci", "silly"]])
+def test_a_word_that_is_none_of_those_is_told_without_words_of_a_library(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(arguments) == 2
+    message = capsys.readouterr().err
+    assert f"Invalid value for '{arguments[1]}': 'silly' is not one of " in message
+    assert "alue error" not in message
+
+
 def test_signal_handlers_are_put_back() -> None:
     before = signal.getsignal(signal.SIGTERM)
     run_command_line(["--version"])

@@ -225,7 +225,15 @@ def test_what_is_no_report_passes_nothing(content: bytes, tmp_path: Path, capsys
     (tmp_path / "r.json").write_bytes(content)
     assert main(["gate", str(tmp_path / "r.json")]) == 2
     assert "no scanner's report" in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_placed_by_its_word(tmp_path: Path, capsys):
     assert main(["gate", str(tmp_path / "none.json")]) == 2
+    message = capsys.readouterr().err
+    assert "none.json\n  where    command line: REPORT\n  try      name the file" in message
+    report = write(tmp_path / "r.json", trivy())
+    assert main(["gate", report, "--allow", str(tmp_path / "none.toml")]) == 2
+    assert "none.toml\n  where    command line: --allow\n  try      name the TOML" in capsys.readouterr().err
 
 
 def test_words_of_a_report_cannot_touch_the_terminal(tmp_path: Path, capsys):

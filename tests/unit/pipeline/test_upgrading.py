@@ -178,6 +178,17 @@ def test_a_registry_that_is_silent_is_said_and_no_error(world: World, run) -> No
     assert "--offline" in said
 
 
+def test_a_lock_may_go_on_without_a_digest_and_says_so(world: World, run) -> None:
+    world.declare(twin=TWIN)
+    world.answer_with(418)
+    code, _, told = run("lock")
+    assert code == 3
+    assert "try name a mirror under [registries]; --allow-unpinned goes on without a digest" in " ".join(
+        told.split()
+    )
+    assert run("lock", "--allow-unpinned")[0] == 0
+
+
 def test_an_upgrade_that_would_fail_is_told_as_such(world: World, run) -> None:
     world.declare(twin=TWIN)
     assert run("lock")[0] == 0

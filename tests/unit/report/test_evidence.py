@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
@@ -20,6 +21,7 @@ from cudaforge.report.markdown import escape
 from cudaforge.report.page import chart_of
 from cudaforge.verifier.serial import verdict_to_json
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE, make_lock
+from tests.unit.registry.server import serving
 from tests.unit.report.proofs import BAD, EVIL, GOOD, HOSTILE, IMAGE_ID, LOSSES, PROOFS, proof
 
 VOID = frozenset({"meta", "line"})
@@ -248,3 +250,30 @@ def test_a_damaged_verdict_is_none(project: Path) -> None:
 def test_nothing_is_attached_without_a_verdict(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run_command_line(["report", "quick", "--attach"]) == 1
     assert "there is nothing to attach" in capsys.readouterr().err
+
+
+def test_what_was_not_pushed_is_to_be_pushed_first(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    with serving(lambda exchange: exchange.send(404, b"{}")) as server:
+        save(GOOD, lock_digest=GPU_IMAGE.digest, reference=f"{server.host}/team/train:1")
+        assert run_command_line(["report", "train", "--attach"]) == 1
+        told = capsys.readouterr().err
+        assert "because  it was not pushed from here\n" in told
+        assert "try      push it first: cudaforge build train --push" in told
+
+
+def test_a_registry_without_an_answer_is_no_matter_of_the_lock(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        reference = f"localhost:{held.getsockname()[1]}/team/train:1"
+        assert run_command_line(["report", "--attached", reference]) == 3
+    told = capsys.readouterr().err
+    assert "refuses connections" in told
+    assert "[registries]" in told
+    assert "--allow-unpinned" not in told
