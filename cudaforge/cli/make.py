@@ -130,8 +130,8 @@ def build(
     wanted = Reproducible.YES if reproducible else Reproducible.NO
     caches = parse_caches(cache_to or (), cache_from or (), images=len(locked.images))
     order = push_order(push=push, tags=tags, sbom=sbom, provenance=provenance, sign=sign, key=key)
-    plan = publishing.plan_push(whole, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in locked.images}
+    plan = publishing.plan_push(whole, declaration, order, names=costs.keys()) if order is not None else None
     with show_progress(costs) as on_event:
         results = stages.build(
             locked,
@@ -320,8 +320,10 @@ def up(
     else:
         current, warnings = _renewed(declaration, allow_unpinned=allow_unpinned, offline=offline)
     chosen = decide.select(current, images or (), maximum=max_images)
-    plan = publishing.plan_push(current, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in chosen.images}
+    plan = (
+        publishing.plan_push(current, declaration, order, names=costs.keys()) if order is not None else None
+    )
     with show_progress(costs) as on_event:
         run = stages.make(
             chosen,
