@@ -131,13 +131,13 @@ def build(
     wanted = Reproducible.YES if reproducible else Reproducible.NO
     caches = parse_caches(cache_to or (), cache_from or (), images=len(locked.images))
     order = push_order(push=push, tags=tags, sbom=sbom, provenance=provenance, sign=sign, key=key)
-    plan = publishing.plan_push(whole, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in locked.images}
 
     def to_json(results: Results, pushed: Mapping[str, object] | None = None) -> dict[str, object]:
         known = pushed or {}
         return {"images": [{**result_to_json(one), "pushed": known.get(one.name)} for one in results]}
 
+    plan = publishing.plan_push(whole, declaration, order, names=costs.keys()) if order is not None else None
     with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
         results = stages.build(
             locked,
@@ -323,12 +323,14 @@ def up(
     else:
         current, warnings = _renewed(declaration, allow_unpinned=allow_unpinned, offline=offline)
     chosen = decide.select(current, images or (), maximum=max_images)
-    plan = publishing.plan_push(current, declaration, order) if order is not None else None
     costs = {image.name: predicted_bytes(image) for image in chosen.images}
 
     def to_json(results: Results) -> Mapping[str, object]:
         return run_json(chosen.images, {one.name: one for one in results}, {}, chosen.dropped)
 
+    plan = (
+        publishing.plan_push(current, declaration, order, names=costs.keys()) if order is not None else None
+    )
     with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
         run = stages.make(
             chosen,

@@ -13,8 +13,8 @@ from cudaforge.records import record
 from cudaforge.resolver.model import Resolution
 
 _MADE_HERE = (
-    "{} is made from the archive of this host, whose packages the lock has by version and SHA-256; "
-    "os_snapshot makes it from a snapshot"
+    "{} is made from the archive of this host as it is now, and so is what comes on top; "
+    "os_snapshot takes both from a snapshot"
 )
 _OPT_OUT = "os_snapshot = false takes what the archive has on the day of building"
 
@@ -37,7 +37,7 @@ class SnapshotChoice:
     """The snapshot, or why there is none where `--as-of` would have taken one."""
 
     snapshot: LockedSnapshot | None = None
-    note: str | None = None
+    obstacle: str | None = None
 
 
 def choose_snapshot(
@@ -63,8 +63,7 @@ def choose_snapshot(
     if obstacle is None and service is not None:
         return SnapshotChoice(snapshot=_snapshot(service, day, resolution.os_codename))
     if wish is None:
-        note = f"OS packages of {image.name} are those of the day of building: {obstacle}"
-        return SnapshotChoice(note=note)
+        return SnapshotChoice(obstacle=obstacle)
     raise InputError(
         Problem(
             what=f"{image.name} has no snapshot of OS packages: {obstacle}",

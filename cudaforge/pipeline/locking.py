@@ -28,6 +28,8 @@ from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
 from cudaforge.records import record, replace
+from cudaforge.renderer.context import installs_os_packages
+from cudaforge.report.tables import names_text
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict
 
@@ -178,14 +180,14 @@ def lock_images(
         file=str(declaration.path),
     )
 
-    told: dict[str, str | None] = {}
+    obstacles: dict[str, str | None] = {}
 
     def lock_one(answer: ImageAnswer) -> Fitted:
         image, before = images[answer.name], kept.get(answer.name)
 
         def entry(resolution: Resolution) -> NewEntry:
             chosen = choose_snapshot(image, resolution, question, earlier=before)
-            told[image.name] = chosen.note
+            obstacles[image.name] = chosen.obstacle
             return lock_image(
                 image,
                 resolution,
@@ -206,10 +208,28 @@ def lock_images(
     require_answers(declaration, [ImageAnswer(name=name, answer=one.answer) for name, one in fitted.items()])
     for name, move in moves_of(fitted).items():
         on_note(f"{name}: {move}")
-    for note in dict.fromkeys(told.values()):
-        if note is not None:
-            on_note(note)
+    for note in _undated(fitted, obstacles):
+        on_note(note)
     return fitted
+
+
+def _undated(fitted: Mapping[str, Fitted], obstacles: Mapping[str, str | None]) -> Iterator[str]:
+    """What is of another day than the lock's, once for all images concerned: OS packages that builds install,
+    or the base that is made of them."""
+    together: dict[tuple[str, bool], list[str]] = {}
+    for name, one in fitted.items():
+        obstacle = obstacles.get(name)
+        if obstacle is None or one.entry is None:
+            continue
+        installs = installs_os_packages(one.entry.image)
+        if installs or one.entry.image.base.is_bootstrap:
+            together.setdefault((obstacle, installs), []).append(name)
+    for (obstacle, installs), names in together.items():
+        if installs:
+            what = f"OS packages that builds of {names_text(names)} install"
+            yield f"{what} are those of the day of building: {obstacle}"
+        else:
+            yield f"{names_text(names)}: {obstacle}"
 
 
 def dropped_points(fitted: Mapping[str, Fitted]) -> tuple[DroppedPoint, ...]:

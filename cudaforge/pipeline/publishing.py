@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,7 +21,7 @@ from cudaforge.pipeline.make import is_built
 from cudaforge.pipeline.outside import find_site, registry_access
 from cudaforge.publisher.model import Publication, PushedTag, publication_to_json
 from cudaforge.publisher.tags import check_templates, expand, needed_fields
-from cudaforge.records import record
+from cudaforge.records import made, record
 from cudaforge.registry import Access, Member, Subject
 
 if TYPE_CHECKING:
@@ -55,6 +55,8 @@ class PushPlan:
     """Image name to the references that it is pushed under."""
     groups: Mapping[str, tuple[LockedImage, ...]]
     """Reference to all images of the lock that it stands for: more than one where they differ in platform."""
+    rivals: Mapping[str, tuple[str, ...]] = made(default_factory=dict)
+    """Reference to the images that are not pushed now, and that would be pushed over what it stands for."""
 
     def place(self, reference: str, image: LockedImage) -> str:
         """Where the one image goes that a reference stands for, alone or among other platforms."""
@@ -63,11 +65,11 @@ class PushPlan:
         return f"{reference}-{'-'.join(image.platforms[0].split('/')[1:])}"
 
 
-def plan_push(lock: Lock, declaration: Declaration, order: PushOrder) -> PushPlan:
-    """Which image of the lock goes under which references.
+def plan_push(lock: Lock, declaration: Declaration, order: PushOrder, *, names: Collection[str]) -> PushPlan:
+    """Which image of the lock goes under which references; those of these names are pushed now.
 
-    Raises InputError for templates and tags that are wrong, for two images that would push over each other,
-    and where cosign is asked for and is not there.
+    Raises InputError for templates and tags that are wrong, for two images that would push over each other
+    now, and where cosign is asked for and is not there.
     """
     from cudaforge.publisher.signing import require_cosign
 
@@ -79,16 +81,20 @@ def plan_push(lock: Lock, declaration: Declaration, order: PushOrder) -> PushPla
         image.name: expand(order.templates, image, project=lock.project, moment=moment)
         for image in lock.images
     }
-    groups: dict[str, list[LockedImage]] = {}
+    sharing: dict[str, list[LockedImage]] = {}
     for image in lock.images:
         for reference in references[image.name]:
-            groups.setdefault(reference, []).append(image)
+            sharing.setdefault(reference, []).append(image)
+    groups, rivals = {}, {}
+    for reference, images in sharing.items():
+        pushed = [image for image in images if image.name in names]
+        taken = {image.platforms[0] for image in pushed}
+        others = [image for image in images if image.name not in names]
+        if pushed:
+            groups[reference] = (*pushed, *(one for one in others if one.platforms[0] not in taken))
+            rivals[reference] = tuple(one.name for one in others if one.platforms[0] in taken)
     _check_groups(groups)
-    return PushPlan(
-        order=order,
-        references=references,
-        groups={reference: tuple(images) for reference, images in groups.items()},
-    )
+    return PushPlan(order=order, references=references, groups=groups, rivals=rivals)
 
 
 def publish(
@@ -186,6 +192,8 @@ class _Publishing:
                     sign(f"{repository}@{subject.digest}", key=order.key)
                 subjects[repository] = subject.digest
             tag = self._index(reference, subject)
+            if rivals := self._plan.rivals.get(reference):
+                self._on_note(f"{reference}: pushing {', '.join(rivals)} by these tags would replace it")
             if order.is_signed and tag.digest and tag.digest != subject.digest:
                 sign(f"{repository}@{tag.digest}", key=order.key)
             tags.append(tag)

@@ -33,7 +33,7 @@ def make_context(image: LockedImage) -> Mapping[str, object]:
         "has_apt": has_apt(image),
         "apt_packages": find_missing_packages(image),
         "snapshot": snapshot_lines(image.snapshot) if image.snapshot is not None else (),
-        "needs_debs": bool(find_missing_packages(image) or (_sources(image) and source_packages(image))),
+        "needs_debs": installs_os_packages(image),
         "standalone": _standalone(image),
         "closure_sha256": image.closure.sha256,
         "interpreter": _interpreter(image),
@@ -87,6 +87,12 @@ def find_missing_packages(image: LockedImage) -> tuple[str, ...]:
         if name not in present or (version and present[name] != version):
             missing.append(wanted)
     return tuple(dict.fromkeys(missing))
+
+
+def installs_os_packages(image: LockedImage) -> bool:
+    """Whether a build installs OS packages: on the base, or in a stage that builds wheels."""
+    is_compiling = any(wheel.is_built for wheel in image.closure.wheels)
+    return bool(find_missing_packages(image) or (is_compiling and source_packages(image)))
 
 
 def make_labels(image: LockedImage) -> Mapping[str, str]:

@@ -17,9 +17,9 @@ def make_deb(*, data: Sequence[tuple[tarfile.TarInfo, bytes]], control: Mapping[
     parts = {
         "debian-binary": b"2.0\n",
         "control.tar.gz": gzip.compress(
-            make_tar([(_info(f"./{name}"), text) for name, text in control.items()])
+            make_tar([(_info(f"./{name}"), text) for name, text in control.items()]), mtime=0
         ),
-        "data.tar.gz": gzip.compress(make_tar(data)),
+        "data.tar.gz": gzip.compress(make_tar(data), mtime=0),
     }
     archive = b"!<arch>\n"
     for name, content in parts.items():

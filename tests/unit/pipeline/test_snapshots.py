@@ -10,10 +10,11 @@ import pytest
 
 from cudaforge.cli.main import run_command_line
 from cudaforge.lockfile.compose import entry_digest
-from cudaforge.lockfile.model import LockedImage, LockedSnapshot
+from cudaforge.lockfile.model import LockedBase, LockedImage, LockedSnapshot, OsPackage
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.lockfile.store import read_lock, write_lock
 from cudaforge.lockfile.text import dump_lock
+from cudaforge.pipeline import locking
 from cudaforge.pipeline.decide import load, matrix_of, resolve
 from cudaforge.records import replace
 from tests.unit.pipeline.conftest import World
@@ -191,8 +192,38 @@ def test_a_base_out_of_the_archive_takes_what_is_declared_alone(world: World) ->
     dated = replace(question, as_of="2026-06-01")
     choice = choose_snapshot(unasked, answer.answer, dated, earlier=None)
     assert choice.snapshot is None
-    assert "OS packages of one are those of the day of building: bootstrap:debian12" in str(choice.note)
-    assert "os_snapshot makes it from a snapshot" in str(choice.note)
+    assert "bootstrap:debian12 is made from the archive of this host" in str(choice.obstacle)
+    assert "os_snapshot takes both from a snapshot" in str(choice.obstacle)
+
+
+def made_here(request, **_: object) -> LockedBase:
+    """A base of a host's archive with the packages that were asked for."""
+    packages = [
+        OsPackage(name=name, version="1", architecture="amd64", filename="x", sha256="0" * 64, size=1)
+        for name in request.bootstrap_packages
+    ]
+    return LockedBase(
+        reference=request.reference,
+        digest=f"sha256:{'1' * 64}",
+        codename=request.codename,
+        packages=tuple(packages),
+    )
+
+
+def test_packages_of_the_day_of_building_are_told_once_and_only_where_there_are_any(
+    world: World, run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locking, "bootstrapped_base", made_here)
+    base = f'{IMAGE}base = "bootstrap:debian12"\n'
+    apt = f'{base}apt = ["git"]\n'
+    world.declare(plain=base, one=apt, two=apt, dated=f'{apt}os_snapshot = "2026-06-01"')
+    code, _, said = run("lock", "--as-of", "2026-06-01")
+    assert code == 0, said
+    assert said.count("the day of building") == 1
+    assert "OS packages that builds of one, two install are those of the day of building" in said
+    world.declare(plain=base)
+    code, _, said = run("lock", "--as-of", "2026-06-02")
+    assert (code, "the day of building" in said) == (0, False), said
 
 
 def test_diff_tells_the_days(world: World, run) -> None:
