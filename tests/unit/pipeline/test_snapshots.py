@@ -224,6 +224,7 @@ def test_packages_of_the_day_of_building_are_told_once_and_only_where_there_are_
     world.declare(plain=base)
     code, _, said = run("lock", "--as-of", "2026-06-02")
     assert (code, "the day of building" in said) == (0, False), said
+    assert "plain: bootstrap:debian12 is made from the archive of this host as it is now" in said
 
 
 def test_diff_tells_the_days(world: World, run) -> None:
