@@ -74,9 +74,8 @@ def blame_snapshot(end: BuildEnd, image: LockedImage, site: Site) -> BuildEnd:
     failure, snapshot = end.failure, image.snapshot
     if failure is None or failure.kind is not FailureKind.NETWORK or snapshot is None:
         return end
-    service = SnapshotSite(
-        name=snapshot.service, address=site.os_snapshots.get(snapshot.service) or snapshot.url
-    )
+    address = site.snapshot_address(snapshot.service, snapshot.url)
+    service = SnapshotSite(name=snapshot.service, address=address)
     if not any(f"{service.address.rstrip('/')}/" in line for line in end.last_lines):
         return end
     reason = f"OS packages cannot be had from {service}"

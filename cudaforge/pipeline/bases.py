@@ -130,9 +130,8 @@ def _sources(snapshot: LockedSnapshot | None, site: Site) -> tuple[Source, ...] 
     """The snapshot as this site has it; None for the archives of this host."""
     if snapshot is None:
         return None
-    service = SnapshotSite(
-        name=snapshot.service, address=site.os_snapshots.get(snapshot.service) or snapshot.url
-    )
+    address = site.snapshot_address(snapshot.service, snapshot.url)
+    service = SnapshotSite(name=snapshot.service, address=address)
     return dated_sources(snapshot_lines(snapshot, address=service.address), service=service)
 
 
