@@ -187,7 +187,25 @@ class ImageBuilds:
         record = load_record(self._record_path(job.image))
         # A cache outside is written by building, if only from steps that are there already.
         if not settings.is_uncached and not settings.caches.to:
-            for holder in self._holders(place):
+            kept = self._find_kept(place, job, inputs, record)
+            if kept is not None:
+                return kept
+        end = self._run(place, job)
+        if end.failure is not None:
+            return self._failed(place, job, end, end.failure)
+        facts = place.builder.find_image(job.image.tags[0])
+        if facts is None:
+            raise _vanished(job.image)
+        made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
+        save_record(self._record_path(job.image), made)
+        return self._proven(place, job, BuildState.BUILT, facts)
+
+    def _find_kept(
+        self, place: _Place, job: ImageJob, inputs: str, record: BuildRecord | None
+    ) -> BuildResult | None:
+        """The result for an image that some builder has already."""
+        for holder in self._holders(place):
+            try:
                 found = find_current(
                     holder.builder,
                     job.image,
@@ -198,15 +216,13 @@ class ImageBuilds:
                 if found is not None:
                     _tag(holder.builder, job.image, found)
                     return self._proven(holder, job, BuildState.CACHED, found)
-        end = self._run(place, job)
-        if end.failure is not None:
-            return self._failed(place, job, end, end.failure)
-        facts = place.builder.find_image(job.image.tags[0])
-        if facts is None:
-            raise _vanished(job.image)
-        made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
-        save_record(self._record_path(job.image), made)
-        return self._proven(place, job, BuildState.BUILT, facts)
+            except SurroundingsError as error:
+                if holder is place or self._is_stopped.is_set():
+                    raise
+                # Not this builder's fault: it makes the image itself.
+                if _concerns_all(error):
+                    self._take_out(holder, error.problems)
+        return None
 
     def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
         settings = self._settings
@@ -277,9 +293,8 @@ class ImageBuilds:
     def _returns(self, place: _Place, number: int, error: SurroundingsError) -> bool:
         """Whether another builder shall try the image; a builder that is lost is taken out."""
         place.failures += 1
-        concerns_all = isinstance(error, EngineError) or getattr(error, "concerns_all", False)
         is_worn_out = place.failures >= _MOST_FAILURES and len(self._queue.builders) > 1
-        if (concerns_all or is_worn_out) and self._queue.has_builder(place.number):
+        if (_concerns_all(error) or is_worn_out) and self._queue.has_builder(place.number):
             self._take_out(place, error.problems)
         return self._queue.give_back(number, failed_on=place.number)
 
@@ -336,6 +351,11 @@ class _BuilderFailed(SurroundingsError):
         super().__init__(problem)
         self.result = result
         self.concerns_all = concerns_all
+
+
+def _concerns_all(error: SurroundingsError) -> bool:
+    """Whether no other image can be built on the builder that failed so."""
+    return isinstance(error, EngineError) or (isinstance(error, _BuilderFailed) and error.concerns_all)
 
 
 def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:

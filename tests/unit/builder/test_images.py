@@ -1,0 +1,93 @@
+"""One queue before several builders, one of which fails at a moment that no test with an engine can choose."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from cudaforge.builder.images import BuildSettings, ImageBuilds
+from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
+from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
+from cudaforge.engine import EngineDied, ImageFacts
+from cudaforge.errors import Problem
+from cudaforge.records import replace
+from cudaforge.renderer import render_image
+from cudaforge.renderer.model import ENTRY_LABEL
+from tests.support.locks import CPU_IMAGE
+
+NAMES = ("one", "two", "three")
+
+
+class MadeUpBuilder:
+    """Keeps the images that it is told to build."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.images: dict[str, ImageFacts] = {}
+        self.on_find: Callable[[str], None] = lambda _: None
+
+    def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
+        del order, listener
+        for tag in job.image.tags:
+            self.images[tag] = facts_of(job)
+        return BuildEnd(failure=None)
+
+    def find_image(self, reference: str) -> ImageFacts | None:
+        self.on_find(reference)
+        return self.images.get(reference)
+
+    def tag_image(self, image_id: str, reference: str) -> None:
+        raise AssertionError((image_id, reference))
+
+    def save_image(self, reference: str, archive: Path) -> None:
+        raise AssertionError((reference, archive))
+
+    def check_alive(self) -> None:
+        """It answers."""
+
+    def stop(self) -> None:
+        """It builds nothing in the background."""
+
+
+def facts_of(job: ImageJob) -> ImageFacts:
+    return ImageFacts(
+        id=f"sha256:{job.image.name}",
+        tags=job.image.tags,
+        size=1,
+        labels={ENTRY_LABEL: job.image.digest},
+        architecture="amd64",
+        created="",
+    )
+
+
+def job(name: str) -> ImageJob:
+    image = replace(CPU_IMAGE, name=name, tags=(f"localhost/made-up:{name}",), copy=())
+    return ImageJob(image=image, rendered=render_image(image), clean=str)
+
+
+def dies_when_both_ask() -> Callable[[str], None]:
+    """Fails its own worker and the other builder's at once, so that neither knows of it from the other."""
+    both = threading.Barrier(2)
+
+    def die(reference: str) -> None:
+        both.wait(timeout=10)
+        raise EngineDied(Problem(what=f"the container engine went away when it was asked for {reference}"))
+
+    return die
+
+
+def test_a_builder_that_dies_when_another_asks_what_it_has_is_the_one_that_is_lost(tmp_path: Path):
+    here, dying = MadeUpBuilder("here"), MadeUpBuilder("dying")
+    dying.on_find = dies_when_both_ask()
+    events: list[BuildEvent] = []
+    settings = BuildSettings(
+        root=tmp_path,
+        state=tmp_path,
+        workers=1,
+        is_uncached=False,
+        reproducible=Reproducible.NO,
+        timeout=1.0,
+    )
+    results = ImageBuilds((here, dying), settings, on_event=events.append).run([job(name) for name in NAMES])
+    assert [(result.state, result.builder) for result in results] == [(BuildState.BUILT, "here")] * 3
+    (lost,) = [event.line for event in events if event.kind is EventKind.BUILDER_LOST]
+    assert lost.startswith("the builder dying gets no more images")
