@@ -216,7 +216,7 @@ class ImageBuilds:
                 if found is not None:
                     _tag(holder.builder, job.image, found)
                     return self._proven(holder, job, BuildState.CACHED, found)
-            except SurroundingsError as error:
+            except SurroundingsError as error:  # noqa: PERF203 -- each is asked for itself
                 if holder is place or self._is_stopped.is_set():
                     raise
                 # Not this builder's fault: it makes the image itself.

@@ -1,4 +1,4 @@
-"""One queue before several builders, one of which fails at a moment that no test with an engine can choose."""
+"""One queue before several builders, one of which fails when no test with an engine could make it."""
 
 import threading
 from collections.abc import Callable
