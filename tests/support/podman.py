@@ -99,7 +99,8 @@ def _configure(work: Path) -> dict[str, str]:
     files = "nofile={}:{}".format(*resource.getrlimit(resource.RLIMIT_NOFILE))
     limits = json.dumps([files, "nproc=16384:16384"])
     helpers = json.dumps([f"{root}/usr/{place}" for place in ("lib/podman", "libexec/podman", "bin")])
-    # Without them the Podman that tidies up behind each container does not start, and all wait 20 s for it.
+    # The Podman that tidies up behind each container is given the store alone, and these: it takes static_dir
+    # for where it is by default, and all wait 20 s for one that does not find its container.
     passed = json.dumps([f"{name}={value}" for name, value in environment.items()])
     found = (
         ""
@@ -114,7 +115,7 @@ def _configure(work: Path) -> dict[str, str]:
     (work / "containers.conf").write_text(
         f"[containers]\ndefault_ulimits = {limits}\n"
         f'{seccomp}[engine]\ncgroup_manager = "cgroupfs"\nevents_logger = "file"\n'
-        f'runtime = "runc"\nstatic_dir = "{work}/static"\ntmp_dir = "{work}/tmp"\n{found}'
+        f'runtime = "runc"\nstatic_dir = "{work}/store/libpod"\ntmp_dir = "{work}/tmp"\n{found}'
     )
     return {
         **environment,
