@@ -116,6 +116,7 @@ class Tracker:
 
     def _begin(self, step: _Step) -> Iterator[BuildEvent]:
         step.is_running, step.is_done, step.started = True, False, time.monotonic()
+        step.error = ""
         self._announce(step)
         yield self._event(EventKind.STEP_STARTED, step)
 
@@ -133,6 +134,11 @@ class Tracker:
             self._write(f"#{step.number} ERROR: {why}")
             line = f"{step.name.removeprefix(_IMPORT)} (--cache-from) is left out: {why}"
             yield self._event(EventKind.CACHE_UNREAD, step, line=line)
+        elif _CANCELLED in vertex.error:
+            # Another step failed, or another build that shared this one let go of it, and it begins anew.
+            step.error = printable(self._clean(vertex.error))
+            self._announce(step)
+            self._write(f"#{step.number} CANCELED")
         elif vertex.error:
             step.error = printable(self._clean(vertex.error))
             self._announce(step)

@@ -75,11 +75,13 @@ def given_address(host: str, *, said_by: str) -> EngineAddress:
     return EngineAddress(host=_normal(host), said_by=said_by, is_given=True)
 
 
-def locate_context(name: str) -> EngineAddress | None:
+def locate_context(name: str, environment: Mapping[str, str]) -> EngineAddress | None:
     """The engine of a context of the docker command line; None where there is no such context.
 
-    Raises EngineUnreachable for one that cannot be read.
+    DOCKER_HOST says where the default context is. Raises EngineUnreachable for one that cannot be read.
     """
+    if name == DEFAULT_CONTEXT and environment.get("DOCKER_HOST", "").strip():
+        return locate_engine(environment)
     try:
         inspected = process.run(["docker", "context", "inspect", "--", name], timeout=LOCATE_SECONDS)
     except process.ProgramNotFound:

@@ -77,7 +77,7 @@ def connect_named(name: str) -> NamedBuilder:
                 remedy="name a buildx builder, a docker context, or an address such as unix:///run/docker.sock",
             )
         )
-    context = locate_context(name)
+    context = locate_context(name, os.environ)
     if context is not None:
         return _engine_builder(name, replace(context, said_by=f"--builder {name}, a docker context"))
     _check_not_podman(name)
@@ -90,7 +90,7 @@ def connect_named(name: str) -> NamedBuilder:
             )
         )
     if found.get("Driver") == _DOCKER_DRIVER:
-        address = locate_context(found.get("Endpoint", "")) or locate_engine(os.environ)
+        address = locate_context(found.get("Endpoint", ""), os.environ) or locate_engine(os.environ)
         return _engine_builder(name, address)
     return NamedBuilder(name=name, engine=connect(), builder=name, is_own=False)
 

@@ -100,6 +100,14 @@ def test_a_second_run_finds_the_image_on_whichever_builder_has_it(project: Proje
     here.engine.close()
 
 
+def test_the_default_builder_is_where_docker_host_says_that_it_is(project: Project):
+    here = connect_named("default")
+    assert here.engine.address.host == own_address()
+    (result,) = project.build(project.image("by-default", "true"), builders=(here,))
+    assert (result.state, result.builder) == (BuildState.BUILT, "default")
+    here.engine.close()
+
+
 @pytest.mark.parametrize("name", ["no-such-builder-anywhere", "--help", "a b", "http://x"])
 def test_a_name_that_means_nothing_is_wrong_input(engine, name):
     with pytest.raises(InputError, match="builder"):

@@ -60,6 +60,20 @@ def test_the_failed_step_is_not_one_that_was_cancelled():
     assert tracker.failed_step.name == "[2/2] COPY missing /x"
 
 
+def test_a_step_that_another_build_let_go_of_and_that_begins_anew_has_not_failed():
+    """BuildKit's answer where two builds share a step and the one that ran it ends."""
+    tracker, events, log = tracked(
+        Message(vertexes=(vertex(),)),
+        Message(vertexes=(vertex(is_completed=True, error="context canceled"),)),
+        Message(vertexes=(vertex(),)),
+        Message(vertexes=(vertex(is_completed=True),)),
+    )
+    kinds = [event.kind for event in events]
+    assert kinds == [EventKind.STEP_STARTED, EventKind.STEP_STARTED, EventKind.STEP_DONE]
+    assert tracker.failed_step is None
+    assert log[1] == "#1 CANCELED"
+
+
 def test_every_step_is_named_once_in_the_log():
     _, _, log = replay("ok.buildx-0.13")
     named = [line for line in log if "RUN echo one" in line]
