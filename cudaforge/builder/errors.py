@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cudaforge.builder.model import BuildResult
-from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.errors import InputError, Problem, SurroundingsError
 
 
 class BuildAborted(SurroundingsError):
     """Surroundings failed while images were built. `results` has every image: what was finished stays."""
+
+    def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
+        super().__init__(problems)
+        self.results = results
+
+
+class BuildRefused(InputError):
+    """What some image needs was not given, such as a secret. `results` has every image: the others' stay."""
 
     def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
         super().__init__(problems)

@@ -81,7 +81,8 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     `vendored` no step has a network. What Podman cannot do is refused before anything is built.
 
     A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
-    the results of all; InputError for values that are wrong; nothing temporary is left on any way out.
+    the results of all; BuildRefused likewise, where some lack what was to be given, such as a secret;
+    InputError for values that are wrong; nothing temporary is left on any way out.
     """
     chosen = os.environ if environment is None else environment
     _check(images, chosen)

@@ -1,4 +1,4 @@
-"""What is told of a run that surroundings ended: what was finished is an answer, too."""
+"""What is told of a run that cannot end well: what was finished is an answer, too."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Results = tuple["BuildResult", ...]
 
 @contextlib.contextmanager
 def finished_told(to_json: Callable[[Results], Mapping[str, object]], *, as_json: bool) -> Iterator[None]:
-    """Tell of every image, where surroundings failed some of several, before the error passes on."""
-    from cudaforge.builder import BuildAborted
+    """Tell of every image, where some of several could not be tried, before the error passes on."""
+    from cudaforge.builder import BuildAborted, BuildRefused
     from cudaforge.report.builds import describe_builds
 
     try:
         yield
-    except BuildAborted as error:
+    except (BuildAborted, BuildRefused) as error:
         if as_json:
             error.answer = to_json(error.results)
         elif len(error.results) > 1:
