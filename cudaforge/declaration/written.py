@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator, Mapping
 from enum import Enum
 
+from cudaforge.declaration.files import overlay_digest
 from cudaforge.declaration.model import (
     Contents,
     Declaration,
@@ -20,7 +21,7 @@ from cudaforge.records import is_record, values_of
 Written = str | int | tuple[str, ...]
 """A value as it was written, or the digest of one that is long."""
 
-DIGEST_MARK = "sha256:"
+DIGEST_MARK = "sha256 of it: "
 PROJECT = ""
 """The name that stands for what is no image's: no image has an empty one."""
 _LONGEST = 2000
@@ -48,7 +49,8 @@ def written_values(declaration: Declaration) -> Mapping[str, Mapping[str, Writte
     """What is declared, by image table and key: `{"train": {"cuda": "12.8"}}`; PROJECT has what is no
     image's. Of a key whose value the points of a matrix do not share, all values.
 
-    What is not written, or is what would be without it, is left out.
+    What is not written, or is what would be without it, is left out. Raises InputError for an overlay that is
+    not there any more.
     """
     found: dict[str, dict[str, Written]] = {PROJECT: _project(declaration)}
     tables: dict[str, list[ImageDeclaration]] = {}
@@ -60,7 +62,9 @@ def written_values(declaration: Declaration) -> Mapping[str, Mapping[str, Writte
 
 
 def _project(declaration: Declaration) -> dict[str, Written]:
-    overlays = tuple(str(path.relative_to(declaration.root)) for path in declaration.overlays)
+    root = declaration.root
+    paths = [str(path.relative_to(root)) for path in declaration.overlays]
+    overlays = tuple(f"{path} {overlay_digest(root, path)[:_DIGEST_DIGITS]}" for path in paths)
     values = (("project.registry", declaration.registry or ""), ("matrices.overlays", overlays))
     return {key: _short(value) for key, value in values if value}
 

@@ -162,7 +162,7 @@ def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:
     declared = {image.name for image in declaration.images}
     reasons = [f"{name} is not in the lock" for name in sorted(declared - locked)]
     reasons += [f"{name} is not declared any more" for name in sorted(locked - declared)]
-    return (*reasons, *told) or (_file_changed(declaration) if lock.declared else _CHANGED,)
+    return (*reasons, *told) or (_CHANGED,)
 
 
 def find_declared_changes(lock: Lock, declaration: Declaration) -> tuple[DeclaredChange, ...]:
@@ -175,13 +175,6 @@ def find_declared_changes(lock: Lock, declaration: Declaration) -> tuple[Declare
         renamed = DeclaredChange(image=PROJECT, key="project.name", old=lock.project, new=declaration.project)
         return (renamed, *changes)
     return changes
-
-
-def _file_changed(declaration: Declaration) -> str:
-    """Why the digest differs where no key does."""
-    if declaration.overlays:
-        return f"a file was changed: {', '.join(path.name for path in declaration.overlays)}"
-    return _CHANGED
 
 
 def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
