@@ -11,6 +11,7 @@ __all__ = [
     "LOCK_SCHEMA",
     "WHEELS_DIRECTORY",
     "Closure",
+    "Declared",
     "DroppedPoint",
     "Lock",
     "LockedBase",
@@ -196,6 +197,16 @@ class DroppedPoint:
 
 
 @record()
+class Declared:
+    """What was declared alike for some images: for telling what has changed since, and nothing else."""
+
+    images: tuple[str, ...]
+    """Names of image tables; an empty one stands for what is no image's."""
+    values: Mapping[str, str | int | tuple[str, ...]]
+    """By key."""
+
+
+@record()
 class Lock:
     """A whole lock file."""
 
@@ -210,3 +221,5 @@ class Lock:
     """The day, as YYYY-MM-DD, that facts and packages were taken from; None for that of locking."""
     images: tuple[LockedImage, ...]
     dropped: tuple[DroppedPoint, ...] = ()
+    declared: tuple[Declared, ...] = ()
+    """What `declaration` is the digest of, key by key; empty in locks of before, which did not keep it."""

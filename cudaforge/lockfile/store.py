@@ -10,11 +10,15 @@ from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.source import file_type
+from cudaforge.declaration.written import PROJECT, written_values
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
+from cudaforge.lockfile.declared import DeclaredChange, declared_changes, unpack
+from cudaforge.lockfile.misfits import find_misfits
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedWheel
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
 from cudaforge.packages.model import PROJECT_INDEX
+from cudaforge.records import values_of
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"
 _WAITING = ".new"
@@ -152,11 +156,25 @@ def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:
         return (f"it was made as of {lock.as_of or 'the day of locking'}, not of {declaration.as_of}",)
     if lock.declaration == declaration.digest:
         return ()
+    changes = tuple(map(str, find_declared_changes(lock, declaration)))
+    told = changes if lock.declared else find_misfits(lock, declaration)
     locked = {image.name for image in lock.images} | {point.name for point in lock.dropped}
     declared = {image.name for image in declaration.images}
     reasons = [f"{name} is not in the lock" for name in sorted(declared - locked)]
     reasons += [f"{name} is not declared any more" for name in sorted(locked - declared)]
-    return tuple(reasons) or (_CHANGED,)
+    return (*reasons, *told) or (_CHANGED,)
+
+
+def find_declared_changes(lock: Lock, declaration: Declaration) -> tuple[DeclaredChange, ...]:
+    """The keys that are declared otherwise than when the lock was made, as far as the lock tells; none of a
+    lock that is current, or that does not keep what was declared."""
+    if lock.declaration == declaration.digest or not lock.declared:
+        return ()
+    changes = declared_changes(unpack(lock.declared), written_values(declaration))
+    if lock.project != declaration.project:
+        renamed = DeclaredChange(image=PROJECT, key="project.name", old=lock.project, new=declaration.project)
+        return (renamed, *changes)
+    return changes
 
 
 def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
@@ -164,9 +182,12 @@ def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
     reasons = find_staleness(lock, declaration)
     if reasons:
         mend = f"{MEND} --as-of {declaration.as_of}" if declaration.as_of else MEND
-        raise NegativeAnswer(
+        error = NegativeAnswer(
             Problem(what="the lock is stale", where=Location(file=str(path)), because=reasons, remedy=mend)
         )
+        changes = find_declared_changes(lock, declaration)
+        error.answer = {"changes": [{**values_of(one), "image": one.image or None} for one in changes]}
+        raise error
 
 
 def _write(path: Path, text: str) -> None:

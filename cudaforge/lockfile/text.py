@@ -14,6 +14,7 @@ from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import (
     LOCK_SCHEMA,
     Closure,
+    Declared,
     DroppedPoint,
     Lock,
     LockedBase,
@@ -53,6 +54,7 @@ def dump_lock(lock: Lock) -> str:
         "matrix": lock.matrix,
         "as_of": lock.as_of,
         "tools": dict(sorted(lock.tools.items())),
+        "declared": [to_plain(one) for one in lock.declared],
         "bases": [_dump_base(named[name]) for name in sorted(named)],
         "images": [_dump_image(image, base=names[image.base]) for image in lock.images],
         "dropped": [to_plain(point) for point in lock.dropped],
@@ -110,6 +112,7 @@ def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure
             dropped=tuple(
                 from_plain(DroppedPoint, point, path="dropped") for point in document.get("dropped", [])
             ),
+            declared=tuple(_load_declared(one) for one in document.get("declared", [])),
         )
     except WrongShape as error:
         raise damaged(file, f"{error.path} {error.what}") from None
@@ -172,6 +175,17 @@ def _dump_base(base: LockedBase) -> dict[str, object]:
     if base.packages:
         plain["packages"] = [_dump_package(package) for package in base.packages]
     return plain
+
+
+def _load_declared(plain: Mapping[str, Any]) -> Declared:
+    images, values = plain.get("images", []), plain.get("values", {})
+    lists = (images, *(one for one in values.values() if not isinstance(one, (str, int))))
+    if not all(isinstance(one, list) and all(isinstance(text, str) for text in one) for one in lists):
+        raise WrongShape("declared", "has a value that none can be")
+    return Declared(
+        images=tuple(images),
+        values={key: tuple(one) if isinstance(one, list) else one for key, one in values.items()},
+    )
 
 
 def _dump_package(package: OsPackage) -> str:

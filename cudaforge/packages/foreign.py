@@ -52,10 +52,17 @@ def fetch_uv(platform: str, *, site: Site, cache: Path) -> Path:
 def uv_file(platform: str, cache: Path) -> Path | None:
     """Where the uv program for images of another platform than this machine's is kept, if it is; None for
     this machine's own."""
-    machine = ARCHITECTURES.get(platform)
-    if machine is None or machine == host.machine():
+    if ARCHITECTURES.get(platform) == host.machine():
         return None
-    return cache / "uv" / f"{uv_version()}-{machine}" / "uv"
+    directory = uv_directory(platform, cache)
+    return None if directory is None else directory / "uv"
+
+
+def uv_directory(platform: str, cache: Path) -> Path | None:
+    """Where machines of other platforms keep the uv program for images of this one; None for a platform that
+    has none."""
+    machine = ARCHITECTURES.get(platform)
+    return None if machine is None else cache / "uv" / f"{uv_version()}-{machine}"
 
 
 def _say_nothing(_: str) -> None:

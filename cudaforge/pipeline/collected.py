@@ -58,6 +58,17 @@ def find_built(directory: Path, image: LockedImage, platform: str) -> Mapping[st
 def _find(directory: Path, image: LockedImage, platform: str) -> StepRecord:
     if not _needs_steps(image):
         return StepRecord(packages=(), wheels=())
+    found = _load(directory, image, platform)
+    missing = found.find_missing(directory)
+    if missing is not None:
+        raise not_collected(f"{missing} of {image.name}", directory)
+    trouble = found.find_trouble(directory)
+    if trouble is not None:
+        raise SurroundingsError(trouble)
+    return found
+
+
+def _load(directory: Path, image: LockedImage, platform: str) -> StepRecord:
     file = record_file(directory, image, platform)
     require_file_place(file, directory)
     try:
@@ -66,13 +77,18 @@ def _find(directory: Path, image: LockedImage, platform: str) -> StepRecord:
         raise SurroundingsError(unusable_record(file, reason, directory)) from None
     if found is None:
         raise not_collected(f"what the steps of {image.name} install on {platform}", directory)
-    missing = found.find_missing(directory)
-    if missing is not None:
-        raise not_collected(f"{missing} of {image.name}", directory)
-    trouble = found.find_trouble(directory)
-    if trouble is not None:
-        raise SurroundingsError(trouble)
     return found
+
+
+def find_step_files(directory: Path, image: LockedImage, platform: str) -> tuple[Path, ...]:
+    """The record of what the steps of the image give on a platform, and its files; none where it needs none.
+
+    Raises SurroundingsError for a record that is not there, or not as it was written.
+    """
+    if not _needs_steps(image):
+        return ()
+    file = record_file(directory, image, platform)
+    return (file, *(path for _, path in _load(directory, image, platform).files(directory)))
 
 
 def refuse_others(images: Iterable[LockedImage]) -> None:

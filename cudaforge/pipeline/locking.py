@@ -11,9 +11,11 @@ from pathlib import Path
 
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
+from cudaforge.declaration.written import written_values
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
+from cudaforge.lockfile.declared import pack
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
@@ -107,6 +109,7 @@ def lock(
             as_of=declaration.as_of,
             images=tuple(entry.image for entry in entries),
             dropped=dropped_points(fitted),
+            declared=pack(written_values(declaration)),
         )
         write_wheels(made, own_wheels(declaration), path)
         write_lock(made, {entry.image.closure.file: entry.closure_text for entry in entries}, path)

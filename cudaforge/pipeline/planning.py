@@ -17,6 +17,7 @@ from cudaforge.records import record, replace
 
 GIT_SECONDS = 60.0
 MOST_SHARDS = 10_000
+_OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHARD = re.compile(r"(?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
 
 
@@ -87,6 +88,11 @@ def _is_below(path: str, source: str) -> bool:
     return path.split("/")[: len(parts)] == parts
 
 
+def _is_object(done: process.Completed) -> bool:
+    """Whether git has named one object. `^HEAD`, which leaves commits out, is a revision for it as well."""
+    return done.returncode == 0 and _OBJECT.fullmatch(done.stdout.strip()) is not None
+
+
 class _Git:
     """The repository that a project lies in."""
 
@@ -94,19 +100,24 @@ class _Git:
         self._root = root
 
     def find_commit(self, revision: str) -> str:
-        """The commit's id."""
-        wanted = f"{revision}^{{commit}}"
-        done = self._run("rev-parse", "--verify", "--quiet", "--end-of-options", wanted)
-        if done.returncode != 0:
+        """The id of the commit that a revision of any of git's kinds stands for. Raises InputError for what
+        stands for none, or for more than one."""
+        # In two steps: what is put behind a search (`:/text`) is searched for, too.
+        named = self._rev_parse(revision)
+        commit = self._rev_parse(f"{named.stdout.strip()}^{{commit}}") if _is_object(named) else named
+        if not _is_object(commit):
             raise InputError(
                 Problem(
                     what=f"{revision!r} is no commit of the repository that {self._root} is in",
                     where=Location(file="command line", key="--since"),
-                    because=tuple(done.stderr.strip().splitlines()[:1]),
+                    because=tuple(commit.stderr.strip().splitlines()[:1]),
                     remedy="fetch it first; a shallow clone has few commits",
                 )
             )
-        return done.stdout.strip()
+        return commit.stdout.strip()
+
+    def _rev_parse(self, revision: str) -> process.Completed:
+        return self._run("rev-parse", "--verify", "--quiet", "--end-of-options", revision)
 
     def read(self, commit: str, path: str) -> str | None:
         """A file of the project as it was; None where it was not there."""

@@ -18,10 +18,10 @@ MARK = "cudaforge-vendor.json"
 SCHEMA = 1
 PID = "vendor.pid"
 _HASH = "[0-9a-f]" * 64
-_PARTS = ("bases", "collected", "debs", "pythons", "sources", "uv", "wheels")
+_PARTS = ("bases", "collected", "debs", "projects", "pythons", "sources", "uv", "wheels")
 _DIRECTORIES = ("bases/sha256-*", f"wheels/{_HASH}")
 _FILES = (
-    *(MARK, PID, "collected/*.json", "debs/*.deb", "pythons/*.tar.gz"),
+    *(MARK, PID, "collected/*.json", "debs/*.deb", "projects/*.json", "pythons/*.tar.gz"),
     *("sources/*/*", "uv/*/uv", "wheels/*/*.whl"),
 )
 _LARGEST_MARK = 64 * 1024

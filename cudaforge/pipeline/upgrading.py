@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from functools import partial
 
 from cudaforge.declaration.model import Declaration
+from cudaforge.declaration.written import written_values
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.compose import BaseRequest
+from cudaforge.lockfile.declared import pack
 from cudaforge.lockfile.model import Closure, DroppedPoint, Lock, LockedBase, LockedImage
 from cudaforge.lockfile.store import write_lock, write_wheels
 from cudaforge.packages.closure import find_versions, resolve_closure
@@ -170,6 +172,7 @@ class _Renewal:
             # The others were not weighed by these facts: the next `lock` does it, and keeps what still fits.
             matrix=matrix_of(self._declaration).revision if is_whole else self._current.matrix,
             tools=tools(),
+            declared=pack(written_values(self._declaration)),
             images=tuple(every[name] for name in order if name in every),
             dropped=tuple(points[name] for name in order if name in points),
         )

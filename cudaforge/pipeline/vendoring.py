@@ -23,6 +23,8 @@ from cudaforge.pipeline.collected import (
 )
 from cudaforge.pipeline.decide import Note
 from cudaforge.pipeline.host import state_directory
+from cudaforge.pipeline.places import base_directory, python_file, source_file
+from cudaforge.pipeline.pruning import Pruned, has_lists, list_needs, prune
 from cudaforge.pipeline.store import PID, check_store, open_store, tidy_store
 from cudaforge.pipeline.store_troubles import collect_again, in_the_way, not_collected, require_file_place
 from cudaforge.records import record
@@ -47,11 +49,20 @@ class Collected:
     files: int
     size: int
     """Bytes of all its files."""
+    pruned: Pruned | None = None
+    """What was taken out; None where that was not asked for."""
 
 
-def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: Note) -> Collected:
+def vendor(
+    lock: Lock,
+    declaration: Declaration,
+    directory: Path,
+    *,
+    prune_rest: bool = False,
+    on_note: Note,
+) -> Collected:
     """Collect the bases, OS packages, wheels, sources and Pythons of the lock in the directory; what is there
-    is kept.
+    is kept, but for what no project needs any more with `prune_rest`, once all is there.
 
     Raises InputError for a directory that is not empty and not of this kind, for one that no build can be
     given, and for images that get OS packages by something else than apt; SurroundingsError where site,
@@ -70,8 +81,12 @@ def vendor(lock: Lock, declaration: Declaration, directory: Path, *, on_note: No
             on_note(f"{image.name}: collecting")
             collector.collect(image)
         collector.collect_steps(wanted)
+        is_listed = has_lists(directory)
+        own = list_needs(lock, declaration, directory)
+        pruned = prune(directory, own, is_listed=is_listed) if prune_rest else None
     files = [path for path in directory.rglob("*") if path.is_file() and path.name != PID]
-    return Collected(directory=directory, files=len(files), size=sum(path.stat().st_size for path in files))
+    size = sum(path.stat().st_size for path in files)
+    return Collected(directory=directory, files=len(files), size=size, pruned=pruned)
 
 
 def _in_images(images: Iterable[LockedImage], declaration: Declaration, directory: Path) -> Iterator[str]:
@@ -232,7 +247,7 @@ def find_python(directory: Path, image: LockedImage, platform: str) -> Path:
         raise NegativeAnswer(
             Problem(what=f"the lock has no Python for {image.name}", remedy="cudaforge lock")
         )
-    path = _there(directory / "pythons" / f"{archive.sha256}.tar.gz", archive.path, directory)
+    path = _there(python_file(directory, archive), archive.path, directory)
     if hash_file(path) != archive.sha256:
         raise NegativeAnswer(
             Problem(
@@ -283,23 +298,6 @@ def _has_all(place: Path, base: LockedBase) -> bool:
     """Whether the manifest of every platform is there."""
     blobs = place / "blobs"
     return all((blobs / one.digest.replace(":", "/")).is_file() for one in base.manifests)
-
-
-def base_directory(directory: Path, base: LockedBase) -> Path:
-    """Where a collected base lies, as an OCI image layout. Raises NegativeAnswer for one without digest."""
-    if base.digest is None:
-        raise NegativeAnswer(
-            Problem(
-                what=f"{base.reference} is not pinned to a digest, so that it cannot be collected",
-                remedy="lock again without --allow-unpinned",
-            )
-        )
-    return directory / "bases" / base.digest.replace(":", "-")
-
-
-def source_file(directory: Path, wheel: LockedWheel) -> Path:
-    """Where a collected source lies."""
-    return directory / "sources" / wheel.filename / (wheel.sha256 or "commit")
 
 
 def _save_base(image: LockedImage, site: Site, new: Path) -> None:

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -299,3 +300,43 @@ def test_wheels_that_are_built_from_their_source(place: Place, tmp_path: Path): 
     assert made.run("vendor", str(store)).returncode == 0
     assert contents(store) == before
     assert len(place.index.asked) == asked
+
+
+def test_pruning_leaves_what_a_build_needs(project: TinyProject, tmp_path: Path):  # noqa: F811
+    project.declare(f'one\napt = ["jq"]\nrun = [{json.dumps(ALONE)}]')
+    locked(project)
+    store = tmp_path / "store"
+    assert project.run("vendor", str(store)).returncode == 0
+    project.declare(f'one\napt = ["less"]\nrun = [{json.dumps(ALONE)}]')
+    locked(project)
+    done = project.run("vendor", str(store), "--prune", "--json")
+    assert done.returncode == 0, done.stderr
+    pruned = json.loads(done.stdout)["pruned"]
+    assert pruned["files"] > 1
+    assert pruned["bytes"] > 100_000
+    assert (pruned["kept_for"], pruned["left_alone"]) == ([], [])
+    names = [path.read_bytes() for path in (store / "collected").iterdir()]
+    assert len(names) == 1
+    assert b'"jq"' not in names[0]
+    done = without_network(project, "build", "--offline", str(store), "--no-cache", "--json")
+    image_of(done)
+    assert "less" in inside(project, "less", "--version")
+    before = contents(store)
+    # So many that they take a while, and a kill comes in the middle of it.
+    for number in range(30_000):
+        (store / "debs" / f"{number:064x}.deb").touch()
+    child = project.start("vendor", str(store), "--prune")
+    while child.poll() is None and (store / "debs" / f"{99:064x}.deb").exists():
+        time.sleep(0.001)
+    child.kill()
+    child.communicate()
+    left = len(list((store / "debs").iterdir()))
+    assert child.returncode == -9
+    assert 1000 < left < 29_990
+    done = project.run("vendor", str(store), "--prune", "--json")
+    assert done.returncode == 0, done.stderr
+    assert contents(store) == before
+    debs = sum(name.startswith("debs/") for name in before)
+    assert json.loads(done.stdout)["pruned"]["files"] == left - debs
+    done = project.run("vendor", str(store), "--prune")
+    assert "removed: nothing" in done.stdout

@@ -134,6 +134,29 @@ def test_since_a_commit(project: Path, tmp_path: Path, capsys: pytest.CaptureFix
         assert "is no commit" in capsys.readouterr().err
 
 
+def test_since_any_revision_that_stands_for_one_commit(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    (project / "cudaforge.lock").rename(tmp_path / "away")
+    git(tmp_path, "commit", "--quiet", "--all", "--message=Take it away")
+    (tmp_path / "away").rename(project / "cudaforge.lock")
+    git(tmp_path, "tag", "--annotate", "--message=x", "v1")
+    for revision in (":/Take it", "HEAD^{/away}", "@", "v1", "v1^{}", "HEAD@{0}"):
+        assert names(f"--since={revision}") == ["jax", "tensorflow"], revision
+    for wrong in (
+        ":/Take it^{commit}",
+        ":/nothing",
+        "^HEAD",
+        "^:/Take",
+        "HEAD^!",
+        "HEAD~1..HEAD",
+        "HEAD^{tree}",
+        "HEAD:",
+    ):
+        assert run_command_line(["matrix", f"--since={wrong}"]) == 2, wrong
+        assert "is no commit" in capsys.readouterr().err
+
+
 def test_shards_are_all_of_it(project: Path, capsys: pytest.CaptureFixture[str]):
     assert sorted(names("--shard", "1/2") + names("--shard", "2/2")) == ["jax", "tensorflow"]
     assert names("--shard", "3/3") == []

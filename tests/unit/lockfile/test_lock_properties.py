@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cudaforge.errors import NegativeAnswer
 from cudaforge.lockfile.compose import entry_digest
-from cudaforge.lockfile.model import DroppedPoint, Lock, LockedCopy, LockedImage
+from cudaforge.lockfile.model import Declared, DroppedPoint, Lock, LockedCopy, LockedImage
 from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
 from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.packages.model import LockedWheel
@@ -28,6 +28,7 @@ else:
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=20)
 WORDS = st.lists(TEXTS, max_size=3).map(tuple)
 TABLES = st.dictionaries(TEXTS, TEXTS, max_size=3)
+WRITTEN = st.dictionaries(TEXTS, TEXTS | WORDS | st.booleans() | st.integers(0, 2**50), max_size=3)
 NAMES = st.from_regex(r"[a-z0-9]+(-[a-z0-9]+)?", fullmatch=True)
 HASHES = st.from_regex(r"[0-9a-f]{64}", fullmatch=True)
 WHEELS = st.builds(
@@ -79,6 +80,9 @@ def locks(draw) -> tuple[Lock, dict[str, str]]:
         tools=draw(TABLES),
         images=tuple(image for image, _ in made),
         dropped=tuple(DroppedPoint(name=name, core=draw(WORDS)) for name in draw(st.sets(NAMES, max_size=2))),
+        declared=tuple(
+            Declared(images=draw(WORDS), values=draw(WRITTEN)) for _ in range(draw(st.integers(0, 2)))
+        ),
     )
     return lock, {image.closure.file: text for image, text in made}
 
