@@ -21,7 +21,7 @@ from cudaforge.pipeline.make import is_built
 from cudaforge.pipeline.outside import find_site, registry_access
 from cudaforge.publisher.model import Publication, PushedTag, publication_to_json
 from cudaforge.publisher.tags import check_templates, expand, needed_fields
-from cudaforge.records import made, record
+from cudaforge.records import made, record, replace
 from cudaforge.registry import Access, Member, Subject
 
 if TYPE_CHECKING:
@@ -109,24 +109,38 @@ def publish(
     """Push the images of the lock that were built, one after the other, and keep a record of each.
 
     Raises SurroundingsError at the first that a registry or engine fails; what was pushed before it stays,
-    and so does its record.
+    and so does its record. Images of a builder that does not answer any more hold the others up no longer
+    than until these are pushed.
     """
-    from cudaforge.pipeline.builders import connect_builders
+    from cudaforge.pipeline.builders import blame, find_holders
 
-    engines = {one.name: one.engine for one in connect_builders(builders, on_note=on_note)}
+    built = [result for result in results if is_built(result)]
+    engines, lost = find_holders(builders, tuple(dict.fromkeys(result.builder for result in built)))
     access = registry_access(find_site(declaration), timeout=_QUESTION_SECONDS)
     images = {image.name: image for image in lock.images}
     done = []
-    for result in results:
-        if not is_built(result) or result.image_id is None:
+    for result in built:
+        if result.image_id is None or result.builder in lost:
             continue
-        engine = engines.get(result.builder) or next(iter(engines.values()))
-        one = _Publishing(images[result.name], result.image_id, plan, engine, access, on_note)
+        one = _Publishing(
+            images[result.name], result.image_id, plan, engines[result.builder], access, on_note
+        )
         publication = one.run(declaration)
         path = publication_file(result.name, declaration)
         write_atomically(path, json.dumps({"schema": 1, **publication_to_json(publication)}, indent=1) + "\n")
         done.append(publication)
+    if lost:
+        raise SurroundingsError(
+            replace(problem, what=f"{_held(name, built)} not pushed: {problem.what}")
+            for name, error in lost.items()
+            for problem in blame(name, error)
+        )
     return tuple(done)
+
+
+def _held(builder: str, results: Sequence[BuildResult]) -> str:
+    names = [result.name for result in results if result.builder == builder]
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def publication_file(name: str, declaration: Declaration) -> Path:
