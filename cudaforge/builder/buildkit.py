@@ -60,7 +60,7 @@ class BuildKit(EngineKept):
                 metadata=scratch / "metadata.json",
                 listener=listener,
                 timeout=order.timeout,
-                owner=self,
+                owner=self.engine,
             )
             end = run(inputs)
             if end.failure is not None and end.failure.kind is FailureKind.STORE and not order.is_given_up():

@@ -83,7 +83,12 @@ class Podman(EngineKept):
                 raise GivenUp
             command = podman_command(inputs, words=program.words, epoch=source_date_epoch(os.environ))
             run = partial(
-                process.stream, command, with_stdout=True, timeout=order.timeout, env=program.env, owner=self
+                process.stream,
+                command,
+                with_stdout=True,
+                timeout=order.timeout,
+                env=program.env,
+                owner=self.engine,
             )
             end = _follow(job.image.name, run, listener=listener)
             return blame_snapshot(end, job.image, self._sources.site)
@@ -117,7 +122,9 @@ class Podman(EngineKept):
             # Older releases make the image's name of the path, newer ones give it none.
             (private / name).symlink_to(Path(directory).absolute())
             words = (*program.words, "pull", "--quiet", f"oci:{name}")
-            done = process.run(words, timeout=ARCHIVE_SECONDS, cwd=private, env=program.env)
+            done = process.run(
+                words, timeout=ARCHIVE_SECONDS, cwd=private, env=program.env, owner=self.engine
+            )
             taken = done.stdout.strip().rpartition("\n")[2]
             if done.returncode != 0 or _ID.fullmatch(taken) is None:
                 raise EngineRefused(

@@ -230,8 +230,9 @@ class Engine:
         self._run(words, timeout=timeout, refusal=f"the engine refused to save {reference}")
 
     def _run(self, words: tuple[str, ...], *, timeout: float, refusal: str) -> None:
-        """Have the docker command line do it. Raises EngineError where the engine is lost or refuses."""
-        done = process.run(words, timeout=timeout, env=self.cli_env)
+        """Have its program do it, which `process.end_all` ends for this engine. Raises EngineError where the
+        engine is lost or refuses."""
+        done = process.run(words, timeout=timeout, env=self.cli_env, owner=self)
         if done.returncode != 0:
             self.check_alive()
             raise EngineRefused(Problem(what=f"{refusal}: {done.stderr.strip()}"))
