@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from cudaforge import process
 from cudaforge.engine import containers, filesystem, gpus, images, podman, podman_create, usage
-from cudaforge.engine.errors import EngineRefused, EngineUnreachable
+from cudaforge.engine.errors import EngineFrozen, EngineRefused, EngineUnreachable
 from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import EngineAddress, locate_engine
 from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
@@ -164,7 +164,13 @@ class Engine:
         return has_program and podman_create.needs_program(spec)
 
     def _create_by_podman(self, spec: ContainerSpec) -> str:
-        return podman_create.create(self.program, spec, env=self.cli_env)
+        try:
+            return podman_create.create(self.program, spec, env=self.cli_env)
+        except podman_create.NotCreated:
+            self.check_alive()  # a lost engine has refused nothing
+            raise
+        except process.ProgramTimeout as error:
+            raise EngineFrozen(error.problems) from None
 
     def remove_leftovers(self, run_id: str, *, patience: float = CALL_SECONDS) -> int:
         """Remove every container of a run, running or not, and say how many there were.
