@@ -16,6 +16,7 @@ from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.bases import taken_in_reference
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
+from cudaforge.builder.epoch import EPOCH_VARIABLE, build_epoch
 from cudaforge.builder.failures import classify_failure
 from cudaforge.builder.inputs import Sources, from_text, prepare_inputs
 from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
@@ -23,7 +24,6 @@ from cudaforge.builder.logfile import open_log
 from cudaforge.builder.podman_scratch import build_scratch
 from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
-from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
 from cudaforge.builder.scratch import scratch_directory, sweep_scratch
 from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
 from cudaforge.errors import Problem, SurroundingsError
@@ -81,7 +81,7 @@ class Podman(EngineKept):
             )
             if order.is_given_up():
                 raise GivenUp
-            command = podman_command(inputs, words=program.words, epoch=source_date_epoch(os.environ))
+            command = podman_command(inputs, words=program.words, epoch=build_epoch(os.environ))
             run = partial(
                 process.stream,
                 command,
@@ -180,7 +180,7 @@ def find_abandoned_builds(containers: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: str) -> tuple[str, ...]:
+def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: int) -> tuple[str, ...]:
     """The arguments of `podman build` that leave the image in Podman's store. `words` begin the line.
 
     Raises SurroundingsError for a path that cannot be said.

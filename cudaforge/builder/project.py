@@ -12,6 +12,7 @@ from cudaforge.bootstrap import BootstrapImage
 from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.cache import Caches
+from cudaforge.builder.epoch import find_epoch
 from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
@@ -32,7 +33,6 @@ from cudaforge.renderer import RenderedImage, extend_ignore, render_image
 BUILD_SECONDS = 6 * 3600.0
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LARGEST_IGNORE = 1024 * 1024
-_EPOCH = re.compile(r"\d{1,12}")
 
 
 def _ignore(_: BuildEvent) -> None:
@@ -181,13 +181,6 @@ def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> Non
         for image in images
         if not image.tags
     ]
-    epoch = environment.get("SOURCE_DATE_EPOCH")
-    if epoch and not _EPOCH.fullmatch(epoch):
-        problems.append(
-            Problem(
-                what=f"SOURCE_DATE_EPOCH is no number of seconds: {epoch[:40]!r}",
-                remedy="set it to seconds since 1970-01-01, or unset it",
-            )
-        )
     if problems:
         raise InputError(problems)
+    find_epoch(environment)

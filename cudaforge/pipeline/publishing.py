@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
+from cudaforge.builder.epoch import moment_of_push
 from cudaforge.builder.model import BuildResult
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
@@ -69,7 +69,7 @@ def plan_push(lock: Lock, declaration: Declaration, order: PushOrder, *, names: 
     """Which image of the lock goes under which references; those of these names are pushed now.
 
     Raises InputError for templates and tags that are wrong, for two images that would push over each other
-    now, and where cosign is asked for and is not there.
+    now, for a SOURCE_DATE_EPOCH that is no time, and where cosign is asked for and is not there.
     """
     from cudaforge.publisher.signing import require_cosign
 
@@ -296,12 +296,7 @@ def _moment(templates: Sequence[str], declaration: Declaration) -> Mapping[str, 
     needed = needed_fields(templates)
     found = {}
     if "date" in needed:
-        epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-        now = float(epoch) if epoch.isdigit() else None
-        moment = (
-            datetime.now(tz=timezone.utc) if now is None else datetime.fromtimestamp(now, tz=timezone.utc)
-        )
-        found["date"] = moment.strftime("%Y%m%d")
+        found["date"] = moment_of_push(os.environ).strftime("%Y%m%d")
     if "revision" in needed:
         found["revision"] = _revision(declaration.root)
     return found

@@ -40,7 +40,7 @@ INPUTS = BuildInputs(
 
 
 def command(inputs: BuildInputs) -> str:
-    return " ".join(podman_command(inputs, words=("podman", "--root", "/r"), epoch="7"))
+    return " ".join(podman_command(inputs, words=("podman", "--root", "/r"), epoch=7))
 
 
 def test_the_command() -> None:
