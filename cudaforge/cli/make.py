@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from cudaforge.cli.finished import Results, finished_told
-from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs, refuse_beside
+from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs, refuse_idle
 from cudaforge.cli.options import (
     DEFAULT_FILE,
     Again,
@@ -250,7 +250,7 @@ def verify(
         "--report": reports,
     }
     of_jobs = {"--output": output, "--gpus": gpus, "--force": force}
-    refuse_beside(emit, collect, *(tuple(name for name in one if one[name]) for one in (given, of_jobs)))
+    refuse_idle(emit, collect, given, of_jobs)
     if emit is not None:
         return emit_jobs(
             file, images or (), form=emit, output=output, gpus=gpus, force=force, as_json=as_json
