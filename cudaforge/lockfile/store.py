@@ -12,9 +12,9 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.source import file_type
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
+from cudaforge.indexes import PROJECT_INDEX
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedWheel
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
-from cudaforge.packages.model import PROJECT_INDEX
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"
 _WAITING = ".new"
