@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from cudaforge.builder.results import cancelled_result, failed_result, made_resu
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
-from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
+from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import made, record, replace
 
@@ -257,18 +257,18 @@ class ImageBuilds:
                 return self._failed(place, job, end, end.failure)
             return compare_again(result, place.builder.save_image, again=again, directory=directory)
 
-    def _holders(self, place: _Place) -> Sequence[_Place]:
-        """Who may have the image already: this builder first, then the others that still answer."""
-        others = [other for other in self._places if other is not place]
-        answering = []
-        for other in others:
-            if self._queue.has_builder(other.number):
-                try:
-                    other.builder.check_alive()
-                    answering.append(other)
-                except EngineError as error:
-                    self._take_out(other, error.problems)
-        return (place, *answering)
+    def _holders(self, place: _Place) -> Iterator[_Place]:
+        """Who may have the image already: this builder first, then the others, as far as they answer."""
+        yield place
+        for other in self._places:
+            if other is place or not self._queue.has_builder(other.number):
+                continue
+            try:
+                other.builder.check_alive()
+            except EngineError as error:
+                self._take_out(other, error.problems)
+            else:
+                yield other
 
     def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
         """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
@@ -370,7 +370,7 @@ def count_workers(jobs: int | None, images: int) -> int:
     return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
 
 
-def _vanished(image: LockedImage) -> CudaforgeError:
+def _vanished(image: LockedImage) -> SurroundingsError:
     return SurroundingsError(
         Problem(
             what=f"{image.name} was built, and the engine has no image {image.tags[0]}",

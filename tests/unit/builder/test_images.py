@@ -24,6 +24,7 @@ class MadeUpBuilder:
         self.name = name
         self.images: dict[str, ImageFacts] = {}
         self.on_find: Callable[[str], None] = lambda _: None
+        self.looked_at = 0
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         del order, listener
@@ -43,6 +44,7 @@ class MadeUpBuilder:
 
     def check_alive(self) -> None:
         """It answers."""
+        self.looked_at += 1
 
     def stop(self) -> None:
         """It builds nothing in the background."""
@@ -64,6 +66,17 @@ def job(name: str) -> ImageJob:
     return ImageJob(image=image, rendered=render_image(image), clean=str)
 
 
+def settings(directory: Path) -> BuildSettings:
+    return BuildSettings(
+        root=directory,
+        state=directory,
+        workers=1,
+        is_uncached=False,
+        reproducible=Reproducible.NO,
+        timeout=1.0,
+    )
+
+
 def dies_when_both_ask() -> Callable[[str], None]:
     """Fails its own worker and the other builder's at once, so that neither knows of it from the other."""
     both = threading.Barrier(2)
@@ -79,15 +92,20 @@ def test_a_builder_that_dies_when_another_asks_what_it_has_is_the_one_that_is_lo
     here, dying = MadeUpBuilder("here"), MadeUpBuilder("dying")
     dying.on_find = dies_when_both_ask()
     events: list[BuildEvent] = []
-    settings = BuildSettings(
-        root=tmp_path,
-        state=tmp_path,
-        workers=1,
-        is_uncached=False,
-        reproducible=Reproducible.NO,
-        timeout=1.0,
-    )
-    results = ImageBuilds((here, dying), settings, on_event=events.append).run([job(name) for name in NAMES])
+    builds = ImageBuilds((here, dying), settings(tmp_path), on_event=events.append)
+    results = builds.run([job(name) for name in NAMES])
     assert [(result.state, result.builder) for result in results] == [(BuildState.BUILT, "here")] * 3
     (lost,) = [event.line for event in events if event.kind is EventKind.BUILDER_LOST]
     assert lost.startswith("the builder dying gets no more images")
+
+
+def test_a_builder_that_has_the_image_asks_no_other(tmp_path: Path):
+    builders = (MadeUpBuilder("a"), MadeUpBuilder("b"))
+    for builder in builders:
+        for name in NAMES:
+            builder.images[job(name).image.tags[0]] = facts_of(job(name))
+    results = ImageBuilds(builders, settings(tmp_path), on_event=lambda _: None).run(
+        [job(name) for name in NAMES]
+    )
+    assert {result.state for result in results} == {BuildState.CACHED}
+    assert [builder.looked_at for builder in builders] == [0, 0]
