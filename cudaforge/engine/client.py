@@ -20,7 +20,7 @@ from cudaforge.engine.locate import EngineAddress, locate_engine
 from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
 from cudaforge.engine.needs import check_buildx, check_docker_version
 from cudaforge.engine.words import EngineWords, words_of
-from cudaforge.errors import Interrupted, Problem
+from cudaforge.errors import Problem
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -45,7 +45,6 @@ class Engine:
         self._local = threading.local()
         self._clients: list[DockerClient] = []
         self._lock = threading.Lock()
-        self._is_interrupted = threading.Event()
         self._is_buildx_checked = False
         self._podman: podman.LocalPodman | None = None
         self._api_version: str | None = None
@@ -154,7 +153,6 @@ class Engine:
         line of output as it comes, on another thread; it must not raise. A refusal by the engine (no such
         image, no such GPU, no such program) is the outcome's `start_error`.
         """
-        self._check_not_interrupted()
         with self.asking("to run a container"):
             create = self._create_by_podman if self._is_for_podman(spec) else None
             return containers.run(self.client, spec, timeout=timeout, on_log=on_log, create=create)
@@ -185,11 +183,6 @@ class Engine:
             finally:
                 client.api.timeout = usual
 
-    def interrupt(self, run_id: str) -> None:
-        """End a run: its containers are removed, and `run_container` starts no more."""
-        self._is_interrupted.set()
-        self.remove_leftovers(run_id)
-
     def find_image(self, reference: str) -> ImageFacts | None:
         """The image with this reference or id, if the engine has it. Nothing is pulled."""
         with self.asking("for an image"):
@@ -199,7 +192,6 @@ class Engine:
     @contextlib.contextmanager
     def opened_image(self, image: str, *, run_id: str) -> Iterator[filesystem.ImageFilesystem]:
         """The files of an image that the engine has, until the block ends. Nothing of the image runs."""
-        self._check_not_interrupted()
         with filesystem.opened(self.client, image, run_id, self.asking) as files:
             yield files
 
@@ -337,10 +329,6 @@ class Engine:
         with self._lock:
             self._clients.append(client)
         return client
-
-    def _check_not_interrupted(self) -> None:
-        if self._is_interrupted.is_set():
-            raise Interrupted
 
 
 def connect(
