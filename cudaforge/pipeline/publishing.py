@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -105,12 +105,13 @@ def publish(
     declaration: Declaration,
     builders: tuple[str, ...] = (),
     on_note: Note = ignore,
-) -> tuple[Publication, ...]:
+    on_pushed: Callable[[Publication], None] = ignore,
+) -> None:
     """Push the images of the lock that were built, one after the other, and keep a record of each.
 
-    Raises SurroundingsError at the first that a registry or engine fails; what was pushed before it stays,
-    and so does its record. Images of a builder that does not answer any more hold the others up no longer
-    than until these are pushed.
+    `on_pushed` is given each as soon as it is there. Raises SurroundingsError at the first that a registry or
+    engine fails; what was pushed before it stays, and so does its record. Images of a builder that does not
+    answer any more hold the others up no longer than until these are pushed.
     """
     from cudaforge.pipeline.builders import blame, find_holders
 
@@ -118,7 +119,6 @@ def publish(
     engines, lost = find_holders(builders, tuple(dict.fromkeys(result.builder for result in built)))
     access = registry_access(find_site(declaration), timeout=_QUESTION_SECONDS)
     images = {image.name: image for image in lock.images}
-    done = []
     for result in built:
         if result.image_id is None or result.builder in lost:
             continue
@@ -128,14 +128,13 @@ def publish(
         publication = one.run(declaration)
         path = publication_file(result.name, declaration)
         write_atomically(path, json.dumps({"schema": 1, **publication_to_json(publication)}, indent=1) + "\n")
-        done.append(publication)
+        on_pushed(publication)
     if lost:
         raise SurroundingsError(
             replace(problem, what=f"{_held(name, built)} not pushed: {problem.what}")
             for name, error in lost.items()
             for problem in blame(name, error)
         )
-    return tuple(done)
 
 
 def _held(builder: str, results: Sequence[BuildResult]) -> str:

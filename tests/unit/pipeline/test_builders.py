@@ -71,9 +71,18 @@ def pushed(monkeypatch: pytest.MonkeyPatch) -> Mapping[str, str]:
 
 def test_what_a_lost_builder_has_is_asked_of_no_other(declaration, pushed: Mapping[str, str]):
     plan = plan_push(LOCK, declaration, PushOrder(), names=tuple(HOLDERS))
+    told: list[str] = []
     with pytest.raises(SurroundingsError) as raised:
-        publish(LOCK, RESULTS, plan, declaration=declaration, builders=("gone", "here"))
+        publish(
+            LOCK,
+            RESULTS,
+            plan,
+            declaration=declaration,
+            builders=("gone", "here"),
+            on_pushed=lambda one: told.append(one.name),
+        )
     assert pushed == {"two": "here"}
+    assert told == ["two"]
     (problem,) = raised.value.problems
     assert problem.what == "one is not pushed: the builder gone: the container engine went away"
     assert problem.remedy == "start it again"
