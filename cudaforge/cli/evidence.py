@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
@@ -127,13 +128,12 @@ def _directory(text: str) -> Path:
     )
 
 
-def _check_format(form: str, known: object) -> None:
-    names = list(known) if isinstance(known, dict) else []
-    if form not in names:
+def _check_format(form: str, known: Collection[str]) -> None:
+    if form not in known:
         raise InputError(
             Problem(
                 what=f"{form!r} is no format of reports",
                 where=Location(file="command line", key="--format"),
-                remedy=f"one of {', '.join(names)}",
+                remedy=f"one of {', '.join(known)}",
             )
         )
