@@ -1,6 +1,6 @@
 """Locked images to images in the engine's store, by BuildKit or Podman."""
 
-from cudaforge.builder.errors import BuildAborted
+from cudaforge.builder.errors import BuildAborted, BuildRefused
 from cudaforge.builder.inputs import Vendored
 from cudaforge.builder.model import (
     BuildEvent,
@@ -15,6 +15,7 @@ from cudaforge.builder.project import build_images
 __all__ = [
     "BuildAborted",
     "BuildEvent",
+    "BuildRefused",
     "BuildResult",
     "BuildState",
     "EventKind",

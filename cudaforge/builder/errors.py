@@ -5,11 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cudaforge.builder.model import BuildResult
-from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 
 
 class BuildAborted(SurroundingsError):
     """Surroundings failed while images were built. `results` has every image: what was finished stays."""
+
+    def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
+        super().__init__(problems)
+        self.results = results
+
+
+class BuildRefused(NegativeAnswer):
+    """Something is there and is not what the lock says: images with it were not built. `results` has every
+    image."""
 
     def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
         super().__init__(problems)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cudaforge import process
 from cudaforge.builder.cache import Caches
-from cudaforge.builder.errors import BuildAborted
+from cudaforge.builder.errors import BuildAborted, BuildRefused
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
@@ -23,7 +23,7 @@ from cudaforge.builder.results import cancelled_result, failed_result, made_resu
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
-from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.errors import CudaforgeError, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import made, record, replace
 
@@ -82,6 +82,7 @@ class ImageBuilds:
         self._event_lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._problems: list[Problem] = []
+        self._refused: list[Problem] = []
         self._lost: list[Problem] = []
         self._stop_reason = "another image's build met with a failure that concerns all"
         self._jobs: Sequence[ImageJob] = ()
@@ -89,7 +90,8 @@ class ImageBuilds:
         self._queue = JobQueue((), ())
 
     def run(self, jobs: Sequence[ImageJob]) -> tuple[BuildResult, ...]:
-        """Build every job. Raises BuildAborted when surroundings failed any of them."""
+        """Build every job. Raises BuildAborted when surroundings failed any of them, else BuildRefused when
+        any could not be built from what the lock says."""
         self._jobs = jobs
         self._queue = JobQueue(range(len(jobs)), [place.number for place in self._places])
         workers = [place for place in self._places for _ in range(self._settings.workers)]
@@ -107,7 +109,9 @@ class ImageBuilds:
             for number, job in enumerate(jobs)
         )
         if self._problems:
-            raise BuildAborted(_distinct(self._problems), results)
+            raise BuildAborted(_distinct([*self._problems, *self._refused]), results)
+        if self._refused:
+            raise BuildRefused(_distinct(self._refused), results)
         return results
 
     def _watch(self, futures: Sequence[Future[None]]) -> None:
@@ -162,6 +166,11 @@ class ImageBuilds:
                 place.failures = 0
         except GivenUp:
             result = cancelled_result(job.image, self._stop_reason)
+        except NegativeAnswer as error:
+            # Of this image alone: no other builder would make it, and other images may be made.
+            with self._event_lock:
+                self._refused.extend(error.problems)
+            result = self._untried(place, job, error)
         except SurroundingsError as error:
             if self._is_stopped.is_set():
                 result = cancelled_result(job.image, self._stop_reason)
@@ -329,6 +338,9 @@ class ImageBuilds:
     def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
         if isinstance(error, _BuilderFailed) and error.result is not None:
             return error.result
+        return self._untried(place, job, error)
+
+    def _untried(self, place: _Place, job: ImageJob, error: CudaforgeError) -> BuildResult:
         return untried_result(job.image, error, builder=place.builder.name, log=self._log_path(job.image))
 
     def _emit(self, event: BuildEvent) -> None:

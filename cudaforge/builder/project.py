@@ -80,8 +80,9 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     the same files is not built again, unless `no_cache`; a second run goes on where the first stopped. With
     `vendored` no step has a network. What Podman cannot do is refused before anything is built.
 
-    A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
-    the results of all; InputError for values that are wrong; nothing temporary is left on any way out.
+    A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, else
+    BuildRefused when something for one is not what the lock says, both with the results of all; InputError
+    for values that are wrong. Nothing temporary is left on any way out.
     """
     chosen = os.environ if environment is None else environment
     _check(images, chosen)

@@ -8,7 +8,7 @@ from cudaforge.builder.failures import Failure
 from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.builder.protocol import BuildEnd
 from cudaforge.engine import ImageFacts
-from cudaforge.errors import SurroundingsError
+from cudaforge.errors import CudaforgeError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
 
@@ -60,8 +60,8 @@ def failed_result(
     )
 
 
-def untried_result(image: LockedImage, error: SurroundingsError, *, builder: str, log: Path) -> BuildResult:
-    """The surroundings did not let it be built."""
+def untried_result(image: LockedImage, error: CudaforgeError, *, builder: str, log: Path) -> BuildResult:
+    """Something did not let it be built: the surroundings, or what is not what the lock says."""
     return replace(
         cancelled_result(image, str(error)),
         state=BuildState.FAILED,

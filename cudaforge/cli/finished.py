@@ -17,13 +17,13 @@ Results = tuple["BuildResult", ...]
 
 @contextlib.contextmanager
 def finished_told(to_json: Callable[[Results], Mapping[str, object]], *, as_json: bool) -> Iterator[None]:
-    """Tell of every image, where surroundings failed some of several, before the error passes on."""
-    from cudaforge.builder import BuildAborted
+    """Tell of every image, where some of several could not be tried, before the error passes on."""
+    from cudaforge.builder import BuildAborted, BuildRefused
     from cudaforge.report.builds import describe_builds
 
     try:
         yield
-    except BuildAborted as error:
+    except (BuildAborted, BuildRefused) as error:
         if as_json:
             error.answer = to_json(error.results)
         elif len(error.results) > 1:

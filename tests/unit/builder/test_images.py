@@ -4,11 +4,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from cudaforge.builder import BuildRefused
 from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
 from cudaforge.engine import EngineDied, ImageFacts
-from cudaforge.errors import Problem
+from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.records import replace
 from cudaforge.renderer import render_image
 from cudaforge.renderer.model import ENTRY_LABEL
@@ -24,10 +27,12 @@ class MadeUpBuilder:
         self.name = name
         self.images: dict[str, ImageFacts] = {}
         self.on_find: Callable[[str], None] = lambda _: None
+        self.on_build: Callable[[str], None] = lambda _: None
         self.looked_at = 0
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         del order, listener
+        self.on_build(job.image.name)
         for tag in job.image.tags:
             self.images[tag] = facts_of(job)
         return BuildEnd(failure=None)
@@ -66,7 +71,7 @@ def job(name: str) -> ImageJob:
     return ImageJob(image=image, rendered=render_image(image), clean=str)
 
 
-def settings(directory: Path) -> BuildSettings:
+def settings(directory: Path, *, keeps_going: bool = True) -> BuildSettings:
     return BuildSettings(
         root=directory,
         state=directory,
@@ -74,6 +79,7 @@ def settings(directory: Path) -> BuildSettings:
         is_uncached=False,
         reproducible=Reproducible.NO,
         timeout=1.0,
+        keeps_going=keeps_going,
     )
 
 
@@ -109,3 +115,19 @@ def test_a_builder_that_has_the_image_asks_no_other(tmp_path: Path):
     )
     assert {result.state for result in results} == {BuildState.CACHED}
     assert [builder.looked_at for builder in builders] == [0, 0]
+
+
+@pytest.mark.parametrize("keeps_going", [True, False])
+def test_what_is_not_as_the_lock_says_fails_its_own_image(tmp_path: Path, *, keeps_going: bool):
+    def refuse(name: str) -> None:
+        if name == "two":
+            raise NegativeAnswer(Problem(what="a wheel is another file", remedy="cudaforge upgrade"))
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = refuse
+    builds = ImageBuilds((builder,), settings(tmp_path, keeps_going=keeps_going), on_event=lambda _: None)
+    with pytest.raises(BuildRefused, match=r"^a wheel is another file$") as raised:
+        builds.run([job(name) for name in NAMES])
+    last = BuildState.BUILT if keeps_going else BuildState.CANCELLED
+    assert [one.state for one in raised.value.results] == [BuildState.BUILT, BuildState.FAILED, last]
+    assert raised.value.results[1].remedy == "cudaforge upgrade"

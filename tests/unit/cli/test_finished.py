@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from cudaforge.builder import BuildAborted, BuildState
+from cudaforge.builder import BuildAborted, BuildRefused, BuildState
 from cudaforge.builder.results import cancelled_result
 from cudaforge.cli.finished import answer_told, finished_told
 from cudaforge.cli.output import write_error
@@ -74,3 +74,9 @@ def test_an_answer_is_told_once(capsys: pytest.CaptureFixture[str]):
     with answer_told(lambda: {"a": 1}, lambda: "all", as_json=True):
         pass
     assert json.loads(capsys.readouterr().out)["a"] == 1
+
+
+def test_what_is_not_as_the_lock_says_hides_no_other_image(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(BuildRefused), finished_told(lambda _: {}, as_json=False):
+        raise BuildRefused(Problem(what="a wheel is another file"), (BUILT, FAILED))
+    assert f"{GPU_IMAGE.name} failed" in capsys.readouterr().out
