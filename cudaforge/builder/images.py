@@ -63,6 +63,12 @@ class _Place:
     """Images in a row that surroundings failed here."""
     strikes: int = 0
     """Times in a row that it did not answer."""
+    out_because: str = ""
+    """Why it gets no more images, once it is out."""
+
+    def out(self) -> _BuilderFailed:
+        """The error of what it was doing when it was taken out."""
+        return _BuilderFailed(Problem(what=f"the builder {self.builder.name} is out: {self.out_because}"))
 
 
 class ImageBuilds:
@@ -168,8 +174,7 @@ class ImageBuilds:
             result = cancelled_result(job.image, self._stop_reason)
         except NegativeAnswer as error:
             # Of this image alone: no other builder would make it, and other images may be made.
-            with self._event_lock:
-                self._refused.extend(error.problems)
+            self._keep(error, self._refused)
             result = self._untried(place, job, error)
         except SurroundingsError as error:
             if self._is_stopped.is_set():
@@ -178,7 +183,7 @@ class ImageBuilds:
                 self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
                 return
             else:
-                self._problems_of(error)
+                self._keep(error, self._problems)
                 result = self._failed_by_surroundings(place, job, error)
         self._finish(number, replace(result, seconds=time.monotonic() - started))
 
@@ -250,7 +255,7 @@ class ImageBuilds:
         except GivenUp:
             if self._is_stopped.is_set():
                 raise
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
+            raise place.out() from None
 
     def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
         """The result, after a second build by the same builder where that was asked for."""
@@ -284,7 +289,7 @@ class ImageBuilds:
         if self._is_stopped.is_set():
             return cancelled_result(job.image, self._stop_reason)
         if not self._queue.has_builder(place.number):
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out"))
+            raise place.out()
         if failure.kind is FailureKind.ENGINE or end.failed_step is None:
             # buildx's words for a lost engine are many; the engine itself knows best.
             place.builder.check_alive()
@@ -312,10 +317,10 @@ class ImageBuilds:
         with self._event_lock:
             if not self._queue.has_builder(place.number):
                 return
+            place.out_because = reason = "; ".join(problem.what for problem in problems)
             orphans = self._queue.take_out(place.number)
             is_last = not self._queue.builders
             self._lost.extend(problems)
-            reason = "; ".join(problem.what for problem in problems)
             if orphans or is_last:
                 self._problems.extend(self._lost)
                 self._stop_reason = reason
@@ -331,9 +336,9 @@ class ImageBuilds:
             )
         place.builder.stop()
 
-    def _problems_of(self, error: SurroundingsError) -> None:
+    def _keep(self, error: CudaforgeError, problems: list[Problem]) -> None:
         with self._event_lock:
-            self._problems.extend(error.problems)
+            problems.extend(error.problems)
 
     def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
         if isinstance(error, _BuilderFailed) and error.result is not None:

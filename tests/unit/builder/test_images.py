@@ -1,15 +1,17 @@
 """One queue before several builders, one of which fails when no test with an engine could make it."""
 
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from cudaforge.builder import BuildRefused
+from cudaforge.builder import BuildAborted, BuildRefused, images
+from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
-from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
+from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.engine import EngineDied, ImageFacts
 from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.records import replace
@@ -29,10 +31,18 @@ class MadeUpBuilder:
         self.on_find: Callable[[str], None] = lambda _: None
         self.on_build: Callable[[str], None] = lambda _: None
         self.looked_at = 0
+        self.failure: Failure | None = None
+        self.hangs = False
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
-        del order, listener
+        del listener
         self.on_build(job.image.name)
+        while self.hangs:
+            if order.is_given_up():
+                raise GivenUp
+            time.sleep(0.01)
+        if self.failure is not None:
+            return BuildEnd(failure=self.failure, failed_step="RUN download")
         for tag in job.image.tags:
             self.images[tag] = facts_of(job)
         return BuildEnd(failure=None)
@@ -50,6 +60,8 @@ class MadeUpBuilder:
     def check_alive(self) -> None:
         """It answers."""
         self.looked_at += 1
+        if self.hangs:
+            raise EngineDied(Problem(what="the container engine went away"))
 
     def stop(self) -> None:
         """It builds nothing in the background."""
@@ -131,3 +143,27 @@ def test_what_is_not_as_the_lock_says_fails_its_own_image(tmp_path: Path, *, kee
     last = BuildState.BUILT if keeps_going else BuildState.CANCELLED
     assert [one.state for one in raised.value.results] == [BuildState.BUILT, BuildState.FAILED, last]
     assert raised.value.results[1].remedy == "cudaforge upgrade"
+
+
+def test_why_a_builder_is_out_is_said_of_the_image_that_it_had(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The first that gets the image fails it, the other dies over it, and nobody is left to try."""
+    monkeypatch.setattr(images, "WATCH_SECONDS", 0.05)
+    builders = (MadeUpBuilder("a"), MadeUpBuilder("b"))
+
+    def begin(builder: MadeUpBuilder, other: MadeUpBuilder) -> Callable[[str], None]:
+        def decide(_: str) -> None:
+            if other.failure is None:
+                builder.failure = Failure(kind=FailureKind.NETWORK, reason="the network is down")
+            else:
+                builder.hangs = True
+
+        return decide
+
+    for builder, other in (builders, builders[::-1]):
+        builder.on_build = begin(builder, other)
+    with pytest.raises(BuildAborted) as raised:
+        ImageBuilds(builders, settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    (dead,) = [builder.name for builder in builders if builder.hangs]
+    assert f"the builder {dead} is out: the container engine went away" in str(raised.value)
