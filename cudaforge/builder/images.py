@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -33,8 +32,6 @@ _STRIKES = 2
 _MOST_FAILURES = 3
 """So many images in a row that a builder fails, where others are left, and it is out."""
 _END_SECONDS = 0.2
-_WAITING = 2
-"""So many builds more than processors: some always wait for the network, the disk or the engine."""
 
 
 @record()
@@ -380,11 +377,6 @@ def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
         present = builder.find_image(tag)
         if present is None or present.id != facts.id:
             builder.tag_image(facts.id, tag)
-
-
-def count_workers(jobs: int | None, images: int) -> int:
-    """How many images are built at once: as asked, else some more than processors, never more than images."""
-    return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
 
 
 def _vanished(image: LockedImage) -> SurroundingsError:

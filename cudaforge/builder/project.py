@@ -13,7 +13,7 @@ from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.epoch import find_epoch
-from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
+from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.platforms import check_platforms
@@ -33,6 +33,8 @@ from cudaforge.renderer import RenderedImage, extend_ignore, render_image
 BUILD_SECONDS = 6 * 3600.0
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LARGEST_IGNORE = 1024 * 1024
+_WAITING = 2
+"""So many builds more than processors: some always wait for the network, the disk or the engine."""
 
 
 def _ignore(_: BuildEvent) -> None:
@@ -126,6 +128,11 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     prepared = [_job(image, _with_ignore(render_image(image), own), chosen) for image in images]
     places = [builder(named) for named in builders]
     return ImageBuilds(places, settings, on_event=on_event).run(prepared)
+
+
+def count_workers(jobs: int | None, images: int) -> int:
+    """How many images are built at once: as asked, else some more than processors, never more than images."""
+    return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
 
 
 def _one_at_a_time(provide: BaseProvider) -> BaseProvider:

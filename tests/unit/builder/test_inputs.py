@@ -1,8 +1,7 @@
 import pytest
 
-from cudaforge.builder.images import count_workers
 from cudaforge.builder.inputs import secret_cleaner
-from cudaforge.builder.project import build_images
+from cudaforge.builder.project import build_images, count_workers
 from cudaforge.errors import InputError
 from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE
