@@ -25,7 +25,7 @@ from cudaforge.builder.podman_scratch import build_scratch
 from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.scratch import scratch_directory, sweep_scratch
-from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
+from cudaforge.engine import Engine, EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record, replace
@@ -215,13 +215,27 @@ def check_podman(
     is_reproducible: bool,
     caches: Caches,
 ) -> None:
-    """Raise SurroundingsError for what is asked of Podman and it cannot do, before anything is built."""
+    """Raise SurroundingsError for what is asked of Podman and it cannot do, before anything is built.
+
+    One that does not answer is passed over: its loss is a result of the run.
+    """
     for named in builders:
         if named.engine.is_podman:
             problems = [*_refusals(images, is_reproducible=is_reproducible, caches=caches)]
             if problems:
                 raise SurroundingsError(problems)
-            named.engine.require_podman()
+            _require(named.engine)
+
+
+def _require(engine: Engine) -> None:
+    try:
+        engine.require_podman()
+    except SurroundingsError as error:
+        try:
+            engine.check_alive()
+        except EngineError:
+            return
+        raise error from None
 
 
 def _refusals(images: Sequence[LockedImage], *, is_reproducible: bool, caches: Caches) -> Iterator[Problem]:
