@@ -54,13 +54,14 @@ def run(
     env: Mapping[str, str] | None = None,
     cwd: Path | None = None,
     stdin: str | None = None,
+    owner: object = None,
 ) -> Completed:
     """Run a program to its end and return its output, whatever its exit status.
 
-    `timeout` is the total deadline in seconds. `env` is added to this process's environment.
-    Raises ProgramNotFound and ProgramTimeout.
+    `timeout` is the total deadline in seconds. `env` is added to this process's environment. `owner` is for
+    whom it runs, see `end_all`. Raises ProgramNotFound and ProgramTimeout.
     """
-    with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None) as child:
+    with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None, owner=owner) as child:
         try:
             stdout, stderr = child.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -79,8 +80,8 @@ def stream(
 ) -> int:
     """Run a program, hand each line of its stderr to `on_line` as it comes, return its exit status.
 
-    Standard output is dropped, or tells one story with stderr (`with_stdout`). `owner` is for whom it runs,
-    see `end_all`. Raises ProgramNotFound and ProgramTimeout; an exception in the callback ends the program
+    Standard output is dropped, or tells one story with stderr (`with_stdout`). `env` and `owner` are as in
+    `run`. Raises ProgramNotFound and ProgramTimeout; an exception in the callback ends the program
     and is passed on.
     """
     started = _child(

@@ -18,6 +18,7 @@ from cudaforge.audit.names import (
     serves,
 )
 from cudaforge.audit.state import Install
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import FrameworkBuild, OperatingSystem
 from cudaforge.matrix.model_audit import WheelTag
 from cudaforge.matrix.sources import Strength
@@ -260,10 +261,10 @@ class _Chooser:
                 for index in self._channels.named
                 if serves(index, build) and label in (None, build.build)
             )
-            if self._channels.default and build.index == "default" and label is None:
-                found.append(Candidate(build=build, version=build.version, index="default"))
-        if not self._install.best_match and any(one.index != "default" for one in found):
-            found = [one for one in found if one.index != "default"]
+            if self._channels.default and build.index == DEFAULT_INDEX and label is None:
+                found.append(Candidate(build=build, version=build.version, index=DEFAULT_INDEX))
+        if not self._install.best_match and any(one.index != DEFAULT_INDEX for one in found):
+            found = [one for one in found if one.index != DEFAULT_INDEX]
         return found
 
     def _narrow(self, candidates: Sequence[Candidate]) -> Choice:

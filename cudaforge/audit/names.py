@@ -15,7 +15,6 @@ from cudaforge.matrix.model_audit import Distribution
 from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 
-DEFAULT = "default"
 _STABLE = re.compile(r"(?P<root>https?://.+?/whl)(?:/(?P<label>[a-z0-9]+))?/torch_stable\.html")
 _LABEL = re.compile(r"cu(?P<major>\d{1,2})(?P<minor>\d)")
 

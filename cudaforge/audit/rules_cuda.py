@@ -8,10 +8,11 @@ from collections.abc import Iterator
 from cudaforge.audit import rules_broken
 from cudaforge.audit.bases import flavored
 from cudaforge.audit.conda_choice import INDEX
-from cudaforge.audit.names import DEFAULT, normal
+from cudaforge.audit.names import normal
 from cudaforge.audit.outcome import Installed
 from cudaforge.audit.scene import Scene, title, where
 from cudaforge.codes import Code
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import BaseImage, CudaProvider, FrameworkBuild
 from cudaforge.versions import Version, VersionWish
 
@@ -342,7 +343,7 @@ def _other_index(scene: Scene, build: FrameworkBuild) -> str:
 def _gpu_requirement(scene: Scene, build: FrameworkBuild) -> str | None:
     """What to install instead for the same release with CUDA."""
     for other in _gpu_builds(scene, build):
-        if other.index == DEFAULT:
+        if other.index == DEFAULT_INDEX:
             row = next(
                 (
                     one

@@ -45,13 +45,12 @@ class OsArchive:
 def site_archive(image: LockedImage, site: Site, dockerfile: str) -> OsArchive:
     """The archive that this site has for the image: nothing where that of base and Dockerfile is to serve.
 
-    A bootstrapped base has no sources of its own. Raises SurroundingsError where this host has
-    none for it.
+    A bootstrapped base has no sources of its own. Raises SurroundingsError where this host has none for it.
     """
     secrets: dict[str, str] = {}
-    mirror = site.os_snapshots.get(image.snapshot.service) if image.snapshot is not None else None
-    if image.snapshot is not None and mirror is not None:
-        lines = snapshot_lines(image.snapshot, address=mirror)
+    snapshot = image.snapshot
+    if snapshot is not None and (mirror := site.find_snapshot_mirror(snapshot.service)):
+        lines = snapshot_lines(snapshot, address=mirror)
         secrets[SNAPSHOT_SECRET] = "".join(f"{line}\n" for line in lines)
     if image.base.is_bootstrap and f"id={APT_SOURCES_SECRET}," in dockerfile:
         access = find_archive_access(image.base.codename)

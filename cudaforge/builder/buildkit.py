@@ -17,14 +17,6 @@ from cudaforge.engine import NamedBuilder
 from cudaforge.records import replace
 
 
-def _name_cache(end: BuildEnd, places: Sequence[str]) -> BuildEnd:
-    """How a build ended, with the cache that could not be written: BuildKit does not name it."""
-    if end.failure is None or end.failure.kind is not FailureKind.CACHE:
-        return end
-    reason = f"{end.failure.reason} {' or '.join(places)}"
-    return replace(end, failure=replace(end.failure, reason=reason))
-
-
 class BuildKit(EngineKept):
     """A buildx builder and the engine that takes its images."""
 
@@ -60,7 +52,7 @@ class BuildKit(EngineKept):
                 metadata=scratch / "metadata.json",
                 listener=listener,
                 timeout=order.timeout,
-                owner=self,
+                owner=self.engine,
             )
             end = run(inputs)
             if end.failure is not None and end.failure.kind is FailureKind.STORE and not order.is_given_up():
@@ -83,3 +75,11 @@ class BuildKit(EngineKept):
         super().check_alive()
         if not self._named.is_own:
             self._named.check_builder()
+
+
+def _name_cache(end: BuildEnd, places: Sequence[str]) -> BuildEnd:
+    """How a build ended, with the cache that could not be written: BuildKit does not name it."""
+    if end.failure is None or end.failure.kind is not FailureKind.CACHE:
+        return end
+    reason = f"{end.failure.reason} {' or '.join(places)}"
+    return replace(end, failure=replace(end.failure, reason=reason))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from cudaforge.builder.model import BuildResult
-from cudaforge.errors import InputError, Problem, SurroundingsError
+from cudaforge.errors import CudaforgeError, ExitCode, Problem, SurroundingsError
 
 
 class BuildAborted(SurroundingsError):
@@ -16,9 +16,13 @@ class BuildAborted(SurroundingsError):
         self.results = results
 
 
-class BuildRefused(InputError):
-    """What some image needs was not given, such as a secret. `results` has every image: the others' stay."""
+class BuildRefused(CudaforgeError):
+    """What an image needs was not given, or is not what the lock says: it was not built. `results` has every
+    image."""
 
-    def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
+    def __init__(
+        self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...], *, exit_code: ExitCode
+    ) -> None:
         super().__init__(problems)
         self.results = results
+        self.exit_code = exit_code

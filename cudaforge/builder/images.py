@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,7 @@ from cudaforge.builder.results import cancelled_result, failed_result, made_resu
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
-from cudaforge.errors import CudaforgeError, InputError, Problem, SurroundingsError
+from cudaforge.errors import CudaforgeError, ExitCode, InputError, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import made, record, replace
 
@@ -33,8 +32,6 @@ _STRIKES = 2
 _MOST_FAILURES = 3
 """So many images in a row that a builder fails, where others are left, and it is out."""
 _END_SECONDS = 0.2
-_WAITING = 2
-"""So many builds more than processors: some always wait for the network, the disk or the engine."""
 
 
 @record()
@@ -63,6 +60,12 @@ class _Place:
     """Images in a row that surroundings failed here."""
     strikes: int = 0
     """Times in a row that it did not answer."""
+    out_because: str = ""
+    """Why it gets no more images, once it is out."""
+
+    def out(self) -> _BuilderFailed:
+        """The error of what it was doing when it was taken out."""
+        return _BuilderFailed(Problem(what=f"the builder {self.builder.name} is out: {self.out_because}"))
 
 
 class ImageBuilds:
@@ -82,7 +85,8 @@ class ImageBuilds:
         self._event_lock = threading.Lock()
         self._is_stopped = threading.Event()
         self._problems: list[Problem] = []
-        self._missing: list[Problem] = []
+        self._refused: list[Problem] = []
+        self._refusal = ExitCode.NEGATIVE
         self._lost: list[Problem] = []
         self._stop_reason = "another image's build met with a failure that concerns all"
         self._jobs: Sequence[ImageJob] = ()
@@ -90,8 +94,8 @@ class ImageBuilds:
         self._queue = JobQueue((), ())
 
     def run(self, jobs: Sequence[ImageJob]) -> tuple[BuildResult, ...]:
-        """Build every job. Raises BuildAborted when surroundings failed any of them, BuildRefused when some
-        lack what was to be given."""
+        """Build every job. Raises BuildAborted when surroundings failed any of them, else BuildRefused when
+        any lacks what was to be given, or could not be built from what the lock says."""
         self._jobs = jobs
         self._queue = JobQueue(range(len(jobs)), [place.number for place in self._places])
         workers = [place for place in self._places for _ in range(self._settings.workers)]
@@ -109,9 +113,9 @@ class ImageBuilds:
             for number, job in enumerate(jobs)
         )
         if self._problems:
-            raise BuildAborted(_distinct([*self._problems, *self._missing]), results)
-        if self._missing:
-            raise BuildRefused(_distinct(self._missing), results)
+            raise BuildAborted(_distinct([*self._problems, *self._refused]), results)
+        if self._refused:
+            raise BuildRefused(_distinct(self._refused), results, exit_code=self._refusal)
         return results
 
     def _watch(self, futures: Sequence[Future[None]]) -> None:
@@ -166,12 +170,11 @@ class ImageBuilds:
                 place.failures = 0
         except GivenUp:
             result = cancelled_result(job.image, self._stop_reason)
-        except InputError as error:
-            with self._event_lock:
-                self._missing.extend(error.problems)
-            result = untried_result(
-                job.image, error, builder=place.builder.name, log=self._log_path(job.image)
-            )
+        except (InputError, NegativeAnswer) as error:
+            # Of this image alone: no other builder would make it, and other images may be made.
+            self._keep(error, self._refused)
+            self._refusal = max(self._refusal, error.exit_code)
+            result = self._untried(place, job, error)
         except SurroundingsError as error:
             if self._is_stopped.is_set():
                 result = cancelled_result(job.image, self._stop_reason)
@@ -179,7 +182,7 @@ class ImageBuilds:
                 self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
                 return
             else:
-                self._problems_of(error)
+                self._keep(error, self._problems)
                 result = self._failed_by_surroundings(place, job, error)
         self._finish(number, replace(result, seconds=time.monotonic() - started))
 
@@ -251,7 +254,7 @@ class ImageBuilds:
         except GivenUp:
             if self._is_stopped.is_set():
                 raise
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
+            raise place.out() from None
 
     def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
         """The result, after a second build by the same builder where that was asked for."""
@@ -267,25 +270,25 @@ class ImageBuilds:
                 return self._failed(place, job, end, end.failure)
             return compare_again(result, place.builder.save_image, again=again, directory=directory)
 
-    def _holders(self, place: _Place) -> Sequence[_Place]:
-        """Who may have the image already: this builder first, then the others that still answer."""
-        others = [other for other in self._places if other is not place]
-        answering = []
-        for other in others:
-            if self._queue.has_builder(other.number):
-                try:
-                    other.builder.check_alive()
-                    answering.append(other)
-                except EngineError as error:
-                    self._take_out(other, error.problems)
-        return (place, *answering)
+    def _holders(self, place: _Place) -> Iterator[_Place]:
+        """Who may have the image already: this builder first, then the others, as far as they answer."""
+        yield place
+        for other in self._places:
+            if other is place or not self._queue.has_builder(other.number):
+                continue
+            try:
+                other.builder.check_alive()
+            except EngineError as error:
+                self._take_out(other, error.problems)
+            else:
+                yield other
 
     def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
         """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
         if self._is_stopped.is_set():
             return cancelled_result(job.image, self._stop_reason)
         if not self._queue.has_builder(place.number):
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out"))
+            raise place.out()
         if failure.kind is FailureKind.ENGINE or end.failed_step is None:
             # buildx's words for a lost engine are many; the engine itself knows best.
             place.builder.check_alive()
@@ -313,10 +316,10 @@ class ImageBuilds:
         with self._event_lock:
             if not self._queue.has_builder(place.number):
                 return
+            place.out_because = reason = "; ".join(problem.what for problem in problems)
             orphans = self._queue.take_out(place.number)
             is_last = not self._queue.builders
             self._lost.extend(problems)
-            reason = "; ".join(problem.what for problem in problems)
             if orphans or is_last:
                 self._problems.extend(self._lost)
                 self._stop_reason = reason
@@ -332,13 +335,16 @@ class ImageBuilds:
             )
         place.builder.stop()
 
-    def _problems_of(self, error: SurroundingsError) -> None:
+    def _keep(self, error: CudaforgeError, problems: list[Problem]) -> None:
         with self._event_lock:
-            self._problems.extend(error.problems)
+            problems.extend(error.problems)
 
     def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
         if isinstance(error, _BuilderFailed) and error.result is not None:
             return error.result
+        return self._untried(place, job, error)
+
+    def _untried(self, place: _Place, job: ImageJob, error: CudaforgeError) -> BuildResult:
         return untried_result(job.image, error, builder=place.builder.name, log=self._log_path(job.image))
 
     def _emit(self, event: BuildEvent) -> None:
@@ -375,12 +381,7 @@ def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
             builder.tag_image(facts.id, tag)
 
 
-def count_workers(jobs: int | None, images: int) -> int:
-    """How many images are built at once: as asked, else some more than processors, never more than images."""
-    return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
-
-
-def _vanished(image: LockedImage) -> CudaforgeError:
+def _vanished(image: LockedImage) -> SurroundingsError:
     return SurroundingsError(
         Problem(
             what=f"{image.name} was built, and the engine has no image {image.tags[0]}",

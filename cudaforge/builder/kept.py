@@ -35,4 +35,4 @@ class EngineKept:
 
     def stop(self) -> None:
         """See `Builder`."""
-        process.end_all(owner=self)
+        process.end_all(owner=self.engine)

@@ -16,6 +16,7 @@ from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.bases import taken_in_reference
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.command import BuildInputs
+from cudaforge.builder.epoch import EPOCH_VARIABLE, build_epoch
 from cudaforge.builder.failures import classify_failure
 from cudaforge.builder.inputs import Sources, from_text, prepare_inputs
 from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
@@ -23,9 +24,8 @@ from cudaforge.builder.logfile import open_log
 from cudaforge.builder.podman_scratch import build_scratch
 from cudaforge.builder.podman_steps import StepTracker
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
-from cudaforge.builder.runner import EPOCH_VARIABLE, source_date_epoch
 from cudaforge.builder.scratch import scratch_directory, sweep_scratch
-from cudaforge.engine import EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
+from cudaforge.engine import Engine, EngineError, EngineRefused, LocalPodman, NamedBuilder, words_of
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record, replace
@@ -81,9 +81,14 @@ class Podman(EngineKept):
             )
             if order.is_given_up():
                 raise GivenUp
-            command = podman_command(inputs, words=program.words, epoch=source_date_epoch(os.environ))
+            command = podman_command(inputs, words=program.words, epoch=build_epoch(os.environ))
             run = partial(
-                process.stream, command, with_stdout=True, timeout=order.timeout, env=program.env, owner=self
+                process.stream,
+                command,
+                with_stdout=True,
+                timeout=order.timeout,
+                env=program.env,
+                owner=self.engine,
             )
             end = _follow(job.image.name, run, listener=listener)
             return blame_snapshot(end, job.image, self._sources.site)
@@ -117,7 +122,9 @@ class Podman(EngineKept):
             # Older releases make the image's name of the path, newer ones give it none.
             (private / name).symlink_to(Path(directory).absolute())
             words = (*program.words, "pull", "--quiet", f"oci:{name}")
-            done = process.run(words, timeout=ARCHIVE_SECONDS, cwd=private, env=program.env)
+            done = process.run(
+                words, timeout=ARCHIVE_SECONDS, cwd=private, env=program.env, owner=self.engine
+            )
             taken = done.stdout.strip().rpartition("\n")[2]
             if done.returncode != 0 or _ID.fullmatch(taken) is None:
                 raise EngineRefused(
@@ -173,7 +180,7 @@ def find_abandoned_builds(containers: Path) -> tuple[str, ...]:
     return tuple(found)
 
 
-def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: str) -> tuple[str, ...]:
+def podman_command(inputs: BuildInputs, *, words: Sequence[str], epoch: int) -> tuple[str, ...]:
     """The arguments of `podman build` that leave the image in Podman's store. `words` begin the line.
 
     Raises SurroundingsError for a path that cannot be said.
@@ -208,13 +215,27 @@ def check_podman(
     is_reproducible: bool,
     caches: Caches,
 ) -> None:
-    """Raise SurroundingsError for what is asked of Podman and it cannot do, before anything is built."""
+    """Raise SurroundingsError for what is asked of Podman and it cannot do, before anything is built.
+
+    One that does not answer is passed over: its loss is a result of the run.
+    """
     for named in builders:
         if named.engine.is_podman:
             problems = [*_refusals(images, is_reproducible=is_reproducible, caches=caches)]
             if problems:
                 raise SurroundingsError(problems)
-            named.engine.require_podman()
+            _require(named.engine)
+
+
+def _require(engine: Engine) -> None:
+    try:
+        engine.require_podman()
+    except SurroundingsError as error:
+        try:
+            engine.check_alive()
+        except EngineError:
+            return
+        raise error from None
 
 
 def _refusals(images: Sequence[LockedImage], *, is_reproducible: bool, caches: Caches) -> Iterator[Problem]:

@@ -12,7 +12,8 @@ from cudaforge.bootstrap import BootstrapImage
 from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.cache import Caches
-from cudaforge.builder.images import BuildSettings, ImageBuilds, count_workers
+from cudaforge.builder.epoch import find_epoch
+from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.platforms import check_platforms
@@ -32,7 +33,8 @@ from cudaforge.renderer import RenderedImage, extend_ignore, render_image
 BUILD_SECONDS = 6 * 3600.0
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _LARGEST_IGNORE = 1024 * 1024
-_EPOCH = re.compile(r"\d{1,12}")
+_WAITING = 2
+"""So many builds more than processors: some always wait for the network, the disk or the engine."""
 
 
 def _ignore(_: BuildEvent) -> None:
@@ -80,9 +82,9 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     the same files is not built again, unless `no_cache`; a second run goes on where the first stopped. With
     `vendored` no step has a network. What Podman cannot do is refused before anything is built.
 
-    A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, with
-    the results of all; BuildRefused likewise, where some lack what was to be given, such as a secret;
-    InputError for values that are wrong; nothing temporary is left on any way out.
+    A step that fails is that image's result. Raises BuildAborted when surroundings failed any image, else
+    BuildRefused when something for one was not given or is not what the lock says, both with the
+    results of all; InputError for values that are wrong. Nothing temporary is left on any way out.
     """
     chosen = os.environ if environment is None else environment
     _check(images, chosen)
@@ -126,6 +128,11 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
     prepared = [_job(image, _with_ignore(render_image(image), own), chosen) for image in images]
     places = [builder(named) for named in builders]
     return ImageBuilds(places, settings, on_event=on_event).run(prepared)
+
+
+def count_workers(jobs: int | None, images: int) -> int:
+    """How many images are built at once: as asked, else some more than processors, never more than images."""
+    return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
 
 
 def _one_at_a_time(provide: BaseProvider) -> BaseProvider:
@@ -182,13 +189,6 @@ def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> Non
         for image in images
         if not image.tags
     ]
-    epoch = environment.get("SOURCE_DATE_EPOCH")
-    if epoch and not _EPOCH.fullmatch(epoch):
-        problems.append(
-            Problem(
-                what=f"SOURCE_DATE_EPOCH is no number of seconds: {epoch[:40]!r}",
-                remedy="set it to seconds since 1970-01-01, or unset it",
-            )
-        )
     if problems:
         raise InputError(problems)
+    find_epoch(environment)

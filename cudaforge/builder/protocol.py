@@ -101,4 +101,4 @@ class Builder(Protocol):
         """Raise EngineError unless it still answers."""
 
     def stop(self) -> None:
-        """End the builds that run here; `build` comes back with a failure."""
+        """End what runs here: `build` comes back with a failure, or it and `save_image` raise EngineError."""

@@ -61,7 +61,7 @@ def failed_result(
 
 
 def untried_result(image: LockedImage, error: CudaforgeError, *, builder: str, log: Path) -> BuildResult:
-    """The surroundings did not let it be built, or what it needs was not given."""
+    """The surroundings did not let it be built, or what was not given or is not what the lock says."""
     return replace(
         cancelled_result(image, str(error)),
         state=BuildState.FAILED,

@@ -8,16 +8,13 @@ from pathlib import Path
 
 from cudaforge import process
 from cudaforge.builder.command import BuildInputs, EngineTraits, buildx_command
+from cudaforge.builder.epoch import EPOCH_VARIABLE, build_epoch
 from cudaforge.builder.failures import classify_failure
 from cudaforge.builder.logfile import open_log
 from cudaforge.builder.protocol import BuildEnd, Listener
 from cudaforge.builder.rawjson import Message, RawJsonReader
 from cudaforge.builder.steps import without_command
 from cudaforge.builder.tracker import Tracker
-
-EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
-EPOCH = 315_532_800
-"""1980-01-01, in seconds: the first day that a zip file, and so a wheel, can hold."""
 
 
 def run_buildx(
@@ -33,8 +30,8 @@ def run_buildx(
 ) -> BuildEnd:
     """Build one image, write its log, and say how it ended. `owner` can end it by `process.end_all`.
 
-    Raises SurroundingsError when the log cannot be
-    written, or buildx cannot be started or does not end in time.
+    Raises SurroundingsError when the log cannot be written, or buildx cannot be started or does not end in
+    time.
     """
     reader = RawJsonReader()
     with open_log(listener.log) as write:
@@ -52,17 +49,12 @@ def run_buildx(
             buildx_command(inputs, traits, metadata=metadata),
             on_line=take,
             timeout=timeout,
-            env={**cli_env, EPOCH_VARIABLE: source_date_epoch(os.environ)},
+            env={**cli_env, EPOCH_VARIABLE: str(build_epoch(os.environ))},
             owner=owner,
         )
         for event in tracker.finish():
             listener.emit(event)
     return BuildEnd(failure=None) if status == 0 else _explain(tracker, status)
-
-
-def source_date_epoch(environment: Mapping[str, str]) -> str:
-    """The time that builds take for now: what the environment says, else the same for everybody."""
-    return environment.get(EPOCH_VARIABLE) or str(EPOCH)
 
 
 def _explain(tracker: Tracker, status: int) -> BuildEnd:

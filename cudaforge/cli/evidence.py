@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from cudaforge.cli.beside import refuse_beside
 from cudaforge.cli.options import DEFAULT_FILE, AsJson, File, Images
 from cudaforge.cli.output import write_json, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Location, Problem
@@ -56,11 +57,11 @@ def report(
     """Report what the last verification proved. Exits with 1 where an image is not proven."""
     given = {"IMAGE": images, "--output": outputs, "--format": form, "--merge": merge, "--attach": attach}
     if attached is not None:
-        _refuse_beside("--attached", given)
+        refuse_beside("--attached", given)
         return _show_attached(attached, file, as_json=as_json)
     for option, beside in (("--output", outputs), ("--attach", attach), ("--json", as_json)):
         if beside:
-            _refuse_beside(option, {"--format": form})
+            refuse_beside(option, {"--format": form})
     from cudaforge.pipeline import decide, gathering, reporting
 
     shown = form or "markdown"
@@ -127,26 +128,12 @@ def _directory(text: str) -> Path:
     )
 
 
-def _refuse_beside(option: str, given: Mapping[str, object]) -> None:
-    """Raise InputError for options that would say nothing beside another."""
-    names = [name for name, value in given.items() if value]
-    if names:
-        raise InputError(
-            Problem(
-                what=f"{option} leaves nothing for {', '.join(names)} to say",
-                where=Location(file="command line", key=names[0]),
-                remedy=f"leave {option} out, or {' and '.join(names)}",
-            )
-        )
-
-
-def _check_format(form: str, known: object) -> None:
-    names = list(known) if isinstance(known, dict) else []
-    if form not in names:
+def _check_format(form: str, known: Collection[str]) -> None:
+    if form not in known:
         raise InputError(
             Problem(
                 what=f"{form!r} is no format of reports",
                 where=Location(file="command line", key="--format"),
-                remedy=f"one of {', '.join(names)}",
+                remedy=f"one of {', '.join(known)}",
             )
         )

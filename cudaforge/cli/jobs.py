@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cudaforge.cli.beside import refuse_beside
 from cudaforge.cli.output import write_json, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Location, Problem
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _MOST_JOBS = 10_000
 _DIRECTORY = Path("jobs")
 _OF_COLLECT = ("--collect", "--report")
+_TWICE = "run cudaforge verify twice"
 
 
 class JobForm(str, Enum):
@@ -33,33 +35,29 @@ _NEXT = {
 }
 
 
-def refuse_beside(
-    emit: JobForm | None, collect: Sequence[str] | None, given: Sequence[str], of_jobs: Sequence[str]
+def refuse_idle(
+    emit: JobForm | None,
+    collect: Sequence[str] | None,
+    given: Mapping[str, object],
+    of_jobs: Mapping[str, object],
 ) -> None:
     """Raise InputError for an option of `verify` that would say nothing: one of `given` beside `--emit` or
-    `--collect`, since a proof that was asked for and silently left out would read as done, and one of
-    `of_jobs` without `--emit`."""
+    `--collect`, and one of `of_jobs` without `--emit`."""
     if emit is not None:
-        asked, unused = f"together with --emit {emit.value}", [*given]
-    elif collect:
-        asked, unused = "together with --collect", [name for name in given if name not in _OF_COLLECT]
-    else:
-        asked, unused = "", []
-    if unused:
-        raise _says_nothing(
-            f"{unused[0]} cannot be asked for {asked}", unused[0], "run cudaforge verify twice"
+        refuse_beside(f"--emit {emit.value}", given, instead=_TWICE)
+        return
+    if collect:
+        others = {name: value for name, value in given.items() if name not in _OF_COLLECT}
+        refuse_beside("--collect", others, instead=_TWICE)
+    idle = [name for name, value in of_jobs.items() if value]
+    if idle:
+        raise InputError(
+            Problem(
+                what=f"{idle[0]} says something of jobs that --emit writes, and there is no --emit",
+                where=Location(file="command line", key=idle[0]),
+                remedy=f"leave {idle[0]} out, or say which jobs: --emit {JobForm.KUBERNETES.value}",
+            )
         )
-    if emit is None and of_jobs:
-        raise _says_nothing(
-            f"{of_jobs[0]} says something of jobs that --emit writes, and there is no --emit",
-            of_jobs[0],
-            f"say which jobs: --emit {JobForm.KUBERNETES.value}",
-        )
-
-
-def _says_nothing(what: str, option: str, instead: str) -> InputError:
-    where = Location(file="command line")
-    return InputError(Problem(what=what, where=where, remedy=f"leave {option} out, or {instead}"))
 
 
 def emit_jobs(

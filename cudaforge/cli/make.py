@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cudaforge.cli.finished import Results, finished_told
-from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs, refuse_beside
+from cudaforge.cli.finished import Results, answer_told, finished_told
+from cudaforge.cli.jobs import JobForm, collect_jobs, emit_jobs, refuse_idle
 from cudaforge.cli.options import (
     DEFAULT_FILE,
     Again,
@@ -133,9 +133,11 @@ def build(
     order = push_order(push=push, tags=tags, sbom=sbom, provenance=provenance, sign=sign, key=key)
     costs = {image.name: predicted_bytes(image) for image in locked.images}
 
-    def to_json(results: Results, pushed: Mapping[str, object] | None = None) -> dict[str, object]:
-        known = pushed or {}
-        return {"images": [{**result_to_json(one), "pushed": known.get(one.name)} for one in results]}
+    published: list[Publication] = []
+
+    def to_json(results: Results) -> dict[str, object]:
+        pushed = {one.name: dict(publication_to_json(one)) for one in published}
+        return {"images": [{**result_to_json(one), "pushed": pushed.get(one.name)} for one in results]}
 
     plan = publishing.plan_push(whole, declaration, order, names=costs.keys()) if order is not None else None
     with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
@@ -153,20 +155,21 @@ def build(
             on_event=on_event,
             on_note=write_note,
         )
-    published: tuple[Publication, ...] = ()
-    if plan is not None:
-        published = publishing.publish(
-            locked,
-            results,
-            plan,
-            declaration=declaration,
-            builders=tuple(builders or ()),
-            on_note=write_note,
-        )
-    if as_json:
-        write_json(to_json(results, {one.name: dict(publication_to_json(one)) for one in published}))
-    else:
-        write_text("\n\n".join((describe_builds(results), *describe_publications(published))))
+
+    def to_text() -> str:
+        return "\n\n".join((describe_builds(results), *describe_publications(published)))
+
+    with answer_told(lambda: to_json(results), to_text, as_json=as_json):
+        if plan is not None:
+            publishing.publish(
+                locked,
+                results,
+                plan,
+                declaration=declaration,
+                builders=tuple(builders or ()),
+                on_note=write_note,
+                on_pushed=published.append,
+            )
     return ExitCode.OK if all(stages.is_built(result) for result in results) else ExitCode.NEGATIVE
 
 
@@ -250,7 +253,7 @@ def verify(
         "--report": reports,
     }
     of_jobs = {"--output": output, "--gpus": gpus, "--force": force}
-    refuse_beside(emit, collect, *(tuple(name for name in one if one[name]) for one in (given, of_jobs)))
+    refuse_idle(emit, collect, given, of_jobs)
     if emit is not None:
         return emit_jobs(
             file, images or (), form=emit, output=output, gpus=gpus, force=force, as_json=as_json
@@ -345,26 +348,31 @@ def up(
             on_event=on_event,
             on_note=write_note,
         )
-    published: tuple[Publication, ...] = ()
-    if plan is not None:
-        for image in chosen.images:
-            if not run.is_proven(image.name):
-                write_note(f"{image.name}: not pushed, as it is not proven")
-        published = publishing.publish(
-            chosen,
-            run.proven,
-            plan,
-            declaration=declaration,
-            builders=tuple(builders or ()),
-            on_note=write_note,
-        )
-    if as_json:
+    published: list[Publication] = []
+
+    def answer() -> dict[str, object]:
         told = run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
         pushed = {one.name: dict(publication_to_json(one)) for one in published}
-        write_json({**told, "pushed": pushed, "warnings": dict(warnings)})
-    else:
-        told_run = describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
-        write_text("\n\n".join((told_run, *describe_publications(published))))
+        return {**told, "pushed": pushed, "warnings": dict(warnings)}
+
+    def to_text() -> str:
+        told = describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
+        return "\n\n".join((told, *describe_publications(published)))
+
+    with answer_told(answer, to_text, as_json=as_json):
+        if plan is not None:
+            for image in chosen.images:
+                if not run.is_proven(image.name):
+                    write_note(f"{image.name}: not pushed, as it is not proven")
+            publishing.publish(
+                chosen,
+                run.proven,
+                plan,
+                declaration=declaration,
+                builders=tuple(builders or ()),
+                on_note=write_note,
+                on_pushed=published.append,
+            )
     return ExitCode.OK if run.ok else ExitCode.NEGATIVE
 
 

@@ -116,7 +116,10 @@ def _read_base(value: object) -> str:
     if re.fullmatch(_BOOTSTRAP, text):
         return text
     if has_credentials(text):
-        bad("an image reference has no user name or password", "log in with `docker login`")
+        bad(
+            "an image reference has no user name or password",
+            "log in with `docker login`, or `podman login --authfile ~/.docker/config.json`",
+        )
     try:
         parse_reference(text)
     except InvalidReference as error:

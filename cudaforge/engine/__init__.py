@@ -30,7 +30,7 @@ from cudaforge.engine.model import (
 )
 from cudaforge.engine.named import NamedBuilder, connect_named, own_builder
 from cudaforge.engine.podman import LocalPodman
-from cudaforge.engine.words import DOCKER, EngineWords, words_of
+from cudaforge.engine.words import DOCKER, EngineWords, words_of, words_of_host
 
 __all__ = [
     "DOCKER",
@@ -62,4 +62,5 @@ __all__ = [
     "own_builder",
     "select_gpus",
     "words_of",
+    "words_of_host",
 ]

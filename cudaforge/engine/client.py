@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 
 from cudaforge import process
 from cudaforge.engine import containers, filesystem, gpus, images, podman, podman_create, usage
-from cudaforge.engine.errors import EngineRefused, EngineUnreachable
+from cudaforge.engine.errors import EngineFrozen, EngineRefused, EngineUnreachable
 from cudaforge.engine.explain import explain_call, explain_connecting
 from cudaforge.engine.locate import EngineAddress, locate_engine
 from cudaforge.engine.model import ContainerOutcome, ContainerSpec, GpuOffer, ImageFacts
 from cudaforge.engine.needs import check_buildx, check_docker_version
 from cudaforge.engine.words import EngineWords, words_of
-from cudaforge.errors import Interrupted, Problem
+from cudaforge.errors import Problem
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -45,7 +45,6 @@ class Engine:
         self._local = threading.local()
         self._clients: list[DockerClient] = []
         self._lock = threading.Lock()
-        self._is_interrupted = threading.Event()
         self._is_buildx_checked = False
         self._podman: podman.LocalPodman | None = None
         self._api_version: str | None = None
@@ -154,7 +153,6 @@ class Engine:
         line of output as it comes, on another thread; it must not raise. A refusal by the engine (no such
         image, no such GPU, no such program) is the outcome's `start_error`.
         """
-        self._check_not_interrupted()
         with self.asking("to run a container"):
             create = self._create_by_podman if self._is_for_podman(spec) else None
             return containers.run(self.client, spec, timeout=timeout, on_log=on_log, create=create)
@@ -164,7 +162,13 @@ class Engine:
         return has_program and podman_create.needs_program(spec)
 
     def _create_by_podman(self, spec: ContainerSpec) -> str:
-        return podman_create.create(self.program, spec, env=self.cli_env)
+        try:
+            return podman_create.create(self.program, spec, env=self.cli_env)
+        except podman_create.NotCreated:
+            self.check_alive()  # a lost engine has refused nothing
+            raise
+        except process.ProgramTimeout as error:
+            raise EngineFrozen(error.problems) from None
 
     def remove_leftovers(self, run_id: str, *, patience: float = CALL_SECONDS) -> int:
         """Remove every container of a run, running or not, and say how many there were.
@@ -179,11 +183,6 @@ class Engine:
             finally:
                 client.api.timeout = usual
 
-    def interrupt(self, run_id: str) -> None:
-        """End a run: its containers are removed, and `run_container` starts no more."""
-        self._is_interrupted.set()
-        self.remove_leftovers(run_id)
-
     def find_image(self, reference: str) -> ImageFacts | None:
         """The image with this reference or id, if the engine has it. Nothing is pulled."""
         with self.asking("for an image"):
@@ -193,7 +192,6 @@ class Engine:
     @contextlib.contextmanager
     def opened_image(self, image: str, *, run_id: str) -> Iterator[filesystem.ImageFilesystem]:
         """The files of an image that the engine has, until the block ends. Nothing of the image runs."""
-        self._check_not_interrupted()
         with filesystem.opened(self.client, image, run_id, self.asking) as files:
             yield files
 
@@ -230,8 +228,9 @@ class Engine:
         self._run(words, timeout=timeout, refusal=f"the engine refused to save {reference}")
 
     def _run(self, words: tuple[str, ...], *, timeout: float, refusal: str) -> None:
-        """Have the docker command line do it. Raises EngineError where the engine is lost or refuses."""
-        done = process.run(words, timeout=timeout, env=self.cli_env)
+        """Have its program do it, which `process.end_all` ends for this engine. Raises EngineError where the
+        engine is lost or refuses."""
+        done = process.run(words, timeout=timeout, env=self.cli_env, owner=self)
         if done.returncode != 0:
             self.check_alive()
             raise EngineRefused(Problem(what=f"{refusal}: {done.stderr.strip()}"))
@@ -330,10 +329,6 @@ class Engine:
         with self._lock:
             self._clients.append(client)
         return client
-
-    def _check_not_interrupted(self) -> None:
-        if self._is_interrupted.is_set():
-            raise Interrupted
 
 
 def connect(

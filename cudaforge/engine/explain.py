@@ -25,7 +25,8 @@ def explain_connecting(error: BaseException, address: EngineAddress, *, timeout:
     """Why no engine could be reached at `address`."""
     chain = tuple(_chain(error))
     words = words_at(address)
-    if _is_timeout(chain):
+    is_reached = not _is_connect_timeout(chain)
+    if is_reached and _is_timeout(chain):
         return _frozen(address, timeout, words)
     if _has_errno(chain, errno.EACCES, errno.EPERM):
         return _denied(address, words)
@@ -40,7 +41,7 @@ def explain_connecting(error: BaseException, address: EngineAddress, *, timeout:
     return EngineUnreachable(
         Problem(
             what=f"no container engine answers at {address.host}",
-            because=(*_named_by(address), _reason(chain)),
+            because=(*_named_by(address), _reason(chain) if is_reached else _no_connection(timeout)),
             remedy=_other_address(address, words),
         )
     )
@@ -51,6 +52,8 @@ def explain_call(
 ) -> EngineError:
     """Why a call failed on an engine that had been reached before. `words` are that engine's."""
     chain = tuple(_chain(error))
+    if _is_connect_timeout(chain):
+        return engine_died(address, doing=doing, reason=_no_connection(timeout))
     if _is_timeout(chain):
         return _frozen(address, timeout, words)
     status = getattr(error, "status_code", None)
@@ -104,6 +107,17 @@ def _denied(address: EngineAddress, words: EngineWords) -> EngineDenied:
 
 def _named_by(address: EngineAddress) -> tuple[str, ...]:
     return (f"the address is from {address.said_by}",) if address.said_by else ()
+
+
+def _no_connection(timeout: float) -> str:
+    return f"no connection within {timeout:g} s"
+
+
+def _is_connect_timeout(chain: tuple[BaseException, ...]) -> bool:
+    """Whether the time went by before anything was asked: nobody is there, or packets are dropped."""
+    return _has_errno(chain, errno.ETIMEDOUT) or any(
+        type(error).__name__.startswith("ConnectTimeout") for error in chain
+    )
 
 
 def _is_timeout(chain: tuple[BaseException, ...]) -> bool:

@@ -38,17 +38,13 @@ class NamedBuilder:
         found = _inspect(self.builder, self.engine.cli_env)
         error = None if found is None else found.get("Error")
         if found is None or error:
-            raise EngineUnreachable(
-                Problem(
-                    what=f"the builder {self.name} cannot be reached",
-                    because=(error or "buildx does not know it any more",),
-                    remedy=f"look at it: docker buildx inspect {self.builder}",
-                )
-            )
+            raise _unreachable(self.builder, error or "buildx does not know it any more")
 
     def find_platforms(self) -> frozenset[str]:
-        """The platforms whose programs it runs, itself or emulated: `linux/arm64`. Empty where
-        nobody says."""
+        """The platforms whose programs it runs, itself or emulated: `linux/arm64`. Empty where nobody says.
+
+        Raises EngineError where its engine does not answer, or buildx does not.
+        """
         if self.engine.is_podman:
             return podman.find_platforms(self.engine.architecture)
         found = _inspect(self.builder, self.engine.cli_env) or {}
@@ -129,8 +125,22 @@ def _engine_builder(name: str, address: EngineAddress) -> NamedBuilder:
     return NamedBuilder(name=name, engine=engine, builder=engine.builder)
 
 
+def _unreachable(name: str, reason: str) -> EngineUnreachable:
+    return EngineUnreachable(
+        Problem(
+            what=f"the builder {name} cannot be reached",
+            because=(reason,),
+            remedy=f"look at it: docker buildx inspect {name}",
+        )
+    )
+
+
 def _inspect(name: str, environment: Mapping[str, str]) -> Mapping[str, str] | None:
-    asked = process.run(["docker", "buildx", "inspect", "--", name], timeout=INSPECT_SECONDS, env=environment)
+    words = ("docker", "buildx", "inspect", "--", name)
+    try:
+        asked = process.run(words, timeout=INSPECT_SECONDS, env=environment)
+    except process.ProgramTimeout:
+        raise _unreachable(name, f"buildx says nothing of it within {INSPECT_SECONDS:g} s") from None
     if asked.returncode != 0:
         return None
     found: dict[str, str] = {}

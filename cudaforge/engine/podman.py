@@ -14,6 +14,7 @@ from cudaforge.engine.errors import PodmanUnusable
 from cudaforge.engine.locate import EngineAddress
 from cudaforge.engine.model import ImageFacts
 from cudaforge.engine.needs import dotted
+from cudaforge.engine.words import words_of
 from cudaforge.errors import Problem
 from cudaforge.records import record, replace
 
@@ -81,7 +82,7 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
                 remedy="run cudaforge there, or set DOCKER_HOST to Podman's socket: unix://PATH",
             )
         )
-    check_podman_version(version, "the Podman service")
+    _check_version(version)
     try:
         told = _info(remote_words(address))
         theirs = parse_info(told.stdout)
@@ -105,8 +106,7 @@ def find_local(address: EngineAddress, version: str) -> LocalPodman:
         raise PodmanUnusable(
             Problem(
                 what=f"the Podman service at {address.host} is {whose}'s, and so are its images",
-                remedy="use your own: systemctl --user start podman.socket; "
-                "export DOCKER_HOST=unix://$XDG_RUNTIME_DIR/podman/podman.sock",
+                remedy=f"use your own: {words_of(is_podman=True).install}",
             )
         )
     return LocalPodman(
@@ -122,13 +122,13 @@ def find_platforms(architecture: str, *, emulators: Path = EMULATORS) -> frozens
     return frozenset({f"linux/{architecture}", *emulated})
 
 
-def check_podman_version(version: str, whose: str) -> None:
-    """Raise PodmanUnusable for a Podman that is too old to build."""
+def _check_version(version: str) -> None:
     found = _VERSION.match(version)
     if found is not None and (int(found[1]), int(found[2])) < OLDEST_PODMAN:
+        oldest = dotted(OLDEST_PODMAN)
         raise PodmanUnusable(
             Problem(
-                what=f"{whose} is of release {version}, and builds need {dotted(OLDEST_PODMAN)} or newer",
+                what=f"the Podman service is of release {version}, and builds need {oldest} or newer",
                 remedy="upgrade Podman, or build with Docker",
             )
         )

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from cudaforge.engine import containers
+from cudaforge.engine import containers, images
 from cudaforge.records import record
 
 if TYPE_CHECKING:
@@ -59,17 +59,14 @@ def remove_container(client: DockerClient, container: str) -> None:
 
 def remove_unused_image(client: DockerClient, reference: str) -> bool:
     """Remove a tag or an image that nothing uses; False where it is not there, or a container has it."""
-    from docker.errors import APIError, ImageNotFound, NotFound
+    from docker.errors import APIError
 
     try:
-        client.api.remove_image(reference)
-    except (ImageNotFound, NotFound):
-        return False
+        return images.remove_image(client, reference)
     except APIError as error:
         if error.status_code != _CONFLICT:
             raise
         return False
-    return True
 
 
 def last_step(client: DockerClient, image_id: str) -> str:

@@ -53,7 +53,7 @@ DOCKER = EngineWords(
     install=f"install Docker Engine {OLDEST_ENGINE} or newer and start it (systemctl start docker), or set "
     "DOCKER_HOST to an engine elsewhere, or to Podman's socket (unix://PATH)",
     start="sudo systemctl start docker",
-    restart="systemctl restart docker",
+    restart="sudo systemctl restart docker",
     allow="add the user to the group docker (sudo usermod -aG docker $USER) and log in again",
     usage="docker system df",
     free="docker system df; docker builder prune",

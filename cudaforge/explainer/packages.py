@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from cudaforge.codes import Code
 from cudaforge.explainer.scene import Ruling, Scene
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import FrameworkBuild
 from cudaforge.records import record
 from cudaforge.versions import Version, find_version
@@ -24,7 +25,6 @@ _PLATFORMS = {
     "amd64": "linux/amd64",
 }
 _NO_LINUX = {"musllinux": "musl (Alpine)", "win_amd64": "Windows", "macosx": "macOS"}
-_DEFAULT = "default"
 
 
 @record()
@@ -151,7 +151,7 @@ def _other_index(scene: Scene, asked: _Asked) -> Ruling | None:
         return None
     names = {row.index for row in asked.builds}
     asked_for = {f"{asked.framework}-{channel}" for channel in scene.facts.indexes}
-    if _DEFAULT in names or names & asked_for:
+    if DEFAULT_INDEX in names or names & asked_for:
         return None
     name = sorted(names)[0]
     index = scene.matrix.indexes.get(name)

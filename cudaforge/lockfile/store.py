@@ -13,11 +13,11 @@ from cudaforge.declaration.source import file_type
 from cudaforge.declaration.written import PROJECT, written_values
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
+from cudaforge.indexes import PROJECT_INDEX
 from cudaforge.lockfile.declared import DeclaredChange, declared_changes, unpack
 from cudaforge.lockfile.misfits import find_misfits
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedWheel
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
-from cudaforge.packages.model import PROJECT_INDEX
 from cudaforge.records import values_of
 
 CLOSURE_DIRECTORY = "cudaforge.lock.d"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Iterator
 
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.companion import Companion, dated
 from cudaforge.matrix.judged import (
-    DEFAULT_INDEX,
     Join,
     all_builds,
     branches,

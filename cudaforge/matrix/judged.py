@@ -12,9 +12,6 @@ from cudaforge.matrix.tables import Matrix
 from cudaforge.records import record
 from cudaforge.versions import Version, VersionWish
 
-DEFAULT_INDEX = "default"
-"""What the site's own package index is called."""
-
 
 @record()
 class Join:

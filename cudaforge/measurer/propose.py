@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.model import Framework
 from cudaforge.matrix.pins import pins_of
@@ -12,7 +13,7 @@ from cudaforge.measurer.model import NONE, Measured, Reading
 from cudaforge.versions import Version
 
 
-def propose_row(matrix: Matrix, measured: Measured, *, today: str, index: str = "default") -> str:
+def propose_row(matrix: Matrix, measured: Measured, *, today: str, index: str = DEFAULT_INDEX) -> str:
     """The file: a source of strength `measured`, and one release with one build.
 
     What was not read is left out, and a comment at the head names it.

@@ -7,16 +7,15 @@ from datetime import date, timedelta
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
+from cudaforge.indexes import DEFAULT_INDEX, PROJECT_INDEX
 from cudaforge.packages.joint import Split, agreed, joined
 from cudaforge.packages.kept import find_keeping
-from cudaforge.packages.model import PROJECT_INDEX, ClosureRequest, LockedWheel
+from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import Site
 from cudaforge.packages.tags import best_wheel
 from cudaforge.packages.uv import NoClosure, NoSolution, python_tag_platform, refuse
 from cudaforge.records import record, replace
-
-DEFAULT_INDEX = "default"
 
 
 @record()

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
+from cudaforge.indexes import DEFAULT_INDEX, PROJECT_INDEX
 from cudaforge.packages.addresses import (
     credentials_of,
     host_of,
@@ -24,9 +25,8 @@ from cudaforge.packages.addresses import (
     with_credentials,
     without_name,
 )
-from cudaforge.packages.closure import DEFAULT_INDEX
 from cudaforge.packages.machines import ARCHITECTURES, machine_marker
-from cudaforge.packages.model import PROJECT_INDEX, LockedWheel
+from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.question import Offer, Question, ask
 from cudaforge.packages.site import SECRET_LIMIT, Site
 from cudaforge.packages.tags import wheel_platforms

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from cudaforge.errors import SurroundingsError
+from cudaforge.errors import NegativeAnswer, SurroundingsError
 from cudaforge.packages.model import ClosureRequest
 from cudaforge.packages.question import Offer
 from cudaforge.packages.uv import NoSolution
@@ -35,7 +35,7 @@ def find_keeping(request: ClosureRequest, ask: Ask) -> tuple[Offer, ...] | NoSol
     )
     try:
         again = ask(held)
-    except SurroundingsError:
-        # An index that only these versions would come from; there is an answer without it.
+    except (SurroundingsError, NegativeAnswer):
+        # An index, or an address, that only these versions would come from; there is an answer without them.
         return found
     return found if isinstance(again, NoSolution) else again

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from cudaforge.records import made, record
 
-PROJECT_INDEX = "project"
-
 
 @record()
 class GitCommit:

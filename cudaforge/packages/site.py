@@ -89,9 +89,13 @@ class Site:
             variables["UV_INDEX_STRATEGY"] = self.index_strategy
         return variables
 
+    def find_snapshot_mirror(self, service: str) -> str | None:
+        """This site's own address of a snapshot service; None where the public one serves."""
+        return self.os_snapshots.get(service)
+
     def snapshot_address(self, service: str, public: str) -> str:
         """Where this site has a snapshot service: its own address of it, or the public one."""
-        return self.os_snapshots.get(service) or public
+        return self.find_snapshot_mirror(service) or public
 
     def build_secrets(self) -> tuple[str, Path | None]:
         """What the site's build secrets hold: a shell file of `export` lines, and the CA bundle if any.

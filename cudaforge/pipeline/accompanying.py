@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from cudaforge import __version__, process
+from cudaforge.builder.epoch import moment_of_push
 from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.pipeline.decide import Note
@@ -96,7 +97,7 @@ def _attach(
         access,
         subject=subject,
         media_type=media_type,
-        content=write(_now()),
+        content=write(moment_of_push(os.environ)),
         annotations={CONTENT_ANNOTATION: mark, **more},
     ).digest
 
@@ -152,13 +153,6 @@ def _texts(content: bytes) -> Iterator[str]:
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None and not member.name.endswith(".md5sums"):
                 yield file.read().decode("utf-8", "replace")
-
-
-def _now() -> datetime:
-    epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-    if epoch.isdigit():
-        return datetime.fromtimestamp(int(epoch), tz=timezone.utc)
-    return datetime.now(tz=timezone.utc)
 
 
 def _revision(declaration: Declaration) -> str | None:

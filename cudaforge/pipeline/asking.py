@@ -7,10 +7,11 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.companion import Companion, CompanionRole
 from cudaforge.matrix.model import BaseImage, FrameworkImage
-from cudaforge.pipeline.sources import DEFAULT, Sources
+from cudaforge.pipeline.sources import Sources
 from cudaforge.records import record, replace
 from cudaforge.refresher import (
     Change,
@@ -114,9 +115,9 @@ def compare_companions(matrix: Matrix, name: str, sources: Sources) -> Differenc
     parts = []
     for package in dict.fromkeys(row.package for row in rows):
         known = [row for row in rows if row.package == package]
-        found = sources.releases(DEFAULT, package)
+        found = sources.releases(DEFAULT_INDEX, package)
         if found is not None:
-            new = compare_companion(name, known, package, found, index=DEFAULT)
+            new = compare_companion(name, known, package, found, index=DEFAULT_INDEX)
             parts.append(_companion_rows(known, new, found, installed_by, sources))
     return together(parts)
 
@@ -161,9 +162,9 @@ def compare_toolkits(matrix: Matrix, sources: Sources) -> Difference:
     rows = matrix.cuda_releases
     parts = []
     for package in metapackages(rows):
-        found = sources.releases(DEFAULT, package)
+        found = sources.releases(DEFAULT_INDEX, package)
         if found is not None:
-            parts.append(compare_cuda(rows, package, found, index=DEFAULT))
+            parts.append(compare_cuda(rows, package, found, index=DEFAULT_INDEX))
     for feed in matrix.feeds:
         if feed.subject == "cuda":
             releases = sources.feed(feed.url, "cuda", [row.version for row in rows])
@@ -193,9 +194,9 @@ def compare_cudnns(matrix: Matrix, sources: Sources) -> Difference:
     found = {
         major: releases
         for major, package in cudnn_packages(rows).items()
-        if (releases := sources.releases(DEFAULT, package)) is not None
+        if (releases := sources.releases(DEFAULT_INDEX, package)) is not None
     }
-    changes, proposals, left_out = compare_cudnn(rows, found, index=DEFAULT)
+    changes, proposals, left_out = compare_cudnn(rows, found, index=DEFAULT_INDEX)
     for feed in matrix.feeds:
         if feed.subject == "cudnn":
             listed = sources.feed(feed.url, "cudnn", [row.version for row in rows])

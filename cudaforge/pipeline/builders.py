@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
+from cudaforge.errors import Problem
 from cudaforge.pipeline.decide import Note
+from cudaforge.records import replace
 
 if TYPE_CHECKING:
-    from cudaforge.engine import NamedBuilder
+    from cudaforge.engine import Engine, EngineError, NamedBuilder
 
 
 def connect_builders(names: tuple[str, ...], *, on_note: Note) -> tuple[NamedBuilder, ...]:
@@ -31,3 +34,29 @@ def connect_builders(names: tuple[str, ...], *, on_note: Note) -> tuple[NamedBui
     for name, reason in errors:
         on_note(f"the builder {name} gets no images: {reason}")
     return tuple(found)
+
+
+def find_holders(
+    names: tuple[str, ...], holders: Collection[str]
+) -> tuple[Mapping[str, Engine], Mapping[str, EngineError]]:
+    """The engines of those builders of a run that have its images, and why the others are away; by name.
+
+    `names` are what `connect_builders` was given, `holders` are builders that it gave. Raises EngineError
+    where there are no names, and the engine of the docker command line does not answer.
+    """
+    from cudaforge.engine import EngineError, connect, connect_named
+
+    if not names:
+        return dict.fromkeys(holders, connect()) if holders else {}, {}
+    found, lost = {}, {}
+    for name in holders:
+        try:
+            found[name] = connect_named(name).engine
+        except EngineError as error:  # noqa: PERF203 -- each is asked for itself
+            lost[name] = error
+    return found, lost
+
+
+def blame(name: str, error: EngineError) -> tuple[Problem, ...]:
+    """The problems of an engine, with the builder that it is."""
+    return tuple(replace(one, what=f"the builder {name}: {one.what}") for one in error.problems)

@@ -205,8 +205,8 @@ def _is_whole(image: LockedImage, platform: str, directory: Path, on_note: Note)
         return False
     if found is None:
         return False
-    for _, path in found.files(directory):
-        require_file_place(path, directory)
+    for one in found.files(directory):
+        require_file_place(one.path, directory)
     if found.find_missing(directory) is not None:
         return False
     trouble = found.find_trouble(directory)

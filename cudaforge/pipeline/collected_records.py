@@ -40,31 +40,41 @@ class BuiltWheel:
 
 
 @record()
+class StoredFile:
+    """One collected file: what people call it, where it lies, and the hash that it should have."""
+
+    name: str
+    path: Path
+    sha256: str
+
+
+@record()
 class StepRecord:
     """What was collected for an image on a platform."""
 
     packages: tuple[CollectedDeb, ...]
     wheels: tuple[BuiltWheel, ...]
 
-    def files(self, directory: Path) -> Iterator[tuple[str, Path]]:
-        """Each file's name for people, and its place."""
+    def files(self, directory: Path) -> Iterator[StoredFile]:
+        """Its files in that directory, whether they are there or not."""
         for deb in self.packages:
-            yield f"the OS package {deb.name} {deb.version}", deb_file(directory, deb)
+            name = f"the OS package {deb.name} {deb.version}"
+            yield StoredFile(name=name, path=deb_file(directory, deb), sha256=deb.sha256)
         for wheel in self.wheels:
-            yield f"the wheel {wheel.filename}", built_file(directory, wheel)
+            name = f"the wheel {wheel.filename}"
+            yield StoredFile(name=name, path=built_file(directory, wheel), sha256=wheel.sha256)
 
     def find_missing(self, directory: Path) -> str | None:
         """The name of a file that is not there."""
-        return next((what for what, path in self.files(directory) if not path.exists()), None)
+        return next((one.name for one in self.files(directory) if not one.path.exists()), None)
 
     def find_trouble(self, directory: Path) -> Problem | None:
         """What is wrong with one of the files, which are all there: damaged, or another than is written."""
         return next((found for found in self._troubles(directory) if found is not None), None)
 
     def _troubles(self, directory: Path) -> Iterator[Problem | None]:
-        hashes = [deb.sha256 for deb in self.packages] + [wheel.sha256 for wheel in self.wheels]
-        for (what, path), sha256 in zip(self.files(directory), hashes, strict=True):
-            yield _file_trouble(path, what, sha256, directory)
+        for one in self.files(directory):
+            yield _file_trouble(one, directory)
         for deb in self.packages:
             yield _other_package(deb_file(directory, deb), deb, directory)
 
@@ -201,14 +211,15 @@ def _hash(value: Mapping[str, object]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def _file_trouble(path: Path, what: str, sha256: str, directory: Path) -> Problem | None:
+def _file_trouble(stored: StoredFile, directory: Path) -> Problem | None:
+    path = stored.path
     if not path.is_file():
         return in_the_way(path, directory)
     try:
-        is_right = hash_file(path) == sha256
+        is_right = hash_file(path) == stored.sha256
     except OSError as error:
         return Problem(what=f"{path} cannot be read: {error.strerror}", where=Location(file=str(path)))
-    return None if is_right else damaged(path, what, directory)
+    return None if is_right else damaged(path, stored.name, directory)
 
 
 def _other_package(path: Path, deb: CollectedDeb, directory: Path) -> Problem | None:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Callable, Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reproducible
 from cudaforge.declaration.model import Declaration
-from cudaforge.errors import InputError, Problem
+from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.files import held_lock, write_atomically
-from cudaforge.lockfile.model import Lock, LockedImage
-from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of
-from cudaforge.pipeline.expecting import expected_of
+from cudaforge.lockfile.model import Lock
+from cudaforge.pipeline.decide import Note, load_current_lock
 from cudaforge.pipeline.host import ignore, open_state, state_directory
-from cudaforge.pipeline.leftovers import known_run
-from cudaforge.records import record, replace
-from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
-from cudaforge.verifier.model import Tier, Verdict
+from cudaforge.pipeline.proving import verify_by_holders, verify_locked
+from cudaforge.records import record
+from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
+    from cudaforge.builder import Vendored
     from cudaforge.builder.cache import Caches
-    from cudaforge.engine import Engine, NamedBuilder
+    from cudaforge.engine import NamedBuilder
+    from cudaforge.pipeline.providers import Providers
 
-_MOST_VERIFICATIONS = 2
 _WAIT_SECONDS = 6 * 3600.0
 """How long one run waits for another on the same project: no build takes longer."""
 _OnEvent = Callable[[BuildEvent], None]
@@ -80,10 +77,10 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
     """
     from cudaforge.builder.cache import prepare_places
     from cudaforge.pipeline.builders import connect_builders
+    from cudaforge.pipeline.providers import find_providers
     from cudaforge.pipeline.vendoring import open_vendored
 
-    if vendored is not None:
-        open_vendored(vendored)
+    opened = open_vendored(vendored) if vendored is not None else None
     if caches is not None:
         for note in prepare_places(caches, [image.name for image in lock.images]):
             on_note(note)
@@ -96,7 +93,8 @@ def build(  # noqa: PLR0913 -- one keyword for each option of `build`
         disk_check=disk_check,
         no_cache=no_cache,
         reproducible=reproducible,
-        vendored=vendored,
+        providers=find_providers(declaration, lock, vendored=vendored),
+        vendored=opened,
         caches=caches,
         on_event=on_event,
         on_note=on_note,
@@ -148,10 +146,12 @@ def make(  # noqa: PLR0913 -- one keyword for each option of `up`
 ) -> Run:
     """Build the lock's images and prove those that were built; the results are kept as JSON.
 
-    `builders` and `keep_going` are as in `build`; each image is proven by the engine that has it.
-    With `offline` nothing is asked but the engines, and build steps find no network.
+    `builders` and `keep_going` are as in `build`; each image is proven by the engine that has it. With
+    `offline` nothing is asked but the engines, and build steps find no network. Raises what `build` raises,
+    and SurroundingsError where an engine went away before its images were proven; those of others are then.
     """
     from cudaforge.pipeline.builders import connect_builders
+    from cudaforge.pipeline.providers import find_providers
     from cudaforge.report.summary import run_json
 
     named = connect_builders(builders, on_note=on_note)
@@ -163,29 +163,25 @@ def make(  # noqa: PLR0913 -- one keyword for each option of `up`
         keep_going=keep_going,
         disk_check=disk_check,
         no_cache=no_cache,
-        offline=offline,
+        providers=find_providers(declaration, lock, offline=offline),
         on_event=on_event,
         on_note=on_note,
     )
     builds = {result.name: result for result in results}
-    verdicts: list[Verdict] = []
-    for one in named:
-        here = [image for image in lock.images if builds[image.name].builder == one.name]
-        built = tuple(image for image in here if is_built(builds[image.name]))
-        if built:
-            verdicts += verify_locked(
-                replace(lock, images=built, dropped=()),
-                one.engine,
-                declaration=declaration,
-                again=again,
-                on_note=on_note,
-            )
+    holders = {result.name: result.builder for result in results if is_built(result)}
+    verdicts, lost = verify_by_holders(
+        lock, holders, named, declaration=declaration, again=again, on_note=on_note
+    )
     run = Run(lock=lock, builds=builds, verdicts={verdict.name: verdict for verdict in verdicts})
-    document = {"schema": 1, **run_json(lock.images, run.builds, run.verdicts, lock.dropped)}
+    told = run_json(lock.images, run.builds, run.verdicts, lock.dropped)
     write_atomically(
         state_directory(declaration) / "results.json",
-        json.dumps(document, indent=2, ensure_ascii=False) + "\n",
+        json.dumps({"schema": 1, **told}, indent=2, ensure_ascii=False) + "\n",
     )
+    if lost:
+        error = SurroundingsError(lost)
+        error.answer = told
+        raise error
     return run
 
 
@@ -240,20 +236,17 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
     keep_going: bool,
     disk_check: bool,
     no_cache: bool,
+    providers: Providers,
     reproducible: Reproducible = Reproducible.NO,
-    vendored: Path | None = None,
+    vendored: Vendored | None = None,
     caches: Caches | None = None,
-    offline: bool = False,
     on_event: _OnEvent,
     on_note: Note,
 ) -> tuple[BuildResult, ...]:
     from cudaforge.builder import build_images
-    from cudaforge.pipeline.providers import find_providers
     from cudaforge.pipeline.sizes import check_disk
-    from cudaforge.pipeline.vendoring import open_vendored
 
     state = open_state(declaration)
-    providers = find_providers(declaration, lock, vendored=vendored, offline=offline)
     with held_lock(state / "build.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
         if disk_check:
             engines = [one.engine for one in builders]
@@ -270,123 +263,10 @@ def _build(  # noqa: PLR0913 -- what a build is told comes from as many options
             no_cache=no_cache,
             reproducible=reproducible,
             caches=caches,
-            vendored=open_vendored(vendored) if vendored is not None else None,
+            vendored=vendored,
             on_event=on_event,
             base_provider=providers.find_base,
             python_provider=providers.find_python,
             source_provider=providers.find_source,
             uv_provider=providers.find_uv,
         )
-
-
-def verify_locked(
-    lock: Lock,
-    engine: Engine,
-    *,
-    declaration: Declaration,
-    again: bool,
-    devices: tuple[str, ...] = (),
-    tier: Tier | None = None,
-    on_note: Note,
-) -> tuple[Verdict, ...]:
-    """`verify` on an engine that is connected. A verdict is kept as soon as it is there, whatever becomes of
-    the others."""
-    from cudaforge.pipeline.findings import KeptFindings
-    from cudaforge.verifier import VerifyEvent, VerifyJob, VerifyPhase, verify_images
-
-    asked = [_Verification(image, declaration, tier, devices) for image in lock.images]
-    kept = {} if again else {one.image.name: one.find(engine) for one in asked}
-    waiting = {one.image.name: one for one in asked if kept.get(one.image.name) is None}
-    host = _describe_host(engine) if waiting else {}
-    found: dict[str, Verdict] = {}
-
-    def say(event: VerifyEvent) -> None:
-        if event.verdict is not None:
-            verdict = replace(
-                event.verdict, facts={**event.verdict.facts, HOST_FACTS: host, TIME_FACT: _now()}
-            )
-            waiting[event.name].save(verdict)
-            found[event.name] = verdict
-        word = "verifying" if event.phase is VerifyPhase.STARTED else event.phase.value
-        on_note(f"{event.name}: {word}: {event.text}")
-
-    with known_run(engine, state_directory(declaration) / "runs") as run_id:
-        verify_images(
-            [
-                VerifyJob(image=one.image, reference=one.image.tags[0], expected=one.expected)
-                for one in waiting.values()
-            ],
-            engine=engine,
-            devices=devices,
-            on_event=say,
-            parallel=min(_MOST_VERIFICATIONS, os.cpu_count() or 1),
-            run_id=run_id,
-            tier=tier,
-            findings=KeptFindings(),
-        )
-    return tuple(kept.get(image.name) or found[image.name] for image in lock.images)
-
-
-def _describe_host(engine: Engine) -> Mapping[str, object]:
-    """On what machine; without its name, since results are published."""
-    info = engine.info()
-    return {
-        "os": info.get("OperatingSystem"),
-        "kernel": info.get("KernelVersion"),
-        "architecture": info.get("Architecture"),
-        "cpus": info.get("NCPU"),
-        "memory": info.get("MemTotal"),
-        "engine": f"{engine.kind} {engine.server_version}",
-    }
-
-
-def _now() -> str:
-    return datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)
-
-
-class _Verification:
-    """One image of a project to one depth, and its verdict's place."""
-
-    def __init__(
-        self, image: LockedImage, declaration: Declaration, tier: Tier | None, devices: tuple[str, ...]
-    ) -> None:
-        self.image = image
-        self._tier = tier
-        self._devices = devices
-        wishes = {one.name: one.wishes for one in declaration.images}.get(image.name)
-        self.expected = expected_of(image, matrix_of(declaration), gpus=wishes.gpus if wishes else ())
-        name = image.name if tier is None else f"{image.name}.{tier.value}"
-        self._file = verdict_file(name, declaration)
-
-    def find(self, engine: Engine) -> Verdict | None:
-        """The verdict of an earlier run, if it is good and everything is as it was."""
-        from cudaforge.verifier import reuse_key, reuse_verdict
-
-        facts = engine.find_image(self.image.tags[0])
-        if facts is None:
-            return None
-        try:
-            saved = json.loads(self._file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            return None
-        key = reuse_key(
-            self.image,
-            image_id=facts.id,
-            offer=engine.gpu_offer(),
-            devices=self._devices,
-            tier=self._tier,
-            expected=self.expected,
-        )
-        return reuse_verdict(saved, key=key)
-
-    def save(self, verdict: Verdict) -> None:
-        """Keep a verdict for later runs and reports."""
-        from cudaforge.verifier import verdict_to_json
-
-        text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
-        write_atomically(self._file, text)
-
-
-def verdict_file(name: str, declaration: Declaration) -> Path:
-    """Where the last verdict of an image is kept."""
-    return state_directory(declaration) / "verdicts" / f"{name}.json"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.pins import pins_of
 from cudaforge.measurer import EVERYTHING, Limits, LocalFile, Measured, measure_wheel
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from cudaforge.engine import Engine
     from cudaforge.measurer import Readable
 
-_DEFAULT = "default"
 _SPECIFIER = re.compile(r"[^/:@]*[=<>!~]")
 _ADDRESS = re.compile(r"(https?|file)://", re.IGNORECASE)
 _PLATFORMS = ("linux/amd64", "linux/arm64")
@@ -62,7 +62,7 @@ def measure(
     """
     _check_options(asked)
     matrix = find_matrix(file)
-    index = _DEFAULT
+    index = DEFAULT_INDEX
     found: tuple[Measured, ...]
     if _is_wheel(asked.word):
         found = (_measure_wheel(asked, _OnSite(file, offline), on_library),)
@@ -165,10 +165,10 @@ def _look_up(asked: Asked, matrix: Matrix, site: _OnSite) -> tuple[str, FoundWhe
     package, version = _pin(asked.word)
     index = _index_of(matrix, package, version, asked)
     known = {name: row.url for name, row in matrix.indexes.items()}
-    addresses = {**known, **site.site.named_indexes, _DEFAULT: site.site.index_url or default_index()}
+    addresses = {**known, **site.site.named_indexes, DEFAULT_INDEX: site.site.index_url or default_index()}
     wheels = read_wheels(site.client, addresses[index], package)
     # The default index has no local labels: the row says which build it gives.
-    wanted = version if index != _DEFAULT else version.partition("+")[0]
+    wanted = version if index != DEFAULT_INDEX else version.partition("+")[0]
     fitting = [one for one in wheels if _is_version(one.version, wanted)]
     chosen = _best(fitting, asked)
     if chosen is None:
@@ -229,7 +229,7 @@ def _index_of(matrix: Matrix, package: str, version: str, asked: Asked) -> str:
                 remedy="name the address of the wheel",
             )
         )
-    return labelled[0].index if labelled else _DEFAULT
+    return labelled[0].index if labelled else DEFAULT_INDEX
 
 
 def _is_version(one: str, other: str) -> bool:

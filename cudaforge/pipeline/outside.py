@@ -105,6 +105,9 @@ def find_feeds(declaration: Declaration, lock: Lock) -> Mapping[str, str]:
 
 def registry_access(site: Site, *, timeout: float) -> Access:
     """How a site reaches image registries; `timeout` is the total time of one question in seconds."""
+    from cudaforge.engine import words_of_host
+
+    words = words_of_host()
     proxies = {
         scheme: site.proxies[variable]
         for scheme, variable in (("https", "HTTPS_PROXY"), ("http", "HTTP_PROXY"))
@@ -119,6 +122,8 @@ def registry_access(site: Site, *, timeout: float) -> Access:
         ),
         proxies=proxies,
         no_proxy=site.proxies.get("NO_PROXY"),
+        login_command=words.login,
+        push_command=words.push,
     )
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime, timezone
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cudaforge import process
+from cudaforge.builder.epoch import moment_of_push
 from cudaforge.builder.model import BuildResult
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
@@ -21,7 +21,7 @@ from cudaforge.pipeline.make import is_built
 from cudaforge.pipeline.outside import find_site, registry_access
 from cudaforge.publisher.model import Publication, PushedTag, publication_to_json
 from cudaforge.publisher.tags import check_templates, expand, needed_fields
-from cudaforge.records import made, record
+from cudaforge.records import made, record, replace
 from cudaforge.registry import Access, Member, Subject
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ def plan_push(lock: Lock, declaration: Declaration, order: PushOrder, *, names: 
     """Which image of the lock goes under which references; those of these names are pushed now.
 
     Raises InputError for templates and tags that are wrong, for two images that would push over each other
-    now, and where cosign is asked for and is not there.
+    now, for a SOURCE_DATE_EPOCH that is no time, and where cosign is asked for and is not there.
     """
     from cudaforge.publisher.signing import require_cosign
 
@@ -105,28 +105,41 @@ def publish(
     declaration: Declaration,
     builders: tuple[str, ...] = (),
     on_note: Note = ignore,
-) -> tuple[Publication, ...]:
+    on_pushed: Callable[[Publication], None] = ignore,
+) -> None:
     """Push the images of the lock that were built, one after the other, and keep a record of each.
 
-    Raises SurroundingsError at the first that a registry or engine fails; what was pushed before it stays,
-    and so does its record.
+    `on_pushed` is given each as soon as it is there. Raises SurroundingsError at the first that a registry or
+    engine fails; what was pushed before it stays, and so does its record. Images of a builder that does not
+    answer any more hold the others up no longer than until these are pushed.
     """
-    from cudaforge.pipeline.builders import connect_builders
+    from cudaforge.pipeline.builders import blame, find_holders
 
-    engines = {one.name: one.engine for one in connect_builders(builders, on_note=on_note)}
+    built = [result for result in results if is_built(result)]
+    engines, lost = find_holders(builders, tuple(dict.fromkeys(result.builder for result in built)))
     access = registry_access(find_site(declaration), timeout=_QUESTION_SECONDS)
     images = {image.name: image for image in lock.images}
-    done = []
-    for result in results:
-        if not is_built(result) or result.image_id is None:
+    for result in built:
+        if result.image_id is None or result.builder in lost:
             continue
-        engine = engines.get(result.builder) or next(iter(engines.values()))
-        one = _Publishing(images[result.name], result.image_id, plan, engine, access, on_note)
+        one = _Publishing(
+            images[result.name], result.image_id, plan, engines[result.builder], access, on_note
+        )
         publication = one.run(declaration)
         path = publication_file(result.name, declaration)
         write_atomically(path, json.dumps({"schema": 1, **publication_to_json(publication)}, indent=1) + "\n")
-        done.append(publication)
-    return tuple(done)
+        on_pushed(publication)
+    if lost:
+        raise SurroundingsError(
+            replace(problem, what=f"{_held(name, built)} not pushed: {problem.what}")
+            for name, error in lost.items()
+            for problem in blame(name, error)
+        )
+
+
+def _held(builder: str, results: Sequence[BuildResult]) -> str:
+    names = [result.name for result in results if result.builder == builder]
+    return f"{', '.join(names)} {'is' if len(names) == 1 else 'are'}"
 
 
 def publication_file(name: str, declaration: Declaration) -> Path:
@@ -282,12 +295,7 @@ def _moment(templates: Sequence[str], declaration: Declaration) -> Mapping[str, 
     needed = needed_fields(templates)
     found = {}
     if "date" in needed:
-        epoch = os.environ.get("SOURCE_DATE_EPOCH", "")
-        now = float(epoch) if epoch.isdigit() else None
-        moment = (
-            datetime.now(tz=timezone.utc) if now is None else datetime.fromtimestamp(now, tz=timezone.utc)
-        )
-        found["date"] = moment.strftime("%Y%m%d")
+        found["date"] = moment_of_push(os.environ).strftime("%Y%m%d")
     if "revision" in needed:
         found["revision"] = _revision(declaration.root)
     return found

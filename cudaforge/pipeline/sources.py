@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import urlsplit
 
 from cudaforge.errors import InputError, NegativeAnswer, SurroundingsError
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import CudaRelease
 from cudaforge.matrix.pins import pin_of
 from cudaforge.measurer import Limits, Measured, measure_wheel
@@ -26,7 +27,6 @@ from cudaforge.web.cache import Cache
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-DEFAULT = "default"
 _SECONDS = 30.0
 _ALL_SECONDS = 900.0
 _TAG_SECONDS = 120.0
@@ -40,7 +40,7 @@ class Sources:
     is asked twice. `asked` are the sources that answered, `reasons` those that did not."""
 
     def __init__(self, site: Site, indexes: Mapping[str, str]) -> None:
-        self._addresses = {**indexes, **site.named_indexes, DEFAULT: site.index_url or default_index()}
+        self._addresses = {**indexes, **site.named_indexes, DEFAULT_INDEX: site.index_url or default_index()}
         self._client = Client(
             timeout=_SECONDS,
             run_timeout=_ALL_SECONDS,
@@ -105,7 +105,7 @@ class Sources:
     def libraries_of(self, release: CudaRelease) -> Mapping[str, str]:
         """The wheels that the release's metapackage pins, with their versions; none where nobody says."""
         pin = pin_of(release.metapackage or "")
-        found = self.releases(DEFAULT, pin[0]) if pin is not None else None
+        found = self.releases(DEFAULT_INDEX, pin[0]) if pin is not None else None
         wheels = found[pin[1]].wheels if found and pin is not None and pin[1] in found else ()
         requires = self.requirements(wheels[0]) if wheels else None
         pins = {one.name.lower(): list(one.specifier) for one in requires or ()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import FrameworkBuild
 from cudaforge.packages.model import ClosureRequest
 from cudaforge.packages.needs import clauses_between
@@ -20,7 +21,6 @@ _MAX_STEPS = 4
 """Questions for a newer release, after which the newest one counts as not found."""
 _MANY = 2
 """Releases of which it is worth saying something together."""
-_DEFAULT_INDEX = "default"
 NEWEST_GLIBC = "2.999"
 """Next to which every wheel loads that loads next to any."""
 
@@ -90,7 +90,7 @@ class _Search:
         """How many known releases, on the framework's own index, are among these versions. None counts where
         the default index, which is asked first, is not known to have all of them."""
         of_index = {row.version for row in self.rows if row.index == self.framework.index}
-        by_default = {row.version for row in self.rows if row.index == _DEFAULT_INDEX}
+        by_default = {row.version for row in self.rows if row.index == DEFAULT_INDEX}
         covered = {one for one in of_index if is_within(one.text, versions)}
         return len(covered) if covered <= by_default else 0
 

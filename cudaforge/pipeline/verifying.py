@@ -40,7 +40,7 @@ def verify_asked(
     """
     from cudaforge.engine import connect
     from cudaforge.pipeline.findings import KeptFindings
-    from cudaforge.pipeline.make import verify_locked
+    from cudaforge.pipeline.proving import verify_locked
     from cudaforge.verifier import parse_tier
 
     tier = None if request.tier is None else parse_tier(request.tier)

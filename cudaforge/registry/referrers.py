@@ -77,7 +77,7 @@ def find_subject(reference: str, access: Access, *, image_id: str) -> Subject:
         Problem(
             what=f"{session.wanted} in its registry is another image than the one that was verified",
             because=(f"verified was {image_id}",),
-            remedy=f"docker push {reference}, or verify the image that is there",
+            remedy=f"{access.push_command} {reference}, or verify the image that is there",
         )
     )
 

@@ -19,7 +19,6 @@ from cudaforge.registry.transport import Request, Response, Transport, check_url
 _DEFAULT_API = "registry-1.docker.io"
 _CHALLENGE_PART = re.compile(r'([A-Za-z_]+)="((?:[^"\\]|\\.)*)"')
 _MIRROR = "name a mirror under [registries]"
-_PUSH = "see whether docker push works there"
 # What Go's server, and so every registry built on it, answers to plain HTTP on a port of TLS.
 _WANTS_TLS = b"HTTP request to an HTTPS server"
 _BAD_REQUEST = 400
@@ -37,6 +36,9 @@ class Access:
     credentials: CredentialSource | None = None
     proxies: Mapping[str, str] | None = None
     no_proxy: str | None = None
+    login_command: str = "docker login"
+    """What people type before the registry's name to log in."""
+    push_command: str = "docker push"
 
     def transport(self) -> Transport:
         """A transport whose time begins now."""
@@ -65,6 +67,8 @@ class Session:
         self._actions = actions
         self._transport = access.transport()
         self._credentials = access.credentials
+        self._login = f"{access.login_command} {wanted.registry}"
+        self._way_out = _MIRROR if actions == "pull" else f"see whether {access.push_command} works there"
         self._authorization: str | None = None
         host = _DEFAULT_API if wanted.registry == DEFAULT_REGISTRY else wanted.registry
         name = host.rpartition(":")[0] if re.search(r":[0-9]+$", host) else host
@@ -186,19 +190,20 @@ class Session:
         host = shown_host(response.url)
         who = f"registry {host}" + (f", {asked}," if asked else "")
         name = f"{self.wanted.registry}/{self.wanted.repository}"
-        may, way_out = ("read", _MIRROR) if self._actions == "pull" else ("write to", _PUSH)
+        may = "read" if self._actions == "pull" else "write to"
+        login, way_out = self._login, self._way_out
         match response.status:
             case status if status == _NOT_FOUND and not asked:
                 return _not_found(target, name)
             case status if status == _UNAUTHORIZED:
                 what = f"{who} wants a login for {name}, or there is no such image"
-                remedy = f"docker login {self.wanted.registry}; or {way_out}"
+                remedy = f"{login}; or {way_out}"
             case status if status == _FORBIDDEN:
                 what = f"{who} does not allow to {may} {name}"
-                remedy = f"ask for the right, docker login {self.wanted.registry}, or {way_out}"
+                remedy = f"ask for the right, {login}, or {way_out}"
             case status if status == _TOO_MANY:
                 what = f"{who} has had too many requests from here"
-                remedy = f"wait, docker login {self.wanted.registry} for a higher limit, or {way_out}"
+                remedy = f"wait, {login} for a higher limit, or {way_out}"
             case status if status >= _FAILED:
                 what, remedy = f"{who} failed with status {status}", f"try again later, or {way_out}"
             case status:

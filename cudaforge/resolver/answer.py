@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from cudaforge.declaration.model import Flavor, Gate
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.companion import CompanionRole
 from cudaforge.matrix.gpu_names import compute, sm
 from cudaforge.matrix.model import CudaProvider, CudaRelease, FrameworkBuild
@@ -25,7 +26,6 @@ from cudaforge.resolver.model import (
 )
 from cudaforge.resolver.named_gpus import named_gpus
 from cudaforge.resolver.picked import Picked, is_pinned_here, picked
-from cudaforge.resolver.policy import OWN_INDEX
 from cudaforge.resolver.rules.gpus import is_compiled_from_ptx
 from cudaforge.resolver.sizes import expected_size, second_copy
 from cudaforge.resolver.solver import Domains
@@ -335,6 +335,6 @@ def _toolkit_pin(cuda: CudaRelease, extras: tuple[str, ...], *, is_exact: bool) 
 
 
 def _indexes(case: Case, rows: Picked) -> dict[str, str]:
-    names = dict.fromkeys(build.row.index for build in rows.builds if build.row.index != OWN_INDEX)
+    names = dict.fromkeys(build.row.index for build in rows.builds if build.row.index != DEFAULT_INDEX)
     known = case.scene.tables.matrix.indexes
     return {name: known[name].url for name in names}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cudaforge.declaration.model import Preference
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import CudaProvider
 from cudaforge.records import replace
 from cudaforge.resolver.answer import driver_needs
@@ -13,7 +14,6 @@ from cudaforge.resolver.case import Case
 from cudaforge.resolver.excluded import weigh
 from cudaforge.resolver.model import Beaten, Choice, PythonProvider, Resolution
 from cudaforge.resolver.picked import Picked, is_pinned_here
-from cudaforge.resolver.policy import OWN_INDEX
 from cudaforge.resolver.rules.scene import DEFAULT_PLATFORM
 
 _NEWEST = "the newest that fits the rest"
@@ -88,7 +88,9 @@ def _frameworks(case: Case, rows: Picked, answer: Resolution) -> Iterator[Choice
         if answer.cuda_provider is CudaProvider.NONE and not case.question.bit("build"):
             key = "cuda"
         served = (
-            "the site's own index serves it" if build.row.index == OWN_INDEX else f"from {build.row.index}"
+            "the site's own index serves it"
+            if build.row.index == DEFAULT_INDEX
+            else f"from {build.row.index}"
         )
         yield Choice(
             field=f"{framework.name} build",

@@ -30,6 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 
 from cudaforge.declaration.model import Flavor, Preference
+from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix.model import CudaProvider, CudaRelease
 from cudaforge.resolver.candidates import BuildCandidate, Environment
 from cudaforge.resolver.model import PythonProvider
@@ -39,7 +40,6 @@ from cudaforge.resolver.solver import Criterion, Total
 from cudaforge.resolver.tables import FrameworkTable, Tables
 from cudaforge.versions import Version
 
-OWN_INDEX = "default"
 _LARGEST = 1 << 62
 BuildRank = tuple[int, bool, bool, int]
 _PROVIDERS = (PythonProvider.IMAGE, PythonProvider.DISTRO, PythonProvider.STANDALONE)
@@ -170,7 +170,7 @@ def build_rank(tables: Tables, candidate: BuildCandidate, preference: Preference
     newest = NONE_BIT if row.cuda is None else tables.cuda_wished(row.cuda)
     return (
         size if preference is Preference.SMALLEST else 0,
-        row.index != OWN_INDEX,
+        row.index != DEFAULT_INDEX,
         row.provider is not CudaProvider.WHEELS,
         (newest & -newest).bit_length(),
     )

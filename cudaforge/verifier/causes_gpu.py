@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 from cudaforge.codes import Code
 from cudaforge.diagnosis import causes_of
-from cudaforge.engine import GpuMethod, GpuOffer
+from cudaforge.engine import GpuMethod, GpuOffer, words_of
 from cudaforge.verifier.causes import Cause, short
 
 HOST_FAULT = "the container GPU set-up of this host is broken, not the image: "
@@ -19,10 +19,6 @@ _READ_ONLY_HOOK = re.compile(r"ld\.so\.cache|update-ldcache|ldconfig|read-only f
 _CAPABILITIES = re.compile(r"unsupported driver capabilit|unknown capabilit", re.IGNORECASE)
 _UNSATISFIED = re.compile(r"unsatisfied condition:\s*(?P<condition>[^\n,]+)")
 _NO_DEVICE_CALLED = re.compile(r"device error:\s*(?P<name>[\w:.-]+): unknown device", re.IGNORECASE)
-_CONFIGURE = (
-    "install nvidia-container-toolkit, then `nvidia-ctk runtime configure --runtime=docker` (or "
-    "`nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`) and restart the engine"
-)
 _NEW_SPECS = "renew the specs: nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml; then restart the engine"
 _INSTALL_DRIVER = "install NVIDIA's driver on the host; `nvidia-smi` there has to list the GPU"
 _REBOOT = "reboot the host after the driver's update (or reload its kernel modules), and renew the CDI specs"
@@ -32,7 +28,6 @@ _COMPUTE = frozenset({"compute", "all"})
 # What to do about a host that does not give its GPUs, and in which words; which message has which cause is
 # known in `matrices/errors/` alone.
 _ON_THE_HOST: Mapping[Code, tuple[str, str]] = {
-    Code.TOOLKIT_MISSING: ("the container toolkit is not there, or not set up for this engine", _CONFIGURE),
     Code.CDI_MISSING: ("the engine's CDI specs do not name the GPU", _NEW_SPECS),
     Code.DRIVER_MISSING: ("the driver is missing on this host, or not loaded", _INSTALL_DRIVER),
     Code.DEVICE_PERMISSION: (
@@ -40,6 +35,7 @@ _ON_THE_HOST: Mapping[Code, tuple[str, str]] = {
         "run the engine as root, or give its user access to /dev/nvidia*",
     ),
 }
+_NO_TOOLKIT = "the container toolkit is not there, or not set up for this engine"
 _REQUESTED = frozenset({Code.GPU_NOT_REQUESTED, Code.DRIVER_LIB_AT_BUILD})
 """What it cannot be: the verifier asked for the GPU, and no image is being built."""
 
@@ -143,7 +139,11 @@ def explain_no_offer(offer: GpuOffer) -> Cause:
     )
 
 
-def explain_gpu_refusal(start_error: str) -> Cause:
+def _configure(*, is_podman: bool) -> str:
+    return f"install nvidia-container-toolkit, then: {words_of(is_podman=is_podman).gpus}"
+
+
+def explain_gpu_refusal(start_error: str, *, is_podman: bool) -> Cause:
     """Why the engine does not hand its GPUs to a container."""
     said = short(start_error)
     if unsatisfied := _UNSATISFIED.search(start_error):
@@ -171,8 +171,10 @@ def explain_gpu_refusal(start_error: str) -> Cause:
         )
     for told in causes_of(start_error, ruled_out=_REQUESTED):
         text, remedy = _ON_THE_HOST.get(told.code, (told.text, told.remedy))
+        if told.code is Code.TOOLKIT_MISSING:
+            text, remedy = _NO_TOOLKIT, _configure(is_podman=is_podman)
         return Cause(text=f"{HOST_FAULT}{text} ({said})", remedy=remedy, code=told.code)
-    return Cause(text=HOST_FAULT + said, remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING)
+    return Cause(text=HOST_FAULT + said, remedy=_configure(is_podman=is_podman), code=Code.TOOLKIT_MISSING)
 
 
 def explain_missing_nodes(offer: GpuOffer, *, has_library: bool) -> Cause:
@@ -195,11 +197,16 @@ def explain_missing_nodes(offer: GpuOffer, *, has_library: bool) -> Cause:
             remedy="update nvidia-container-toolkit, renew its configuration, restart the engine",
             code=Code.NO_GPU,
         )
-    return Cause(text=text, remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING)
+    return Cause(text=text, remedy=_configure(is_podman=offer.is_podman), code=Code.TOOLKIT_MISSING)
 
 
 def explain_missing_driver(
-    environment: Mapping[str, str], *, lying: tuple[str, ...], error: str | None, has_nodes: bool
+    environment: Mapping[str, str],
+    *,
+    lying: tuple[str, ...],
+    error: str | None,
+    has_nodes: bool,
+    is_podman: bool,
 ) -> Cause:
     """Why libcuda.so.1 cannot be loaded in a container that was to have a GPU."""
     capabilities = environment.get("NVIDIA_DRIVER_CAPABILITIES")
@@ -220,7 +227,9 @@ def explain_missing_driver(
             code=Code.DRIVER_MISSING,
         )
     return Cause(
-        text=HOST_FAULT + "no libcuda.so.1 in the container", remedy=_CONFIGURE, code=Code.TOOLKIT_MISSING
+        text=HOST_FAULT + "no libcuda.so.1 in the container",
+        remedy=_configure(is_podman=is_podman),
+        code=Code.TOOLKIT_MISSING,
     )
 
 

@@ -79,7 +79,9 @@ def _judge_request(situation: Situation) -> Finding:
         cause = causes_gpu.explain_no_offer(situation.offer)
         return failed_by(cause) if situation.gpu is GpuWish.REQUIRED else skipped_by(cause)
     if situation.refusal is not None:
-        return failed_by(causes_gpu.explain_gpu_refusal(situation.refusal))
+        return failed_by(
+            causes_gpu.explain_gpu_refusal(situation.refusal, is_podman=situation.offer.is_podman)
+        )
     if situation.report is None:
         return skipped("the container ended without a result, so nothing says that it had them")
     return passed(f"{request.method.value}: {', '.join(request.devices)}")
@@ -103,6 +105,7 @@ def _judge_driver(situation: Situation) -> Finding:
                 lying=tuple(place.text or "" for place in found["lying"]),
                 error=found["error"].text,
                 has_nodes=bool(_nodes(situation, "nodes")),
+                is_podman=situation.offer.is_podman,
             )
         )
     if found["stub"].is_true:

@@ -1,8 +1,7 @@
 import pytest
 
-from cudaforge.builder.images import count_workers
 from cudaforge.builder.inputs import secret_cleaner
-from cudaforge.builder.project import build_images
+from cudaforge.builder.project import build_images, count_workers
 from cudaforge.errors import InputError
 from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE
@@ -41,6 +40,8 @@ def test_more_builds_than_processors_are_begun_as_some_wait(monkeypatch):
         ({"name": ".hidden"}, {}, "no name of an image"),
         ({"tags": ()}, {}, "no tag"),
         ({}, {"SOURCE_DATE_EPOCH": "-1"}, "SOURCE_DATE_EPOCH"),
+        ({}, {"SOURCE_DATE_EPOCH": "\u0661"}, "SOURCE_DATE_EPOCH"),
+        ({}, {"SOURCE_DATE_EPOCH": "999999999999"}, "SOURCE_DATE_EPOCH"),
     ],
 )
 def test_what_is_wrong_is_found_before_anything_is_touched(tmp_path, changes, environment, message):

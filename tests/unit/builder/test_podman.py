@@ -20,7 +20,7 @@ from cudaforge.builder.podman import (
     with_full_names,
 )
 from cudaforge.builder.podman_steps import StepTracker
-from cudaforge.engine import LocalPodman, PodmanUnusable, words_of
+from cudaforge.engine import EngineDied, LocalPodman, PodmanUnusable, words_of
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.records import replace
 from tests.support.locks import BOTH_IMAGE, CPU_IMAGE
@@ -40,7 +40,7 @@ INPUTS = BuildInputs(
 
 
 def command(inputs: BuildInputs) -> str:
-    return " ".join(podman_command(inputs, words=("podman", "--root", "/r"), epoch="7"))
+    return " ".join(podman_command(inputs, words=("podman", "--root", "/r"), epoch=7))
 
 
 def test_the_command() -> None:
@@ -72,6 +72,11 @@ class Engine:
 
     is_podman: bool = True
     trouble: Exception | None = None
+    is_lost: bool = False
+
+    def check_alive(self) -> None:
+        if self.is_lost:
+            raise EngineDied(Problem(what="the container engine went away"))
 
     def require_podman(self) -> LocalPodman:
         if self.trouble is not None:
@@ -105,6 +110,12 @@ def test_docker_is_asked_nothing_and_a_podman_out_of_reach_is_told() -> None:
     far = Named(Engine(trouble=PodmanUnusable(Problem(what="far away"))))
     with pytest.raises(PodmanUnusable):
         check_podman([CPU_IMAGE], [far], is_reproducible=False, caches=parse_caches((), (), images=1))
+
+
+def test_a_podman_that_went_away_is_left_to_the_run() -> None:
+    trouble = PodmanUnusable(Problem(what="does not say where it keeps images"))
+    builders = [Named(Engine(trouble=trouble, is_lost=True)), Named()]
+    check_podman([CPU_IMAGE], builders, is_reproducible=False, caches=parse_caches((), (), images=1))
 
 
 def test_containers_of_builds_are_abandoned_with_their_private_files(tmp_path: Path) -> None:

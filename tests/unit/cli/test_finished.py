@@ -2,11 +2,11 @@ import json
 
 import pytest
 
-from cudaforge.builder import BuildAborted, BuildState
+from cudaforge.builder import BuildAborted, BuildRefused, BuildState
 from cudaforge.builder.results import cancelled_result
-from cudaforge.cli.finished import finished_told
+from cudaforge.cli.finished import answer_told, finished_told
 from cudaforge.cli.output import write_error
-from cudaforge.errors import Problem
+from cudaforge.errors import ExitCode, Problem, SurroundingsError
 from cudaforge.records import replace
 from tests.support.locks import CPU_IMAGE, GPU_IMAGE
 
@@ -42,3 +42,43 @@ def test_json_has_both(capsys: pytest.CaptureFixture[str]):
     told = json.loads(capsys.readouterr().out)
     assert told["images"] == [CPU_IMAGE.name, GPU_IMAGE.name]
     assert [one["what"] for one in told["errors"]] == ["the index is down"]
+
+
+def half_way(*, as_json: bool) -> SurroundingsError:
+    told: list[str] = []
+
+    def push() -> None:
+        told.append("one")
+        raise SurroundingsError(Problem(what="the registry is down"))
+
+    with (
+        pytest.raises(SurroundingsError) as raised,
+        answer_told(lambda: {"pushed": list(told)}, lambda: " ".join(told), as_json=as_json),
+    ):
+        push()
+    return raised.value
+
+
+def test_what_was_pushed_is_told_beside_what_failed(capsys: pytest.CaptureFixture[str]):
+    half_way(as_json=False)
+    assert capsys.readouterr().out == "one\n"
+    write_error(half_way(as_json=True), as_json=True)
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pushed"], [one["what"] for one in told["errors"]]) == (["one"], ["the registry is down"])
+
+
+def test_an_answer_is_told_once(capsys: pytest.CaptureFixture[str]):
+    with answer_told(lambda: {"a": 1}, lambda: "all", as_json=False):
+        pass
+    assert capsys.readouterr().out == "all\n"
+    with answer_told(lambda: {"a": 1}, lambda: "all", as_json=True):
+        pass
+    assert json.loads(capsys.readouterr().out)["a"] == 1
+
+
+def test_what_is_not_as_the_lock_says_hides_no_other_image(capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(BuildRefused), finished_told(lambda _: {}, as_json=False):
+        raise BuildRefused(
+            Problem(what="a wheel is another file"), (BUILT, FAILED), exit_code=ExitCode.NEGATIVE
+        )
+    assert f"{GPU_IMAGE.name} failed" in capsys.readouterr().out

@@ -160,5 +160,5 @@ def test_options_that_would_say_nothing_are_refused(
     project: Path, words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ):
     assert report(*words) == 2
-    assert "leaves nothing for" in capsys.readouterr().err
+    assert "cannot be asked for together with --" in capsys.readouterr().err
     assert not (project / "x.md").exists()

@@ -1,6 +1,8 @@
+import errno
 import socket
 
 import pytest
+from requests.exceptions import ConnectTimeout, ReadTimeout
 
 from cudaforge.engine import (
     EngineAbsent,
@@ -13,7 +15,7 @@ from cudaforge.engine import (
     connect,
 )
 from cudaforge.engine.explain import explain_call, explain_connecting
-from cudaforge.engine.locate import DEFAULT_SOCKET, EngineAddress
+from cudaforge.engine.locate import DEFAULT_SOCKET, EngineAddress, given_address
 from cudaforge.engine.needs import parse_buildx_version
 from cudaforge.engine.words import DOCKER, podman_words, words_of
 from cudaforge.errors import ExitCode
@@ -126,6 +128,18 @@ def test_a_call_that_fails():
         explain_call(ConnectionResetError(104, "reset"), NAMED, doing="x", timeout=1, words=DOCKER),
         EngineDied,
     )
+
+
+def test_an_address_that_takes_no_connection_is_not_a_frozen_engine():
+    address = given_address("tcp://10.0.0.7:2376", said_by="DOCKER_HOST")
+    for error in (ConnectTimeout("timed out"), TimeoutError(errno.ETIMEDOUT, "Connection timed out")):
+        found = explain_connecting(error, address, timeout=10)
+        assert isinstance(found, EngineUnreachable)
+        assert found.problems[0].because[-1] == "no connection within 10 s"
+        later = explain_call(error, address, doing="x", timeout=60, words=DOCKER)
+        assert isinstance(later, EngineDied)
+        assert "no connection within 60 s" in later.problems[0].because[-1]
+    assert isinstance(explain_connecting(ReadTimeout("timed out"), address, timeout=10), EngineFrozen)
 
 
 @pytest.mark.parametrize(

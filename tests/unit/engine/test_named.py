@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from cudaforge import process
-from cudaforge.engine import EngineError, connect_named
-from cudaforge.errors import CudaforgeError, InputError
+from cudaforge.engine import EngineError, NamedBuilder, connect, connect_named
+from cudaforge.errors import CudaforgeError, InputError, Problem
 from tests.unit.engine.fake import answering
 
 
@@ -73,6 +73,26 @@ def test_a_name_without_the_docker_command_line(monkeypatch: pytest.MonkeyPatch,
     with pytest.raises(InputError):
         connect_named("train")
     assert "--builder train" in complaint("train")
+
+
+def test_a_builder_of_which_buildx_says_nothing_is_one_that_cannot_be_reached(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def run(argv: Sequence[str], **_: object) -> process.Completed:
+        if "buildx" in argv:
+            raise process.ProgramTimeout(Problem(what="docker did not end within 30 s and was stopped"))
+        return process.Completed(argv=tuple(argv), returncode=1, stdout="", stderr="not found")
+
+    monkeypatch.setattr(process, "run", run)
+    answer = {"Version": "28.5.2", "ApiVersion": "1.45", "Components": [{"Name": "Engine"}]}
+    with answering(tmp_path / "s", answer) as host:
+        monkeypatch.setenv("DOCKER_HOST", host)
+        engine = connect()
+        far = NamedBuilder(name="far", engine=engine, builder="far", is_own=False)
+        for ask in (far.check_builder, far.find_platforms, lambda: connect_named("far")):
+            with pytest.raises(EngineError, match="the builder far cannot be reached"):
+                ask()
+        engine.close()
 
 
 def test_an_address_is_handed_on_to_programs(tmp_path: Path) -> None:

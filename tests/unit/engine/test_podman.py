@@ -71,6 +71,22 @@ def test_what_is_out_of_reach(
     assert caught.value.problems[0].remedy
 
 
+@pytest.mark.parametrize(
+    ("user", "own"),
+    [(0, "sudo systemctl start podman.socket"), (1000, "systemctl --user start podman.socket")],
+)
+def test_the_service_of_another_is_told_with_how_the_own_is_started(
+    monkeypatch: pytest.MonkeyPatch, user: int, own: str
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: user)
+    answer(monkeypatch, service=info("/x", is_rootless=user == 0), own=info("/x"))
+    with pytest.raises(PodmanUnusable) as caught:
+        find_local(LOCAL, "4.3.1")
+    assert f"use your own: start Podman's service and name it: {own};" in (
+        caught.value.problems[0].remedy or ""
+    )
+
+
 def test_a_program_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     def run(words: tuple[str, ...], *, timeout: float) -> process.Completed:
         raise process.ProgramNotFound(Problem(what=f"cannot start {words[0]} for {timeout} s"))

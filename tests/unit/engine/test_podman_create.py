@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import pytest
 
 from cudaforge import process
-from cudaforge.engine import ContainerSpec, GpuMethod, GpuRequest, Mount
+from cudaforge.engine import (
+    ContainerSpec,
+    Engine,
+    EngineDied,
+    EngineFrozen,
+    GpuMethod,
+    GpuRequest,
+    Mount,
+    connect,
+)
 from cudaforge.engine.podman_create import NotCreated, create, create_words, needs_program
+from cudaforge.errors import Problem
 from cudaforge.records import replace
+from tests.unit.engine.fake import answering
 
 CDI = GpuRequest(method=GpuMethod.CDI, devices=("nvidia.com/gpu=0", "nvidia.com/gpu=1"))
 BARE = ContainerSpec(image="a:1", run_id="0a", gpu=CDI)
@@ -22,6 +35,42 @@ def answer(monkeypatch: pytest.MonkeyPatch, status: int, stdout: str, stderr: st
         return process.Completed(argv=tuple(argv), returncode=status, stdout=stdout, stderr=stderr)
 
     monkeypatch.setattr(process, "run", run)
+
+
+@pytest.fixture
+def podman(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Engine]:
+    """An engine that goes away after it has been connected to."""
+    monkeypatch.setattr(shutil, "which", lambda name: f"/usr/bin/{name}")
+    answer = {"Version": "4.3.1", "ApiVersion": "1.41", "Components": [{"Name": "Podman Engine"}]}
+    with answering(tmp_path / "s", answer) as host:
+        engine = connect(environment={"DOCKER_HOST": host})
+    (tmp_path / "s").unlink()
+    yield engine
+    engine.close()
+
+
+def test_an_engine_that_is_lost_has_refused_no_container(
+    podman: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(argv: Sequence[str], **_: object) -> process.Completed:
+        return process.Completed(
+            argv=tuple(argv), returncode=125, stdout="", stderr="Error: unable to connect"
+        )
+
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(EngineDied):
+        podman.run_container(BARE, timeout=1)
+
+
+def test_a_podman_that_makes_no_container_in_time_is_frozen(
+    podman: Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def run(argv: Sequence[str], **_: object) -> process.Completed:
+        raise process.ProgramTimeout(Problem(what=f"{argv[0]} did not end within 120 s and was stopped"))
+
+    monkeypatch.setattr(process, "run", run)
+    with pytest.raises(EngineFrozen, match="podman did not end within 120 s"):
+        podman.run_container(BARE, timeout=1)
 
 
 def test_the_plain_command() -> None:

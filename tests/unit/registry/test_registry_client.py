@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from cudaforge.errors import CudaforgeError, ExitCode, InputError, NegativeAnswer, SurroundingsError
-from cudaforge.registry import Access, Credentials, RegistryDigest, resolve_digest
+from cudaforge.registry import Access, Credentials, RegistryDigest, push_index, resolve_digest
 from cudaforge.registry.transport import Request, Transport
 from tests.unit.registry.server import (
     CERTIFICATE,
@@ -228,6 +228,17 @@ def test_tokens_are_fetched_by_https_only() -> None:
     with serving(answer) as server:
         text = fails(SurroundingsError, lambda: ask(f"{server.host}/a", login=LOGIN))
         assert "tokens.example is not https" in text
+
+
+def test_the_words_are_those_of_the_engine_that_is_there() -> None:
+    with serving(lambda exchange: exchange.send(403)) as server:
+        access = Access(mirrors={}, timeout=5, login_command="podman login", push_command="podman push")
+        told = fails(SurroundingsError, lambda: resolve_digest(f"{server.host}/a:1", access, platforms=()))
+        assert f"podman login {server.host}" in told
+        told = fails(SurroundingsError, lambda: push_index(f"{server.host}/a:1", access, ()))
+        assert f"podman login {server.host}" in told
+        assert "whether podman push works there" in told
+        assert "docker" not in told
 
 
 STATUS = [

@@ -14,7 +14,7 @@ import pytest
 from cudaforge.cli.main import run_command_line
 from cudaforge.errors import InputError
 from cudaforge.pipeline import decide, reporting
-from cudaforge.pipeline.make import verdict_file
+from cudaforge.pipeline.proving import verdict_file
 from cudaforge.records import replace
 from cudaforge.report.evidence import Curve, curves, machine_of
 from cudaforge.report.markdown import escape

@@ -31,7 +31,7 @@ NO_PYTHON = (
 
 @pytest.mark.parametrize("said", GPU_REFUSALS)
 def test_gpu_refusals_are_the_host_s_fault(said: str):
-    cause = explain_gpu_refusal(said)
+    cause = explain_gpu_refusal(said, is_podman=False)
     assert "GPU set-up of this host is broken, not the image" in cause.text
     assert cause.remedy
 
@@ -63,8 +63,16 @@ def test_gpu_refusals_are_the_host_s_fault(said: str):
     ],
 )
 def test_refusals_that_look_alike_are_told_apart(said: str, code: Code):
-    cause = explain_gpu_refusal(said)
+    cause = explain_gpu_refusal(said, is_podman=False)
     assert (cause.code, bool(cause.remedy)) == (code, True)
+
+
+def test_the_toolkit_is_set_up_for_the_engine_that_is_there():
+    for is_podman, words in ((False, "runtime configure --runtime=docker"), (True, "cdi generate")):
+        for said in (GPU_REFUSALS[0], "something else"):
+            remedy = explain_gpu_refusal(said, is_podman=is_podman).remedy or ""
+            assert f"nvidia-ctk {words}" in remedy
+            assert ("docker" in remedy) is not is_podman
 
 
 def test_a_gate_that_the_driver_does_not_meet_is_named():
@@ -72,8 +80,8 @@ def test_a_gate_that_the_driver_does_not_meet_is_named():
         "error running hook #0: stderr: nvidia-container-cli: requirement error: unsatisfied condition: "
         "cuda>=12.8, please update your driver to a newer version"
     )
-    assert "cuda>=12.8" in explain_gpu_refusal(said).text
-    assert "require_cuda" in (explain_gpu_refusal(said).remedy or "")
+    assert "cuda>=12.8" in explain_gpu_refusal(said, is_podman=False).text
+    assert "require_cuda" in (explain_gpu_refusal(said, is_podman=False).remedy or "")
 
 
 def test_other_start_errors_are_no_read_only_refusals():

@@ -1,0 +1,25 @@
+"""Options that do not go together: one that would be left out in silence would read as done."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from cudaforge.errors import InputError, Location, Problem
+
+
+def refuse_beside(option: str, given: Mapping[str, object], *, instead: str = "") -> None:
+    """Raise InputError for those of the `given` options that have a value: beside `option` they say nothing.
+
+    `instead` is another way out, besides leaving one of them out.
+    """
+    names = [name for name, value in given.items() if value]
+    if names:
+        raise InputError(
+            Problem(
+                what=f"{' and '.join(names)} cannot be asked for together with {option}",
+                where=Location(file="command line", key=names[0]),
+                remedy=", or ".join(
+                    [f"leave {option} out", " and ".join(names), *([instead] if instead else [])]
+                ),
+            )
+        )
