@@ -88,7 +88,7 @@ def find_step_files(directory: Path, image: LockedImage, platform: str) -> tuple
     if not _needs_steps(image):
         return ()
     file = record_file(directory, image, platform)
-    return (file, *(path for _, path in _load(directory, image, platform).files(directory)))
+    return (file, *(one.path for one in _load(directory, image, platform).files(directory)))
 
 
 def refuse_others(images: Iterable[LockedImage]) -> None:
