@@ -17,7 +17,14 @@ from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.queue import JobQueue
-from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inputs, load_record, save_record
+from cudaforge.builder.record import (
+    BuildRecord,
+    find_current,
+    fingerprint_inputs,
+    keep_outcome,
+    load_record,
+    save_record,
+)
 from cudaforge.builder.reproduce import compare_again
 from cudaforge.builder.results import cancelled_result, failed_result, made_result, untried_result
 from cudaforge.builder.scratch import scratch_directory
@@ -175,6 +182,7 @@ class ImageBuilds:
 
     def _finish(self, number: int, result: BuildResult) -> None:
         self._results[number] = result
+        keep_outcome(self._settings.state, self._jobs[number].image, result)
         if result.state is BuildState.FAILED and not self._settings.keeps_going:
             self._stop_reason = f"{result.name} failed; --keep-going builds the others all the same"
             self._queue.close()

@@ -1,9 +1,11 @@
 """One queue before several builders, one of which fails when no test with an engine could make it."""
 
+import json
 import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
@@ -24,9 +26,12 @@ class MadeUpBuilder:
         self.name = name
         self.images: dict[str, ImageFacts] = {}
         self.on_find: Callable[[str], None] = lambda _: None
+        self.on_build: Callable[[ImageJob, BuildOrder, Listener], BuildEnd | None] = lambda *_: None
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
-        del order, listener
+        end = self.on_build(job, order, listener)
+        if end is not None:
+            return end
         for tag in job.image.tags:
             self.images[tag] = facts_of(job)
         return BuildEnd(failure=None)
@@ -64,6 +69,23 @@ def job(name: str) -> ImageJob:
     return ImageJob(image=image, rendered=render_image(image), clean=str)
 
 
+def settings(directory: Path, **changes: object) -> BuildSettings:
+    plain = BuildSettings(
+        root=directory,
+        state=directory,
+        workers=1,
+        is_uncached=False,
+        reproducible=Reproducible.NO,
+        timeout=1.0,
+    )
+    return replace(plain, **changes)
+
+
+def failed_at(step: str) -> BuildEnd:
+    failure = Failure(kind=FailureKind.STEP, reason="the step failed", remedy="mend it")
+    return BuildEnd(failure=failure, failed_step=step, last_lines=("no",))
+
+
 def dies_when_both_ask() -> Callable[[str], None]:
     """Fails its own worker and the other builder's at once, so that neither knows of it from the other."""
     both = threading.Barrier(2)
@@ -79,15 +101,38 @@ def test_a_builder_that_dies_when_another_asks_what_it_has_is_the_one_that_is_lo
     here, dying = MadeUpBuilder("here"), MadeUpBuilder("dying")
     dying.on_find = dies_when_both_ask()
     events: list[BuildEvent] = []
-    settings = BuildSettings(
-        root=tmp_path,
-        state=tmp_path,
-        workers=1,
-        is_uncached=False,
-        reproducible=Reproducible.NO,
-        timeout=1.0,
-    )
-    results = ImageBuilds((here, dying), settings, on_event=events.append).run([job(name) for name in NAMES])
+    builds = ImageBuilds((here, dying), settings(tmp_path), on_event=events.append)
+    results = builds.run([job(name) for name in NAMES])
     assert [(result.state, result.builder) for result in results] == [(BuildState.BUILT, "here")] * 3
     (lost,) = [event.line for event in events if event.kind is EventKind.BUILDER_LOST]
     assert lost.startswith("the builder dying gets no more images")
+
+
+def test_a_failed_build_leaves_a_record_until_one_does_well(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    record = tmp_path / "failures" / "one.json"
+
+    def run(**changes: object) -> BuildState:
+        builds = ImageBuilds((builder,), settings(tmp_path, **changes), on_event=lambda _: None)
+        (result,) = builds.run([job("one")])
+        return result.state
+
+    builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
+    assert run() is BuildState.FAILED
+    told = json.loads(record.read_text())
+    assert (told["name"], told["lock_digest"]) == ("one", job("one").image.digest)
+    assert told["build"]["remedy"] == "mend it"
+    builder.on_build = lambda *_: None
+    assert run() is BuildState.BUILT
+    assert not record.exists()
+    record.write_text(json.dumps(told))
+    assert run() is BuildState.CACHED
+    assert not record.exists()
+
+
+def test_a_disk_that_takes_no_record_hides_no_failure(tmp_path: Path):
+    (tmp_path / "failures").write_text("in the way")
+    builder = MadeUpBuilder("here")
+    builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert (result.state, result.reason) == (BuildState.FAILED, "the step failed")
