@@ -1,10 +1,11 @@
-"""How building several images can end without an answer."""
+"""How building images can end without an answer."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from cudaforge.builder.model import BuildResult
+from cudaforge.engine import EngineError
 from cudaforge.errors import Problem, SurroundingsError
 
 
@@ -14,3 +15,19 @@ class BuildAborted(SurroundingsError):
     def __init__(self, problems: Problem | Iterable[Problem], results: tuple[BuildResult, ...]) -> None:
         super().__init__(problems)
         self.results = results
+
+
+class BuilderFailed(SurroundingsError):
+    """Surroundings failed one build on one builder: another may do better."""
+
+    def __init__(
+        self, problem: Problem, *, result: BuildResult | None = None, concerns_all: bool = False
+    ) -> None:
+        super().__init__(problem)
+        self.result = result
+        self.concerns_all = concerns_all
+
+
+def concerns_all(error: SurroundingsError) -> bool:
+    """Whether no other image can be built on the builder that failed so."""
+    return isinstance(error, EngineError) or (isinstance(error, BuilderFailed) and error.concerns_all)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cudaforge import process
 from cudaforge.builder.cache import Caches
-from cudaforge.builder.errors import BuildAborted
+from cudaforge.builder.errors import BuildAborted, BuilderFailed, concerns_all
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
@@ -30,7 +30,7 @@ from cudaforge.builder.results import cancelled_result, failed_result, made_resu
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
-from cudaforge.errors import CudaforgeError, Problem, SurroundingsError
+from cudaforge.errors import CudaforgeError, Interrupted, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import made, record, replace
 
@@ -109,10 +109,7 @@ class ImageBuilds:
             raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        results = tuple(
-            self._results.get(number) or cancelled_result(job.image, self._stop_reason)
-            for number, job in enumerate(jobs)
-        )
+        results = tuple(self._results.get(number) or self._cancelled(job) for number, job in enumerate(jobs))
         if self._problems:
             raise BuildAborted(_distinct(self._problems), results)
         return results
@@ -167,12 +164,14 @@ class ImageBuilds:
             result = self._find_or_build(place, job)
             if result.state in (BuildState.BUILT, BuildState.CACHED):
                 place.failures = 0
-        except GivenUp:
-            result = cancelled_result(job.image, self._stop_reason)
+        except (GivenUp, Interrupted):
+            result = self._cancelled(job)
         except SurroundingsError as error:
-            if self._is_stopped.is_set():
-                result = cancelled_result(job.image, self._stop_reason)
-            elif self._returns(place, number, error):
+            # Others may have lost the builder at the same time: one of them tells of it.
+            has_lost = not self._is_over() and self._loses(place, error)
+            if self._is_over() and not has_lost:
+                result = self._cancelled(job)
+            elif self._queue.give_back(number, failed_on=place.number):
                 self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
                 return
             else:
@@ -225,15 +224,24 @@ class ImageBuilds:
                     _tag(holder.builder, job.image, found)
                     return self._proven(holder, job, BuildState.CACHED, found)
             except SurroundingsError as error:  # noqa: PERF203 -- each is asked for itself
-                if holder is place or self._is_stopped.is_set():
+                if holder is place or self._is_over():
                     raise
                 # Not this builder's fault: it makes the image itself.
-                if _concerns_all(error):
+                if concerns_all(error):
                     self._take_out(holder, error.problems)
         return None
 
     def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
         settings = self._settings
+
+        def is_given_up() -> bool:
+            return self._is_over() or not self._queue.has_builder(place.number)
+
+        def emit(event: BuildEvent) -> None:
+            # A step that is ended with its build has not failed.
+            if event.kind is not EventKind.STEP_FAILED or not is_given_up():
+                self._emit(event)
+
         order = BuildOrder(
             state=settings.state,
             is_uncached=settings.is_uncached,
@@ -241,15 +249,15 @@ class ImageBuilds:
             again=again,
             timeout=settings.timeout,
             caches=settings.caches if again is None else Caches(),
-            is_given_up=lambda: self._is_stopped.is_set() or not self._queue.has_builder(place.number),
+            is_given_up=is_given_up,
         )
         log = self._log_path(job.image, "" if again is None else ".again")
         try:
-            return place.builder.build(job, order, Listener(log=log, clean=job.clean, emit=self._emit))
+            return place.builder.build(job, order, Listener(log=log, clean=job.clean, emit=emit))
         except GivenUp:
-            if self._is_stopped.is_set():
+            if self._is_over():
                 raise
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
+            raise BuilderFailed(Problem(what=f"the builder {place.builder.name} is out")) from None
 
     def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
         """The result, after a second build by the same builder where that was asked for."""
@@ -280,10 +288,10 @@ class ImageBuilds:
 
     def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
         """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
-        if self._is_stopped.is_set():
-            return cancelled_result(job.image, self._stop_reason)
+        if self._is_over():
+            return self._cancelled(job)
         if not self._queue.has_builder(place.number):
-            raise _BuilderFailed(Problem(what=f"the builder {place.builder.name} is out"))
+            raise BuilderFailed(Problem(what=f"the builder {place.builder.name} is out"))
         if failure.kind is FailureKind.ENGINE or end.failed_step is None:
             # buildx's words for a lost engine are many; the engine itself knows best.
             place.builder.check_alive()
@@ -296,21 +304,28 @@ class ImageBuilds:
         step = f"at: {step_text(end.failed_step)}" if end.failed_step else ""
         because = tuple(line for line in (step, *end.last_lines[-3:], f"log: {log}") if line)
         problem = Problem(what=f"{job.image.name}: {failure.reason}", because=because, remedy=failure.remedy)
-        raise _BuilderFailed(problem, result=result, concerns_all=failure.kind.stops_all)
+        raise BuilderFailed(problem, result=result, concerns_all=failure.kind.stops_all)
 
-    def _returns(self, place: _Place, number: int, error: SurroundingsError) -> bool:
-        """Whether another builder shall try the image; a builder that is lost is taken out."""
+    def _is_over(self) -> bool:
+        """Whether what a build does now says nothing: it is being ended, and others with it."""
+        return self._is_stopped.is_set() or process.is_stopping()
+
+    def _cancelled(self, job: ImageJob) -> BuildResult:
+        reason = "the run was interrupted" if process.is_stopping() else self._stop_reason
+        return cancelled_result(job.image, reason)
+
+    def _loses(self, place: _Place, error: SurroundingsError) -> bool:
+        """Whether the builder is lost by this error, and was not before: then it is taken out."""
         place.failures += 1
         is_worn_out = place.failures >= _MOST_FAILURES and len(self._queue.builders) > 1
-        if (_concerns_all(error) or is_worn_out) and self._queue.has_builder(place.number):
-            self._take_out(place, error.problems)
-        return self._queue.give_back(number, failed_on=place.number)
+        return (concerns_all(error) or is_worn_out) and self._take_out(place, error.problems)
 
-    def _take_out(self, place: _Place, problems: Sequence[Problem]) -> None:
-        """Give the builder no more images, and end what it builds: others do that again."""
+    def _take_out(self, place: _Place, problems: Sequence[Problem]) -> bool:
+        """Give the builder no more images, and end what it builds: others do that again. False where that
+        was done before."""
         with self._event_lock:
             if not self._queue.has_builder(place.number):
-                return
+                return False
             orphans = self._queue.take_out(place.number)
             is_last = not self._queue.builders
             self._lost.extend(problems)
@@ -329,13 +344,14 @@ class ImageBuilds:
                 )
             )
         place.builder.stop()
+        return True
 
     def _problems_of(self, error: SurroundingsError) -> None:
         with self._event_lock:
             self._problems.extend(error.problems)
 
     def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
-        if isinstance(error, _BuilderFailed) and error.result is not None:
+        if isinstance(error, BuilderFailed) and error.result is not None:
             return error.result
         return untried_result(job.image, error, builder=place.builder.name, log=self._log_path(job.image))
 
@@ -348,22 +364,6 @@ class ImageBuilds:
 
     def _log_path(self, image: LockedImage, kind: str = "") -> Path:
         return self._settings.state / "logs" / f"{image.name}{kind}.log"
-
-
-class _BuilderFailed(SurroundingsError):
-    """Surroundings failed one build on one builder: another may do better."""
-
-    def __init__(
-        self, problem: Problem, *, result: BuildResult | None = None, concerns_all: bool = False
-    ) -> None:
-        super().__init__(problem)
-        self.result = result
-        self.concerns_all = concerns_all
-
-
-def _concerns_all(error: SurroundingsError) -> bool:
-    """Whether no other image can be built on the builder that failed so."""
-    return isinstance(error, EngineError) or (isinstance(error, _BuilderFailed) and error.concerns_all)
 
 
 def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:

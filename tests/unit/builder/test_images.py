@@ -2,15 +2,19 @@
 
 import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import pytest
+
+from cudaforge import process
+from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
 from cudaforge.engine import EngineDied, ImageFacts
-from cudaforge.errors import Problem
+from cudaforge.errors import Interrupted, Problem
 from cudaforge.records import replace
 from cudaforge.renderer import render_image
 from cudaforge.renderer.model import ENTRY_LABEL
@@ -136,3 +140,73 @@ def test_a_disk_that_takes_no_record_hides_no_failure(tmp_path: Path):
     builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
     (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
     assert (result.state, result.reason) == (BuildState.FAILED, "the step failed")
+
+
+def interrupted_at(step: str) -> Callable[[ImageJob, BuildOrder, Listener], BuildEnd]:
+    """A build that is ended by a signal's handler, before the run itself knows of the signal."""
+
+    def build(job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
+        process.begin_stop()
+        assert order.is_given_up()
+        listener.emit(BuildEvent(image=job.image.name, kind=EventKind.STEP_FAILED, step=step))
+        return failed_at(step)
+
+    return build
+
+
+@pytest.fixture
+def stopping() -> Iterator[None]:
+    yield
+    process.end_stop()
+
+
+@pytest.mark.usefixtures("stopping")
+def test_what_a_signal_ends_is_cancelled_and_has_not_failed(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    builder.on_build = interrupted_at("[runtime 1/1] RUN sleep 60")
+    events: list[BuildEvent] = []
+    builds = ImageBuilds((builder,), settings(tmp_path), on_event=events.append)
+    results = builds.run([job(name) for name in NAMES])
+    assert {result.state for result in results} == {BuildState.CANCELLED}
+    assert {result.reason for result in results} == {"the run was interrupted"}
+    assert EventKind.STEP_FAILED not in {event.kind for event in events}
+    assert not (tmp_path / "failures").exists()
+
+
+@pytest.mark.usefixtures("stopping")
+def test_a_program_that_is_not_started_any_more_is_no_error_of_the_run(tmp_path: Path):
+    def build(*_: object) -> BuildEnd:
+        process.begin_stop()
+        raise Interrupted
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = build
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert result.state is BuildState.CANCELLED
+
+
+def test_one_image_tells_of_the_last_builder_that_died_and_the_others_are_cancelled(tmp_path: Path):
+    both = threading.Barrier(2)
+
+    def die(*_: object) -> BuildEnd:
+        both.wait(timeout=10)
+        raise EngineDied(Problem(what="the container engine went away"))
+
+    builder = MadeUpBuilder("dying")
+    builder.on_build = die
+    builds = ImageBuilds((builder,), settings(tmp_path, workers=2), on_event=lambda _: None)
+    with pytest.raises(BuildAborted) as raised:
+        builds.run([job(name) for name in NAMES])
+    assert [problem.what for problem in raised.value.problems] == ["the container engine went away"]
+    states = [result.state for result in raised.value.results]
+    assert sorted(states[:2]) == [BuildState.CANCELLED, BuildState.FAILED]
+    assert states[2] is BuildState.CANCELLED
+    assert {result.reason for result in raised.value.results} == {"the container engine went away"}
+
+
+def test_without_keep_going_what_was_not_begun_is_cancelled(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
+    builds = ImageBuilds((builder,), settings(tmp_path, keeps_going=False), on_event=lambda _: None)
+    states = [result.state for result in builds.run([job(name) for name in NAMES])]
+    assert states == [BuildState.FAILED, BuildState.CANCELLED, BuildState.CANCELLED]
