@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from cudaforge.builder.model import BuildResult
 from cudaforge.engine import EngineError
 from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.lockfile.model import LockedImage
 
 
 class BuildAborted(SurroundingsError):
@@ -31,3 +32,13 @@ class BuilderFailed(SurroundingsError):
 def concerns_all(error: SurroundingsError) -> bool:
     """Whether no other image can be built on the builder that failed so."""
     return isinstance(error, EngineError) or (isinstance(error, BuilderFailed) and error.concerns_all)
+
+
+def vanished(image: LockedImage) -> SurroundingsError:
+    """The engine has no image that it has just built."""
+    return SurroundingsError(
+        Problem(
+            what=f"{image.name} was built, and the engine has no image {image.tags[0]}",
+            remedy="look at the log; was the image removed meanwhile?",
+        )
+    )

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
-from cudaforge.builder.cache import Caches
-from cudaforge.builder.errors import BuildAborted, BuilderFailed, concerns_all
+from cudaforge.builder.cache import Caches, missing_places
+from cudaforge.builder.errors import BuildAborted, BuilderFailed, concerns_all, vanished
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
@@ -30,7 +30,7 @@ from cudaforge.builder.results import cancelled_result, failed_result, made_resu
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
-from cudaforge.errors import CudaforgeError, Interrupted, Problem, SurroundingsError
+from cudaforge.errors import Interrupted, Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import made, record, replace
 
@@ -93,6 +93,7 @@ class ImageBuilds:
         self._stop_reason = "another image's build met with a failure that concerns all"
         self._jobs: Sequence[ImageJob] = ()
         self._results: dict[int, BuildResult] = {}
+        self._unread: dict[str, dict[str, None]] = {}
         self._queue = JobQueue((), ())
 
     def run(self, jobs: Sequence[ImageJob]) -> tuple[BuildResult, ...]:
@@ -172,6 +173,7 @@ class ImageBuilds:
             if self._is_over() and not has_lost:
                 result = self._cancelled(job)
             elif self._queue.give_back(number, failed_on=place.number):
+                self._unread.pop(job.image.name, None)
                 self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
                 return
             else:
@@ -180,6 +182,7 @@ class ImageBuilds:
         self._finish(number, replace(result, seconds=time.monotonic() - started))
 
     def _finish(self, number: int, result: BuildResult) -> None:
+        result = replace(result, caches_unread=tuple(self._unread.pop(result.name, ())))
         self._results[number] = result
         keep_outcome(self._settings.state, self._jobs[number].image, result)
         if result.state is BuildState.FAILED and not self._settings.keeps_going:
@@ -202,7 +205,7 @@ class ImageBuilds:
             return self._failed(place, job, end, end.failure)
         facts = place.builder.find_image(job.image.tags[0])
         if facts is None:
-            raise _vanished(job.image)
+            raise vanished(job.image)
         made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
         save_record(self._record_path(job.image), made)
         return self._proven(place, job, BuildState.BUILT, facts)
@@ -233,14 +236,20 @@ class ImageBuilds:
 
     def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
         settings = self._settings
+        caches = settings.caches if again is None else Caches()
+        unread = self._unread.setdefault(job.image.name, {})
+        unread.update(dict.fromkeys(missing_places(caches, job.image.name)))
 
         def is_given_up() -> bool:
             return self._is_over() or not self._queue.has_builder(place.number)
 
         def emit(event: BuildEvent) -> None:
             # A step that is ended with its build has not failed.
-            if event.kind is not EventKind.STEP_FAILED or not is_given_up():
-                self._emit(event)
+            if event.kind is EventKind.STEP_FAILED and is_given_up():
+                return
+            if event.kind is EventKind.CACHE_UNREAD:
+                unread[event.line] = None
+            self._emit(event)
 
         order = BuildOrder(
             state=settings.state,
@@ -248,7 +257,7 @@ class ImageBuilds:
             is_reproducible=self._is_reproducible,
             again=again,
             timeout=settings.timeout,
-            caches=settings.caches if again is None else Caches(),
+            caches=caches,
             is_given_up=is_given_up,
         )
         log = self._log_path(job.image, "" if again is None else ".again")
@@ -376,15 +385,6 @@ def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
 def count_workers(jobs: int | None, images: int) -> int:
     """How many images are built at once: as asked, else some more than processors, never more than images."""
     return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
-
-
-def _vanished(image: LockedImage) -> CudaforgeError:
-    return SurroundingsError(
-        Problem(
-            what=f"{image.name} was built, and the engine has no image {image.tags[0]}",
-            remedy="look at the log; was the image removed meanwhile?",
-        )
-    )
 
 
 def _distinct(problems: Sequence[Problem]) -> tuple[Problem, ...]:

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from cudaforge import process
+from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import BuildSettings, ImageBuilds
-from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
+from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible, result_to_json
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
 from cudaforge.engine import EngineDied, ImageFacts
 from cudaforge.errors import Interrupted, Problem
@@ -210,3 +211,26 @@ def test_without_keep_going_what_was_not_begun_is_cancelled(tmp_path: Path):
     builds = ImageBuilds((builder,), settings(tmp_path, keeps_going=False), on_event=lambda _: None)
     states = [result.state for result in builds.run([job(name) for name in NAMES])]
     assert states == [BuildState.FAILED, BuildState.CANCELLED, BuildState.CANCELLED]
+
+
+def test_caches_that_were_not_read_are_in_the_result(tmp_path: Path):
+    line = "localhost:1/cache (--cache-from) is left out: connection refused"
+
+    def build(job: ImageJob, order: BuildOrder, listener: Listener) -> None:
+        del order
+        if job.image.name == "one":
+            for _ in range(2):
+                listener.emit(BuildEvent(image=job.image.name, kind=EventKind.CACHE_UNREAD, line=line))
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = build
+    caches = parse_caches((), (f"type=local,src={tmp_path}/gone/{{name}}",), images=2)
+    builds = ImageBuilds((builder,), settings(tmp_path, caches=caches), on_event=lambda _: None)
+    one, two = (result_to_json(result) for result in builds.run([job("one"), job("two")]))
+    gone = "there is no cache in {}/gone/{} (--cache-from): steps are built without it"
+    assert one["caches_unread"] == [gone.format(tmp_path, "one"), line]
+    assert two["caches_unread"] == [gone.format(tmp_path, "two")]
+    (again,) = ImageBuilds((builder,), settings(tmp_path, caches=caches), on_event=lambda _: None).run(
+        [job("one")]
+    )
+    assert (again.state, again.caches_unread) == (BuildState.CACHED, ()), "no cache was asked"
