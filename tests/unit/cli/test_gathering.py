@@ -207,6 +207,9 @@ def test_an_image_whose_build_failed_is_told_so_in_every_format(
     assert '<pre id="log-2">#7 gcc: error' in page
     assert "<code>.cudaforge/logs/tensorflow.log</code>" in page
     assert "not verified" not in page
+    assert '<td class="measure"></td>' in page, (
+        "a cell without a measure is empty, and takes no line on a phone"
+    )
     (failure,) = ET.parse("junit.xml").getroot().iter("failure")
     assert failure.get("type") == "build-failed"
     assert "try: mend the step\nlog: .cudaforge/logs/tensorflow.log" in (failure.text or "")
