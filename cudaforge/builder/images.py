@@ -40,6 +40,7 @@ _STRIKES = 2
 _MOST_FAILURES = 3
 """So many images in a row that a builder fails, where others are left, and it is out."""
 _END_SECONDS = 0.2
+_INTERRUPTED = "the run was interrupted"
 _WAITING = 2
 """So many builds more than processors: some always wait for the network, the disk or the engine."""
 
@@ -105,7 +106,9 @@ class ImageBuilds:
         futures = [pool.submit(self._work, place) for place in workers]
         try:
             self._watch(futures)
-        except BaseException:
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self._stop_reason = _INTERRUPTED
             self._stop(futures)
             raise
         finally:
@@ -320,8 +323,7 @@ class ImageBuilds:
         return self._is_stopped.is_set() or process.is_stopping()
 
     def _cancelled(self, job: ImageJob) -> BuildResult:
-        reason = "the run was interrupted" if process.is_stopping() else self._stop_reason
-        return cancelled_result(job.image, reason)
+        return cancelled_result(job.image, _INTERRUPTED if process.is_stopping() else self._stop_reason)
 
     def _loses(self, place: _Place, error: SurroundingsError) -> bool:
         """Whether the builder is lost by this error, and was not before: then it is taken out."""

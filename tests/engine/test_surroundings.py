@@ -193,7 +193,11 @@ def test_a_signal_ends_every_stage_and_leaves_nothing(
         reader.join(10)
     assert child.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert time.monotonic() - started < STOP_SECONDS
-    check_message("".join(stage.output), "interrupted")
+    told = "".join(stage.output)
+    check_message(told, "interrupted")
+    assert "failed" not in told
+    assert kind is not Building or "one: cancelled\n" in told
+    assert not (project.root / ".cudaforge" / "failures").exists()
     wait_until(lambda: processes_with(str(tmp_path / "tmp")) == [], timeout=5, what="a child is left")
     assert containers(project) == []
     assert read_files(tmp_path / "tmp") == {}
@@ -204,6 +208,19 @@ def test_a_signal_ends_every_stage_and_leaves_nothing(
     done = project.run("up", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"][0]["verdict"]["ok"]
+
+
+def test_a_report_says_of_a_build_that_it_failed_until_one_does_well(project: TinyProject) -> None:
+    project.declare(f'one\nrun = ["{unique_step()}", "echo no such thing >&2; exit 3"]')
+    assert project.run("up").returncode == 1
+    reported = project.run("report", "--format", "html")
+    assert reported.returncode == 1
+    assert '<td class="badge bad">BUILD FAILED</td>' in reported.stdout
+    assert "no such thing" in reported.stdout
+    project.declare("one")
+    assert project.run("up").returncode == 0
+    assert list((project.root / ".cudaforge" / "failures").iterdir()) == []
+    assert project.run("report").returncode == 0
 
 
 @pytest.fixture
