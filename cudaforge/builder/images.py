@@ -98,7 +98,8 @@ class ImageBuilds:
         self._queue = JobQueue((), ())
 
     def run(self, jobs: Sequence[ImageJob]) -> tuple[BuildResult, ...]:
-        """Build every job. Raises BuildAborted when surroundings failed any of them."""
+        """Build every job. Raises BuildAborted when surroundings failed any of them; it is the cause of an
+        interrupt that ended them."""
         self._jobs = jobs
         self._queue = JobQueue(range(len(jobs)), [place.number for place in self._places])
         workers = [place for place in self._places for _ in range(self._settings.workers)]
@@ -107,16 +108,23 @@ class ImageBuilds:
         try:
             self._watch(futures)
         except BaseException as error:
-            if not isinstance(error, Exception):
-                self._stop_reason = _INTERRUPTED
+            if isinstance(error, Exception):
+                self._stop(futures)
+                raise
+            self._stop_reason = _INTERRUPTED
             self._stop(futures)
-            raise
+            raise error from BuildAborted(Problem(what=_INTERRUPTED), self._all_results())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        results = tuple(self._results.get(number) or self._cancelled(job) for number, job in enumerate(jobs))
+        results = self._all_results()
         if self._problems:
-            raise BuildAborted(_distinct(self._problems), results)
+            raise BuildAborted(dict.fromkeys(self._problems), results)
         return results
+
+    def _all_results(self) -> tuple[BuildResult, ...]:
+        return tuple(
+            self._results.get(number) or self._cancelled(job) for number, job in enumerate(self._jobs)
+        )
 
     def _watch(self, futures: Sequence[Future[None]]) -> None:
         """Wait for all, and look after the builders meanwhile: buildx waits for a frozen one without end."""
@@ -387,7 +395,3 @@ def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
 def count_workers(jobs: int | None, images: int) -> int:
     """How many images are built at once: as asked, else some more than processors, never more than images."""
     return max(1, min(images, jobs or (os.cpu_count() or 1) + _WAITING))
-
-
-def _distinct(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    return tuple(dict.fromkeys(problems))

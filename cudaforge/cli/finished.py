@@ -1,4 +1,4 @@
-"""What is told of a run that surroundings ended: what was finished is an answer, too."""
+"""What is told of a run that surroundings or a signal ended: what was finished is an answer, too."""
 
 from __future__ import annotations
 
@@ -16,15 +16,21 @@ Results = tuple["BuildResult", ...]
 
 @contextlib.contextmanager
 def finished_told(to_json: Callable[[Results], Mapping[str, object]], *, as_json: bool) -> Iterator[None]:
-    """Tell of every image, where surroundings failed some of several, before the error passes on."""
+    """Tell of every image, where surroundings failed some of several or a signal ended them, before the error
+    passes on: in its `answer`, or that of its cause, where it is JSON."""
     from cudaforge.builder import BuildAborted
     from cudaforge.report.builds import describe_builds
 
     try:
         yield
-    except BuildAborted as error:
+    except BaseException as error:
+        aborted = error if isinstance(error, BuildAborted) else error.__cause__
+        if not isinstance(aborted, BuildAborted):
+            raise
         if as_json:
-            error.answer = to_json(error.results)
-        elif len(error.results) > 1:
-            write_text(describe_builds(error.results))
+            aborted.answer = to_json(aborted.results)
+        elif len(aborted.results) > 1:
+            # A reader that has left does not make another end of an interrupt.
+            with contextlib.suppress(OSError):
+                write_text(describe_builds(aborted.results))
         raise

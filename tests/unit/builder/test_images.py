@@ -1,7 +1,10 @@
 """One queue before several builders, one of which fails when no test with an engine could make it."""
 
 import json
+import os
+import signal
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +16,7 @@ from cudaforge.builder.errors import BuildAborted
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import BuildSettings, ImageBuilds
 from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible, result_to_json
-from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
+from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.engine import EngineDied, ImageFacts
 from cudaforge.errors import Interrupted, Problem
 from cudaforge.records import replace
@@ -234,3 +237,24 @@ def test_caches_that_were_not_read_are_in_the_result(tmp_path: Path):
         [job("one")]
     )
     assert (again.state, again.caches_unread) == (BuildState.CACHED, ()), "no cache was asked"
+
+
+def test_an_interrupt_has_the_results_of_what_it_ended(tmp_path: Path):
+    def build(job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd | None:
+        del listener
+        if job.image.name == "one":
+            return None
+        os.kill(os.getpid(), signal.SIGINT)
+        while not order.is_given_up():
+            time.sleep(0.01)
+        raise GivenUp
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = build
+    builds = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        builds.run([job(name) for name in NAMES])
+    aborted = raised.value.__cause__
+    assert isinstance(aborted, BuildAborted)
+    assert [result.state.value for result in aborted.results] == ["built", "cancelled", "cancelled"]
+    assert {result.reason for result in aborted.results[1:]} == {"the run was interrupted"}
