@@ -125,6 +125,11 @@ def begin_stop() -> None:
     _signal_all(signal.SIGTERM)
 
 
+def is_stopping() -> bool:
+    """Whether the run was told to end: what a program left since then says nothing of its work."""
+    return _is_stopping.is_set()
+
+
 def kill_all() -> None:
     """Kill every program that is still running, without waiting. For signal handlers."""
     _signal_all(signal.SIGKILL)

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
+
+def utc_now() -> str:
+    """The time, ISO 8601 in UTC to the second: times compare as their texts do."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
 
 def bytes_text(count: int | None) -> str:
     """Bytes for people: `1.2 GB` (decimal, as registries and engines count)."""

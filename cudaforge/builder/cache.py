@@ -120,12 +120,25 @@ def prepare_places(caches: Caches, names: Sequence[str]) -> tuple[str, ...]:
                 what=f"{place} is no directory", where=where, remedy="name one that buildx wrote"
             )
             problems[place] = (problem, True)
-        elif not (place / "index.json").is_file():
-            missing.append(f"there is no cache in {place} ({FROM}): steps are built without it")
+        elif not _is_cache(place):
+            missing.append(_missing(place))
     if problems:
         is_wrong = any(wrong for _, wrong in problems.values())
         raise (InputError if is_wrong else SurroundingsError)(problem for problem, _ in problems.values())
     return tuple(missing)
+
+
+def missing_places(caches: Caches, name: str) -> tuple[str, ...]:
+    """What `prepare_places` says of the directories that caches of this image are read from."""
+    return tuple(_missing(one) for one in _local(caches.from_, "src", (name,)) if not _is_cache(one))
+
+
+def _is_cache(place: Path) -> bool:
+    return (place / "index.json").is_file()
+
+
+def _missing(place: Path) -> str:
+    return f"there is no cache in {place} ({FROM}): steps are built without it"
 
 
 def _local(options: Sequence[CacheOption], key: str, names: Sequence[str]) -> Iterator[Path]:

@@ -10,21 +10,37 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
-from cudaforge.builder.cache import Caches
-from cudaforge.builder.errors import BuildAborted, BuildRefused
+from cudaforge.builder.cache import Caches, missing_places
+from cudaforge.builder.errors import BuildAborted, BuilderFailed, BuildRefused, concerns_all, vanished
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.queue import JobQueue
-from cudaforge.builder.record import BuildRecord, find_current, fingerprint_inputs, load_record, save_record
+from cudaforge.builder.record import (
+    BuildRecord,
+    find_current,
+    fingerprint_inputs,
+    keep_outcome,
+    load_record,
+    save_record,
+)
 from cudaforge.builder.reproduce import compare_again
 from cudaforge.builder.results import cancelled_result, failed_result, made_result, untried_result
 from cudaforge.builder.scratch import scratch_directory
+from cudaforge.builder.settings import BuildSettings
 from cudaforge.builder.steps import step_text
 from cudaforge.engine import EngineError, ImageFacts
-from cudaforge.errors import CudaforgeError, ExitCode, InputError, NegativeAnswer, Problem, SurroundingsError
+from cudaforge.errors import (
+    CudaforgeError,
+    ExitCode,
+    InputError,
+    Interrupted,
+    NegativeAnswer,
+    Problem,
+    SurroundingsError,
+)
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.records import made, record, replace
+from cudaforge.records import replace
 
 WATCH_SECONDS = 20.0
 """How often builders are asked whether they are still there, while they build."""
@@ -32,22 +48,7 @@ _STRIKES = 2
 _MOST_FAILURES = 3
 """So many images in a row that a builder fails, where others are left, and it is out."""
 _END_SECONDS = 0.2
-
-
-@record()
-class BuildSettings:
-    """How a run builds."""
-
-    root: Path
-    state: Path
-    workers: int
-    """Builds at a time on each builder."""
-    is_uncached: bool
-    reproducible: Reproducible
-    timeout: float
-    keeps_going: bool = True
-    """Whether images are begun after another one failed."""
-    caches: Caches = made(default_factory=Caches)
+_INTERRUPTED = "the run was interrupted"
 
 
 @dataclass(slots=True)
@@ -63,9 +64,9 @@ class _Place:
     out_because: str = ""
     """Why it gets no more images, once it is out."""
 
-    def out(self) -> _BuilderFailed:
+    def out(self) -> BuilderFailed:
         """The error of what it was doing when it was taken out."""
-        return _BuilderFailed(Problem(what=f"the builder {self.builder.name} is out: {self.out_because}"))
+        return BuilderFailed(Problem(what=f"the builder {self.builder.name} is out: {self.out_because}"))
 
 
 class ImageBuilds:
@@ -91,11 +92,13 @@ class ImageBuilds:
         self._stop_reason = "another image's build met with a failure that concerns all"
         self._jobs: Sequence[ImageJob] = ()
         self._results: dict[int, BuildResult] = {}
+        self._unread: dict[str, dict[str, None]] = {}
         self._queue = JobQueue((), ())
 
     def run(self, jobs: Sequence[ImageJob]) -> tuple[BuildResult, ...]:
         """Build every job. Raises BuildAborted when surroundings failed any of them, else BuildRefused when
-        any lacks what was to be given, or could not be built from what the lock says."""
+        any lacks what was to be given, or could not be built from what the lock says. BuildAborted is the
+        cause of an interrupt that ended them."""
         self._jobs = jobs
         self._queue = JobQueue(range(len(jobs)), [place.number for place in self._places])
         workers = [place for place in self._places for _ in range(self._settings.workers)]
@@ -103,20 +106,26 @@ class ImageBuilds:
         futures = [pool.submit(self._work, place) for place in workers]
         try:
             self._watch(futures)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, Exception):
+                self._stop(futures)
+                raise
+            self._stop_reason = _INTERRUPTED
             self._stop(futures)
-            raise
+            raise error from BuildAborted(Problem(what=_INTERRUPTED), self._all_results())
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
-        results = tuple(
-            self._results.get(number) or cancelled_result(job.image, self._stop_reason)
-            for number, job in enumerate(jobs)
-        )
+        results = self._all_results()
         if self._problems:
-            raise BuildAborted(_distinct([*self._problems, *self._refused]), results)
+            raise BuildAborted(dict.fromkeys([*self._problems, *self._refused]), results)
         if self._refused:
-            raise BuildRefused(_distinct(self._refused), results, exit_code=self._refusal)
+            raise BuildRefused(dict.fromkeys(self._refused), results, exit_code=self._refusal)
         return results
+
+    def _all_results(self) -> tuple[BuildResult, ...]:
+        return tuple(
+            self._results.get(number) or self._cancelled(job) for number, job in enumerate(self._jobs)
+        )
 
     def _watch(self, futures: Sequence[Future[None]]) -> None:
         """Wait for all, and look after the builders meanwhile: buildx waits for a frozen one without end."""
@@ -168,17 +177,20 @@ class ImageBuilds:
             result = self._find_or_build(place, job)
             if result.state in (BuildState.BUILT, BuildState.CACHED):
                 place.failures = 0
-        except GivenUp:
-            result = cancelled_result(job.image, self._stop_reason)
+        except (GivenUp, Interrupted):
+            result = self._cancelled(job)
         except (InputError, NegativeAnswer) as error:
             # Of this image alone: no other builder would make it, and other images may be made.
             self._keep(error, self._refused)
             self._refusal = max(self._refusal, error.exit_code)
             result = self._untried(place, job, error)
         except SurroundingsError as error:
-            if self._is_stopped.is_set():
-                result = cancelled_result(job.image, self._stop_reason)
-            elif self._returns(place, number, error):
+            # Others may have lost the builder at the same time: one of them tells of it.
+            has_lost = not self._is_over() and self._loses(place, error)
+            if self._is_over() and not has_lost:
+                result = self._cancelled(job)
+            elif self._queue.give_back(number, failed_on=place.number):
+                self._unread.pop(job.image.name, None)
                 self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_RETURNED, line=str(error)))
                 return
             else:
@@ -187,7 +199,9 @@ class ImageBuilds:
         self._finish(number, replace(result, seconds=time.monotonic() - started))
 
     def _finish(self, number: int, result: BuildResult) -> None:
+        result = replace(result, caches_unread=tuple(self._unread.pop(result.name, ())))
         self._results[number] = result
+        keep_outcome(self._settings.state, self._jobs[number].image, result)
         if result.state is BuildState.FAILED and not self._settings.keeps_going:
             self._stop_reason = f"{result.name} failed; --keep-going builds the others all the same"
             self._queue.close()
@@ -208,7 +222,7 @@ class ImageBuilds:
             return self._failed(place, job, end, end.failure)
         facts = place.builder.find_image(job.image.tags[0])
         if facts is None:
-            raise _vanished(job.image)
+            raise vanished(job.image)
         made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
         save_record(self._record_path(job.image), made)
         return self._proven(place, job, BuildState.BUILT, facts)
@@ -230,29 +244,44 @@ class ImageBuilds:
                     _tag(holder.builder, job.image, found)
                     return self._proven(holder, job, BuildState.CACHED, found)
             except SurroundingsError as error:  # noqa: PERF203 -- each is asked for itself
-                if holder is place or self._is_stopped.is_set():
+                if holder is place or self._is_over():
                     raise
                 # Not this builder's fault: it makes the image itself.
-                if _concerns_all(error):
+                if concerns_all(error):
                     self._take_out(holder, error.problems)
         return None
 
     def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
         settings = self._settings
+        caches = settings.caches if again is None else Caches()
+        unread = self._unread.setdefault(job.image.name, {})
+        unread.update(dict.fromkeys(missing_places(caches, job.image.name)))
+
+        def is_given_up() -> bool:
+            return self._is_over() or not self._queue.has_builder(place.number)
+
+        def emit(event: BuildEvent) -> None:
+            # A step that is ended with its build has not failed.
+            if event.kind is EventKind.STEP_FAILED and is_given_up():
+                return
+            if event.kind is EventKind.CACHE_UNREAD:
+                unread[event.line] = None
+            self._emit(event)
+
         order = BuildOrder(
             state=settings.state,
             is_uncached=settings.is_uncached,
             is_reproducible=self._is_reproducible,
             again=again,
             timeout=settings.timeout,
-            caches=settings.caches if again is None else Caches(),
-            is_given_up=lambda: self._is_stopped.is_set() or not self._queue.has_builder(place.number),
+            caches=caches,
+            is_given_up=is_given_up,
         )
         log = self._log_path(job.image, "" if again is None else ".again")
         try:
-            return place.builder.build(job, order, Listener(log=log, clean=job.clean, emit=self._emit))
+            return place.builder.build(job, order, Listener(log=log, clean=job.clean, emit=emit))
         except GivenUp:
-            if self._is_stopped.is_set():
+            if self._is_over():
                 raise
             raise place.out() from None
 
@@ -285,37 +314,41 @@ class ImageBuilds:
 
     def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
         """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
-        if self._is_stopped.is_set():
-            return cancelled_result(job.image, self._stop_reason)
+        if self._is_over():
+            return self._cancelled(job)
         if not self._queue.has_builder(place.number):
             raise place.out()
         if failure.kind is FailureKind.ENGINE or end.failed_step is None:
             # buildx's words for a lost engine are many; the engine itself knows best.
             place.builder.check_alive()
-        result = failed_result(
-            job.image, end, failure, builder=place.builder.name, log=self._log_path(job.image)
-        )
+        log = self._log_path(job.image)
+        result = failed_result(job.image, end, failure, builder=place.builder.name, log=log)
         if not failure.kind.is_surroundings:
             return result
-        log = self._log_path(job.image)
         step = f"at: {step_text(end.failed_step)}" if end.failed_step else ""
         because = tuple(line for line in (step, *end.last_lines[-3:], f"log: {log}") if line)
         problem = Problem(what=f"{job.image.name}: {failure.reason}", because=because, remedy=failure.remedy)
-        raise _BuilderFailed(problem, result=result, concerns_all=failure.kind.stops_all)
+        raise BuilderFailed(problem, result=result, concerns_all=failure.kind.stops_all)
 
-    def _returns(self, place: _Place, number: int, error: SurroundingsError) -> bool:
-        """Whether another builder shall try the image; a builder that is lost is taken out."""
+    def _is_over(self) -> bool:
+        """Whether what a build does now says nothing: it is being ended, and others with it."""
+        return self._is_stopped.is_set() or process.is_stopping()
+
+    def _cancelled(self, job: ImageJob) -> BuildResult:
+        return cancelled_result(job.image, _INTERRUPTED if process.is_stopping() else self._stop_reason)
+
+    def _loses(self, place: _Place, error: SurroundingsError) -> bool:
+        """Whether the builder is lost by this error, and was not before: then it is taken out."""
         place.failures += 1
         is_worn_out = place.failures >= _MOST_FAILURES and len(self._queue.builders) > 1
-        if (_concerns_all(error) or is_worn_out) and self._queue.has_builder(place.number):
-            self._take_out(place, error.problems)
-        return self._queue.give_back(number, failed_on=place.number)
+        return (concerns_all(error) or is_worn_out) and self._take_out(place, error.problems)
 
-    def _take_out(self, place: _Place, problems: Sequence[Problem]) -> None:
-        """Give the builder no more images, and end what it builds: others do that again."""
+    def _take_out(self, place: _Place, problems: Sequence[Problem]) -> bool:
+        """Give the builder no more images, and end what it builds: others do that again. False where that
+        was done before."""
         with self._event_lock:
             if not self._queue.has_builder(place.number):
-                return
+                return False
             place.out_because = reason = "; ".join(problem.what for problem in problems)
             orphans = self._queue.take_out(place.number)
             is_last = not self._queue.builders
@@ -334,13 +367,14 @@ class ImageBuilds:
                 )
             )
         place.builder.stop()
+        return True
 
     def _keep(self, error: CudaforgeError, problems: list[Problem]) -> None:
         with self._event_lock:
             problems.extend(error.problems)
 
     def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
-        if isinstance(error, _BuilderFailed) and error.result is not None:
+        if isinstance(error, BuilderFailed) and error.result is not None:
             return error.result
         return self._untried(place, job, error)
 
@@ -358,37 +392,8 @@ class ImageBuilds:
         return self._settings.state / "logs" / f"{image.name}{kind}.log"
 
 
-class _BuilderFailed(SurroundingsError):
-    """Surroundings failed one build on one builder: another may do better."""
-
-    def __init__(
-        self, problem: Problem, *, result: BuildResult | None = None, concerns_all: bool = False
-    ) -> None:
-        super().__init__(problem)
-        self.result = result
-        self.concerns_all = concerns_all
-
-
-def _concerns_all(error: SurroundingsError) -> bool:
-    """Whether no other image can be built on the builder that failed so."""
-    return isinstance(error, EngineError) or (isinstance(error, _BuilderFailed) and error.concerns_all)
-
-
 def _tag(builder: Builder, image: LockedImage, facts: ImageFacts) -> None:
     for tag in image.tags:
         present = builder.find_image(tag)
         if present is None or present.id != facts.id:
             builder.tag_image(facts.id, tag)
-
-
-def _vanished(image: LockedImage) -> SurroundingsError:
-    return SurroundingsError(
-        Problem(
-            what=f"{image.name} was built, and the engine has no image {image.tags[0]}",
-            remedy="look at the log; was the image removed meanwhile?",
-        )
-    )
-
-
-def _distinct(problems: Sequence[Problem]) -> tuple[Problem, ...]:
-    return tuple(dict.fromkeys(problems))

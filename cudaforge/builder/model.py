@@ -51,6 +51,8 @@ class BuildResult:
     """Whether a second build gave the same image; None where there was none."""
     differences: tuple[str, ...] = ()
     """What differed in the second build."""
+    caches_unread: tuple[str, ...] = ()
+    """The caches outside that could not be read and were left out, each with the reason."""
 
 
 class EventKind(str, Enum):
@@ -118,4 +120,5 @@ def result_to_json(result: BuildResult) -> Mapping[str, object]:
         "remedy": result.remedy,
         "reproduced": result.is_reproduced,
         "differences": list(result.differences),
+        "caches_unread": list(result.caches_unread),
     }

@@ -13,13 +13,14 @@ from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.epoch import find_epoch
-from cudaforge.builder.images import BuildSettings, ImageBuilds
+from cudaforge.builder.images import ImageBuilds
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
 from cudaforge.builder.platforms import check_platforms
 from cudaforge.builder.podman import Podman, check_podman
 from cudaforge.builder.protocol import Builder, ImageJob
 from cudaforge.builder.scratch import sweep_scratch
+from cudaforge.builder.settings import BuildSettings
 from cudaforge.engine import NamedBuilder
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage

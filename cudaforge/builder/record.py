@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from cudaforge.builder.model import BuildResult, BuildState, result_to_json
 from cudaforge.builder.protocol import Builder
 from cudaforge.engine import Engine, ImageFacts
+from cudaforge.errors import CudaforgeError
 from cudaforge.files import write_atomically
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import record
 from cudaforge.renderer.model import ENTRY_LABEL, RenderedImage
+from cudaforge.units import utc_now
 
 RECORD_SCHEMA = 1
+FAILURES = "failures"
+"""The directory of `.cudaforge` with how the last build of each image failed."""
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 
 
@@ -94,6 +100,24 @@ def save_record(path: Path, record: BuildRecord) -> None:
         "reproducible": record.is_reproducible,
     }
     write_atomically(path, json.dumps(document, indent=1) + "\n")
+
+
+def keep_outcome(state: Path, image: LockedImage, result: BuildResult) -> None:
+    """Leave for reports how the build of an image failed; one that does well takes that away again."""
+    path = state / FAILURES / f"{image.name}.json"
+    # The build is told all the same: a full disk may be why it failed.
+    with contextlib.suppress(CudaforgeError, OSError):
+        if result.state is BuildState.FAILED:
+            document = {
+                "schema": RECORD_SCHEMA,
+                "name": image.name,
+                "lock_digest": image.digest,
+                "failed": utc_now(),
+                "build": dict(result_to_json(result)),
+            }
+            write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        elif result.state is not BuildState.CANCELLED:
+            path.unlink(missing_ok=True)
 
 
 def _describe_tree(path: Path, *, skip: Path) -> Iterator[str]:

@@ -63,6 +63,7 @@ def report(
         if beside:
             refuse_beside(option, {"--format": form})
     from cudaforge.pipeline import decide, gathering, reporting
+    from cudaforge.report.evidence import failed_to_json
 
     shown = form or "markdown"
     _check_format(shown, reporting.FORMATS)
@@ -87,6 +88,7 @@ def report(
                         "reference": proof.reference,
                         "ok": proof.is_good,
                         "summary": proof.summary,
+                        "failed_build": failed_to_json(proof.failed),
                         "image_id": proof.verdict.image_id if proof.verdict is not None else None,
                         "subject": by_name[proof.name].subject if proof.name in by_name else None,
                         "attestation": by_name[proof.name].digest if proof.name in by_name else None,

@@ -17,17 +17,23 @@ Results = tuple["BuildResult", ...]
 
 @contextlib.contextmanager
 def finished_told(to_json: Callable[[Results], Mapping[str, object]], *, as_json: bool) -> Iterator[None]:
-    """Tell of every image, where some of several could not be tried, before the error passes on."""
+    """Tell of every image, where some of several could not be tried or a signal ended them, before the error
+    passes on: in its `answer`, or that of its cause, where it is JSON."""
     from cudaforge.builder import BuildAborted, BuildRefused
     from cudaforge.report.builds import describe_builds
 
     try:
         yield
-    except (BuildAborted, BuildRefused) as error:
+    except BaseException as error:
+        aborted = error if isinstance(error, (BuildAborted, BuildRefused)) else error.__cause__
+        if not isinstance(aborted, (BuildAborted, BuildRefused)):
+            raise
         if as_json:
-            error.answer = to_json(error.results)
-        elif len(error.results) > 1:
-            write_text(describe_builds(error.results))
+            aborted.answer = to_json(aborted.results)
+        elif len(aborted.results) > 1:
+            # A reader that has left does not make another end of an interrupt.
+            with contextlib.suppress(OSError):
+                write_text(describe_builds(aborted.results))
         raise
 
 

@@ -42,6 +42,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
         except BaseException as error:  # noqa: BLE001 -- one message instead of a traceback, whatever it is
             # What a clean-up ran into after a signal is not what ended the run.
             told = _interrupted(received[0]) if received else _as_told(error)
+            if isinstance(error.__cause__, CudaforgeError):
+                told.answer = told.answer or error.__cause__.answer
             return _fail(told, as_json="--json" in words, debug=debug)
 
 

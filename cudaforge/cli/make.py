@@ -140,7 +140,7 @@ def build(
         return {"images": [{**result_to_json(one), "pushed": pushed.get(one.name)} for one in results]}
 
     plan = publishing.plan_push(whole, declaration, order, names=costs.keys()) if order is not None else None
-    with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
+    with finished_told(to_json, as_json=as_json), show_progress(costs, keeps_going=keep_going) as on_event:
         results = stages.build(
             locked,
             declaration=declaration,
@@ -334,7 +334,7 @@ def up(
     plan = (
         publishing.plan_push(current, declaration, order, names=costs.keys()) if order is not None else None
     )
-    with finished_told(to_json, as_json=as_json), show_progress(costs) as on_event:
+    with finished_told(to_json, as_json=as_json), show_progress(costs, keeps_going=keep_going) as on_event:
         run = stages.make(
             chosen,
             declaration=declaration,

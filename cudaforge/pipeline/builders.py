@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from cudaforge.errors import Problem
+from cudaforge.errors import InputError, Problem
 from cudaforge.pipeline.decide import Note
 from cudaforge.records import replace
 
@@ -16,23 +16,29 @@ if TYPE_CHECKING:
 def connect_builders(names: tuple[str, ...], *, on_note: Note) -> tuple[NamedBuilder, ...]:
     """The builders with these names; without any, the engine that the docker command line would use.
 
-    One that does not answer is told by `on_note` and left out. Raises InputError for a name that means
-    nothing, SurroundingsError where none answers.
+    One that does not answer is told by `on_note` and left out. Raises InputError for all names that mean
+    nothing, SurroundingsError with what is wrong with each where none answers.
     """
     from cudaforge.engine import EngineError, connect, connect_named, own_builder
 
     if not names:
         return (own_builder(connect()),)
-    found, errors = [], []
+    found: list[NamedBuilder] = []
+    wrong: list[Problem] = []
+    away: dict[str, EngineError] = {}
     for name in dict.fromkeys(names):
         try:
             found.append(connect_named(name))
-        except EngineError as error:  # noqa: PERF203 -- each is asked for itself
-            errors.append((name, error))
-    if not found:
-        raise errors[0][1]
-    for name, reason in errors:
+        except InputError as error:  # noqa: PERF203 -- each is asked for itself
+            wrong += error.problems
+        except EngineError as error:
+            away[name] = error
+    if not found and not wrong:
+        raise _together(tuple(away.values()))
+    for name, reason in away.items():
         on_note(f"the builder {name} gets no images: {reason}")
+    if wrong:
+        raise InputError(wrong)
     return tuple(found)
 
 
@@ -60,3 +66,12 @@ def find_holders(
 def blame(name: str, error: EngineError) -> tuple[Problem, ...]:
     """The problems of an engine, with the builder that it is."""
     return tuple(replace(one, what=f"the builder {name}: {one.what}") for one in error.problems)
+
+
+def _together(errors: Sequence[EngineError]) -> EngineError:
+    """One error that says what all do."""
+    from cudaforge.engine import EngineError
+
+    if len(errors) == 1:
+        return errors[0]
+    return EngineError(dict.fromkeys(problem for error in errors for problem in error.problems))

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cudaforge.builder.record import FAILURES
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
-from cudaforge.records import record
-from cudaforge.report.evidence import TIME_FACT, Made, Proof, read_made
+from cudaforge.records import record, replace
+from cudaforge.report.evidence import TIME_FACT, FailedBuild, Made, Proof, read_failed, read_made
 from cudaforge.report.summary import image_versions
 from cudaforge.verifier.evidence import Fact
 from cudaforge.verifier.model import Verdict
@@ -32,6 +33,7 @@ class _Left:
     verdicts: dict[str, list[Verdict]]
     made: dict[str, list[Made]]
     logs: dict[str, Path]
+    failed: dict[str, list[FailedBuild]]
 
 
 def gather(
@@ -51,7 +53,7 @@ def gather(
                     remedy="name the directory that the artifacts of the jobs were downloaded to",
                 )
             )
-    left = _Left(verdicts={}, made={}, logs={})
+    left = _Left(verdicts={}, made={}, logs={}, failed={})
     for place in places or (state_directory(declaration),):
         files = list(_files((place,)))
         if places and not files:
@@ -71,10 +73,13 @@ def with_lock(verdicts: Sequence[Verdict], file: Path) -> tuple[Proof, ...]:
     ours: dict[str, Proof] = {}
     if any(one.lock_digest is not None for one in verdicts):
         declaration = load(file)
-        left = _Left(verdicts={one.name: [one] for one in verdicts}, made={}, logs={})
+        left = _Left(verdicts={one.name: [one] for one in verdicts}, made={}, logs={}, failed={})
         for path in _files((state_directory(declaration),)):
             if path.parent.name != "verdicts":
                 _take(path, left)
+        for one in verdicts:
+            if one.image_id:  # the image that is there is what was asked about
+                left.failed.pop(one.name, None)
         lock = load_current_lock(declaration)
         ours = {image.name: _proof(image, left) for image in lock.images if image.name in left.verdicts}
     return tuple(
@@ -95,6 +100,7 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
                 path = Path(directory, name)
                 if name == "results.json" or (path.parent.name, path.suffix) in {
                     ("verdicts", ".json"),
+                    (FAILURES, ".json"),
                     ("logs", ".log"),
                 }:
                     count += 1
@@ -118,6 +124,11 @@ def _take(path: Path, left: _Left) -> bool:
             if made is not None and name is not None:
                 left.made.setdefault(name, []).append(made)
         return isinstance(saved, dict)
+    if path.parent.name == FAILURES:
+        failed = read_failed(saved)
+        if failed is not None:
+            left.failed.setdefault(failed[0], []).append(failed[1])
+        return failed is not None
     verdict = verdict_from_json(saved) if isinstance(saved, dict) else None
     if verdict is None:
         return False
@@ -137,7 +148,10 @@ def _read(path: Path) -> object:
 def _proof(image: LockedImage, left: _Left) -> Proof:
     found = left.verdicts.get(image.name, [])
     counting = [one for one in found if one.lock_digest == image.digest]
-    verdict = max(counting, key=lambda one: Fact(one.facts.get(TIME_FACT)).text or "", default=None)
+    verdict = max(counting, key=_verified, default=None)
+    failed = _failed(image, verdict, left)
+    if failed is not None:
+        verdict = None
     missing = None
     if verdict is None:
         missing = "not verified since the lock was changed" if found else "not verified yet"
@@ -149,11 +163,33 @@ def _proof(image: LockedImage, left: _Left) -> Proof:
         missing=missing,
         versions=image_versions(image),
         entry=image.digest,
+        failed=failed,
         # A job that found the image built says nothing of what building it took.
         made=max(made, key=lambda one: one.seconds, default=None),
         dockerfile=_dockerfile(image),
-        log=_log_end(left.logs.get(image.name)),
+        log="" if failed is not None and not failed.log else _log_end(left.logs.get(image.name)),
     )
+
+
+def _verified(verdict: Verdict) -> str:
+    return Fact(verdict.facts.get(TIME_FACT)).text or ""
+
+
+def _failed(image: LockedImage, verdict: Verdict | None, left: _Left) -> FailedBuild | None:
+    """How the image's last build failed, unless an image of this lock entry was looked at since then."""
+    found = [one for one in left.failed.get(image.name, ()) if one.lock_digest == image.digest]
+    newest = max(found, key=lambda one: one.at, default=None)
+    if newest is None or (verdict is not None and verdict.image_id and _verified(verdict) >= newest.at):
+        return None
+    log = left.logs.get(image.name)
+    # Without a log, nothing was run: the one that is there is of an earlier build.
+    return replace(newest, log=_shown(log)) if log is not None and newest.log else newest
+
+
+def _shown(path: Path) -> str:
+    """Relative to where we are, if it is below."""
+    here = Path.cwd()
+    return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def _dockerfile(image: LockedImage) -> str:

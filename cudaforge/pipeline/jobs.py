@@ -6,7 +6,6 @@ import json
 import secrets
 import sys
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ from cudaforge.pipeline.host import state_directory
 from cudaforge.quoting import UnsafeText
 from cudaforge.renderer.files import write_rendered
 from cudaforge.renderer.model import RenderedFile, Written
-from cudaforge.report.evidence import TIME_FACT, TIME_FORMAT
+from cudaforge.report.evidence import TIME_FACT
+from cudaforge.units import utc_now
 from cudaforge.verifier.model import Verdict
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def collect(lock: Lock, declaration: Declaration, files: Sequence[str]) -> tuple
                 collect(image, order, text),
                 reference=order.reference,
                 image_id=ran.get("image", ""),
-                facts={"job": dict(ran), TIME_FACT: datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)},
+                facts={"job": dict(ran), TIME_FACT: utc_now()},
             )
             _save(verdict, order, declaration)
             verdicts.append(verdict)

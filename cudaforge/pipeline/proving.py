@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,8 @@ from cudaforge.pipeline.expecting import expected_of
 from cudaforge.pipeline.host import state_directory
 from cudaforge.pipeline.leftovers import known_run
 from cudaforge.records import replace
-from cudaforge.report.evidence import HOST_FACTS, TIME_FACT, TIME_FORMAT
+from cudaforge.report.evidence import HOST_FACTS, TIME_FACT
+from cudaforge.units import utc_now
 from cudaforge.verifier.model import Tier, Verdict
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def verify_locked(
     def say(event: VerifyEvent) -> None:
         if event.verdict is not None:
             verdict = replace(
-                event.verdict, facts={**event.verdict.facts, HOST_FACTS: host, TIME_FACT: _now()}
+                event.verdict, facts={**event.verdict.facts, HOST_FACTS: host, TIME_FACT: utc_now()}
             )
             waiting[event.name].save(verdict)
             found[event.name] = verdict
@@ -129,10 +129,6 @@ def _describe_host(engine: Engine) -> Mapping[str, object]:
         "memory": info.get("MemTotal"),
         "engine": f"{engine.kind} {engine.server_version}",
     }
-
-
-def _now() -> str:
-    return datetime.now(tz=timezone.utc).strftime(TIME_FORMAT)
 
 
 class _Verification:

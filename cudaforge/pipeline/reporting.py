@@ -77,7 +77,7 @@ def attach_all(proofs: Sequence[Proof], declaration: Declaration) -> tuple[Attac
             raise NegativeAnswer(
                 Problem(
                     what=f"{proof.name}: {proof.summary}: there is nothing to attach",
-                    remedy=f"cudaforge verify {proof.name}",
+                    remedy=f"cudaforge {'build' if proof.failed else 'verify'} {proof.name}",
                 )
             )
         pushed = pushed_image(proof.name, verdict.image_id, declaration)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from cudaforge.builder.model import BuildState
+from cudaforge.builder.steps import step_text
 from cudaforge.records import made, record
 from cudaforge.units import bytes_text
 from cudaforge.verifier.evidence import Fact
@@ -17,22 +19,38 @@ HOST_FACTS = "host"
 """In a verdict's facts: the machine that verified, as its engine describes it."""
 TIME_FACT = "verified"
 """In a verdict's facts: when it was verified, ISO 8601 in UTC."""
-TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
 _MOST_LOSSES = 10_000
 _MOST_GPUS = 64
+_MOST_LINES = 100
+_GOOD_STATES = (BuildState.BUILT.value, BuildState.CACHED.value)
 
 
 @record()
 class Made:
-    """How an image was built."""
+    """How an image was built, where that went well."""
 
     state: str
-    """As a build's result says: `built`, `cached`, `failed`, ..."""
+    """As a build's result says: `built` or `cached`."""
     size: int | None
     """Bytes on disk."""
     seconds: float
-    reason: str | None = None
-    """Why it failed."""
+
+
+@record()
+class FailedBuild:
+    """How the last build of an image failed."""
+
+    lock_digest: str
+    """Of the lock entry that it was of."""
+    at: str
+    """When, ISO 8601 in UTC."""
+    reason: str
+    step: str | None = None
+    last_lines: tuple[str, ...] = ()
+    """The last that the step printed."""
+    remedy: str | None = None
+    log: str = ""
+    """Where the whole log is."""
 
 
 @record()
@@ -48,6 +66,8 @@ class Proof:
     """Of frameworks, `cuda`, `cudnn` and `python`, as locked."""
     entry: str = ""
     """Digest of its lock entry."""
+    failed: FailedBuild | None = None
+    """Where the last build failed and nothing newer was proven; there is no verdict then."""
     made: Made | None = None
     dockerfile: str = ""
     log: str = ""
@@ -59,8 +79,19 @@ class Proof:
         return self.verdict is not None and self.verdict.ok
 
     @property
+    def word(self) -> str:
+        """What is to be said of it, in a word or two."""
+        if self.failed is not None:
+            return "BUILD FAILED"
+        if self.verdict is None:
+            return "not verified"
+        return "ok" if self.verdict.ok else "NOT OK"
+
+    @property
     def summary(self) -> str:
         """The verdict's sentence, or why there is none."""
+        if self.failed is not None:
+            return f"its build failed: {self.failed.reason}"
         return self.verdict.summary if self.verdict is not None else (self.missing or "not verified")
 
 
@@ -75,16 +106,45 @@ class Curve:
 
 
 def read_made(build: Fact) -> Made | None:
-    """The entry of one build in a run's results; None for anything else."""
+    """The entry of a build that did well, in a run's results; None for anything else."""
     state, size, seconds = build["state"].text, build["size"].number, build["seconds"].number
-    if state is None or seconds is None:
+    if state not in _GOOD_STATES or state is None or seconds is None:
         return None
-    return Made(
-        state=state,
-        size=None if size is None else int(size),
-        seconds=float(seconds),
-        reason=build["reason"].text,
+    return Made(state=state, size=None if size is None else int(size), seconds=float(seconds))
+
+
+def read_failed(saved: object) -> tuple[str, FailedBuild] | None:
+    """An image's name and how its build failed, as a build left it; None for anything else."""
+    document = Fact(saved)
+    build = document["build"]
+    name, entry, at = document["name"].text, document["lock_digest"].text, document["failed"].text
+    if name is None or entry is None or at is None or build["state"].text != BuildState.FAILED.value:
+        return None
+    lines = [line.text for line in build["last_lines"]][-_MOST_LINES:]
+    step = build["failed_step"].text
+    return name, FailedBuild(
+        lock_digest=entry,
+        at=at,
+        reason=build["reason"].text or "nobody knows why",
+        step=step_text(step) if step else None,
+        last_lines=tuple(line for line in lines if line is not None),
+        remedy=build["remedy"].text,
+        log=build["log"].text or "",
     )
+
+
+def failed_to_json(failed: FailedBuild | None) -> dict[str, object] | None:
+    """How a build failed, for a JSON document."""
+    if failed is None:
+        return None
+    return {
+        "failed": failed.at,
+        "failed_step": failed.step,
+        "last_lines": list(failed.last_lines),
+        "reason": failed.reason,
+        "remedy": failed.remedy,
+        "log": failed.log,
+    }
 
 
 def curves(verdict: Verdict) -> tuple[Curve, ...]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from cudaforge.report.evidence import Proof
+from cudaforge.report.evidence import FailedBuild, Proof
 from cudaforge.report.problems import visible
 from cudaforge.verifier.model import CheckResult, CheckState, Verdict
 
@@ -34,7 +34,10 @@ def _suite(proof: Proof, library: Any) -> Any:  # noqa: ANN401 -- the library's
             suite.add_property(name, _text(value))
         for check in verdict.checks:
             suite.add_testcase(_case(check, library))
-    suite.add_testcase(_verdict_case(verdict, _text(proof.summary), library))
+    if proof.failed is not None:
+        suite.add_testcase(_build_case(proof.failed, library))
+    else:
+        suite.add_testcase(_verdict_case(verdict, _text(proof.summary), library))
     return suite
 
 
@@ -47,6 +50,21 @@ def _case(check: CheckResult, library: Any) -> Any:  # noqa: ANN401 -- the libra
         case.result = [failure]
     elif check.state is CheckState.SKIPPED:
         case.result = [library.Skipped(detail)]
+    return case
+
+
+def _build_case(failed: FailedBuild, library: Any) -> Any:  # noqa: ANN401 -- the library's
+    case = library.TestCase("Build", "cudaforge.build")
+    failure = library.Failure(f"its build failed: {_text(failed.reason)}", "build-failed")
+    told = (
+        f"at: {_text(failed.step)}" if failed.step else "",
+        *map(_text, failed.last_lines),
+        f"because: {_text(failed.reason)}",
+        _try(failed.remedy),
+        f"log: {_text(failed.log)}" if failed.log else "",
+    )
+    failure.text = "\n".join(filter(None, told))
+    case.result = [failure]
     return case
 
 

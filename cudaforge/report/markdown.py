@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from cudaforge.report.evidence import Proof, machine_of
+from cudaforge.report.evidence import FailedBuild, Proof, machine_of
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
@@ -35,6 +35,9 @@ def _text(proofs: Sequence[Proof], told: Sequence[Proof]) -> str:
     lines = [f"## cudaforge: {good} of {len(proofs)} images proven", ""]
     lines += ["| image | verdict | proven | time |", "| --- | --- | --- | --- |"]
     lines += [_row(proof) for proof in proofs]
+    for proof in proofs:
+        if proof.failed is not None:
+            lines += ["", *_failed(proof.name, proof.failed)]
     for proof in told:
         if proof.verdict is not None:
             lines += ["", *_image(proof.verdict)]
@@ -42,9 +45,18 @@ def _text(proofs: Sequence[Proof], told: Sequence[Proof]) -> str:
 
 
 def _row(proof: Proof) -> str:
-    state = "ok" if proof.is_good else "**NOT OK**"
+    state = proof.word if proof.is_good else f"**{proof.word}**"
     time = seconds_text(proof.verdict.seconds) if proof.verdict is not None else ""
     return f"| {escape(proof.name)} | {state} | {escape(proof.summary)} | {time} |"
+
+
+def _failed(name: str, failed: FailedBuild) -> Iterator[str]:
+    step = f" at {escape(failed.step)}" if failed.step else ""
+    yield f"- **{escape(name)}**: its build failed{step}: {escape(failed.reason)}"
+    if failed.remedy:
+        yield f"  - try {escape(failed.remedy)}"
+    if failed.log:
+        yield f"  - log: {escape(failed.log)}"
 
 
 def _image(verdict: Verdict) -> Iterator[str]:

@@ -62,6 +62,11 @@ class Place:
     number: int
     proof: Proof
 
+    @property
+    def kind(self) -> str:
+        """`good`, `bad` or `open`."""
+        return _kind(self.proof)
+
 
 @record()
 class Grid:
@@ -134,6 +139,9 @@ def _section(proof: Proof, *, largest: int, slowest: float) -> dict[str, object]
         "name": proof.name,
         "reference": proof.reference,
         "is_good": proof.is_good,
+        "word": proof.word,
+        "kind": _kind(proof),
+        "failed": proof.failed,
         "summary": proof.summary,
         "image_id": verdict.image_id if verdict is not None else "",
         "time": seconds_text(seconds) if verdict is not None or made is not None else "",
@@ -149,6 +157,13 @@ def _section(proof: Proof, *, largest: int, slowest: float) -> dict[str, object]
         "tiers": _tiers(verdict) if verdict is not None else (),
         "chart": chart_of(curves(verdict)) if verdict is not None else None,
     }
+
+
+def _kind(proof: Proof) -> str:
+    """Good, bad, or open: nobody has looked."""
+    if proof.is_good:
+        return "good"
+    return "bad" if proof.verdict is not None or proof.failed is not None else "open"
 
 
 def _share(part: float, whole: float) -> int:

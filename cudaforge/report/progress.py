@@ -21,10 +21,10 @@ _STEP_WIDTH = 60
 
 
 @contextlib.contextmanager
-def show_progress(costs: Mapping[str, int]) -> Iterator[Callable[[BuildEvent], None]]:
+def show_progress(costs: Mapping[str, int], *, keeps_going: bool) -> Iterator[Callable[[BuildEvent], None]]:
     """A callback for build events; what it shows ends with the block. `costs` are the images' shares of the
-    work, in any unit."""
-    forecast = Forecast(costs)
+    work, in any unit, `keeps_going` whether images are begun after another one failed."""
+    forecast = Forecast(costs, keeps_going=keeps_going)
     if not sys.stderr.isatty():
         yield PlainProgress(lambda line: sys.stderr.write(line + "\n"), forecast).handle
         return
@@ -58,7 +58,8 @@ class PlainProgress:
         text = self._text(event)
         if text is not None:
             self._write(visible(text))
-        if event.kind is EventKind.IMAGE_FINISHED and self._forecast.total > 1 and not self._forecast.is_over:
+        is_one_more = event.result is not None and event.result.state is not BuildState.CANCELLED
+        if is_one_more and self._forecast.total > 1 and not self._forecast.is_over:
             self._write(_outlook(self._forecast))
 
     def _text(self, event: BuildEvent) -> str | None:
@@ -109,7 +110,8 @@ class LiveProgress:
             self._tasks[event.image] = self._progress.add_task("", total=1.0, image=event.image)
         task = self._tasks[event.image]
         if event.kind is EventKind.IMAGE_FINISHED and event.result is not None:
-            self._progress.update(task, completed=1.0, description=_ending(event.result))
+            reached = None if event.result.state is BuildState.CANCELLED else 1.0
+            self._progress.update(task, completed=reached, description=_ending(event.result))
             self._progress.stop_task(task)
         elif event.kind is not EventKind.LOG:
             self._progress.update(task, completed=event.fraction, description=_short(_doing(event)))

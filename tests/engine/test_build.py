@@ -19,9 +19,9 @@ import pytest
 
 import cudaforge.builder.images
 from cudaforge.bootstrap import loaded_reference, write_archive
-from cudaforge.builder import BuildAborted, BuildEvent, BuildState, EventKind, build_images
+from cudaforge.builder import BuildAborted, BuildEvent, BuildRefused, BuildState, EventKind, build_images
 from cudaforge.engine import Engine, EngineDied, EngineFrozen, connect, own_builder
-from cudaforge.errors import InputError
+from cudaforge.errors import ExitCode, InputError
 from cudaforge.files import hash_file
 from cudaforge.lockfile.model import Closure, LockedBase, LockedCopy, LockedImage
 from cudaforge.packages.model import LockedWheel
@@ -247,8 +247,9 @@ def test_secrets_reach_a_step_and_nothing_else(project: Project, tmp_path: Path)
 
 
 def test_a_secret_without_a_value_is_wrong_input(project: Project):
-    with pytest.raises(InputError, match="NO_SUCH_SECRET"):
+    with pytest.raises(BuildRefused, match="NO_SUCH_SECRET") as refused:
         project.build(project.image("unset", "true", secrets=("NO_SUCH_SECRET",)))
+    assert refused.value.exit_code is ExitCode.INPUT
 
 
 def test_source_date_epoch_is_checked(project: Project):

@@ -193,7 +193,11 @@ def test_a_signal_ends_every_stage_and_leaves_nothing(
         reader.join(10)
     assert child.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[number]
     assert time.monotonic() - started < STOP_SECONDS
-    check_message("".join(stage.output), "interrupted")
+    told = "".join(stage.output)
+    check_message(told, "interrupted")
+    assert "failed" not in told
+    assert kind is not Building or "one: cancelled\n" in told
+    assert not (project.root / ".cudaforge" / "failures").exists()
     wait_until(lambda: processes_with(str(tmp_path / "tmp")) == [], timeout=5, what="a child is left")
     assert containers(project) == []
     assert read_files(tmp_path / "tmp") == {}
@@ -204,6 +208,45 @@ def test_a_signal_ends_every_stage_and_leaves_nothing(
     done = project.run("up", "--json")
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["images"][0]["verdict"]["ok"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_json_has_every_image_after_a_signal(
+    number: signal.Signals, project: TinyProject, tmp_path: Path
+) -> None:
+    asleep = f'run = ["{unique_step()}", "{SLEEP}"]'
+    project.declare("one", f"two\n{asleep}", f"three\n{asleep}")
+    assert project.run("lock").returncode == 0
+    log = project.root / ".cudaforge" / "logs" / "two.log"
+    output: list[str] = []
+    answer: list[str] = []
+    with project.start("build", "--jobs", "1", "--json") as child:
+        readers = [read_lines(child.stderr, output), read_lines(child.stdout, answer)]
+        try:
+            wait_until(lambda: log.is_file() and SLEEP in log.read_text(), timeout=60, what="".join(output))
+            child.send_signal(number)
+            child.wait(60)
+        finally:
+            child.kill()
+        for reader in readers:
+            reader.join(10)
+    told = json.loads("".join(answer))
+    assert [image["state"] for image in told["images"]] == ["built", "cancelled", "cancelled"]
+    assert {image["reason"] for image in told["images"][1:]} == {"the run was interrupted"}
+    assert "2 of 3 images" not in "".join(output)
+
+
+def test_a_report_says_of_a_build_that_it_failed_until_one_does_well(project: TinyProject) -> None:
+    project.declare(f'one\nrun = ["{unique_step()}", "echo no such thing >&2; exit 3"]')
+    assert project.run("up").returncode == 1
+    reported = project.run("report", "--format", "html")
+    assert reported.returncode == 1
+    assert '<td class="badge bad">BUILD FAILED</td>' in reported.stdout
+    assert "no such thing" in reported.stdout
+    project.declare("one")
+    assert project.run("up").returncode == 0
+    assert list((project.root / ".cudaforge" / "failures").iterdir()) == []
+    assert project.run("report").returncode == 0
 
 
 @pytest.fixture

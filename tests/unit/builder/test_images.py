@@ -1,19 +1,25 @@
 """One queue before several builders, one of which fails when no test with an engine could make it."""
 
+import json
+import os
+import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from cudaforge import process
 from cudaforge.builder import BuildAborted, BuildRefused, images
+from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.failures import Failure, FailureKind
-from cudaforge.builder.images import BuildSettings, ImageBuilds
-from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible
+from cudaforge.builder.images import ImageBuilds
+from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproducible, result_to_json
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
+from cudaforge.builder.settings import BuildSettings
 from cudaforge.engine import EngineDied, ImageFacts
-from cudaforge.errors import CudaforgeError, InputError, NegativeAnswer, Problem
+from cudaforge.errors import CudaforgeError, InputError, Interrupted, NegativeAnswer, Problem
 from cudaforge.records import replace
 from cudaforge.renderer import render_image
 from cudaforge.renderer.model import ENTRY_LABEL
@@ -29,14 +35,15 @@ class MadeUpBuilder:
         self.name = name
         self.images: dict[str, ImageFacts] = {}
         self.on_find: Callable[[str], None] = lambda _: None
-        self.on_build: Callable[[str], None] = lambda _: None
+        self.on_build: Callable[[ImageJob, BuildOrder, Listener], BuildEnd | None] = lambda *_: None
         self.looked_at = 0
         self.failure: Failure | None = None
         self.hangs = False
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
-        del listener
-        self.on_build(job.image.name)
+        end = self.on_build(job, order, listener)
+        if end is not None:
+            return end
         while self.hangs:
             if order.is_given_up():
                 raise GivenUp
@@ -83,16 +90,21 @@ def job(name: str) -> ImageJob:
     return ImageJob(image=image, rendered=render_image(image), clean=str)
 
 
-def settings(directory: Path, *, keeps_going: bool = True) -> BuildSettings:
-    return BuildSettings(
+def settings(directory: Path, **changes: object) -> BuildSettings:
+    plain = BuildSettings(
         root=directory,
         state=directory,
         workers=1,
         is_uncached=False,
         reproducible=Reproducible.NO,
         timeout=1.0,
-        keeps_going=keeps_going,
     )
+    return replace(plain, **changes)
+
+
+def failed_at(step: str) -> BuildEnd:
+    failure = Failure(kind=FailureKind.STEP, reason="the step failed", remedy="mend it")
+    return BuildEnd(failure=failure, failed_step=step, last_lines=("no",))
 
 
 def dies_when_both_ask() -> Callable[[str], None]:
@@ -134,8 +146,8 @@ def test_a_builder_that_has_the_image_asks_no_other(tmp_path: Path):
 def test_what_is_not_as_the_lock_says_or_was_not_given_fails_its_own_image(
     tmp_path: Path, *, keeps_going: bool, kind: type[CudaforgeError]
 ):
-    def refuse(name: str) -> None:
-        if name == "two":
+    def refuse(job: ImageJob, *_: object) -> None:
+        if job.image.name == "two":
             raise kind(Problem(what="a wheel is another file", remedy="cudaforge upgrade"))
 
     builder = MadeUpBuilder("here")
@@ -156,8 +168,8 @@ def test_why_a_builder_is_out_is_said_of_the_image_that_it_had(
     monkeypatch.setattr(images, "WATCH_SECONDS", 0.05)
     builders = (MadeUpBuilder("a"), MadeUpBuilder("b"))
 
-    def begin(builder: MadeUpBuilder, other: MadeUpBuilder) -> Callable[[str], None]:
-        def decide(_: str) -> None:
+    def begin(builder: MadeUpBuilder, other: MadeUpBuilder) -> Callable[..., None]:
+        def decide(*_: object) -> None:
             if other.failure is None:
                 builder.failure = Failure(kind=FailureKind.NETWORK, reason="the network is down")
             else:
@@ -171,3 +183,147 @@ def test_why_a_builder_is_out_is_said_of_the_image_that_it_had(
         ImageBuilds(builders, settings(tmp_path), on_event=lambda _: None).run([job("one")])
     (dead,) = [builder.name for builder in builders if builder.hangs]
     assert f"the builder {dead} is out: the container engine went away" in str(raised.value)
+
+
+def test_a_failed_build_leaves_a_record_until_one_does_well(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    record = tmp_path / "failures" / "one.json"
+
+    def run(**changes: object) -> BuildState:
+        builds = ImageBuilds((builder,), settings(tmp_path, **changes), on_event=lambda _: None)
+        (result,) = builds.run([job("one")])
+        return result.state
+
+    builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
+    assert run() is BuildState.FAILED
+    told = json.loads(record.read_text())
+    assert (told["name"], told["lock_digest"]) == ("one", job("one").image.digest)
+    assert told["build"]["remedy"] == "mend it"
+    builder.on_build = lambda *_: None
+    assert run() is BuildState.BUILT
+    assert not record.exists()
+    record.write_text(json.dumps(told))
+    assert run() is BuildState.CACHED
+    assert not record.exists()
+
+
+def test_a_disk_that_takes_no_record_hides_no_failure(tmp_path: Path):
+    (tmp_path / "failures").write_text("in the way")
+    builder = MadeUpBuilder("here")
+    builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert (result.state, result.reason) == (BuildState.FAILED, "the step failed")
+
+
+def interrupted_at(step: str) -> Callable[[ImageJob, BuildOrder, Listener], BuildEnd]:
+    """A build that is ended by a signal's handler, before the run itself knows of the signal."""
+
+    def build(job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
+        process.begin_stop()
+        assert order.is_given_up()
+        listener.emit(BuildEvent(image=job.image.name, kind=EventKind.STEP_FAILED, step=step))
+        return failed_at(step)
+
+    return build
+
+
+@pytest.fixture
+def stopping() -> Iterator[None]:
+    yield
+    process.end_stop()
+
+
+@pytest.mark.usefixtures("stopping")
+def test_what_a_signal_ends_is_cancelled_and_has_not_failed(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    builder.on_build = interrupted_at("[runtime 1/1] RUN sleep 60")
+    events: list[BuildEvent] = []
+    builds = ImageBuilds((builder,), settings(tmp_path), on_event=events.append)
+    results = builds.run([job(name) for name in NAMES])
+    assert {result.state for result in results} == {BuildState.CANCELLED}
+    assert {result.reason for result in results} == {"the run was interrupted"}
+    assert EventKind.STEP_FAILED not in {event.kind for event in events}
+    assert not (tmp_path / "failures").exists()
+
+
+@pytest.mark.usefixtures("stopping")
+def test_a_program_that_is_not_started_any_more_is_no_error_of_the_run(tmp_path: Path):
+    def build(*_: object) -> BuildEnd:
+        process.begin_stop()
+        raise Interrupted
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = build
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert result.state is BuildState.CANCELLED
+
+
+def test_one_image_tells_of_the_last_builder_that_died_and_the_others_are_cancelled(tmp_path: Path):
+    both = threading.Barrier(2)
+
+    def die(*_: object) -> BuildEnd:
+        both.wait(timeout=10)
+        raise EngineDied(Problem(what="the container engine went away"))
+
+    builder = MadeUpBuilder("dying")
+    builder.on_build = die
+    builds = ImageBuilds((builder,), settings(tmp_path, workers=2), on_event=lambda _: None)
+    with pytest.raises(BuildAborted) as raised:
+        builds.run([job(name) for name in NAMES])
+    assert [problem.what for problem in raised.value.problems] == ["the container engine went away"]
+    states = [result.state for result in raised.value.results]
+    assert sorted(states[:2]) == [BuildState.CANCELLED, BuildState.FAILED]
+    assert states[2] is BuildState.CANCELLED
+    assert {result.reason for result in raised.value.results} == {"the container engine went away"}
+
+
+def test_without_keep_going_what_was_not_begun_is_cancelled(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
+    builds = ImageBuilds((builder,), settings(tmp_path, keeps_going=False), on_event=lambda _: None)
+    states = [result.state for result in builds.run([job(name) for name in NAMES])]
+    assert states == [BuildState.FAILED, BuildState.CANCELLED, BuildState.CANCELLED]
+
+
+def test_caches_that_were_not_read_are_in_the_result(tmp_path: Path):
+    line = "localhost:1/cache (--cache-from) is left out: connection refused"
+
+    def build(job: ImageJob, order: BuildOrder, listener: Listener) -> None:
+        del order
+        if job.image.name == "one":
+            for _ in range(2):
+                listener.emit(BuildEvent(image=job.image.name, kind=EventKind.CACHE_UNREAD, line=line))
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = build
+    caches = parse_caches((), (f"type=local,src={tmp_path}/gone/{{name}}",), images=2)
+    builds = ImageBuilds((builder,), settings(tmp_path, caches=caches), on_event=lambda _: None)
+    one, two = (result_to_json(result) for result in builds.run([job("one"), job("two")]))
+    gone = "there is no cache in {}/gone/{} (--cache-from): steps are built without it"
+    assert one["caches_unread"] == [gone.format(tmp_path, "one"), line]
+    assert two["caches_unread"] == [gone.format(tmp_path, "two")]
+    (again,) = ImageBuilds((builder,), settings(tmp_path, caches=caches), on_event=lambda _: None).run(
+        [job("one")]
+    )
+    assert (again.state, again.caches_unread) == (BuildState.CACHED, ()), "no cache was asked"
+
+
+def test_an_interrupt_has_the_results_of_what_it_ended(tmp_path: Path):
+    def build(job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd | None:
+        del listener
+        if job.image.name == "one":
+            return None
+        os.kill(os.getpid(), signal.SIGINT)
+        while not order.is_given_up():
+            time.sleep(0.01)
+        raise GivenUp
+
+    builder = MadeUpBuilder("here")
+    builder.on_build = build
+    builds = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None)
+    with pytest.raises(KeyboardInterrupt) as raised:
+        builds.run([job(name) for name in NAMES])
+    aborted = raised.value.__cause__
+    assert isinstance(aborted, BuildAborted)
+    assert [result.state.value for result in aborted.results] == ["built", "cancelled", "cancelled"]
+    assert {result.reason for result in aborted.results[1:]} == {"the run was interrupted"}

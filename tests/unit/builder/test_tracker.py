@@ -55,9 +55,11 @@ def test_a_step_that_fails(version):
 
 
 def test_the_failed_step_is_not_one_that_was_cancelled():
-    tracker, _, _ = replay("copy-missing")
+    tracker, events, _ = replay("copy-missing")
     assert tracker.failed_step is not None
     assert tracker.failed_step.name == "[2/2] COPY missing /x"
+    told = [event.step for event in events if event.kind is EventKind.STEP_FAILED]
+    assert told == [tracker.failed_step.name]
 
 
 def test_a_step_that_another_build_let_go_of_and_that_begins_anew_has_not_failed():

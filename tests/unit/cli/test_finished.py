@@ -1,9 +1,11 @@
 import json
+import signal
 
 import pytest
 
 from cudaforge.builder import BuildAborted, BuildRefused, BuildState
 from cudaforge.builder.results import cancelled_result
+from cudaforge.cli import main
 from cudaforge.cli.finished import answer_told, finished_told
 from cudaforge.cli.output import write_error
 from cudaforge.errors import ExitCode, Problem, SurroundingsError
@@ -82,3 +84,29 @@ def test_what_is_not_as_the_lock_says_hides_no_other_image(capsys: pytest.Captur
             Problem(what="a wheel is another file"), (BUILT, FAILED), exit_code=ExitCode.NEGATIVE
         )
     assert f"{GPU_IMAGE.name} failed" in capsys.readouterr().out
+
+
+def test_a_signal_ends_with_what_was_finished(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    cancelled = cancelled_result(GPU_IMAGE, "the run was interrupted")
+
+    def run(words: list[str]) -> int:
+        def to_json(results):
+            return {"images": [one.state.value for one in results]}
+
+        with finished_told(to_json, as_json="--json" in words):
+            try:
+                signal.raise_signal(signal.SIGTERM)
+            except BaseException as stop:
+                raise stop from BuildAborted(Problem(what="interrupted"), (BUILT, cancelled))
+        return 0
+
+    monkeypatch.setattr(main, "_dispatch", run)
+    assert main.run_command_line(["build", "--json"]) == 143
+    told = json.loads(capsys.readouterr().out)
+    assert told["images"] == ["built", "cancelled"]
+    assert [one["what"] for one in told["errors"]] == ["interrupted"]
+    assert main.run_command_line(["build"]) == 143
+    told = capsys.readouterr().out
+    assert all(name in told for name in (CPU_IMAGE.name, GPU_IMAGE.name, "built", "cancelled"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import xml.etree.ElementTree as ET
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -51,6 +52,30 @@ def leave(directory: Path, *verdicts: Verdict, log: str = "#1 [1/2] FROM <base>\
         (directory / "logs" / f"{one.name}.log").write_text(log)
         builds.append({"name": one.name, "build": {"state": "built", "size": 700_000_000, "seconds": 61.5}})
     (directory / "results.json").write_text(json.dumps({"schema": 1, "images": builds}))
+
+
+def fail(
+    directory: Path, project: Path, name: str, *, at: str = "2026-11-02T10:00:00Z", **changes: str
+) -> None:
+    """Leave what a build leaves that failed."""
+    image = next(one for one in read_lock(project / "cudaforge.lock").images if one.name == name)
+    (directory / "failures").mkdir(parents=True, exist_ok=True)
+    document = {
+        "schema": 1,
+        "name": name,
+        "lock_digest": image.digest,
+        "failed": at,
+        "build": {
+            "state": "failed",
+            "failed_step": "[runtime 3/9] RUN make it",
+            "last_lines": ["gcc: error <b>one</b>"],
+            "reason": "a step of `run` ended with exit status 2",
+            "remedy": "mend the step",
+            "log": f".cudaforge/logs/{name}.log",
+        },
+        **changes,
+    }
+    (directory / "failures" / f"{name}.json").write_text(json.dumps(document))
 
 
 def report(*words: str) -> int:
@@ -162,3 +187,63 @@ def test_options_that_would_say_nothing_are_refused(
     assert report(*words) == 2
     assert "cannot be asked for together with --" in capsys.readouterr().err
     assert not (project / "x.md").exists()
+
+
+def test_an_image_whose_build_failed_is_told_so_in_every_format(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    state = project / ".cudaforge"
+    leave(state, verdict(project, "jax"))
+    (state / "logs" / "tensorflow.log").write_text("#7 gcc: error\n")
+    fail(state, project, "tensorflow")
+    assert report("-o", "page.html", "-o", "junit.xml") == 1
+    page = Path("page.html").read_text()
+    assert '<span class="mark">BUILD FAILED</span>' in page
+    assert '<td class="badge bad">BUILD FAILED</td>' in page
+    assert "its build failed: a step of `run` ended with exit status 2" in page
+    assert "<dt>Try</dt><dd>mend the step</dd>" in page
+    assert "gcc: error &lt;b&gt;one&lt;/b&gt;" in page
+    assert '<a href="#log-2">' in page
+    assert '<pre id="log-2">#7 gcc: error' in page
+    assert "<code>.cudaforge/logs/tensorflow.log</code>" in page
+    assert "not verified" not in page
+    assert '<td class="measure"></td>' in page, (
+        "a cell without a measure is empty, and takes no line on a phone"
+    )
+    (failure,) = ET.parse("junit.xml").getroot().iter("failure")
+    assert failure.get("type") == "build-failed"
+    assert "try: mend the step\nlog: .cudaforge/logs/tensorflow.log" in (failure.text or "")
+    capsys.readouterr()
+    assert report("--format", "markdown") == 1
+    told = capsys.readouterr().out
+    assert "| tensorflow | **BUILD FAILED** | its build failed: a step of " in told
+    assert "  - try mend the step" in told
+    assert report("--json") == 1
+    images = {one["name"]: one for one in json.loads(capsys.readouterr().out)["images"]}
+    assert images["jax"]["failed_build"] is None
+    assert images["tensorflow"]["failed_build"]["remedy"] == "mend the step"
+
+
+@pytest.mark.parametrize(
+    ("at", "changes", "code"),
+    [
+        ("2026-11-02T10:00:00Z", {}, 1),  # the image that was proven is the one before
+        ("2026-10-30T10:00:00Z", {}, 0),
+        ("2026-11-02T10:00:00Z", {"lock_digest": "sha256:0"}, 0),
+    ],
+)
+def test_what_is_newer_counts(at: str, changes: dict[str, str], code: int, project: Path):
+    state = project / ".cudaforge"
+    leave(state, verdict(project, "jax", at="2026-11-01T10:00:00Z"))
+    fail(state, project, "jax", at=at, **changes)
+    assert report("jax") == code
+
+
+def test_a_damaged_failure_is_left_out_and_told(project: Path, capsys: pytest.CaptureFixture[str]):
+    failures = project / ".cudaforge" / "failures"
+    failures.mkdir(parents=True)
+    (failures / "jax.json").write_text('{"name": "jax", "build": {"state": []}}')
+    assert report("jax") == 1
+    told = capsys.readouterr()
+    assert "not verified yet" in told.out
+    assert "failures/jax.json: left out" in told.err

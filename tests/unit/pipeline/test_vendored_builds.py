@@ -8,10 +8,10 @@ from types import SimpleNamespace
 import pytest
 
 from cudaforge.builder import BuildState
-from cudaforge.builder.errors import BuildAborted
+from cudaforge.builder.errors import BuildAborted, BuildRefused
 from cudaforge.builder.project import build_images
 from cudaforge.engine import ImageFacts
-from cudaforge.errors import NegativeAnswer
+from cudaforge.errors import ExitCode
 from cudaforge.packages.collect import wheel_file
 from cudaforge.packages.site import Site
 from cudaforge.pipeline.store import open_store
@@ -72,6 +72,7 @@ def test_what_is_built_is_taken_and_no_cache_says_what_is_missing(
     path = wheel_file(store, wheel)
     path.parent.mkdir(parents=True)
     path.write_bytes(b"other")
-    with pytest.raises(NegativeAnswer, match="another file here than the one that was locked") as refused:
+    with pytest.raises(BuildRefused, match="another file here than the one that was locked") as refused:
         build(no_cache=True)
+    assert refused.value.exit_code is ExitCode.NEGATIVE
     assert f"cudaforge vendor {store}" in str(refused.value.problems[0].remedy)

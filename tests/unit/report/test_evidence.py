@@ -205,7 +205,7 @@ def test_the_command_reports_what_verify_left(project: Path, capsys: pytest.Capt
     assert run_command_line(["report", "train"]) == 0
     assert "| train | ok | trained on CPU and GPU" in capsys.readouterr().out
     assert run_command_line(["report"]) == 1
-    assert "| quick | **NOT OK** | not verified yet |" in capsys.readouterr().out
+    assert "| quick | **not verified** | not verified yet |" in capsys.readouterr().out
 
 
 def test_files_by_their_endings(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -64,3 +64,30 @@ def test_plain_progress_says_how_far_the_run_is_after_each_image_but_the_last():
     progress.handle(finished("one"))
     progress.handle(finished("two"))
     assert lines == ["one: built in 1.0 s", "1 of 2 images, 25%, about 12 s left", "two: built in 1.0 s"]
+
+
+def test_images_that_were_cancelled_are_not_finished():
+    clock, lines = Clock(), []
+    forecast = Forecast({"one": 1, "two": 1, "three": 2}, clock=clock)
+    progress = PlainProgress(lines.append, forecast)
+    clock.now = 4.0
+    progress.handle(finished("one"))
+    progress.handle(finished("two", BuildState.CANCELLED))
+    assert lines == ["one: built in 1.0 s", "1 of 3 images, 25%, about 12 s left", "two: cancelled"]
+    assert (forecast.finished, forecast.fraction, forecast.seconds_left) == (1, 0.25, None)
+    assert not forecast.is_over
+    progress.handle(finished("three", BuildState.CANCELLED))
+    assert forecast.is_over
+    assert lines[3:] == ["three: cancelled"]
+
+
+def test_no_time_is_told_where_the_others_are_not_begun_any_more():
+    clock = Clock()
+    stops, goes_on = (
+        Forecast({"a": 1, "b": 1, "c": 1}, keeps_going=one, clock=clock) for one in (False, True)
+    )
+    clock.now = 4.0
+    for forecast in (stops, goes_on):
+        forecast.take(finished("a"))
+        forecast.take(finished("b", BuildState.FAILED))
+    assert (stops.seconds_left, goes_on.seconds_left) == (None, 4.0)
