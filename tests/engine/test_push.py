@@ -360,11 +360,14 @@ def test_a_cache_that_is_not_there_is_told_and_the_image_is_built(
     lock(project)
     place = tmp_path / "none"
     words = ("--cache-from", f"type=local,src={place}", "--cache-from", f"{registry.host}/cache")
-    done = project.run("build", "--no-cache", *words)
+    done = project.run("build", "--no-cache", "--json", *words)
     assert done.returncode == 0, done.stderr
     assert f"there is no cache in {place} (--cache-from)" in done.stderr
     assert f"one: {registry.host}/cache (--cache-from) is left out:" in done.stderr
     assert "one: failed" not in done.stderr
+    missing, unread = json.loads(done.stdout)["images"][0]["caches_unread"]
+    assert str(place) in missing
+    assert f"{registry.host}/cache" in unread
 
 
 def test_the_wrong_password_of_a_cache_names_it(project: TinyProject, tmp_path: Path):
