@@ -211,7 +211,7 @@ def _whole_sentence(change: Change) -> str:
         return f"{rest} is dropped: {change.new} cannot hold"
     if head in _HASHES:
         return f"{_HASHES[head]} {_arrow(str(change.old)[:_HEX], str(change.new)[:_HEX])}"
-    return f"{rest or head} {_arrow(change.old, change.new)}"
+    return f"{rest or field_name(head)} {_arrow(change.old, change.new)}"
 
 
 _HASHES = {"declaration": "declaration", "matrix": "facts of revision"}
