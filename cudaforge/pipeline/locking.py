@@ -173,13 +173,7 @@ def lock_images(
     """
     images = {image.name: image for image in declaration.images}
     check_sources(images.values(), matrix_of(declaration))
-    question = SnapshotQuestion(
-        services=matrix_of(declaration).snapshots,
-        as_of=declaration.as_of,
-        today=datetime.now(tz=timezone.utc).date(),
-        file=str(declaration.path),
-    )
-
+    question = snapshot_question(declaration)
     obstacles: dict[str, str | None] = {}
 
     def lock_one(answer: ImageAnswer) -> Fitted:
@@ -211,6 +205,16 @@ def lock_images(
     for note in _undated(fitted, obstacles):
         on_note(note)
     return fitted
+
+
+def snapshot_question(declaration: Declaration) -> SnapshotQuestion:
+    """What the choice of snapshots of the OS archive depends on, asked now."""
+    return SnapshotQuestion(
+        services=matrix_of(declaration).snapshots,
+        as_of=declaration.as_of,
+        today=datetime.now(tz=timezone.utc).date(),
+        file=str(declaration.path),
+    )
 
 
 def _undated(fitted: Mapping[str, Fitted], obstacles: Mapping[str, str | None]) -> Iterator[str]:
