@@ -13,6 +13,7 @@ from cudaforge.declaration.source import file_type
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedWheel
+from cudaforge.lockfile.salvage import Remains, salvage_lock
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
 from cudaforge.packages.model import PROJECT_INDEX
 
@@ -37,6 +38,15 @@ def read_lock(path: Path) -> Lock:
             raise
         # Another process has put its lock here meanwhile, and its closures.
         return read_lock(path)
+
+
+def read_remains(path: Path) -> Remains:
+    """What is left of the lock at `path`, which `read_lock` refuses."""
+    try:
+        text = _read(path, missing="there is no lock yet")
+    except NegativeAnswer:
+        text = ""
+    return salvage_lock(text, find_closure=closures_beside(path, lock=text))
 
 
 def read_lock_alone(path: Path) -> Lock:

@@ -37,7 +37,8 @@ MEND = "cudaforge lock"
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 _PACKAGE_FIELDS = 6
 _UNPINNED = "unpinned"
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""How a lock writes its day."""
 
 
 def dump_lock(lock: Lock) -> str:
@@ -96,7 +97,7 @@ def load_lock_alone(text: str, *, file: str, find_closure: Callable[[str], str |
 def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure]) -> Lock:
     document = _parse(text, file)
     try:
-        bases = _load_bases(document.get("bases", []))
+        bases = load_bases(document.get("bases", []))
         return Lock(
             project=document["project"],
             declaration=document["declaration"],
@@ -150,7 +151,7 @@ def _parse(text: str, file: str) -> dict[str, Any]:
 
 
 def _load_day(day: object, file: str) -> str | None:
-    if day is None or (isinstance(day, str) and _DAY.fullmatch(day)):
+    if day is None or (isinstance(day, str) and DAY.fullmatch(day)):
         return day
     raise damaged(file, f"as_of is {day!r}, and no day")
 
@@ -219,7 +220,9 @@ def _named_bases(images: Sequence[LockedImage]) -> dict[str, LockedBase]:
     return {base.reference if times[base.reference] == 1 else _full_name(base): base for base in found}
 
 
-def _load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
+def load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
+    """The bases by all names that images may call them by. Raises ValueError, LookupError, TypeError or
+    AttributeError for other shapes."""
     bases = [_load_base(one) for one in plain]
     return {_full_name(base): base for base in bases} | {base.reference: base for base in bases}
 
@@ -238,12 +241,20 @@ def _load_image(
     closure_of: Callable[[str, str], Closure],
     file: str,
 ) -> LockedImage:
+    image = read_image(plain, bases, closure_of=closure_of)
+    if entry_digest(image) != image.digest:
+        raise damaged(file, f"the entry of {image.name!r} was edited")
+    return image
+
+
+def read_image(
+    plain: Mapping[str, Any], bases: Mapping[str, LockedBase], *, closure_of: Callable[[str, str], Closure]
+) -> LockedImage:
+    """An image's entry, whether or not its digest is right. `closure_of` gives the closure by its file and
+    SHA-256. Raises ValueError, LookupError, TypeError or AttributeError for other shapes."""
     name = str(plain.get("name", "?"))
     closure = closure_of(str(plain["closure"]["file"]), plain["closure"]["sha256"])
     rest = {**plain, "base": to_plain(bases[plain["base"]]), "closure": to_plain(replace(closure, wheels=()))}
-    image = replace(
+    return replace(
         from_plain(LockedImage, rest, path=f"images.{name}"), base=bases[plain["base"]], closure=closure
     )
-    if entry_digest(image) != image.digest:
-        raise damaged(file, f"the entry of {name!r} was edited")
-    return image
