@@ -189,7 +189,7 @@ def _trouble(found: Sequence[LockedImage]) -> str | None:
         return f"the entry was edited: all that it says ({said}) is chosen anew"
     if found[0].closure.is_missing:
         return (
-            f"the closure is gone, or is not the one that was locked: {said} stays, packages are chosen anew"
+            f"the closure is gone, or is not the one that was locked: {said} stay, packages are chosen anew"
         )
     return None
 

@@ -52,6 +52,11 @@ def describe_changes(changes: LockChanges, *, gpus: KnownGpus) -> str:
     return visible("\n\n".join([*head, *(describe_image(one, gpus=gpus) for one in changes.images)]))
 
 
+def describe_days(old: str | None, new: str | None) -> str:
+    """That a lock is of another day."""
+    return visible(f"{field_name('as_of')} {_arrow(old, new)}")
+
+
 def describe_image(change: ImageChange, *, gpus: KnownGpus, heading: str | None = None) -> str:
     """What differs in one image, losses first, one to a line; `heading` stands for its status."""
     lines = [f"{change.name}: {heading or _status(change)}"]

@@ -65,7 +65,9 @@ def _day(day: str, later: Sequence[str]) -> str:
     """That the lock is held to its day, what that keeps away, and what moves the day."""
     held = f"the lock is as of {day}, and an upgrade stays on that day"
     mend = "cudaforge lock --as-of DAY moves it, and none for DAY leaves it"
-    return "\n".join([f"{held}: {mend}", *(paragraph(text, first="  ", indent="    ") for text in later)])
+    return "\n".join(
+        [paragraph(f"{held}: {mend}"), *(paragraph(text, first="  ", indent="    ") for text in later)]
+    )
 
 
 def _describe(image: ImageOutlook, gpus: KnownGpus) -> str:
