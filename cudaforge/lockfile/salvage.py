@@ -13,7 +13,7 @@ from cudaforge.errors import NegativeAnswer
 from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import LOCK_SCHEMA, Closure, Lock, LockedBase, LockedImage
 from cudaforge.lockfile.pylock import load_closure
-from cudaforge.lockfile.text import DAY, load_bases, read_image
+from cudaforge.lockfile.text import DAY, find_day, load_bases, read_image
 from cudaforge.records import record
 
 if sys.version_info >= (3, 11):
@@ -146,10 +146,9 @@ def _parsed(text: str) -> Mapping[str, Any] | None:
 def _day(text: str, documents: Sequence[Mapping[str, Any]]) -> str | None:
     """No digest vouches for the day: it is as good as the file."""
     if documents:
-        day = documents[0].get("as_of")
-        return day if isinstance(day, str) and DAY.fullmatch(day) else None
+        return find_day(documents[0].get("as_of"))
     days = set(_DAY_LINE.findall(text))
-    return days.pop() if len(days) == 1 else None
+    return find_day(days.pop()) if len(days) == 1 else None
 
 
 def _agreed_day(sides: Sequence[_Side]) -> tuple[str | None, str | None]:

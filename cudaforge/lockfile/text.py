@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from cudaforge.errors import Location, NegativeAnswer, Problem
@@ -150,9 +151,23 @@ def _parse(text: str, file: str) -> dict[str, Any]:
     return document
 
 
+def find_day(value: object) -> str | None:
+    """The value as a day that a lock may be of, as YYYY-MM-DD; None for anything else."""
+    if not isinstance(value, str) or not DAY.fullmatch(value):
+        return None
+    try:
+        # Packages are taken up to the end of it, which the last day that there is has none of.
+        return value if date.fromisoformat(value) < date.max else None
+    except ValueError:
+        return None
+
+
 def _load_day(day: object, file: str) -> str | None:
-    if day is None or (isinstance(day, str) and DAY.fullmatch(day)):
-        return day
+    if day is None:
+        return None
+    found = find_day(day)
+    if found is not None:
+        return found
     raise damaged(file, f"as_of is {day!r}, and no day")
 
 

@@ -214,3 +214,15 @@ def test_a_lock_of_a_newer_format_keeps_the_day_alone(dated: World, run: Run) ->
     assert (code, "no image can be read in it" in noted) == (0, True)
     assert read_lock(LOCK).as_of == DAY
     assert chosen()["a"][0] == OLD
+
+
+@pytest.mark.parametrize("day", ["2026-02-30", "9999-12-31", "2026-6-1", ""])
+def test_what_is_no_day_of_a_lock_is_lost_alone(day: str, dated: World, run: Run) -> None:
+    edit(f'as_of = "{DAY}"', f'as_of = "{day}"')
+    assert run("lock", "--check")[0] == 1
+    dated.declare(a=TORCH, b=TORCH + 'env = { A = "1" }')
+    code, _, noted = run("lock")
+    assert code == 0
+    assert f"as_of is '{day}', and no day" in noted
+    assert "if it was made as of a day, that is lost" in noted
+    assert chosen() == {"a": (OLD, "2.1.0"), "b": (OLD, "2.1.0")}
