@@ -59,7 +59,7 @@ class LockChanges:
     """What differs between two locks."""
 
     changes: tuple[Change, ...]
-    """Of the whole lock: project, declaration, matrix, tools, dropped points."""
+    """Of the whole lock: project, declaration, day, matrix, tools, dropped points."""
     images: tuple[ImageChange, ...]
     """Those that differ."""
 

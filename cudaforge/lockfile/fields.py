@@ -54,7 +54,7 @@ def image_differences(old: LockedImage, new: LockedImage) -> Iterator[Difference
 
 def lock_differences(old: Lock, new: Lock) -> Iterator[Difference]:
     """Every difference between two locks that is none of an image."""
-    for field in ("project", "declaration", "matrix", "tools"):
+    for field in ("project", "declaration", "as_of", "matrix", "tools"):
         yield from _values(field, getattr(old, field), getattr(new, field))
     cores = ({point.name: " and ".join(point.core) for point in lock.dropped} for lock in (old, new))
     yield from _tables("dropped", *cores)

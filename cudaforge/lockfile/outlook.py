@@ -38,6 +38,10 @@ class Outlook:
     unasked: tuple[tuple[str, str], ...]
     """What gave no answer, each with the reason: there the answer is that of the lock."""
     gpus: KnownGpus
+    as_of: str | None = None
+    """The day of the lock, which an upgrade stays on."""
+    later: tuple[str, ...] = ()
+    """In words, what of the frameworks that day holds back."""
 
     @property
     def is_current(self) -> bool:

@@ -17,6 +17,7 @@ from cudaforge.indexes import PROJECT_INDEX
 from cudaforge.lockfile.declared import DeclaredChange, declared_changes, unpack
 from cudaforge.lockfile.misfits import find_misfits
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, Lock, LockedWheel
+from cudaforge.lockfile.salvage import Remains, salvage_lock
 from cudaforge.lockfile.text import MEND, damaged, dump_lock, load_lock, load_lock_alone
 from cudaforge.records import values_of
 
@@ -41,6 +42,15 @@ def read_lock(path: Path) -> Lock:
             raise
         # Another process has put its lock here meanwhile, and its closures.
         return read_lock(path)
+
+
+def read_remains(path: Path) -> Remains:
+    """What is left of the lock at `path`, which `read_lock` refuses."""
+    try:
+        text = _read(path, missing="there is no lock yet")
+    except NegativeAnswer:
+        text = ""
+    return salvage_lock(text, find_closure=closures_beside(path, lock=text))
 
 
 def read_lock_alone(path: Path) -> Lock:

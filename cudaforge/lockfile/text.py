@@ -7,6 +7,7 @@ import re
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from cudaforge.errors import Location, NegativeAnswer, Problem
@@ -38,7 +39,8 @@ MEND = "cudaforge lock"
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 _PACKAGE_FIELDS = 6
 _UNPINNED = "unpinned"
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+"""How a lock writes its day."""
 
 
 def dump_lock(lock: Lock) -> str:
@@ -98,7 +100,7 @@ def load_lock_alone(text: str, *, file: str, find_closure: Callable[[str], str |
 def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure]) -> Lock:
     document = _parse(text, file)
     try:
-        bases = _load_bases(document.get("bases", []))
+        bases = load_bases(document.get("bases", []))
         return Lock(
             project=document["project"],
             declaration=document["declaration"],
@@ -152,9 +154,23 @@ def _parse(text: str, file: str) -> dict[str, Any]:
     return document
 
 
+def find_day(value: object) -> str | None:
+    """The value as a day that a lock may be of, as YYYY-MM-DD; None for anything else."""
+    if not isinstance(value, str) or not DAY.fullmatch(value):
+        return None
+    try:
+        # Packages are taken up to the end of it, which the last day that there is has none of.
+        return value if date.fromisoformat(value) < date.max else None
+    except ValueError:
+        return None
+
+
 def _load_day(day: object, file: str) -> str | None:
-    if day is None or (isinstance(day, str) and _DAY.fullmatch(day)):
-        return day
+    if day is None:
+        return None
+    found = find_day(day)
+    if found is not None:
+        return found
     raise damaged(file, f"as_of is {day!r}, and no day")
 
 
@@ -233,7 +249,9 @@ def _named_bases(images: Sequence[LockedImage]) -> dict[str, LockedBase]:
     return {base.reference if times[base.reference] == 1 else _full_name(base): base for base in found}
 
 
-def _load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
+def load_bases(plain: Sequence[Mapping[str, Any]]) -> dict[str, LockedBase]:
+    """The bases by all names that images may call them by. Raises ValueError, LookupError, TypeError or
+    AttributeError for other shapes."""
     bases = [_load_base(one) for one in plain]
     return {_full_name(base): base for base in bases} | {base.reference: base for base in bases}
 
@@ -252,12 +270,20 @@ def _load_image(
     closure_of: Callable[[str, str], Closure],
     file: str,
 ) -> LockedImage:
+    image = read_image(plain, bases, closure_of=closure_of)
+    if entry_digest(image) != image.digest:
+        raise damaged(file, f"the entry of {image.name!r} was edited")
+    return image
+
+
+def read_image(
+    plain: Mapping[str, Any], bases: Mapping[str, LockedBase], *, closure_of: Callable[[str, str], Closure]
+) -> LockedImage:
+    """An image's entry, whether or not its digest is right. `closure_of` gives the closure by its file and
+    SHA-256. Raises ValueError, LookupError, TypeError or AttributeError for other shapes."""
     name = str(plain.get("name", "?"))
     closure = closure_of(str(plain["closure"]["file"]), plain["closure"]["sha256"])
     rest = {**plain, "base": to_plain(bases[plain["base"]]), "closure": to_plain(replace(closure, wheels=()))}
-    image = replace(
+    return replace(
         from_plain(LockedImage, rest, path=f"images.{name}"), base=bases[plain["base"]], closure=closure
     )
-    if entry_digest(image) != image.digest:
-        raise damaged(file, f"the entry of {name!r} was edited")
-    return image

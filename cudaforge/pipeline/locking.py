@@ -17,8 +17,16 @@ from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.declared import pack
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
+from cudaforge.lockfile.salvage import Remains
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
-from cudaforge.lockfile.store import find_staleness, has_own_wheels, read_lock, write_lock, write_wheels
+from cudaforge.lockfile.store import (
+    find_staleness,
+    has_own_wheels,
+    read_lock,
+    read_remains,
+    write_lock,
+    write_wheels,
+)
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
@@ -31,6 +39,7 @@ from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
 from cudaforge.records import record, replace
 from cudaforge.renderer.context import installs_os_packages
+from cudaforge.report.problems import visible
 from cudaforge.report.tables import names_text
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict
@@ -66,27 +75,27 @@ def lock(
 
     `as_of` is the day that facts and packages are taken from: None for that of the earlier lock, if it has
     one, and `NO_DAY` for none. What an earlier lock of the same day chose and pinned is kept where it still
-    fits: `upgrade` is what moves it. Raises NegativeAnswer where wishes collide, InputError for what is no
-    day, SurroundingsError where an index, a registry or the OS archive does not answer; the old lock is then
-    as it was.
+    fits: `upgrade` is what moves it. Of a damaged one is kept what is whole, and notes say what is lost.
+    Raises NegativeAnswer where wishes collide, InputError for what is no day, SurroundingsError where an
+    index, a registry or the OS archive does not answer; the old lock is then as it was.
     """
     path = lock_path(declaration)
     with hold_lock(declaration, on_note):
-        previous = _read_previous(path, on_note)
+        before = _read_before(path, as_of, on_note)
+        previous = before.lock
         declaration = _dated(declaration, as_of, previous, on_note)
-        is_whole = previous is not None and has_own_wheels(previous, path)
+        is_whole = before.is_whole and previous is not None and has_own_wheels(previous, path)
         if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
             return LockOutcome(path=path, lock=previous, previous=previous)
-        kept = {image.name: image for image in previous.images} if previous is not None else {}
-        if previous is not None and previous.as_of != declaration.as_of:
-            kept = {}
+        is_same_day = previous is not None and previous.as_of == declaration.as_of
+        kept = before.images if is_same_day else {}
         earlier = {name: earlier_of(image) for name, image in kept.items()}
         answers = resolve(declaration, earlier=earlier)
         require_answers(declaration, answers)
         site = find_site(declaration, offline=offline)
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         pins = BasePins(
-            previous=[image.base for image in previous.images] if previous is not None else (),
+            previous=[image.base for image in before.images.values()],
             find_base=source.find,
             make_base=partial(bootstrapped_base, site=site, offline=offline),
         )
@@ -176,13 +185,7 @@ def lock_images(
     """
     images = {image.name: image for image in declaration.images}
     check_sources(images.values(), matrix_of(declaration))
-    question = SnapshotQuestion(
-        services=matrix_of(declaration).snapshots,
-        as_of=declaration.as_of,
-        today=datetime.now(tz=timezone.utc).date(),
-        file=str(declaration.path),
-    )
-
+    question = snapshot_question(declaration)
     obstacles: dict[str, str | None] = {}
 
     def lock_one(answer: ImageAnswer) -> Fitted:
@@ -214,6 +217,16 @@ def lock_images(
     for note in _undated(fitted, obstacles):
         on_note(note)
     return fitted
+
+
+def snapshot_question(declaration: Declaration) -> SnapshotQuestion:
+    """What the choice of snapshots of the OS archive depends on, asked now."""
+    return SnapshotQuestion(
+        services=matrix_of(declaration).snapshots,
+        as_of=declaration.as_of,
+        today=datetime.now(tz=timezone.utc).date(),
+        file=str(declaration.path),
+    )
 
 
 def _undated(fitted: Mapping[str, Fitted], obstacles: Mapping[str, str | None]) -> Iterator[str]:
@@ -262,14 +275,44 @@ def earlier_of(image: LockedImage) -> Earlier:
     )
 
 
-def _read_previous(path: Path, on_note: Note) -> Lock | None:
+@record()
+class _Before:
+    """The lock that is there already."""
+
+    lock: Lock | None
+    """None for none; of a damaged one with the entries that can be read."""
+    images: Mapping[str, LockedImage]
+    """What of it may be kept, by image name."""
+    is_whole: bool = True
+
+
+def _read_before(path: Path, as_of: str | None, on_note: Note) -> _Before:
+    """The earlier lock; of a damaged one what is whole, with a note of what is lost."""
     if not path.exists():
-        return None
+        return _Before(lock=None, images={})
     try:
-        return read_lock(path)
+        found = read_lock(path)
     except NegativeAnswer as error:
-        on_note(f"{error.problems[0].what}: it is made anew")
-        return None
+        remains = read_remains(path)
+        on_note(f"{error.problems[0].what}: it is made anew, and what is whole of it is kept")
+        for note in _lost(remains):
+            on_note(visible(note))
+        if remains.lost_day is not None and as_of is None:
+            on_note(remains.lost_day)
+        return _Before(lock=remains.lock, images=remains.kept, is_whole=False)
+    return _Before(lock=found, images={image.name: image for image in found.images})
+
+
+def _lost(remains: Remains) -> Iterator[str]:
+    """What is lost of the images, once for all that have lost the same."""
+    if not remains.lock.images:
+        yield "no image can be read in it: all are chosen anew"
+        return
+    together: dict[str, list[str]] = {}
+    for name, trouble in remains.lost.items():
+        together.setdefault(trouble, []).append(name)
+    for trouble, names in together.items():
+        yield f"{names_text(names)}: {trouble}"
 
 
 def _is_current(lock: Lock, declaration: Declaration, allow_unpinned: bool) -> bool:  # noqa: FBT001

@@ -14,11 +14,13 @@ from cudaforge.lockfile.compose import BaseRequest, NewEntry, lock_image
 from cudaforge.lockfile.effects import KnownGpus, known_gpus
 from cudaforge.lockfile.model import LockedBase, LockedImage
 from cudaforge.lockfile.outlook import ImageOutlook, Outlook
+from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import NoClosure
 from cudaforge.pipeline.bases import planned_base
+from cudaforge.pipeline.days import later_releases
 from cudaforge.pipeline.decide import (
     Note,
     chosen_images,
@@ -30,8 +32,9 @@ from cudaforge.pipeline.decide import (
 )
 from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path
-from cudaforge.pipeline.locking import WORKERS
+from cudaforge.pipeline.locking import WORKERS, snapshot_question
 from cudaforge.pipeline.outside import DigestSource, find_site
+from cudaforge.records import replace
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.resolver import Answer, HeldBack, Resolution
 from cudaforge.resolver.model import Conflict
@@ -40,13 +43,15 @@ from cudaforge.resolver.model import Conflict
 def find_outdated(
     declaration: Declaration, names: Sequence[str] = (), *, offline: bool = False, on_note: Note = ignore
 ) -> Outlook:
-    """What could move of the named images (all for no names) within their wishes, and what these hold back.
+    """What could move of the named images (all for no names) within their wishes, and what these hold back;
+    on the day of the lock, where it has one, as `upgrade` stays on it.
 
     Package indexes, registries and the OS archive are asked as an upgrade would ask them; nothing is
     written. Raises NegativeAnswer where the lock is missing or stale, InputError for a name that is not
     declared, and SurroundingsError where nothing could be asked.
     """
     current = load_current_lock(declaration)
+    declaration = replace(declaration, as_of=current.as_of)
     chosen = chosen_images(declaration, names)
     locked = {image.name: image for image in current.images}
     gpus = known_gpus(matrix_of(declaration))
@@ -54,9 +59,11 @@ def find_outdated(
     asker = _Asker(find_site(declaration, offline=offline), bases, on_note)
 
     fitting = Fitting(chosen, look_up=asker.versions)
+    question = snapshot_question(declaration)
 
     def look(image: ImageDeclaration, answer: Answer) -> Fitted | NegativeAnswer:
-        lock = partial(_entry, image, before=locked.get(image.name), declaration=declaration, asker=asker)
+        before = locked.get(image.name)
+        lock = partial(_entry, image, before=before, declaration=declaration, asker=asker, question=question)
         try:
             fitted = fitting.fit(image, answer, lock)
         except NegativeAnswer as error:
@@ -87,6 +94,8 @@ def find_outdated(
         images=tuple(image for image in images if image is not None),
         unasked=tuple(sorted(asker.unasked.items())),
         gpus=gpus,
+        as_of=current.as_of,
+        later=later_releases(declaration, chosen.images),
     )
 
 
@@ -97,6 +106,7 @@ def _entry(
     before: LockedImage | None,
     declaration: Declaration,
     asker: _Asker,
+    question: SnapshotQuestion,
 ) -> NewEntry:
     return lock_image(
         image,
@@ -106,6 +116,9 @@ def _entry(
         resolve_packages=partial(asker.packages, before=before),
         pin_base=partial(asker.base, before=before),
         root=declaration.root,
+        as_of=declaration.as_of,
+        # An upgrade chooses it anew, too.
+        snapshot=choose_snapshot(image, resolution, question, earlier=None).snapshot,
     )
 
 

@@ -119,6 +119,8 @@ class _Renewal:
         self, *, allow_unpinned: bool, on_note: Note, make_base: _BaseMaker
     ) -> tuple[LockOutcome, Mapping[str, str]]:
         """The new lock next to the old one, and the texts of the closures that are new."""
+        if self._current.as_of is not None:
+            on_note(f"as of {self._current.as_of}, as the lock was made; cudaforge lock --as-of DAY moves it")
         kept = self._kept()
         earlier = {name: earlier_of(image) for name, image in kept.items()}
         answers = resolve(self._chosen, earlier=earlier)

@@ -52,6 +52,11 @@ def describe_changes(changes: LockChanges, *, gpus: KnownGpus) -> str:
     return visible("\n\n".join([*head, *(describe_image(one, gpus=gpus) for one in changes.images)]))
 
 
+def describe_days(old: str | None, new: str | None) -> str:
+    """That a lock is of another day."""
+    return visible(f"{field_name('as_of')} {_arrow(old, new)}")
+
+
 def describe_image(change: ImageChange, *, gpus: KnownGpus, heading: str | None = None) -> str:
     """What differs in one image, losses first, one to a line; `heading` stands for its status."""
     lines = [f"{change.name}: {heading or _status(change)}"]
@@ -211,7 +216,7 @@ def _whole_sentence(change: Change) -> str:
         return f"{rest} is dropped: {change.new} cannot hold"
     if head in _HASHES:
         return f"{_HASHES[head]} {_arrow(str(change.old)[:_HEX], str(change.new)[:_HEX])}"
-    return f"{rest or head} {_arrow(change.old, change.new)}"
+    return f"{rest or field_name(head)} {_arrow(change.old, change.new)}"
 
 
 _HASHES = {"declaration": "declaration", "matrix": "facts of revision"}

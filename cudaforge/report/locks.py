@@ -9,7 +9,7 @@ from types import MappingProxyType
 from cudaforge.lockfile.changes import compare_locks, wheel_bytes
 from cudaforge.lockfile.effects import KnownGpus
 from cudaforge.lockfile.model import Lock
-from cudaforge.report.differences import image_json, summarise_image
+from cudaforge.report.differences import describe_days, image_json, summarise_image
 from cudaforge.report.tables import paragraph, table
 from cudaforge.units import bytes_text
 
@@ -66,9 +66,11 @@ def _some(names: Sequence[str]) -> str:
 
 
 def describe_changes(lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:
-    """What the new lock changes, one line per image."""
+    """What the new lock changes, one line per image, after one for the day that it is as of."""
     found = compare_locks(previous, lock, gpus=gpus)
-    lines = [summarise_image(change, gpus=gpus) for change in found.images]
+    has_moved = previous is not None and previous.as_of != lock.as_of
+    lines = [describe_days(previous.as_of, lock.as_of)] if previous is not None and has_moved else []
+    lines += [summarise_image(change, gpus=gpus) for change in found.images]
     if not lines:
         return "nothing changed"
     return "\n  ".join(["locked", *lines]) if len(lines) > 1 else f"locked {lines[0]}"
@@ -78,6 +80,7 @@ def lock_json(path: Path, lock: Lock, previous: Lock | None, *, gpus: KnownGpus)
     """The JSON form of `lock`."""
     return {
         "lock": str(path),
+        "as_of": lock.as_of,
         "changes": [image_json(one) for one in compare_locks(previous, lock, gpus=gpus).images],
         "images": [
             {

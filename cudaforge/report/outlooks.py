@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from cudaforge.errors import Problem
@@ -13,15 +13,17 @@ from cudaforge.lockfile.outlook import ImageOutlook, Outlook
 from cudaforge.report.changes import describe_unreachable
 from cudaforge.report.differences import describe_image, field_name, image_json, labelled
 from cudaforge.report.problems import visible
+from cudaforge.report.tables import paragraph
 from cudaforge.resolver import HeldBack
 
 
 def describe_outlook(outlook: Outlook) -> str:
     """A block for each image: what an upgrade loses, gains and moves, and what its wishes hold back; then
-    what could not be asked."""
+    what could not be asked, and the day that holds the lock."""
     parts = [_describe(image, outlook.gpus) for image in outlook.images]
     unasked = describe_unreachable(outlook.unasked).splitlines()
     parts += ["\n".join(map(visible, unasked))] if unasked else []
+    parts += [visible(_day(outlook.as_of, outlook.later))] if outlook.as_of is not None else []
     return "\n\n".join(parts)
 
 
@@ -30,6 +32,8 @@ def outlook_json(outlook: Outlook) -> dict[str, object]:
     return {
         "lock": str(outlook.path),
         "up_to_date": outlook.is_current,
+        "as_of": outlook.as_of,
+        "later": list(outlook.later),
         "images": [_image_json(image) for image in outlook.images],
         "not_asked": [{"source": source, "because": reason} for source, reason in outlook.unasked],
     }
@@ -55,6 +59,15 @@ def upgrade_json(
         "images": [image_json(change) for change in compare_locks(previous, lock, gpus=gpus).images],
         "dropped": [{"name": point.name, "core": list(point.core)} for point in lock.dropped],
     }
+
+
+def _day(day: str, later: Sequence[str]) -> str:
+    """That the lock is held to its day, what that keeps away, and what moves the day."""
+    held = f"the lock is as of {day}, and an upgrade stays on that day"
+    mend = "cudaforge lock --as-of DAY moves it, and none for DAY leaves it"
+    return "\n".join(
+        [paragraph(f"{held}: {mend}"), *(paragraph(text, first="  ", indent="    ") for text in later)]
+    )
 
 
 def _describe(image: ImageOutlook, gpus: KnownGpus) -> str:

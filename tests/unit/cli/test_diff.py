@@ -93,6 +93,16 @@ def test_equal_locks_say_so_and_the_exit_code_tells(
     assert run_command_line(["diff", str(old), str(new), "--exit-code"]) == 1
 
 
+def test_the_day_of_a_lock_is_a_difference(old: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    dated = old.with_name("dated.lock")
+    dated.write_text(old.read_text().replace("[tools]", 'as_of = "2026-06-01"\n\n[tools]'))
+    assert run_command_line(["diff", str(old), str(dated), "--exit-code"]) == 1
+    assert capsys.readouterr().out == "the whole lock:\n           as of none -> 2026-06-01\n"
+    assert run_command_line(["diff", str(dated), str(old), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["changes"] == [{"field": "as_of", "old": "2026-06-01", "new": None, "effect": "move"}]
+
+
 def test_a_lock_may_come_on_standard_input_without_its_closures(
     old: Path, new: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
