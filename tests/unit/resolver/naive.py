@@ -84,7 +84,9 @@ def weight(one: Set) -> tuple[int, int]:
             total += row.installed - (row.cuda_installed or 0)
             shared = max(shared, row.cuda_installed or 0)
     system, image = one.base.system, one.base.image
-    if one.base.is_bootstrap:
+    if one.base.standalone is not None:  # nobody says how large it is
+        parts: list[int | None] = [None]
+    elif one.base.is_bootstrap:
         parts = [system.bootstrap_installed]
     elif one.base.brings_python:
         parts = [image.installed, system.library_installed]
