@@ -55,9 +55,9 @@ def clean(
     declaration = None if everything else decide.load_besides_packages(file, on_wrong=ignore)
     engine = connect()
     found = cleaning.find(declaration, engine)
-    if dry_run or not any(not one.is_kept for one in found):
+    is_shown = dry_run or all(one.is_kept for one in found)
+    if is_shown:
         cleaned = Cleaned(items=found, freed=0)
-        dry_run = True
     else:
         if not yes:
             write_note(describe_leftovers(Cleaned(items=found, freed=0), is_done=False))
@@ -70,7 +70,7 @@ def clean(
     if as_json:
         write_json({"dry_run": dry_run, **leftovers_json(cleaned)})
     else:
-        write_text(describe_leftovers(cleaned, is_done=not dry_run))
+        write_text(describe_leftovers(cleaned, is_done=not is_shown))
     return ExitCode.OK
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -140,9 +141,17 @@ def _read(path: Path) -> object:
     try:
         if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
             return None
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except (OSError, ValueError, RecursionError):
         return None
+
+
+def _finite(text: str) -> float:
+    """The number. Raises ValueError for infinity and not-a-number, which JSON does not have."""
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(text)
+    return value
 
 
 def _proof(image: LockedImage, left: _Left) -> Proof:

@@ -48,7 +48,8 @@ def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
 def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]:
     """Write the files with which a CI system makes what is declared at `path`, into the repository around it.
 
-    Raises InputError for files that are there and not as cudaforge wrote them, unless `force`.
+    Raises InputError for files that are there and not as cudaforge wrote them, unless `force`, and for what
+    has the place of a file or directory and is none. Then nothing is written.
     """
     from cudaforge import __version__
     from cudaforge.quoting import UnsafeText
@@ -72,6 +73,7 @@ def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]
         ) from None
     for one in files:
         target = repository / one.path
+        _refuse_obstacle(target, repository)
         if target.exists() and not is_ours(one.path, target.read_text(encoding="utf-8", errors="replace")):
             _refuse_own(target, force=force)
     for one in files:
@@ -88,6 +90,23 @@ def _branch(repository: Path) -> str:
         return _DEFAULT_BRANCH
     name = head.removeprefix("ref: refs/heads/")
     return name if name != head and _BRANCH.fullmatch(name) else _DEFAULT_BRANCH
+
+
+def _refuse_obstacle(target: Path, repository: Path) -> None:
+    """Raise InputError where something else has the place of the file, or of a directory above it."""
+    directories = [one for one in target.parents if repository in one.parents]
+    wrong = [one for one in directories if (one.exists() or one.is_symlink()) and not one.is_dir()]
+    if target.is_dir():
+        wrong.append(target)
+    if wrong:
+        kind = "directory" if wrong[0] == target else "file"
+        raise InputError(
+            Problem(
+                what=f"{target} cannot be written: {wrong[0]} is a {kind}",
+                where=Location(file=str(wrong[0])),
+                remedy="move it away",
+            )
+        )
 
 
 def _refuse_own(path: Path, *, force: bool) -> None:

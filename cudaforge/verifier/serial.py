@@ -59,6 +59,8 @@ def _parse_verdict(saved: Mapping[str, object]) -> Verdict:
     checks, facts, seconds = saved["checks"], saved["facts"], saved["seconds"]
     if not isinstance(checks, list) or not isinstance(facts, dict) or not isinstance(seconds, (int, float)):
         raise TypeError
+    if seconds < 0:
+        raise ValueError(seconds)
     lock_digest = saved["lock_digest"]
     return Verdict(
         name=str(saved["name"]),

@@ -112,6 +112,20 @@ def test_a_file_of_ones_own_is_kept(project: Path, tmp_path: Path, capsys: pytes
     assert run_command_line(["init", "--ci", "gitlab"]) == 0, "ours may be written again"
 
 
+@pytest.mark.parametrize(("name", "is_directory"), [(".gitlab", False), (".gitlab-ci.yml", True)])
+def test_what_has_the_place_of_a_file_is_named_and_nothing_is_written(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, *, is_directory: bool
+):
+    obstacle = tmp_path / name
+    obstacle.mkdir() if is_directory else obstacle.write_text("mine")
+    assert run_command_line(["init", "--ci", "gitlab", "--force"]) == 2
+    told = capsys.readouterr().err
+    assert f"{obstacle} is a {'directory' if is_directory else 'file'}" in told
+    assert "move it away" in told
+    others = {".gitlab", ".gitlab-ci.yml"} - {name}
+    assert not any((tmp_path / other).exists() for other in others)
+
+
 def test_since_a_commit(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert names("--since", "HEAD") == []
     lock = project / "cudaforge.lock"

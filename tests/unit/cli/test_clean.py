@@ -231,6 +231,8 @@ def test_nothing_to_remove(engine: FakeEngine, project: Path, capsys: pytest.Cap
     (project / ".cudaforge/builds").rmdir()
     assert run_command_line(["clean"]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+    assert run_command_line(["clean", "--yes", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["dry_run"] is False
 
 
 def test_a_state_directory_that_is_a_link_is_left_alone(

@@ -131,6 +131,19 @@ def test_the_page_has_a_grid_and_each_image_with_all_that_made_it(project: Path,
     assert "uv pip" in text
 
 
+@pytest.mark.parametrize("seconds", ["Infinity", "NaN", "1e999", "-5"])
+def test_a_time_that_is_none_damages_the_verdict_alone(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], seconds: str
+):
+    directory = tmp_path / "all"
+    leave(directory, verdict(project, "jax"))
+    file = directory / "verdicts" / "jax.json"
+    document = {**json.loads(file.read_text()), "seconds": "here"}
+    file.write_text(json.dumps(document).replace('"here"', seconds))
+    assert report("--merge", str(directory), "jax") == 1
+    assert f"{file}: left out" in capsys.readouterr().err
+
+
 def test_damaged_results_are_none(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     directory = tmp_path / "all"
     leave(directory, verdict(project, "jax"))
