@@ -80,6 +80,7 @@ def main() -> None:
         _unchanged(Path(name) / "many", options.unchanged)
         if options.cuda:
             print()
+            _forget_steps()  # for the disk's sake
             _sizes(Path(name) / "cuda")
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 
 from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.command import EngineTraits
@@ -54,13 +55,24 @@ class BuildKit(EngineKept):
                 timeout=order.timeout,
                 owner=self.engine,
             )
-            end = run(inputs)
-            if end.failure is not None and end.failure.kind is FailureKind.STORE and not order.is_given_up():
+            loaded = archive if order.again is None else None
+            end = self._hand_over(run(inputs), loaded)
+            if self._is_dropped(end, job, order) and not order.is_given_up():
                 # Its steps are made, and taken from the cache.
-                end = run(replace(inputs, is_uncached=False))
-            if archive is not None and order.again is None and end.failure is None:
-                self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
+                end = self._hand_over(run(replace(inputs, is_uncached=False)), loaded)
             return _name_cache(blame_snapshot(end, job.image, self._sources.site), inputs.cache_to)
+
+    def _hand_over(self, end: BuildEnd, archive: Path | None) -> BuildEnd:
+        """How a build ended, once the engine has the image that it left in an archive."""
+        if archive is not None and end.failure is None:
+            self.engine.load_image(archive, timeout=ARCHIVE_SECONDS)
+        return end
+
+    def _is_dropped(self, end: BuildEnd, job: ImageJob, order: BuildOrder) -> bool:
+        """Whether the engine's store took the image, or a layer of it, for garbage as it was handed over."""
+        if end.failure is not None:
+            return end.failure.kind is FailureKind.STORE
+        return order.again is None and self.engine.find_image(job.image.tags[0]) is None
 
     def _traits(self, *, has_archive: bool) -> EngineTraits:
         # A builder of its own hands images over as the older store takes them, whichever store there is.

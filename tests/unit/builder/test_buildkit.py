@@ -14,7 +14,7 @@ from tests.support.locks import CPU_IMAGE
 
 TIDIED = Failure(kind=FailureKind.STORE, reason="the store was tidied")
 FULL = Failure(kind=FailureKind.DISK, reason="the disk is full")
-ENGINE = SimpleNamespace(require_buildx=lambda: None, cli_env={}, has_containerd_store=True)
+NO_IMAGE = "built, and nobody has it"
 
 
 @pytest.mark.parametrize(
@@ -24,21 +24,32 @@ ENGINE = SimpleNamespace(require_buildx=lambda: None, cli_env={}, has_containerd
         ([TIDIED, TIDIED], [True, False], TIDIED),
         ([FULL], [True], FULL),
         ([None], [True], None),
+        ([NO_IMAGE, None], [True, False], None),
+        ([NO_IMAGE, NO_IMAGE], [True, False], None),
     ],
 )
-def test_an_image_that_the_store_dropped_a_layer_of_is_made_once_more_from_cached_steps(
+def test_an_image_that_the_store_dropped_or_a_layer_of_it_is_made_once_more_from_cached_steps(
     failures, uncached, last, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    left, seen = list(failures), []
+    left, seen, kept = list(failures), [], []
 
     def run(name, inputs, **_):
         seen.append(inputs.is_uncached)
-        return BuildEnd(failure=left.pop(0))
+        failure = left.pop(0)
+        kept[:] = [object()] if failure is None else []
+        return BuildEnd(failure=None if failure == NO_IMAGE else failure)
+
+    engine = SimpleNamespace(
+        require_buildx=lambda: None,
+        cli_env={},
+        has_containerd_store=True,
+        find_image=lambda _: next(iter(kept), None),
+    )
 
     inputs = BuildInputs(dockerfile=tmp_path / "Dockerfile", context=tmp_path, tags=("x:y",))
     monkeypatch.setattr(buildkit, "run_buildx", run)
     monkeypatch.setattr(buildkit, "prepare_inputs", lambda *_, **__: inputs)
-    named = SimpleNamespace(name="here", engine=ENGINE, is_own=True, builder="default")
+    named = SimpleNamespace(name="here", engine=engine, is_own=True, builder="default")
     order = BuildOrder(
         state=tmp_path,
         is_uncached=True,
