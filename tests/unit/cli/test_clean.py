@@ -226,6 +226,16 @@ def test_a_terminal_is_asked(
     assert ("nothing was removed" in capsys.readouterr().err) is not answer
 
 
+def test_the_inputs_of_bake_go_and_the_digests_of_pushes_stay(engine: FakeEngine, project: Path) -> None:
+    for name in ("bake/train", "pushes"):
+        (project / ".cudaforge" / name).mkdir(parents=True)
+    (project / ".cudaforge/bake/train/pylock.toml").write_text("")
+    (project / ".cudaforge/pushes/train.json").write_text("{}")
+    assert run_command_line(["clean", "--yes"]) == 0
+    assert not (project / ".cudaforge/bake").exists()
+    assert (project / ".cudaforge/pushes/train.json").is_file()
+
+
 def test_nothing_to_remove(engine: FakeEngine, project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (project / ".cudaforge/builds/train.json").unlink()
     (project / ".cudaforge/builds").rmdir()
