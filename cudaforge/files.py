@@ -152,6 +152,12 @@ def hash_file(path: Path) -> str:
     return digest.hexdigest()
 
 
+def relative_to_here(path: Path) -> Path:
+    """The path for people: relative to where we are, if it is below."""
+    here = Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
+
+
 def write_error(path: Path, error: OSError) -> SurroundingsError:
     """The error for a file that could not be written: path, reason and errno, and what to do."""
     name = errno.errorcode.get(error.errno or 0, "no error number")

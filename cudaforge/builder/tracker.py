@@ -143,8 +143,7 @@ class Tracker:
             step.error = printable(self._clean(vertex.error))
             self._announce(step)
             self._write(f"#{step.number} ERROR: {step.error}")
-            if _CANCELLED not in step.error:
-                yield self._event(EventKind.STEP_FAILED, step)
+            yield self._event(EventKind.STEP_FAILED, step)
         elif vertex.is_cached:
             if not step.is_cached:
                 step.is_cached = True

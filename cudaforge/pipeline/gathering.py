@@ -11,6 +11,7 @@ from pathlib import Path
 from cudaforge.builder.record import FAILURES
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem
+from cudaforge.files import relative_to_here
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
@@ -192,13 +193,7 @@ def _failed(image: LockedImage, verdict: Verdict | None, left: _Left) -> FailedB
         return None
     log = left.logs.get(image.name)
     # Without a log, nothing was run: the one that is there is of an earlier build.
-    return replace(newest, log=_shown(log)) if log is not None and newest.log else newest
-
-
-def _shown(path: Path) -> str:
-    """Relative to where we are, if it is below."""
-    here = Path.cwd()
-    return str(path.relative_to(here) if path.is_relative_to(here) else path)
+    return replace(newest, log=str(relative_to_here(log))) if log is not None and newest.log else newest
 
 
 def _dockerfile(image: LockedImage) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
-from cudaforge.files import write_together
+from cudaforge.files import relative_to_here, write_together
 from cudaforge.matrix.check import check_matrix
 from cudaforge.pipeline.asking import Difference
 from cudaforge.records import record
@@ -61,7 +61,7 @@ def prepare(difference: Difference, file: Path, *, today: str) -> Record:
     findings = tuple(_check(matrices, changed)) if changed else ()
     if _is_of_checkout(file, matrices):
         files: dict[Path, tuple[str | None, str]] = {
-            _shown(matrices / one.file): (_read(matrices / one.file), one.text) for one in changed
+            relative_to_here(matrices / one.file): (_read(matrices / one.file), one.text) for one in changed
         }
         return Record(files=files, refused=refused, findings=findings)
     declared = _declared(file)
@@ -141,11 +141,6 @@ def _framework_of(path: Path) -> str | None:
     head = read_source(path).tree.get("framework")
     name = head.get("name") if isinstance(head, Mapping) else None
     return name if isinstance(name, str) else None
-
-
-def _shown(path: Path) -> Path:
-    """Relative to where we are, if it is below."""
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _read(path: Path) -> str:

@@ -68,8 +68,9 @@ def _some(names: Sequence[str]) -> str:
 def describe_changes(lock: Lock, previous: Lock | None, *, gpus: KnownGpus) -> str:
     """What the new lock changes, one line per image, after one for the day that it is as of."""
     found = compare_locks(previous, lock, gpus=gpus)
-    has_moved = previous is not None and previous.as_of != lock.as_of
-    lines = [describe_days(previous.as_of, lock.as_of)] if previous is not None and has_moved else []
+    lines = []
+    if previous is not None and previous.as_of != lock.as_of:
+        lines.append(describe_days(previous.as_of, lock.as_of))
     lines += [summarise_image(change, gpus=gpus) for change in found.images]
     if not lines:
         return "nothing changed"

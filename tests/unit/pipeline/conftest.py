@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
+from cudaforge.cli.main import run_command_line
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.packages.model import ClosureRequest, LockedWheel
 from cudaforge.packages.site import Site
@@ -89,6 +90,20 @@ def _wheel(name: str, version: str) -> LockedWheel:
         sha256=hashlib.sha256(filename.encode()).hexdigest(),
         size=len(version) * 1_000_000,
     )
+
+
+Run = Callable[..., tuple[int, str, str]]
+"""Gives words to the command line, and its exit code, output and messages."""
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    def run(*words: str) -> tuple[int, str, str]:
+        code = run_command_line(list(words))
+        printed = capsys.readouterr()
+        return code, printed.out, printed.err
+
+    return run
 
 
 @pytest.fixture

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cudaforge.cli.main import run_command_line
 from cudaforge.lockfile.store import read_lock
-from tests.unit.pipeline.conftest import World
+from tests.unit.pipeline.conftest import Run, World
 
 DAY = "2026-06-01"
 TORCH = 'framework = "pytorch>=2.7"\npackages = ["numpy"]\n'
 LOCK = Path("cudaforge.lock")
 CLOSURES = Path("cudaforge.lock.d")
 OLD = "2.12.0+cu130"
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture

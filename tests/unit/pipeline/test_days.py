@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 
-import pytest
-
-from cudaforge.cli.main import run_command_line
-from tests.unit.pipeline.conftest import World
+from tests.unit.pipeline.conftest import Run, World
 
 DAY = "2026-06-01"
 TORCH = 'framework = "pytorch>=2.7"\npackages = ["numpy"]\n'
-Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]) -> Run:
-    def run(*words: str) -> tuple[int, str, str]:
-        code = run_command_line(list(words))
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 def test_outdated_says_what_an_upgrade_would_move(world: World, run: Run) -> None:

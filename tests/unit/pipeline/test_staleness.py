@@ -8,21 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from cudaforge.cli.main import run_command_line
 from tests.unit.pipeline.conftest import World
 
 TWIN = 'framework = "pytorch==2.8.0"\ncuda = "none"\n'
 GPU = 'framework = "pytorch>=2.7,<2.9"\n'
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    def run(*words: str) -> tuple[int, str, str]:
-        code = run_command_line(list(words))
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 def because(run) -> list[str]:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from cudaforge.cli.main import run_command_line
 from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.lockfile.store import read_lock
 from cudaforge.versions import Version
@@ -16,16 +15,6 @@ from tests.unit.pipeline.conftest import World
 OLD = 'framework = "pytorch==2.7.*"\ncuda = "12.6"\npackages = ["numpy"]'
 LOOSE = 'framework = "pytorch>=2.7,<2.13"\npackages = ["numpy"]'
 TWIN = 'framework = "jax"\ncuda = "none"'
-
-
-@pytest.fixture
-def run(capsys: pytest.CaptureFixture[str]):
-    def run(*words: str) -> tuple[int, str, str]:
-        code = run_command_line(list(words))
-        printed = capsys.readouterr()
-        return code, printed.out, printed.err
-
-    return run
 
 
 def entry(name: str):
