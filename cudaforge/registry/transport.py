@@ -54,7 +54,7 @@ class Request:
 
 
 class _CutOff(Exception):
-    """The server broke the exchange off; worth another try."""
+    """An exchange that was broken off, or found no address; worth another try. The text says which."""
 
 
 class Transport:
@@ -81,7 +81,7 @@ class Transport:
                 response = self._follow(request)
             except _CutOff as error:
                 if is_last:
-                    raise _unreachable(request.url, f"broke the connection off: {error}") from None
+                    raise _unreachable(request.url, str(error)) from None
                 response = None
             if response is not None and (response.status not in _TRANSIENT or is_last):
                 return response
@@ -247,7 +247,8 @@ def _translated(url: str, proxy: Proxy | None, error: Exception) -> Exception:
     via = f" (through the proxy of {proxy.origin})" if proxy is not None else ""
     match error:
         case socket.gaierror():
-            return _unreachable(url, f"is a name that cannot be found{via}: no network, or a typing error")
+            what = f"is a name that cannot be found{via}: no network, or a typing error"
+            return _CutOff(what) if error.errno == socket.EAI_AGAIN else _unreachable(url, what)
         case ssl.SSLError():
             return _untrusted(url, via, error)
         case ConnectionRefusedError():
@@ -257,7 +258,7 @@ def _translated(url: str, proxy: Proxy | None, error: Exception) -> Exception:
         case zlib.error():
             return _unreachable(url, "answered with broken compression")
         case TimeoutError() | ConnectionError() | http.client.HTTPException():
-            return _CutOff(type(error).__name__)
+            return _CutOff(f"broke the connection off: {type(error).__name__}")
         case OSError():
             return _unreachable(url, f"cannot be reached{via}: {error.strerror or error}")
         case _:

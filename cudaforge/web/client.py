@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import queue
+import socket
 import threading
 import time
 from collections.abc import Mapping
@@ -28,6 +29,7 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _TRANSIENT = (408, 429, 500, 502, 503, 504)
 _NOT_MODIFIED = 304
 OK = 200
+_NO_SUCH_NAME = "is a name that cannot be found: no network, or a typing error"
 _REMEDY = "try again later; see [network] for proxies, certificates and the address of the package index"
 
 
@@ -36,7 +38,7 @@ class Unreachable(SurroundingsError):
 
 
 class _CutOff(Exception):
-    """The server broke the exchange off, or refused it; worth another try. The text says which."""
+    """An exchange broken off or refused, or that found no address; worth another try. The text says which."""
 
 
 @record()
@@ -71,6 +73,7 @@ class Client:
         self._ca_bundle = ca_bundle
         self._proxies = proxies or {}
         self._cache = cache
+        self._found: set[str | None] = set()
 
     def get(self, url: str, *, headers: Mapping[str, str] | None = None, max_body: int = MAX_BODY) -> Answer:
         """The answer, redirects followed, passing failures tried again. Any status is an answer.
@@ -134,7 +137,7 @@ class Client:
         """One exchange in a thread of its own: name look-ups and dripping headers know no deadline."""
         import requests
 
-        check_url(url)
+        host = check_url(url).hostname
         remaining = ends - time.monotonic()
         if remaining <= 0:
             raise self._too_slow(url)
@@ -156,8 +159,9 @@ class Client:
         finally:
             session.close()
         if isinstance(answer, Answer):
+            self._found.add(host)
             return answer
-        raise _translated(url, answer) from None
+        raise _translated(url, answer, was_found=host in self._found) from None
 
     def _converse(
         self, session: requests.Session, url: str, headers: Mapping[str, str], max_body: int, timeout: float
@@ -240,7 +244,12 @@ def _asked_pause(answer: Answer) -> float | None:
         return None
 
 
-def _translated(url: str, error: Exception) -> Exception:
+def _translated(url: str, error: Exception, *, was_found: bool) -> Exception:
+    lookup = _lookup_failure(error)
+    if lookup is not None:
+        # A name that led to an answer a moment ago is no typing error, whatever the name server says now.
+        is_passing = was_found or lookup.errno == socket.EAI_AGAIN
+        return _CutOff(_NO_SUCH_NAME) if is_passing else _unreachable(url, _NO_SUCH_NAME)
     what = _reason(error)
     if what is not None:
         return _unreachable(url, what)
@@ -276,8 +285,6 @@ def _reason(error: Exception) -> str | None:
             return "has a certificate that is not trusted, or speaks no TLS"
         case requests.exceptions.ContentDecodingError():
             return "answered with broken compression"
-        case requests.exceptions.ConnectionError() if _is_lookup(error):
-            return "is a name that cannot be found: no network, or a typing error"
         case requests.exceptions.RequestException():
             return None
         case OSError():
@@ -286,11 +293,12 @@ def _reason(error: Exception) -> str | None:
             return None
 
 
-def _is_lookup(error: Exception) -> bool:
+def _lookup_failure(error: Exception) -> socket.gaierror | None:
     from urllib3.exceptions import NameResolutionError
 
     reason = getattr(error.args[0], "reason", None) if error.args else None
-    return isinstance(reason, NameResolutionError)
+    cause = reason.__cause__ if isinstance(reason, NameResolutionError) else None
+    return cause if isinstance(cause, socket.gaierror) else None
 
 
 def _unreachable(url: str, what: str) -> Unreachable:

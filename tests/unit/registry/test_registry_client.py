@@ -436,12 +436,18 @@ def test_unreachable_hosts() -> None:
 
 def test_names_that_cannot_be_found(monkeypatch: pytest.MonkeyPatch) -> None:
     # Unit tests may not ask the network for names; the resolver's own answer is what is tested here.
+    asked: list[object] = []
+
     def fail(*_: object, **__: object) -> object:
-        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+        asked.append(code)
+        raise socket.gaierror(code, "the name server's own words")
 
     monkeypatch.setattr(socket, "getaddrinfo", fail)
-    text = fails(SurroundingsError, lambda: ask("registry.example/a"))
-    assert "registry registry.example is a name that cannot be found" in text
+    # A name server that gave no answer is asked again; one that knows no such name is not.
+    for code, times in ((socket.EAI_NONAME, 1), (socket.EAI_AGAIN, 3)):
+        text = fails(SurroundingsError, lambda: ask("registry.example/a"))
+        assert "registry registry.example is a name that cannot be found" in text
+        assert asked.count(code) == times
 
 
 def _send(url: str, *, ca_bundle: Path | None = None) -> int:

@@ -136,6 +136,42 @@ def test_a_refused_connection_is_told_as_one():
             Client(timeout=5).get(f"http://127.0.0.1:{port}/x")
 
 
+@pytest.fixture
+def name_server(monkeypatch):
+    """What the name server answers, first to last: codes of failures, or None where it finds the name."""
+    pending: list[int | None] = []
+    find = socket.getaddrinfo
+
+    def answered(host, *rest, **options):
+        code = pending.pop(0)
+        if code is not None:
+            raise socket.gaierror(code, "the name server's own words")
+        return find("127.0.0.1", *rest, **options)
+
+    monkeypatch.setattr(socket, "getaddrinfo", answered)
+    return pending
+
+
+def test_a_name_server_that_gives_no_answer_is_asked_again(name_server):
+    name_server[:] = [socket.EAI_AGAIN, socket.EAI_AGAIN, None]
+    with serving(lambda request: answer(request, b"there")) as url:
+        assert Client().get(url.replace("127.0.0.1", "index.example")).body == b"there"
+
+
+def test_a_name_that_led_to_an_answer_is_looked_up_again_where_it_is_lost(name_server):
+    name_server[:] = [None, socket.EAI_NONAME, None]
+    with serving(lambda request: answer(request, b"there")) as url:
+        address = url.replace("127.0.0.1", "index.example")
+        client = Client()
+        assert [client.get(address).body for _ in range(2)] == [b"there"] * 2
+
+
+def test_a_name_that_is_unknown_is_told_at_once(name_server):
+    name_server[:] = [socket.EAI_NONAME]
+    with pytest.raises(Unreachable, match=r"index\.example/x is a name that cannot be found: no network"):
+        Client().get("https://index.example/x")
+
+
 def test_an_answer_is_kept_while_its_mark_holds(tmp_path):
     asked = []
 
