@@ -8,7 +8,7 @@ with Docker's older image store cannot read that; it takes `docker load` of what
 
 from cudaforge.bootstrap.archive import is_loaded_base, loaded_reference, write_archive
 from cudaforge.bootstrap.assemble import assemble_bootstrap
-from cudaforge.bootstrap.download import refuse_missing
+from cudaforge.bootstrap.download import PackagesGone, refuse_missing
 from cudaforge.bootstrap.host import ArchiveAccess, dated_sources, find_archive_access, find_host_codename
 from cudaforge.bootstrap.layout import find_image
 from cudaforge.bootstrap.model import BootstrapImage, BootstrapPackage, BootstrapPlan
@@ -22,6 +22,7 @@ __all__ = [
     "BootstrapPackage",
     "BootstrapPlan",
     "CollectedDeb",
+    "PackagesGone",
     "SnapshotSite",
     "assemble_bootstrap",
     "dated_sources",

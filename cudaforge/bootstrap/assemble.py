@@ -41,8 +41,9 @@ def assemble_bootstrap(
 ) -> BootstrapImage:
     """The base that the plan describes, from the cache or made now.
 
-    Raises InputError for a plan that no archive can have given, SurroundingsError for packages that
-    cannot be fetched, a full disk, or a host too slow for `timeout` seconds. Leaves nothing half-made.
+    Raises InputError for a plan that no archive can have given, PackagesGone for packages that the archive
+    has no longer, SurroundingsError for those that cannot be fetched, a full disk, or a host too slow for
+    `timeout` seconds. Leaves nothing half-made.
     """
     check_plan(plan)
     place = cache / "bases" / f"{plan_key(plan)}-{RECIPE}"

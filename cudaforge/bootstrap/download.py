@@ -18,6 +18,10 @@ from cudaforge.files import hash_file
 _NAMED = 3
 
 
+class PackagesGone(SurroundingsError):
+    """The archive answers, and has not these packages any more, or has others under their names."""
+
+
 def load_package(cache: Path, package: BootstrapPackage) -> bytes:
     """A fetched package. Raises SurroundingsError, and removes the file, where it was damaged."""
     path = _package_file(cache, package)
@@ -36,7 +40,8 @@ def fetch_missing(
     """Download what the cache lacks from the host's archives, or from `sources`, each file checked against
     the plan.
 
-    Raises SurroundingsError for a package that the archive no longer has, or that cannot be fetched.
+    Raises PackagesGone for packages that the archive no longer has, SurroundingsError for those that cannot
+    be fetched.
     """
     with hold_lock(cache / "debs", deadline):
         if not find_missing(plan, cache):
@@ -116,20 +121,23 @@ def _require_all(
     about = tuple(line for line in complaints if any(file in line for file in files))
     names = ", ".join(f"{package.name} {package.version}" for package in missing[:_NAMED])
     more = f" and {len(missing) - _NAMED} more" if len(missing) > _NAMED else ""
-    what, remedy = _explain(f"{names}{more}", about, sources)
-    raise SurroundingsError(Problem(what=what, because=about[:_NAMED], remedy=remedy))
+    raise _explained(f"{names}{more}", about, sources)
 
 
-def _explain(names: str, complaints: Sequence[str], sources: Sequence[Source]) -> tuple[str, str]:
+def _explained(names: str, complaints: Sequence[str], sources: Sequence[Source]) -> SurroundingsError:
     archive, way = describe_archive(sources), way_to_archive(sources)
     is_dated = find_service(sources) is not None
-    renew = (
-        way if is_dated else "lock again with `cudaforge lock`, or give apt a snapshot that still has them"
-    )
+    because = tuple(complaints[:_NAMED])
+    gone = None
     if any(apt.is_unreachable(line) for line in complaints):
-        return f"{names} cannot be fetched: {archive} cannot be reached", way
-    if any("Hash Sum mismatch" in line or "Size mismatch" in line for line in complaints):
-        return f"{archive} has other files than the lock for {names}", renew
-    if complaints and all("404" in line or "File not found" in line for line in complaints):
-        return f"{archive} {'does not have' if is_dated else 'no longer has'} {names}", renew
-    return f"{names} cannot be fetched from {archive}", way
+        what = f"{names} cannot be fetched: {archive} cannot be reached"
+    elif any("Hash Sum mismatch" in line or "Size mismatch" in line for line in complaints):
+        gone = f"{archive} has other files than the lock for {names}"
+    elif complaints and all("404" in line or "File not found" in line for line in complaints):
+        gone = f"{archive} {'does not have' if is_dated else 'no longer has'} {names}"
+    else:
+        what = f"{names} cannot be fetched from {archive}"
+    if gone is None:
+        return SurroundingsError(Problem(what=what, because=because, remedy=way))
+    renew = "`cudaforge lock` takes what it has now; or give apt a snapshot that still has them"
+    return PackagesGone(Problem(what=gone, because=because, remedy=way if is_dated else renew))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 
 from cudaforge.bootstrap import (
     BootstrapImage,
     BootstrapPackage,
     BootstrapPlan,
+    PackagesGone,
     SnapshotSite,
     assemble_bootstrap,
     dated_sources,
@@ -21,7 +22,7 @@ from cudaforge.bootstrap.apt import refresh_lists
 from cudaforge.bootstrap.deadline import Deadline
 from cudaforge.bootstrap.download import fetch_missing
 from cudaforge.bootstrap.sources import Source
-from cudaforge.errors import InputError, NegativeAnswer, Problem
+from cudaforge.errors import CudaforgeError, InputError, NegativeAnswer, Problem
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import LockedBase, LockedImage, LockedSnapshot, OsPackage
 from cudaforge.packages.site import Site
@@ -34,18 +35,21 @@ _ARCHITECTURES = {"linux/amd64": "amd64", "linux/arm64": "arm64"}
 
 
 class BasePins:
-    """Pins each base once per run, keeping what an earlier lock says of it. Safe between threads."""
+    """Pins each base once per run, keeping what an earlier lock says of it, `gone` ones (by digest) apart.
+    Safe between threads."""
 
     def __init__(
         self,
         *,
         previous: Iterable[LockedBase] = (),
+        gone: Collection[str] = (),
         find_base: Callable[[BaseRequest], LockedBase],
         make_base: Callable[[BaseRequest], LockedBase],
     ) -> None:
         self._known: dict[tuple[str, bool, str, str | None], LockedBase] = {}
+        self._gone = gone
         for base in previous:
-            if base.digest is not None:
+            if self._is_kept(base):
                 key = (base.reference, bool(base.manifests), _architecture_of(base), base.snapshot)
                 self._known.setdefault(key, base)
         self._lock = threading.Lock()
@@ -55,7 +59,8 @@ class BasePins:
     def pin(self, request: BaseRequest, *, own: LockedBase | None = None) -> LockedBase:
         """The base of an image, with its digest: the image's `own` of the earlier lock if that still fits,
         else what other images have."""
-        if own is not None and own.reference == request.reference and own.digest and _has_all(own, request):
+        is_own = own is not None and own.reference == request.reference and self._is_kept(own)
+        if own is not None and is_own and _has_all(own, request):
             return own
         with self._lock:
             # A registry's digest is of all platforms; what is made here is of one.
@@ -67,6 +72,9 @@ class BasePins:
                 known = self._find(request)
                 self._known[key] = known
             return known
+
+    def _is_kept(self, base: LockedBase) -> bool:
+        return base.digest is not None and base.digest not in self._gone
 
     def _find(self, request: BaseRequest) -> LockedBase:
         if request.reference.startswith(_BOOTSTRAP):
@@ -80,6 +88,28 @@ def bootstrapped_base(request: BaseRequest, *, site: Site, offline: bool) -> Loc
     plan = _plan(request, site, offline=offline)
     image = _assemble(plan, request.snapshot, site, offline=offline)
     return replace(_planned(request, plan), digest=image.digest)
+
+
+def find_gone(images: Iterable[LockedImage], *, site: Site) -> Mapping[str, str]:
+    """The bases, by digest, whose packages the OS archive has no longer, and which, in words.
+
+    They are made, where the cache has them not: that is what tells. An archive that cannot be asked, or that
+    makes other bytes of them, tells nothing here.
+    """
+    gone: dict[str, str] = {}
+    asked: set[str | None] = set()
+    for image in images:
+        base = image.base
+        if not base.packages or base.snapshot is not None or base.digest in asked:
+            continue
+        asked.add(base.digest)
+        try:
+            assemble_locked_base(image, site=site)
+        except PackagesGone as error:
+            gone[str(base.digest)] = error.problems[0].what
+        except CudaforgeError:
+            continue
+    return gone
 
 
 def planned_base(

@@ -29,7 +29,7 @@ from cudaforge.lockfile.store import (
 )
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
-from cudaforge.pipeline.bases import BasePins, bootstrapped_base
+from cudaforge.pipeline.bases import BasePins, bootstrapped_base, find_gone
 from cudaforge.pipeline.days import check_day
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of, require_answers, resolve
 from cudaforge.pipeline.fitting import Fitted, Fitting
@@ -85,17 +85,22 @@ def lock(
         previous = before.lock
         declaration = _dated(declaration, as_of, previous, on_note)
         is_whole = before.is_whole and previous is not None and has_own_wheels(previous, path)
-        if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
+        site = find_site(declaration, offline=offline)
+        gone = {} if offline else find_gone(before.images.values(), site=site)
+        for note in _gone_notes(gone, before.images.values()):
+            on_note(note)
+        is_kept = previous is not None and is_whole and not gone
+        if previous is not None and is_kept and _is_current(previous, declaration, allow_unpinned):
             return LockOutcome(path=path, lock=previous, previous=previous)
         is_same_day = previous is not None and previous.as_of == declaration.as_of
         kept = before.images if is_same_day else {}
         earlier = {name: earlier_of(image) for name, image in kept.items()}
         answers = resolve(declaration, earlier=earlier)
         require_answers(declaration, answers)
-        site = find_site(declaration, offline=offline)
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         pins = BasePins(
             previous=[image.base for image in before.images.values()],
+            gone=gone,
             find_base=source.find,
             make_base=partial(bootstrapped_base, site=site, offline=offline),
         )
@@ -313,6 +318,12 @@ def _lost(remains: Remains) -> Iterator[str]:
         together.setdefault(trouble, []).append(name)
     for trouble, names in together.items():
         yield f"{names_text(names)}: {trouble}"
+
+
+def _gone_notes(gone: Mapping[str, str], images: Collection[LockedImage]) -> Iterator[str]:
+    for digest, what in gone.items():
+        names = [image.name for image in images if image.base.digest == digest]
+        yield f"{what}: the base of {names_text(names)} is made of what it has now"
 
 
 def _is_current(lock: Lock, declaration: Declaration, allow_unpinned: bool) -> bool:  # noqa: FBT001

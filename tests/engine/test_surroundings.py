@@ -21,7 +21,10 @@ import pytest
 
 from cudaforge.bootstrap import loaded_reference, write_archive
 from cudaforge.engine.model import RUN_LABEL
-from tests.support.bases import make_base
+from cudaforge.lockfile.compose import entry_digest
+from cudaforge.lockfile.store import read_lock, write_lock
+from cudaforge.records import replace
+from tests.support.bases import cache_for_tests, make_base
 from tests.support.engine import Engine
 from tests.support.index import Index, serve
 from tests.support.proxy import engine_proxy
@@ -569,3 +572,34 @@ def test_a_wheel_of_the_project_is_built_in_from_beside_the_lock(project: TinyPr
     done = project.run("up", "--json")
     assert done.returncode == 0, done.stderr
     assert "mine\n" in docker("run", "--rm", f"{project.name}:one", "python", "-c", "import mine")
+
+
+def test_a_base_whose_packages_the_archive_dropped_is_locked_anew(
+    project: TinyProject, tmp_path: Path
+) -> None:
+    """As after a point release, on a machine that never had the old packages."""
+    base, cache = make_base("bookworm"), tmp_path / "cache"
+    (cache / "cudaforge").mkdir(parents=True)
+    (cache / "cudaforge/debs").symlink_to(cache_for_tests() / "debs")
+    project.environment["XDG_CACHE_HOME"] = str(cache)
+    assert project.run("lock").returncode == 0
+    current = read_lock(project.lock)
+    (image,) = current.images
+    assert image.base.digest == base.digest
+    first, *rest = image.base.packages
+    dropped = replace(first, filename=f"pool/{first.name}_0_all.deb", version="0", sha256="0" * 64)
+    gone = replace(image, base=replace(image.base, packages=(dropped, *rest), digest=f"sha256:{'0' * 64}"))
+    gone = replace(gone, digest=entry_digest(gone))
+    write_lock(replace(current, images=(gone,)), {}, project.lock)
+    built = project.run("build")
+    assert built.returncode == 3
+    assert f"no longer has {first.name} 0" in built.stderr
+    assert "cudaforge lock" in built.stderr
+    offline = project.run("lock", "--offline")
+    assert offline.returncode == 0
+    assert read_lock(project.lock).images == (gone,)
+    renewed = project.run("up")
+    assert renewed.returncode == 0, renewed.stderr
+    note = f"no longer has {first.name} 0: the base of one is made of what it has now"
+    assert note in " ".join(renewed.stderr.split())
+    assert read_lock(project.lock).images == (image,)

@@ -22,6 +22,8 @@ def test_a_package_that_is_gone_asks_for_a_new_lock():
     what, remedy, because = complain("Failed to fetch http://x/pool/bash.deb  404  Not Found", other)
     assert what == "the OS archive no longer has bash 5.2"
     assert "cudaforge lock" in (remedy or "")
+    with pytest.raises(download.PackagesGone):
+        download._require_all([PACKAGE], because)
     assert because == ("Failed to fetch http://x/pool/bash.deb  404  Not Found",)
 
 

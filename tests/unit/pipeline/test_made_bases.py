@@ -3,6 +3,7 @@
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import LockedBase, OsPackage
 from cudaforge.pipeline.bases import BasePins
+from cudaforge.records import replace
 
 
 def request(platform: str, reference: str = "bootstrap:debian12") -> BaseRequest:
@@ -48,3 +49,17 @@ def test_a_registry_s_base_is_asked_for_once():
     both = pins()
     found = {both.pin(request(one, "debian:12")).digest for one in ("linux/amd64", "linux/arm64")}
     assert found == {"asked for linux/amd64"}
+
+
+def test_a_base_whose_packages_are_gone_is_made_anew_once() -> None:
+    earlier = made(request("linux/amd64"))
+    asked: list[BaseRequest] = []
+
+    def make(one: BaseRequest) -> LockedBase:
+        asked.append(one)
+        return replace(made(one), digest="of today")
+
+    known = BasePins(previous=[earlier], gone={"of amd64"}, find_base=registry_base, make_base=make)
+    for own in (earlier, None, earlier):
+        assert known.pin(request("linux/amd64"), own=own).digest == "of today"
+    assert len(asked) == 1
