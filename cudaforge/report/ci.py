@@ -58,7 +58,14 @@ def github_matrix(jobs: Sequence[CiJob]) -> dict[str, object]:
 
 def gitlab_pipeline(jobs: Sequence[CiJob]) -> dict[str, object]:
     """A child pipeline, as JSON, which is YAML: one job extends GITLAB_JOB for each of ours."""
-    pipeline: dict[str, object] = {"include": [{"local": GITLAB_INCLUDE}], "stages": ["images", "report"]}
+    pipeline: dict[str, object] = {
+        "include": [{"local": GITLAB_INCLUDE}],
+        "stages": ["images", "report"],
+        # Jobs without rules are none of a merge request's, unless the pipeline has some. The one that begins
+        # this one has decided already:
+        # https://docs.gitlab.com/ci/pipelines/downstream_pipelines/#run-child-pipelines-with-merge-request-pipelines
+        "workflow": {"rules": [{"when": "always"}]},
+    }
     for job in jobs:
         pipeline[f"image: {job.name}"] = {
             "extends": f"{GITLAB_JOB}-gpu" if job.needs_gpu else GITLAB_JOB,

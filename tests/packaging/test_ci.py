@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from cudaforge.cli.main import run_command_line
 
@@ -98,9 +99,14 @@ def test_gitlab_takes_its_files(project: Path, tmp_path: Path, capsys: pytest.Ca
     check_jsonschema(
         "vendor.gitlab-ci", tmp_path / ".gitlab-ci.yml", tmp_path / ".gitlab/cudaforge.yml", child
     )
-    jobs = [job for name, job in json.loads(child.read_text()).items() if name.startswith("image: ")]
+    pipeline = json.loads(child.read_text())
+    jobs = [job for name, job in pipeline.items() if name.startswith("image: ")]
     assert {job["variables"]["CUDAFORGE_IMAGES"] for job in jobs} == {"jax", "tensorflow"}
     assert {job["extends"] for job in jobs} == {".cudaforge-image"}
+    # Without rules neither would run for a merge request, and `--since` would be for nothing.
+    begun = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())["workflow"]["rules"]
+    assert begun[0] == {"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}
+    assert pipeline["workflow"]["rules"] == [{"when": "always"}]
 
 
 def test_a_file_of_ones_own_is_kept(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
