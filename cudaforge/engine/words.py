@@ -35,6 +35,8 @@ class EngineWords:
     login: str
     certificates: str
     """Where it looks for the CA of a registry."""
+    insecure: str
+    """The setting that names a registry without TLS."""
     emulation: str
     """Lets it run programs of other platforms."""
     other_platform: str
@@ -62,6 +64,7 @@ DOCKER = EngineWords(
     push="docker push",
     login="docker login",
     certificates="/etc/docker/certs.d",
+    insecure="insecure-registries in /etc/docker/daemon.json",
     emulation=_BINFMT,
     other_platform=f"{_BINFMT}, or name a builder that has a node of that platform: --builder NAME",
     proxy="tell the engine's own proxy: systemctl edit docker, Environment=HTTPS_PROXY=..., then sudo "
@@ -95,6 +98,7 @@ def podman_words(*, is_root: bool) -> EngineWords:
         # Where cudaforge reads logins, too.
         login="podman login --authfile ~/.docker/config.json",
         certificates="/etc/containers/certs.d",
+        insecure="[[registry]] with insecure = true in /etc/containers/registries.conf",
         emulation=_QEMU,
         other_platform=f"{_QEMU}, or build on a machine of that platform",
         proxy='tell the engine\'s own proxy in containers.conf: [engine] env = ["HTTPS_PROXY=..."], then '

@@ -20,7 +20,7 @@ class Judgement:
     below: int
     """How many findings are milder than the threshold."""
     unfixed: int
-    """How many were left out because there is no fix."""
+    """How many were left out because the scanner says that there is no fix."""
     unused: tuple[Allowance, ...]
     """Entries that speak of nothing that was found."""
 
@@ -37,8 +37,8 @@ def judge(
     threshold: Severity,
     ignores_unfixed: bool = False,
 ) -> Judgement:
-    """Compare findings with a threshold. What has no known severity counts as at the threshold: it is not
-    known to be harmless."""
+    """Compare findings with a threshold. What has no known severity counts as at the threshold, since it is
+    not known to be harmless; and what nobody says the fix of is not unfixed."""
     blocking, allowed = [], []
     below = unfixed = 0
     used: set[int] = set()
@@ -50,7 +50,7 @@ def judge(
             below += 1
         elif entry is not None:
             allowed.append((finding, allowances[entry]))
-        elif ignores_unfixed and not finding.fixed_in:
+        elif ignores_unfixed and finding.fixed_in == "":
             unfixed += 1
         else:
             blocking.append(finding)

@@ -32,8 +32,8 @@ class Finding:
     package: str
     """Empty where the scanner names none."""
     version: str = ""
-    fixed_in: str = ""
-    """The version without it, where there is one."""
+    fixed_in: str | None = None
+    """The version without it; empty where the scanner says that there is none, None where it says nothing."""
     place: str = ""
     """Where in the image, as the scanner says."""
     aliases: tuple[str, ...] = ()

@@ -2,7 +2,8 @@
 
 Sources: OASIS SARIF 2.1.0 (runs, results, rules, level, suppressions); GitHub's `security-severity` property,
 which scanners share, with its bands (9.0 critical, 7.0 high, 4.0 medium); CVSS 3.1 names; the JSON of Trivy
-(`Results[].Vulnerabilities[]`) and of Grype (`matches[].vulnerability`).
+(`Results[].Vulnerabilities[]`) and of Grype (`matches[].vulnerability`), and the texts of their SARIF
+(github.com/aquasecurity/trivy pkg/report/sarif.go, github.com/anchore/grype grype/presenter/sarif).
 """
 
 from __future__ import annotations
@@ -26,8 +27,15 @@ _LEVELS = {
 }
 _NAMES = {one.name: one for one in Severity} | {"MODERATE": Severity.MEDIUM, "IMPORTANT": Severity.HIGH}
 _LINE = re.compile(
-    r"^[ \t]*(?P<key>Package|Installed Version|Fixed Version|Severity):[ \t]*(?P<value>.*?)[ \t]*$", re.M
+    r"^[ \t]*(?P<key>Package|(?:Installed |Fix |Fixed )?Version|Severity|Vulnerability(?= ))"
+    r":?[ \t]*(?P<value>.*?)[ \t]*$",
+    re.M,
 )
+_KEYS = {"Installed Version": "Version", "Fixed Version": "Fix Version"}
+_OF_VULNERABILITY = "Vulnerability "
+"""How Trivy and Grype begin the help of a rule, whose lines then are those of one vulnerability."""
+_OLD_GRYPE = "ANCHOREVULN_"
+"""Rules of old releases of Grype, which wrote a suppression at each result that nobody had suppressed."""
 
 
 def parse_findings(text: bytes, *, file: str) -> tuple[Finding, ...]:
@@ -71,6 +79,7 @@ def _trivy(values: Mapping[str, object]) -> Iterator[Finding]:
                 severity=_named(_text(one, "Severity")),
                 package=_text(one, "PkgName"),
                 version=_text(one, "InstalledVersion"),
+                # Trivy leaves it out where there is none.
                 fixed_in=_text(one, "FixedVersion"),
                 place=_text(one, "PkgPath") or _text(result, "Target"),
                 aliases=_texts(one.get("VendorIDs")),
@@ -81,6 +90,7 @@ def _grype(values: Mapping[str, object]) -> Iterator[Finding]:
     for match in _maps(values.get("matches")):
         one, artifact = _map(match.get("vulnerability")), _map(match.get("artifact"))
         fix = _map(one.get("fix"))
+        versions, is_unfixed = _texts(fix.get("versions")), fix.get("state") in ("not-fixed", "wont-fix")
         places = [_text(place, "path") for place in _maps(artifact.get("locations"))]
         related = [_text(other, "id") for other in _maps(match.get("relatedVulnerabilities"))]
         yield Finding(
@@ -88,7 +98,7 @@ def _grype(values: Mapping[str, object]) -> Iterator[Finding]:
             severity=_named(_text(one, "severity")),
             package=_text(artifact, "name"),
             version=_text(artifact, "version"),
-            fixed_in=", ".join(_texts(fix.get("versions"))),
+            fixed_in=", ".join(versions) if versions or is_unfixed else None,
             place=places[0] if places else "",
             aliases=tuple(name for name in related if name),
         )
@@ -113,6 +123,8 @@ def _check_sarif(values: Mapping[str, object], file: str) -> None:
 
 def _is_suppressed(result: Mapping[str, object]) -> bool:
     """Whether all that was said of suppressing the result is accepted, which is what saying nothing means."""
+    if _text(result, "ruleId").startswith(_OLD_GRYPE):
+        return False
     said = list(_maps(result.get("suppressions")))
     return bool(said) and all(one.get("status", "accepted") == "accepted" for one in said)
 
@@ -134,8 +146,7 @@ def _sarif(values: Mapping[str, object]) -> Iterator[Finding]:
 
 def _sarif_finding(result: Mapping[str, object], rule: Mapping[str, object]) -> Finding:
     rule_id = _text(result, "ruleId") or _text(rule, "id") or "unknown"
-    message = _text(_map(result.get("message")), "text")
-    told = {match["key"]: match["value"] for match in _LINE.finditer(message)}
+    told = _told(result, rule)
     # Grype's rule is the vulnerability and the package in one word.
     vulnerability = _ID.search(rule_id)
     locations = [
@@ -146,14 +157,28 @@ def _sarif_finding(result: Mapping[str, object], rule: Mapping[str, object]) -> 
     if not package and vulnerability is not None:
         package = rule_id[vulnerability.end() :].lstrip("-")
     return Finding(
-        id=vulnerability[0] if vulnerability is not None else rule_id,
+        id=told.get("Vulnerability") or (vulnerability[0] if vulnerability is not None else rule_id),
         severity=_sarif_severity(result, rule, told.get("Severity", "")),
         package=package,
-        version=told.get("Installed Version", ""),
-        fixed_in=told.get("Fixed Version", ""),
+        version=told.get("Version", ""),
+        fixed_in=told.get("Fix Version"),
         place=locations[0] if locations else "",
         aliases=(rule_id,),
     )
+
+
+def _told(result: Mapping[str, object], rule: Mapping[str, object]) -> Mapping[str, str]:
+    """What Trivy and Grype say in lines: of the result, and what that leaves out, of its rule."""
+    help_text = _text(_map(rule.get("help")), "text")
+    told: dict[str, str] = {}
+    for text in (
+        _text(_map(result.get("message")), "text"),
+        help_text if help_text.startswith(_OF_VULNERABILITY) else "",
+    ):
+        # The first of each: below its lines, Trivy's help has the description, whose words are anybody's.
+        for match in _LINE.finditer(text):
+            told.setdefault(_KEYS.get(match["key"], match["key"]), match["value"])
+    return told
 
 
 def _sarif_severity(result: Mapping[str, object], rule: Mapping[str, object], word: str) -> Severity:
@@ -163,7 +188,8 @@ def _sarif_severity(result: Mapping[str, object], rule: Mapping[str, object], wo
     for holder in (result, rule):
         score = _number(_map(holder.get("properties")).get("security-severity"))
         if score is not None:
-            return next((name for least, name in _BANDS if score >= least), Severity.NEGLIGIBLE)
+            # Scanners write 0 for what nobody has scored.
+            return next((name for least, name in _BANDS if score >= least), Severity.UNKNOWN)
     level = _text(result, "level") or _text(_map(rule.get("defaultConfiguration")), "level")
     # "warning" is what SARIF says a result without a level has.
     return _LEVELS.get(level or "warning", Severity.UNKNOWN)

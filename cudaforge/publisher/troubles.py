@@ -52,7 +52,15 @@ _PASSING = (
 )
 _ROWS: tuple[tuple[str, Trouble], ...] = (
     (
-        r"x509|certificate|tls: |http response to https client",
+        r"http response to https client",
+        Trouble(
+            kind=TroubleKind.TLS,
+            reason="{host} speaks no TLS, and the engine asks for it",
+            remedy="serve {host} over TLS, or name it under {words.insecure}",
+        ),
+    ),
+    (
+        r"x509|certificate|tls: ",
         Trouble(
             kind=TroubleKind.TLS,
             reason="the engine does not trust the certificate of {host}",

@@ -77,11 +77,18 @@ def trivy_sarif(*found: tuple[str, str, str, str]) -> dict:
 def grype_sarif(*found: tuple[str, str, str, str]) -> dict:
     scores = {"CRITICAL": "9.8", "HIGH": "7.5", "MEDIUM": "5.0", "LOW": "2.0"}
     rules = [
-        {"id": f"{name}-{package}", "properties": {"security-severity": scores[severity]}}
-        for name, package, severity, _ in found
+        {
+            "id": f"{name}-{package}",
+            "help": {
+                "text": f"Vulnerability {name}\nSeverity: {severity.lower()}\nPackage: {package}\n"
+                f"Version: 1.0\nFix Version: {fixed}\nType: deb\nLocation: /x\nLink: [{name}](https://x)"
+            },
+            "properties": {"security-severity": scores.get(severity, "0.0")},
+        }
+        for name, package, severity, fixed in found
     ]
     results = [
-        {"ruleId": f"{name}-{package}", "message": {"text": "a vulnerability in a package"}}
+        {"ruleId": f"{name}-{package}", "message": {"text": f"A vulnerability in deb package: {package}"}}
         for name, package, *_ in found
     ]
     return {
@@ -181,20 +188,64 @@ def test_a_list_that_is_wrong_opens_nothing(text: str, word: str, tmp_path: Path
     assert word in capsys.readouterr().err
 
 
-def test_what_has_no_known_severity_blocks(tmp_path: Path, capsys):
-    report = write(tmp_path / "r.json", trivy(("CVE-2026-0003", "curl", "UNKNOWN", "")))
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_has_no_known_severity_blocks(shape: Callable, tmp_path: Path, capsys):
+    report = write(tmp_path / "r.json", shape(("CVE-2026-0003", "curl", "UNKNOWN", "")))
     assert main(["gate", report, "--fail-on", "critical"]) == 1
     assert "unknown" in capsys.readouterr().out
 
 
-def test_what_has_no_fix_may_be_left_out_and_is_counted(tmp_path: Path, capsys):
+@pytest.mark.parametrize("shape", SHAPES)
+def test_what_has_no_fix_may_be_left_out_and_is_counted(shape: Callable, tmp_path: Path, capsys):
     report = write(
-        tmp_path / "r.json", trivy(("CVE-2026-0001", "a", "HIGH", ""), ("CVE-2026-0002", "b", "HIGH", "2"))
+        tmp_path / "r.json", shape(("CVE-2026-0001", "a", "HIGH", ""), ("CVE-2026-0002", "b", "HIGH", "2"))
     )
     assert main(["gate", report, "--ignore-unfixed", "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert [one["package"] for one in document["blocking"]] == ["b"]
     assert document["unfixed"] == 1
+
+
+def test_what_nobody_says_the_fix_of_is_not_unfixed(tmp_path: Path, capsys):
+    results = [{"ruleId": "CVE-2026-0001", "level": "error", "message": {"text": "bash is old"}}]
+    sarif = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "S"}}, "results": results}]}
+    undecided = grype(("CVE-2026-0002", "b", "HIGH", ""))
+    undecided["matches"][0]["vulnerability"]["fix"]["state"] = "unknown"
+    for document in (sarif, undecided):
+        assert main(["gate", write(tmp_path / "r.json", document), "--ignore-unfixed", "--json"]) == 1
+        told = json.loads(capsys.readouterr().out)
+        assert [one["fixed_in"] for one in told["blocking"]] == [None]
+        assert told["unfixed"] == 0
+
+
+def test_the_words_of_a_description_are_not_the_scanners(tmp_path: Path, capsys):
+    document = grype_sarif(("CVE-2026-0001", "a", "HIGH", "2"))
+    (rule,) = document["runs"][0]["tool"]["driver"]["rules"]
+    rule["help"]["text"] += "\nSeverity: low\nFix Version:"
+    other = {**rule, "help": {"text": "All about it\nSeverity: low\nFix Version:"}}
+    for one, fixed in ((rule, "2"), (other, None)):
+        document["runs"][0]["tool"]["driver"]["rules"] = [one]
+        assert main(["gate", write(tmp_path / "r.json", document), "--ignore-unfixed", "--json"]) == 1
+        (found,) = json.loads(capsys.readouterr().out)["blocking"]
+        assert (found["severity"], found["fixed_in"]) == ("high", fixed)
+
+
+def test_an_identifier_of_a_distribution_is_allowed_by_its_name(tmp_path: Path):
+    report = write(tmp_path / "r.json", grype_sarif(("ELSA-2026-1234", "openssl", "HIGH", "2")))
+    entry = 'id = "ELSA-2026-1234"\npackage = "openssl"\nreason = "not used"\n'
+    listed = allow(tmp_path, f"[[allow]]\n{entry}expires = {FAR}\n")
+    assert main(["gate", report, "--allow", listed]) == 0
+
+
+def test_what_old_grype_called_suppressed_counts(tmp_path: Path):
+    result = {
+        "ruleId": "ANCHOREVULN_vision:train_CVE-2026-0001_deb_bash_5.2",
+        "level": "error",
+        "suppressions": [{"kind": "external"}],
+        "message": {"text": "The path /x reports bash at version 5.2"},
+    }
+    document = {"version": "2.1.0", "runs": [{"tool": {"driver": {"name": "A"}}, "results": [result]}]}
+    assert main(["gate", write(tmp_path / "r.json", document)]) == 1
 
 
 def test_what_a_scanner_suppressed_does_not_count_and_a_level_alone_does(tmp_path: Path, capsys):

@@ -49,6 +49,12 @@ def test_what_a_failed_push_means(said: str, kind: TroubleKind):
     assert classify_push(said, reference=REFERENCE).kind is kind
 
 
+def test_a_registry_without_tls_has_no_certificate_to_trust():
+    trouble = classify_push("http: server gave HTTP response to HTTPS client", reference=REFERENCE)
+    assert "speaks no TLS" in trouble.reason
+    assert "insecure" in trouble.remedy
+
+
 def test_what_is_shown_of_a_failure_has_no_secret():
     said = 'first\nPut "https://user:secret@host/v2/x?_state=token&digest=y": EOF\n'
     shown = last_words(said)
