@@ -310,7 +310,7 @@ def up(
     from cudaforge.lockfile.shards import predicted_bytes
     from cudaforge.pipeline import decide, publishing
     from cudaforge.pipeline import make as stages
-    from cudaforge.publisher import Publication, publication_to_json
+    from cudaforge.publisher import Publication
     from cudaforge.report.builds import describe_publications
     from cudaforge.report.locks import NO_WARNINGS
     from cudaforge.report.progress import show_progress
@@ -351,9 +351,8 @@ def up(
     published: list[Publication] = []
 
     def answer() -> dict[str, object]:
-        told = run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped)
-        pushed = {one.name: dict(publication_to_json(one)) for one in published}
-        return {**told, "pushed": pushed, "warnings": dict(warnings)}
+        told = run_json(run.lock.images, run.builds, run.verdicts, run.lock.dropped, published)
+        return {**told, "warnings": dict(warnings)}
 
     def to_text() -> str:
         told = describe_run(run.lock.images, run.builds, run.verdicts, run.lock.dropped)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -223,14 +224,32 @@ class _Publishing:
     def _push(self, place: str) -> Subject:
         from cudaforge.publisher.push import Patience, push
 
+        with self._named(place):
+            return push(
+                self._engine,
+                place,
+                self._access,
+                image_id=self._image_id,
+                patience=Patience(on_note=self._on_note),
+            )
+
+    @contextlib.contextmanager
+    def _named(self, place: str) -> Iterator[None]:
+        """The image under that name, until the block ends where the name is new and none of the lock's: a tag
+        with the day in it would otherwise keep an image on the engine for each day."""
+        is_lent = place not in self._image.tags and self._engine.find_image(place) is None
         self._engine.tag_image(self._image_id, place)
-        return push(
-            self._engine,
-            place,
-            self._access,
-            image_id=self._image_id,
-            patience=Patience(on_note=self._on_note),
-        )
+        try:
+            yield
+        finally:
+            if is_lent:
+                with contextlib.suppress(SurroundingsError):
+                    self._take_back(place)
+
+    def _take_back(self, place: str) -> None:
+        image = self._engine.find_image(self._image_id)
+        if image is not None and len(image.tags) > 1:  # with its last name an image goes, too
+            self._engine.remove_image(place)
 
     def _index(self, reference: str, subject: Subject) -> PushedTag:
         """The tag itself, once the images of all its platforms are in the registry.

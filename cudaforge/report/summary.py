@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState, result_to_json
 from cudaforge.lockfile.model import DroppedPoint, LockedImage
+from cudaforge.publisher.model import Publication, publication_to_json
 from cudaforge.report.builds import describe_failure
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.report.verdicts import describe_troubles
@@ -39,8 +40,10 @@ def run_json(
     builds: Mapping[str, BuildResult],
     verdicts: Mapping[str, Verdict],
     dropped: Sequence[DroppedPoint] = (),
+    published: Sequence[Publication] = (),
 ) -> dict[str, object]:
     """The JSON form of `up`, which is also kept for later reports."""
+    pushed = {one.name: dict(publication_to_json(one)) for one in published}
     return {
         "images": [
             {
@@ -50,6 +53,7 @@ def run_json(
                 "base": {"reference": image.base.reference, "digest": image.base.digest},
                 "build": dict(result_to_json(builds[image.name])),
                 "verdict": verdict_to_json(verdicts[image.name]) if image.name in verdicts else None,
+                "pushed": pushed.get(image.name),
             }
             for image in images
         ],

@@ -64,9 +64,9 @@ def test_up_pushes_what_is_proven_alone(project: TinyProject, registry: DebianRe
     tag = f"{registry.host}/{project.name}:{{name}}"
     done = project.run("up", "--push", "--tag", tag, "--json")
     assert done.returncode == 1, done.stderr
-    answer = json.loads(done.stdout)
-    assert list(answer["pushed"]) == ["good"]
-    assert answer["pushed"]["good"]["tags"][0]["digest"] == registry.digest(project.name, "good")
+    pushed = {image["name"]: image["pushed"] for image in json.loads(done.stdout)["images"]}
+    assert pushed["bad"] is None
+    assert pushed["good"]["tags"][0]["digest"] == registry.digest(project.name, "good")
     assert "bad: not pushed, as it is not proven" in done.stderr
     assert registry.tags(project.name) == ["good"]
 
@@ -89,7 +89,9 @@ def test_push_and_pull_by_digest(project: TinyProject, tmp_path: Path, *, is_tls
         record = json.loads((project.root / ".cudaforge/pushes/one.json").read_text())
         assert record["tags"] == pushed["tags"]
         by_digest = f"{registry.host}/{project.name}@{tag['digest']}"
-        docker("rmi", "--force", tag["reference"], f"{project.name}:one")
+        # The name was for the push: one that is new each day would keep an image for each on the engine.
+        assert registry.host not in docker("images", "--format", "{{.Repository}}:{{.Tag}}")
+        docker("rmi", "--force", f"{project.name}:one")
         environment = {**os.environ, **project.environment}
         subprocess.run(["docker", "pull", "-q", by_digest], env=environment, check=True, timeout=120)
         found = docker("inspect", "--format", "{{.Id}}", by_digest).strip()
@@ -200,6 +202,7 @@ def test_no_registry_at_all(project: TinyProject):
     done = project.run("build", "--push", "--tag", "localhost:1/x:{name}")
     assert done.returncode == 3
     check_message(done.stderr, "localhost:1", "went away")
+    assert "localhost:1/x" not in docker("images", "--format", "{{.Repository}}:{{.Tag}}")
 
 
 def attached(project: TinyProject, reference: str) -> dict[str, dict]:

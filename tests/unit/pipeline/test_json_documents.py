@@ -180,7 +180,8 @@ def test_what_is_made() -> None:
     compare("A push", push)
     compare("A verdict", verdict_to_json(GOOD), verdict_to_json(BAD))
     dropped = DroppedPoint(name="old", core=("gpu=V100",))
-    compare("up", run_json([GPU_IMAGE], {"train": BUILT}, {"train": GOOD}, [dropped]))
+    run = run_json([GPU_IMAGE], {"train": BUILT}, {"train": GOOD}, [dropped], [PUSHED])
+    compare("up", {**run, "warnings": {"train": ["old"]}})
     item = Leftover(kind=Kind.IMAGE, name="a", id="b", bytes=1)
     compare("clean", {"dry_run": True, **leftovers_json(Cleaned(items=(item,), freed=0))})
 
