@@ -39,6 +39,8 @@ class MadeUpBuilder:
         self.looked_at = 0
         self.failure: Failure | None = None
         self.hangs = False
+        self.silences = 0
+        """So many times it does not answer."""
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         end = self.on_build(job, order, listener)
@@ -67,7 +69,7 @@ class MadeUpBuilder:
     def check_alive(self) -> None:
         """It answers."""
         self.looked_at += 1
-        if self.hangs:
+        if self.hangs or self.looked_at <= self.silences:
             raise EngineDied(Problem(what="the container engine went away"))
 
     def stop(self) -> None:
@@ -139,6 +141,46 @@ def test_a_builder_that_has_the_image_asks_no_other(tmp_path: Path):
     )
     assert {result.state for result in results} == {BuildState.CACHED}
     assert [builder.looked_at for builder in builders] == [0, 0]
+
+
+def test_a_builder_is_asked_once_more_what_it_has_before_it_is_out(tmp_path: Path):
+    here, busy = MadeUpBuilder("here"), MadeUpBuilder("busy")
+    busy.on_build = lambda *_: pytest.fail("it has all images")
+    busy.images = {job(name).image.tags[0]: facts_of(job(name)) for name in NAMES}
+    busy.silences = 1
+    events: list[BuildEvent] = []
+    results = ImageBuilds((here, busy), settings(tmp_path), on_event=events.append).run(
+        [job(name) for name in NAMES]
+    )
+    assert {(result.state, result.builder) for result in results} == {(BuildState.CACHED, "busy")}
+    assert EventKind.BUILDER_LOST not in {event.kind for event in events}
+
+
+def test_an_image_that_another_builder_has_hides_no_failure_of_the_one_that_asked(
+    tmp_path: Path,
+):
+    failing, other = MadeUpBuilder("failing"), MadeUpBuilder("other")
+    names = ["held", "new-0", "there-0", "new-1", "there-1", "new-2"]
+    for name in names:
+        if name.startswith("there"):
+            other.images[job(name).image.tags[0]] = facts_of(job(name))
+    failing.failure = Failure(kind=FailureKind.NETWORK, reason="the network is down")
+    has_ended = threading.Event()
+    other.on_build = lambda *_: None if has_ended.wait(10) else pytest.fail("it was not taken out")
+    events: list[BuildEvent] = []
+
+    def listen(event: BuildEvent) -> None:
+        events.append(event)
+        if event.kind is EventKind.BUILDER_LOST:
+            has_ended.set()
+
+    results = ImageBuilds((failing, other), settings(tmp_path), on_event=listen).run(
+        [job(name) for name in names]
+    )
+    assert {result.builder for result in results} == {"other"}
+    (lost,) = [event.line for event in events if event.kind is EventKind.BUILDER_LOST]
+    assert lost.startswith("the builder failing gets no more images: new-")
+    assert lost.endswith(": the network is down")
 
 
 @pytest.mark.parametrize("kind", [NegativeAnswer, InputError])
