@@ -202,12 +202,11 @@ class ImageBuilds:
         end = self._run(place, job)
         if end.failure is not None:
             return self._failed(place, job, end, end.failure)
-        facts = place.builder.find_image(job.image.tags[0])
-        if facts is None:
+        if end.image is None:
             raise vanished(job.image)
-        made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
+        made = BuildRecord(image_id=end.image.id, inputs=inputs, is_reproducible=self._is_reproducible)
         save_record(self._record_path(job.image), made)
-        return self._proven(place, job, BuildState.BUILT, facts)
+        return self._proven(place, job, BuildState.BUILT, end.image)
 
     def _find_kept(
         self, place: Place, job: ImageJob, inputs: str, record: BuildRecord | None

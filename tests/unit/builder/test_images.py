@@ -54,7 +54,7 @@ class MadeUpBuilder:
             return BuildEnd(failure=self.failure, failed_step="RUN download")
         for tag in job.image.tags:
             self.images[tag] = facts_of(job)
-        return BuildEnd(failure=None)
+        return BuildEnd(failure=None, image=facts_of(job))
 
     def find_image(self, reference: str) -> ImageFacts | None:
         self.on_find(reference)
@@ -181,6 +181,22 @@ def test_an_image_that_another_builder_has_hides_no_failure_of_the_one_that_aske
     (lost,) = [event.line for event in events if event.kind is EventKind.BUILDER_LOST]
     assert lost.startswith("the builder failing gets no more images: new-")
     assert lost.endswith(": the network is down")
+
+
+def test_a_builder_is_asked_for_an_image_before_it_builds_it_and_not_after(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    asked: list[str] = []
+    builder.on_find = asked.append
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert (result.state, result.image_id) == (BuildState.BUILT, "sha256:one")
+    assert asked == [job("one").image.tags[0]]
+
+
+def test_an_image_that_was_built_and_has_vanished_is_told(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    builder.on_build = lambda *_: BuildEnd(failure=None)
+    with pytest.raises(BuildAborted, match="one was built, and the engine has no image"):
+        ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
 
 
 @pytest.mark.parametrize("kind", [NegativeAnswer, InputError])
