@@ -2,21 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cudaforge.builder.archives import blame_snapshot
 from cudaforge.builder.command import EngineTraits
-from cudaforge.builder.failures import FailureKind, classify_failure
+from cudaforge.builder.failures import STORE_TIDIED, FailureKind, classify_failure
 from cudaforge.builder.inputs import Sources, prepare_inputs
 from cudaforge.builder.kept import ARCHIVE_SECONDS, EngineKept
+from cudaforge.builder.model import BuildEvent, EventKind
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.runner import run_buildx
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.engine import EngineRefused, NamedBuilder
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
+
+
+@dataclass(slots=True)
+class _Held:
+    """A try whose failed steps are told once it is known that it was the last."""
+
+    listener: Listener
+    is_tried_again: bool = False
+
+
+@contextlib.contextmanager
+def _failures_held(listener: Listener) -> Iterator[_Held]:
+    failed: list[BuildEvent] = []
+
+    def emit(event: BuildEvent) -> None:
+        if event.kind is EventKind.STEP_FAILED:
+            failed.append(event)
+        else:
+            listener.emit(event)
+
+    held = _Held(replace(listener, emit=emit))
+    try:
+        yield held
+    finally:
+        for event in failed if not held.is_tried_again else ():
+            listener.emit(event)
 
 
 class BuildKit(EngineKept):
@@ -52,15 +81,18 @@ class BuildKit(EngineKept):
                 traits=self._traits(has_archive=archive is not None),
                 cli_env=self.engine.cli_env,
                 metadata=scratch / "metadata.json",
-                listener=listener,
                 timeout=order.timeout,
                 owner=self.engine,
             )
             hand_over = partial(self._hand_over, image=job.image, archive=archive, order=order)
-            end = hand_over(run(inputs))
-            if _is_dropped(end, order) and not order.is_given_up():
+            with _failures_held(listener) as held:
+                end = hand_over(run(inputs, listener=held.listener))
+                held.is_tried_again = _is_dropped(end, order) and not order.is_given_up()
+            if held.is_tried_again:
+                again = BuildEvent(image=job.image.name, kind=EventKind.IMAGE_AGAIN, line=STORE_TIDIED)
+                listener.emit(again)
                 # Its steps are made, and taken from the cache.
-                end = hand_over(run(replace(inputs, is_uncached=False)))
+                end = hand_over(run(replace(inputs, is_uncached=False), listener=listener))
             return _name_cache(blame_snapshot(end, job.image, self._sources.site), inputs.cache_to)
 
     def _hand_over(

@@ -12,11 +12,11 @@ from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, EventKind
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, ImageJob, Listener
 from cudaforge.engine import EngineRefused
-from cudaforge.errors import Problem
+from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.renderer import render_image
 from tests.support.locks import CPU_IMAGE
 
-TIDIED = Failure(kind=FailureKind.STORE, reason="the store was tidied")
+TIDIED = Failure(kind=FailureKind.STORE, reason="the engine's store was tidied while it took the image")
 FULL = Failure(kind=FailureKind.DISK, reason="the disk is full")
 NO_IMAGE = "built, and nobody has it"
 EXPORT = "exporting to image"
@@ -101,6 +101,47 @@ def test_an_image_that_the_store_dropped_or_a_layer_of_it_is_made_once_more_from
     assert (end.failure, store.uncached, store.ends) == (last, uncached, [])
     assert (end.image is not None) == (failures[-1] is None)
     assert store.questions == [*failures].count(None) + [*failures].count(NO_IMAGE)
+
+
+def test_what_is_tried_again_is_told_as_that_and_not_as_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    begun, again, failed = EventKind.STEP_STARTED, EventKind.IMAGE_AGAIN, EventKind.STEP_FAILED
+    told = {
+        (TIDIED, None): [begun, again, begun],
+        (TIDIED, TIDIED): [begun, again, begun, failed],
+        (FULL,): [begun, failed],
+        (NO_IMAGE, None): [begun, again, begun],
+    }
+    for ends, kinds in told.items():
+        store = MadeUpStore(tmp_path, monkeypatch, *ends)
+        store.build()
+        assert store.kinds == kinds
+        if again in kinds:
+            assert store.events[1].line == "the engine's store was tidied while it took the image"
+
+
+def test_a_step_that_is_not_tried_again_since_the_run_is_over_has_failed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = MadeUpStore(tmp_path, monkeypatch, TIDIED)
+    assert store.build(is_given_up=True).failure == TIDIED
+    assert store.kinds == [EventKind.STEP_STARTED, EventKind.STEP_FAILED]
+
+
+def test_a_step_has_failed_although_buildx_does_not_come_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    store = MadeUpStore(tmp_path, monkeypatch)
+
+    def run(name, _, *, listener: Listener, **__) -> BuildEnd:
+        listener.emit(BuildEvent(image=name, kind=EventKind.STEP_FAILED, step=EXPORT))
+        raise SurroundingsError(Problem(what="docker did not end within 1 s and was stopped"))
+
+    monkeypatch.setattr(buildkit, "run_buildx", run)
+    with pytest.raises(SurroundingsError, match="did not end"):
+        store.build()
+    assert store.kinds == [EventKind.STEP_FAILED]
 
 
 @pytest.mark.parametrize(("times", "last"), [(1, None), (2, FailureKind.STORE)])
