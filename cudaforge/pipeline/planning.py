@@ -12,10 +12,10 @@ from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, Surr
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.lockfile.shards import divide
 from cudaforge.lockfile.text import load_lock_alone
+from cudaforge.pipeline.git import ask_git
 from cudaforge.pipeline.host import LOCK_FILE
 from cudaforge.records import record, replace
 
-GIT_SECONDS = 60.0
 MOST_SHARDS = 10_000
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _SHARD = re.compile(r"(?P<index>[0-9]{1,5})/(?P<count>[0-9]{1,5})")
@@ -146,4 +146,4 @@ class _Git:
         return (path for path in done.stdout.split("\0") if path)
 
     def _run(self, *words: str) -> process.Completed:
-        return process.run(("git", *words), timeout=GIT_SECONDS, cwd=self._root)
+        return ask_git(self._root, *words)
