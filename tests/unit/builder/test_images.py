@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge import process
-from cudaforge.builder import BuildAborted, BuildRefused, images
+from cudaforge.builder import BuildAborted, BuildRefused, images, record
 from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import ImageBuilds
@@ -19,7 +20,14 @@ from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproduci
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.settings import BuildSettings
 from cudaforge.engine import EngineDied, ImageFacts
-from cudaforge.errors import CudaforgeError, InputError, Interrupted, NegativeAnswer, Problem
+from cudaforge.errors import (
+    CudaforgeError,
+    InputError,
+    Interrupted,
+    NegativeAnswer,
+    Problem,
+    SurroundingsError,
+)
 from cudaforge.records import replace
 from cudaforge.renderer import render_image
 from cudaforge.renderer.model import ENTRY_LABEL
@@ -243,9 +251,9 @@ def test_why_a_builder_is_out_is_said_of_the_image_that_it_had(
     assert f"the builder {dead} is out: the container engine went away" in str(raised.value)
 
 
-def test_a_failed_build_leaves_a_record_until_one_does_well(tmp_path: Path):
+def test_the_last_build_that_was_not_cancelled_leaves_how_it_ended(tmp_path: Path):
     builder = MadeUpBuilder("here")
-    record = tmp_path / "failures" / "one.json"
+    kept = tmp_path / "outcomes" / "one.json"
 
     def run(**changes: object) -> BuildState:
         builds = ImageBuilds((builder,), settings(tmp_path, **changes), on_event=lambda _: None)
@@ -254,19 +262,35 @@ def test_a_failed_build_leaves_a_record_until_one_does_well(tmp_path: Path):
 
     builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
     assert run() is BuildState.FAILED
-    told = json.loads(record.read_text())
+    told = json.loads(kept.read_text())
     assert (told["name"], told["lock_digest"]) == ("one", job("one").image.digest)
     assert told["build"]["remedy"] == "mend it"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["ended"])
     builder.on_build = lambda *_: None
     assert run() is BuildState.BUILT
-    assert not record.exists()
-    record.write_text(json.dumps(told))
+    assert json.loads(kept.read_text())["build"]["state"] == "built"
     assert run() is BuildState.CACHED
-    assert not record.exists()
+    assert json.loads(kept.read_text())["build"]["state"] == "cached"
+
+
+def test_a_disk_that_takes_no_record_keeps_no_failure_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path, _: str) -> None:
+        if path.parent.name == "outcomes":
+            raise SurroundingsError(Problem(what="the disk is full"))
+
+    builder = MadeUpBuilder("here")
+    (tmp_path / "outcomes").mkdir()
+    (tmp_path / "outcomes" / "one.json").write_text("a failure")
+    monkeypatch.setattr(record, "write_atomically", full)
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert result.state is BuildState.BUILT
+    assert not (tmp_path / "outcomes" / "one.json").exists()
 
 
 def test_a_disk_that_takes_no_record_hides_no_failure(tmp_path: Path):
-    (tmp_path / "failures").write_text("in the way")
+    (tmp_path / "outcomes").write_text("in the way")
     builder = MadeUpBuilder("here")
     builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
     (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
@@ -301,7 +325,7 @@ def test_what_a_signal_ends_is_cancelled_and_has_not_failed(tmp_path: Path):
     assert {result.state for result in results} == {BuildState.CANCELLED}
     assert {result.reason for result in results} == {"the run was interrupted"}
     assert EventKind.STEP_FAILED not in {event.kind for event in events}
-    assert not (tmp_path / "failures").exists()
+    assert not (tmp_path / "outcomes").exists()
 
 
 @pytest.mark.usefixtures("stopping")
