@@ -207,6 +207,21 @@ def test_an_image_that_was_built_and_has_vanished_is_told(tmp_path: Path):
         ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
 
 
+def test_an_image_that_is_larger_than_it_may_be_fails_each_time_and_is_built_once(tmp_path: Path):
+    def small(name: str) -> ImageJob:
+        one = job(name)
+        return replace(one, image=replace(one.image, max_size=0))
+
+    builder = MadeUpBuilder("here")
+    builds: list[str] = []
+    builder.on_build = lambda job, *_: builds.append(job.image.name)
+    for _ in range(2):
+        (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([small("one")])
+        assert result.state is BuildState.FAILED, "it is neither pushed nor verified by `up`"
+        assert result.reason == "the image has 1 bytes, more than max_size allows (0)"
+    assert builds == ["one"]
+
+
 @pytest.mark.parametrize("kind", [NegativeAnswer, InputError])
 @pytest.mark.parametrize("keeps_going", [True, False])
 def test_what_is_not_as_the_lock_says_or_was_not_given_fails_its_own_image(
