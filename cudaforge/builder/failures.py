@@ -80,6 +80,7 @@ _STEP_FAILED = _Row(
     FailureKind.STEP, r"did not complete successfully|while running runtime: exit status", "a step failed"
 )
 
+STORE_TIDIED = "the engine's store was tidied while it took the image"
 _TO_CLIENT = "exporting to client directory"
 _TAKEN = "this machine's disk did not take what the builder handed over"
 _TAKEN_REMEDY = "free some space where it was to go, then repeat the command"
@@ -97,7 +98,7 @@ _ROWS = (
     _Row(
         FailureKind.STORE,
         r"parent snapshot \S+ does not exist: not found",
-        "the engine's store was tidied while it took the image",
+        STORE_TIDIED,
         "repeat the command: what was finished is kept",
     ),
     # buildx gives the reason to nobody: "EOF" is all that is heard of a full disk.

@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from pathlib import Path
 
 from cudaforge import process
@@ -14,6 +13,7 @@ from cudaforge.builder.cache import Caches, missing_places
 from cudaforge.builder.errors import BuildAborted, BuilderFailed, BuildRefused, concerns_all, vanished
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind, Reproducible
+from cudaforge.builder.place import Place
 from cudaforge.builder.protocol import BuildEnd, Builder, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.queue import JobQueue
 from cudaforge.builder.record import (
@@ -51,24 +51,6 @@ _END_SECONDS = 0.2
 _INTERRUPTED = "the run was interrupted"
 
 
-@dataclass(slots=True)
-class _Place:
-    """One builder of a run. `number` is its name in the queue."""
-
-    number: int
-    builder: Builder
-    failures: int = 0
-    """Images in a row that surroundings failed here."""
-    strikes: int = 0
-    """Times in a row that it did not answer."""
-    out_because: str = ""
-    """Why it gets no more images, once it is out."""
-
-    def out(self) -> BuilderFailed:
-        """The error of what it was doing when it was taken out."""
-        return BuilderFailed(Problem(what=f"the builder {self.builder.name} is out: {self.out_because}"))
-
-
 class ImageBuilds:
     """One run over several images, handed from one queue to one or more builders."""
 
@@ -79,7 +61,7 @@ class ImageBuilds:
         *,
         on_event: Callable[[BuildEvent], None],
     ) -> None:
-        self._places = tuple(_Place(number, builder) for number, builder in enumerate(builders))
+        self._places = tuple(Place(number, builder) for number, builder in enumerate(builders))
         self._settings = settings
         self._on_event = on_event
         self._is_reproducible = settings.reproducible is not Reproducible.NO
@@ -140,7 +122,7 @@ class ImageBuilds:
                 if self._queue.has_builder(place.number):
                     self._look_at(place)
 
-    def _look_at(self, place: _Place) -> None:
+    def _look_at(self, place: Place) -> None:
         try:
             place.builder.check_alive()
             place.strikes = 0
@@ -158,7 +140,7 @@ class ImageBuilds:
             process.end_all()
             _, waiting = wait(waiting, timeout=_END_SECONDS)
 
-    def _work(self, place: _Place) -> None:
+    def _work(self, place: Place) -> None:
         """Build what the queue gives, until it gives no more."""
         try:
             while (number := self._queue.take(place.number)) is not None:
@@ -169,13 +151,13 @@ class ImageBuilds:
             self._queue.close()
             raise
 
-    def _build(self, place: _Place, number: int) -> None:
+    def _build(self, place: Place, number: int) -> None:
         job = self._jobs[number]
         started = time.monotonic()
         self._emit(BuildEvent(image=job.image.name, kind=EventKind.IMAGE_STARTED))
         try:
             result = self._find_or_build(place, job)
-            if result.state in (BuildState.BUILT, BuildState.CACHED):
+            if result.state is BuildState.BUILT:
                 place.failures = 0
         except (GivenUp, Interrupted):
             result = self._cancelled(job)
@@ -208,7 +190,7 @@ class ImageBuilds:
         self._queue.finish(number)
         self._emit(BuildEvent(image=result.name, kind=EventKind.IMAGE_FINISHED, result=result))
 
-    def _find_or_build(self, place: _Place, job: ImageJob) -> BuildResult:
+    def _find_or_build(self, place: Place, job: ImageJob) -> BuildResult:
         settings = self._settings
         inputs = fingerprint_inputs(job.image, job.rendered, root=settings.root, state=settings.state)
         record = load_record(self._record_path(job.image))
@@ -220,15 +202,14 @@ class ImageBuilds:
         end = self._run(place, job)
         if end.failure is not None:
             return self._failed(place, job, end, end.failure)
-        facts = place.builder.find_image(job.image.tags[0])
-        if facts is None:
+        if end.image is None:
             raise vanished(job.image)
-        made = BuildRecord(image_id=facts.id, inputs=inputs, is_reproducible=self._is_reproducible)
+        made = BuildRecord(image_id=end.image.id, inputs=inputs, is_reproducible=self._is_reproducible)
         save_record(self._record_path(job.image), made)
-        return self._proven(place, job, BuildState.BUILT, facts)
+        return self._proven(place, job, BuildState.BUILT, end.image)
 
     def _find_kept(
-        self, place: _Place, job: ImageJob, inputs: str, record: BuildRecord | None
+        self, place: Place, job: ImageJob, inputs: str, record: BuildRecord | None
     ) -> BuildResult | None:
         """The result for an image that some builder has already."""
         for holder in self._holders(place):
@@ -251,7 +232,7 @@ class ImageBuilds:
                     self._take_out(holder, error.problems)
         return None
 
-    def _run(self, place: _Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
+    def _run(self, place: Place, job: ImageJob, *, again: Path | None = None) -> BuildEnd:
         settings = self._settings
         caches = settings.caches if again is None else Caches()
         unread = self._unread.setdefault(job.image.name, {})
@@ -285,7 +266,7 @@ class ImageBuilds:
                 raise
             raise place.out() from None
 
-    def _proven(self, place: _Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
+    def _proven(self, place: Place, job: ImageJob, state: BuildState, facts: ImageFacts) -> BuildResult:
         """The result, after a second build by the same builder where that was asked for."""
         result = made_result(
             job.image, state, facts, builder=place.builder.name, log=self._log_path(job.image)
@@ -299,20 +280,20 @@ class ImageBuilds:
                 return self._failed(place, job, end, end.failure)
             return compare_again(result, place.builder.save_image, again=again, directory=directory)
 
-    def _holders(self, place: _Place) -> Iterator[_Place]:
+    def _holders(self, place: Place) -> Iterator[Place]:
         """Who may have the image already: this builder first, then the others, as far as they answer."""
         yield place
         for other in self._places:
             if other is place or not self._queue.has_builder(other.number):
                 continue
             try:
-                other.builder.check_alive()
+                other.check_twice()
             except EngineError as error:
                 self._take_out(other, error.problems)
             else:
                 yield other
 
-    def _failed(self, place: _Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
+    def _failed(self, place: Place, job: ImageJob, end: BuildEnd, failure: Failure) -> BuildResult:
         """The result of a build that failed. Raises SurroundingsError where surroundings failed it."""
         if self._is_over():
             return self._cancelled(job)
@@ -337,13 +318,13 @@ class ImageBuilds:
     def _cancelled(self, job: ImageJob) -> BuildResult:
         return cancelled_result(job.image, _INTERRUPTED if process.is_stopping() else self._stop_reason)
 
-    def _loses(self, place: _Place, error: SurroundingsError) -> bool:
+    def _loses(self, place: Place, error: SurroundingsError) -> bool:
         """Whether the builder is lost by this error, and was not before: then it is taken out."""
         place.failures += 1
         is_worn_out = place.failures >= _MOST_FAILURES and len(self._queue.builders) > 1
         return (concerns_all(error) or is_worn_out) and self._take_out(place, error.problems)
 
-    def _take_out(self, place: _Place, problems: Sequence[Problem]) -> bool:
+    def _take_out(self, place: Place, problems: Sequence[Problem]) -> bool:
         """Give the builder no more images, and end what it builds: others do that again. False where that
         was done before."""
         with self._event_lock:
@@ -373,12 +354,12 @@ class ImageBuilds:
         with self._event_lock:
             problems.extend(error.problems)
 
-    def _failed_by_surroundings(self, place: _Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
+    def _failed_by_surroundings(self, place: Place, job: ImageJob, error: SurroundingsError) -> BuildResult:
         if isinstance(error, BuilderFailed) and error.result is not None:
             return error.result
         return self._untried(place, job, error)
 
-    def _untried(self, place: _Place, job: ImageJob, error: CudaforgeError) -> BuildResult:
+    def _untried(self, place: Place, job: ImageJob, error: CudaforgeError) -> BuildResult:
         return untried_result(job.image, error, builder=place.builder.name, log=self._log_path(job.image))
 
     def _emit(self, event: BuildEvent) -> None:

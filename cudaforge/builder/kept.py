@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.builder.protocol import BuildEnd
 from cudaforge.engine import Engine, ImageFacts
+from cudaforge.lockfile.model import LockedImage
+from cudaforge.records import replace
 
 ARCHIVE_SECONDS = 1800.0
 
@@ -20,6 +23,10 @@ class EngineKept:
     def find_image(self, reference: str) -> ImageFacts | None:
         """See `Builder`."""
         return self.engine.find_image(reference)
+
+    def with_image(self, end: BuildEnd, image: LockedImage) -> BuildEnd:
+        """How a build ended, with the image that the engine has of it."""
+        return end if end.failure is not None else replace(end, image=self.find_image(image.tags[0]))
 
     def tag_image(self, image_id: str, reference: str) -> None:
         """See `Builder`."""

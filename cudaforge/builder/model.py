@@ -72,6 +72,8 @@ class EventKind(str, Enum):
     """`result` says how."""
     IMAGE_RETURNED = "image-returned"
     """Its builder failed it: it waits for another. `line` says why."""
+    IMAGE_AGAIN = "image-again"
+    """Its last steps are done once more by the same builder; `line` says why."""
     CACHE_UNREAD = "cache-unread"
     """An outside cache cannot be read, and steps are built without it; `line` says which and why."""
     BUILDER_LOST = "builder-lost"

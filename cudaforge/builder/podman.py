@@ -64,7 +64,8 @@ class Podman(EngineKept):
         sweep_scratch(local.temporary)
         try:
             with build_scratch(local.temporary) as temporary:
-                return self._build(_Program(local.words, temporary), job, order, listener)
+                end = self._build(_Program(local.words, temporary), job, order, listener)
+            return self.with_image(end, job.image)
         finally:
             self._sweep(local)
 

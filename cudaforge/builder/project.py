@@ -13,6 +13,7 @@ from cudaforge.builder.bases import BaseContexts, BaseProvider
 from cudaforge.builder.buildkit import BuildKit
 from cudaforge.builder.cache import Caches
 from cudaforge.builder.epoch import find_epoch
+from cudaforge.builder.ignore import read_own_ignore, with_own_ignore
 from cudaforge.builder.images import ImageBuilds
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, Vendored, secret_cleaner
 from cudaforge.builder.model import BuildEvent, BuildResult, Reproducible
@@ -22,18 +23,16 @@ from cudaforge.builder.protocol import Builder, ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.builder.settings import BuildSettings
 from cudaforge.engine import NamedBuilder
-from cudaforge.errors import InputError, Location, Problem
+from cudaforge.errors import InputError, Problem
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
 from cudaforge.packages.fetch import SourceProvider
 from cudaforge.packages.model import LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import uv_binary
-from cudaforge.records import replace
-from cudaforge.renderer import RenderedImage, extend_ignore, render_image
+from cudaforge.renderer import RenderedImage, render_image
 
 BUILD_SECONDS = 6 * 3600.0
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-_LARGEST_IGNORE = 1024 * 1024
 _WAITING = 2
 """So many builds more than processors: some always wait for the network, the disk or the engine."""
 
@@ -125,8 +124,8 @@ def build_images(  # noqa: PLR0913 -- what a build needs comes from as many plac
         keeps_going=keep_going,
         caches=caches or Caches(),
     )
-    own = _read_own_ignore(root / ".dockerignore")
-    prepared = [_job(image, _with_ignore(render_image(image), own), chosen) for image in images]
+    own = read_own_ignore(root)
+    prepared = [_job(image, with_own_ignore(render_image(image), own), chosen) for image in images]
     places = [builder(named) for named in builders]
     return ImageBuilds(places, settings, on_event=on_event).run(prepared)
 
@@ -149,33 +148,6 @@ def _one_at_a_time(provide: BaseProvider) -> BaseProvider:
 
 def _job(image: LockedImage, rendered: RenderedImage, environment: Mapping[str, str]) -> ImageJob:
     return ImageJob(image=image, rendered=rendered, clean=secret_cleaner(image, environment))
-
-
-def _read_own_ignore(path: Path) -> str:
-    """The project's own ignore file; BuildKit does not read it where a Dockerfile has one of its own."""
-    try:
-        if not path.is_file():
-            return ""
-        with path.open("rb") as file:
-            content = file.read(_LARGEST_IGNORE + 1)
-        if len(content) <= _LARGEST_IGNORE:
-            return content.decode("utf-8")
-        complaint = f"it is larger than {_LARGEST_IGNORE} bytes"
-    except UnicodeDecodeError as error:
-        complaint = f"it is not UTF-8 at byte {error.start}"
-    except OSError as error:
-        complaint = error.strerror or "it cannot be read"
-    raise InputError(
-        Problem(
-            what=f"the project's .dockerignore cannot be used: {complaint}",
-            where=Location(file=str(path)),
-            remedy="mend or remove it",
-        )
-    )
-
-
-def _with_ignore(rendered: RenderedImage, own: str) -> RenderedImage:
-    return replace(rendered, ignore=extend_ignore(rendered.ignore, own)) if own else rendered
 
 
 def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> None:

@@ -47,6 +47,8 @@ class BuildEnd:
     failure: Failure | None
     failed_step: str | None = None
     last_lines: tuple[str, ...] = ()
+    image: ImageFacts | None = None
+    """The image that its builder keeps now; None also where one that was built has vanished."""
 
 
 @record()

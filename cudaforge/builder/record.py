@@ -20,8 +20,8 @@ from cudaforge.renderer.model import ENTRY_LABEL, RenderedImage
 from cudaforge.units import utc_now
 
 RECORD_SCHEMA = 1
-FAILURES = "failures"
-"""The directory of `.cudaforge` with how the last build of each image failed."""
+OUTCOMES = "outcomes"
+"""The directory of `.cudaforge` with how the last build of each image ended."""
 _VERSION_CONTROL = frozenset({".git", ".hg", ".svn"})
 
 
@@ -103,20 +103,22 @@ def save_record(path: Path, record: BuildRecord) -> None:
 
 
 def keep_outcome(state: Path, image: LockedImage, result: BuildResult) -> None:
-    """Leave for reports how the build of an image failed; one that does well takes that away again."""
-    path = state / FAILURES / f"{image.name}.json"
-    # The build is told all the same: a full disk may be why it failed.
-    with contextlib.suppress(CudaforgeError, OSError):
-        if result.state is BuildState.FAILED:
-            document = {
-                "schema": RECORD_SCHEMA,
-                "name": image.name,
-                "lock_digest": image.digest,
-                "failed": utc_now(),
-                "build": dict(result_to_json(result)),
-            }
-            write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
-        elif result.state is not BuildState.CANCELLED:
+    """Leave for reports how the build of an image ended. One that was cancelled says nothing."""
+    if result.state is BuildState.CANCELLED:
+        return
+    path = state / OUTCOMES / f"{image.name}.json"
+    document = {
+        "schema": RECORD_SCHEMA,
+        "name": image.name,
+        "lock_digest": image.digest,
+        "ended": utc_now(),
+        "build": dict(result_to_json(result)),
+    }
+    try:
+        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    except (CudaforgeError, OSError):
+        # The build is told all the same: a full disk may be why it failed. What was left before is over.
+        with contextlib.suppress(OSError):
             path.unlink(missing_ok=True)
 
 

@@ -9,6 +9,7 @@ from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.builder.protocol import BuildEnd
 from cudaforge.engine import ImageFacts
 from cudaforge.errors import CudaforgeError
+from cudaforge.lockfile.budget import EXCESS_REMEDY, find_excess
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.records import replace
 
@@ -27,16 +28,16 @@ def made_result(
         log=_existing(log),
         builder=builder,
     )
-    if image.max_size is None or facts.size <= image.max_size:
+    reason = find_excess(image, facts.size)
+    if reason is None:
         return result
-    reason = f"the image has {facts.size:,} bytes, more than max_size allows ({image.max_size:,})"
     return replace(
         result,
         state=BuildState.FAILED,
         failed_step="comparing the size with max_size",
         last_lines=(reason,),
         reason=reason,
-        remedy="raise max_size, or choose a smaller flavor or fewer packages",
+        remedy=EXCESS_REMEDY,
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from cudaforge import __version__, process
+from cudaforge import __version__
 from cudaforge.builder.epoch import moment_of_push
 from cudaforge.declaration.model import Declaration
 from cudaforge.lockfile.model import LockedImage
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 CONTENT_ANNOTATION = "io.cudaforge.content"
 """SHA-256 of an attached document without its time: an unchanged one is not attached again."""
-_GIT_SECONDS = 10.0
 _LARGEST_DATABASE = 64 * 1024 * 1024
 _DATABASES = ("/var/lib/dpkg/status", "/var/lib/dpkg/status.d")
 _ORIGIN = datetime(1970, 1, 1, tzinfo=timezone.utc)
@@ -41,12 +40,14 @@ def accompany(  # noqa: PLR0913 -- one image, what it gets, and where that is
     access: Access,
     sbom: str | None,
     has_provenance: bool,
+    revision: Callable[[], str | None],
     declaration: Declaration,
     on_note: Note,
 ) -> Mapping[str, str]:
     """Attach what is asked for, and give the digests of the attached manifests by kind.
 
-    The same content is attached once, however often the image is pushed. Raises SurroundingsError.
+    The same content is attached once, however often the image is pushed. `revision` gives the commit that
+    the provenance names. Raises SurroundingsError.
     """
     if sbom is None and not has_provenance:
         return {}
@@ -65,9 +66,7 @@ def accompany(  # noqa: PLR0913 -- one image, what it gets, and where that is
         done["sbom"] = _attach(reference, subject, access, media_type=media_type, write=write, more={})
     if has_provenance:
         versions = {"cudaforge": __version__, engine.kind.lower(): engine.server_version}
-        content = provenance.provenance_document(
-            image, bill, versions=versions, revision=_revision(declaration)
-        )
+        content = provenance.provenance_document(image, bill, versions=versions, revision=revision())
         done["provenance"] = _attach(
             reference,
             subject,
@@ -153,18 +152,3 @@ def _texts(content: bytes) -> Iterator[str]:
             file = archive.extractfile(member) if member.isfile() else None
             if file is not None and not member.name.endswith(".md5sums"):
                 yield file.read().decode("utf-8", "replace")
-
-
-def _revision(declaration: Declaration) -> str | None:
-    """The project's commit, unless files of it differ from what was committed or it is none of git's."""
-    try:
-        head = process.run(
-            ("git", "rev-parse", "--verify", "HEAD"), timeout=_GIT_SECONDS, cwd=declaration.root
-        )
-        changes = process.run(
-            ("git", "status", "--porcelain", "--", "."), timeout=_GIT_SECONDS, cwd=declaration.root
-        )
-    except process.ProgramNotFound:
-        return None
-    is_clean = head.returncode == 0 and changes.returncode == 0 and not changes.stdout.strip()
-    return head.stdout.strip() if is_clean else None

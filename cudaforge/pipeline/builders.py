@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
 
 from cudaforge.errors import InputError, Problem
 from cudaforge.pipeline.decide import Note
@@ -11,6 +12,8 @@ from cudaforge.records import replace
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine, EngineError, NamedBuilder
+
+_Reached = TypeVar("_Reached")
 
 
 def connect_builders(names: tuple[str, ...], *, on_note: Note) -> tuple[NamedBuilder, ...]:
@@ -53,11 +56,11 @@ def find_holders(
     from cudaforge.engine import EngineError, connect, connect_named
 
     if not names:
-        return dict.fromkeys(holders, connect()) if holders else {}, {}
+        return dict.fromkeys(holders, _once_more(connect)) if holders else {}, {}
     found, lost = {}, {}
     for name in holders:
         try:
-            found[name] = connect_named(name).engine
+            found[name] = _once_more(partial(connect_named, name)).engine
         except EngineError as error:  # noqa: PERF203 -- each is asked for itself
             lost[name] = error
     return found, lost
@@ -66,6 +69,16 @@ def find_holders(
 def blame(name: str, error: EngineError) -> tuple[Problem, ...]:
     """The problems of an engine, with the builder that it is."""
     return tuple(replace(one, what=f"the builder {name}: {one.what}") for one in error.problems)
+
+
+def _once_more(reach: Callable[[], _Reached]) -> _Reached:
+    """What is reached, asked a second time where it is away: a busy engine is silent for a while."""
+    from cudaforge.engine import EngineError
+
+    try:
+        return reach()
+    except EngineError:
+        return reach()
 
 
 def _together(errors: Sequence[EngineError]) -> EngineError:

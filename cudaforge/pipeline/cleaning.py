@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from cudaforge.engine import Engine, ImageFacts
 
 _WAIT_SECONDS = 5.0
-_STATE = ("logs", "bake", "builds", "failures", "verdicts", "runs", "tmp", "results.json")
+_STATE = ("logs", "bake", "builds", "outcomes", "verdicts", "runs", "tmp", "results.json")
 """What a project's state directory has of ours, but for the files that runs hold each other off with."""
 _CACHE_MOUNT = re.compile(r'with id "/?(?P<id>cudaforge-[^"]*)"')
 _NAME_LENGTH = 70

@@ -8,15 +8,15 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cudaforge.builder.record import FAILURES
+from cudaforge.builder.record import OUTCOMES
 from cudaforge.declaration.model import Declaration
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import relative_to_here
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note, load, load_current_lock
 from cudaforge.pipeline.host import ignore, state_directory
-from cudaforge.records import record, replace
-from cudaforge.report.evidence import TIME_FACT, FailedBuild, Made, Proof, read_failed, read_made
+from cudaforge.records import made, record, replace
+from cudaforge.report.evidence import TIME_FACT, Made, Outcome, Proof, read_made, read_outcome
 from cudaforge.report.summary import image_versions
 from cudaforge.verifier.evidence import Fact
 from cudaforge.verifier.model import Verdict
@@ -28,14 +28,22 @@ _LOG_END = 64 * 1024
 """Bytes of a log that a report shows: its end, which tells what went wrong."""
 
 
+@record(kw_only=False)
+class _Ended:
+    """How a build ended, and the state directory that says so."""
+
+    outcome: Outcome
+    state: Path
+
+
 @record()
 class _Left:
     """Everything that was found, by image name."""
 
-    verdicts: dict[str, list[Verdict]]
-    made: dict[str, list[Made]]
-    logs: dict[str, Path]
-    failed: dict[str, list[FailedBuild]]
+    verdicts: dict[str, list[Verdict]] = made(default_factory=dict)
+    builds: dict[str, list[Made]] = made(default_factory=dict)
+    logs: dict[str, list[Path]] = made(default_factory=dict)
+    ended: dict[str, list[_Ended]] = made(default_factory=dict)
 
 
 def gather(
@@ -55,7 +63,7 @@ def gather(
                     remedy="name the directory that the artifacts of the jobs were downloaded to",
                 )
             )
-    left = _Left(verdicts={}, made={}, logs={}, failed={})
+    left = _Left()
     for place in places or (state_directory(declaration),):
         files = list(_files((place,)))
         if places and not files:
@@ -75,13 +83,13 @@ def with_lock(verdicts: Sequence[Verdict], file: Path) -> tuple[Proof, ...]:
     ours: dict[str, Proof] = {}
     if any(one.lock_digest is not None for one in verdicts):
         declaration = load(file)
-        left = _Left(verdicts={one.name: [one] for one in verdicts}, made={}, logs={}, failed={})
+        left = _Left(verdicts={one.name: [one] for one in verdicts})
         for path in _files((state_directory(declaration),)):
             if path.parent.name != "verdicts":
                 _take(path, left)
         for one in verdicts:
             if one.image_id:  # the image that is there is what was asked about
-                left.failed.pop(one.name, None)
+                left.ended.pop(one.name, None)
         lock = load_current_lock(declaration)
         ours = {image.name: _proof(image, left) for image in lock.images if image.name in left.verdicts}
     return tuple(
@@ -102,7 +110,7 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
                 path = Path(directory, name)
                 if name == "results.json" or (path.parent.name, path.suffix) in {
                     ("verdicts", ".json"),
-                    (FAILURES, ".json"),
+                    (OUTCOMES, ".json"),
                     ("logs", ".log"),
                 }:
                     count += 1
@@ -116,7 +124,7 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
 def _take(path: Path, left: _Left) -> bool:
     """Whether it could be read."""
     if path.suffix == ".log":
-        left.logs[path.stem] = path
+        left.logs.setdefault(path.stem, []).append(path)
         return True
     saved = _read(path)
     if path.name == "results.json":
@@ -124,13 +132,13 @@ def _take(path: Path, left: _Left) -> bool:
             made = read_made(image["build"])
             name = image["name"].text
             if made is not None and name is not None:
-                left.made.setdefault(name, []).append(made)
+                left.builds.setdefault(name, []).append(made)
         return isinstance(saved, dict)
-    if path.parent.name == FAILURES:
-        failed = read_failed(saved)
-        if failed is not None:
-            left.failed.setdefault(failed[0], []).append(failed[1])
-        return failed is not None
+    if path.parent.name == OUTCOMES:
+        read = read_outcome(saved)
+        if read is not None:
+            left.ended.setdefault(read[0], []).append(_Ended(read[1], path.parents[1]))
+        return read is not None
     verdict = verdict_from_json(saved) if isinstance(saved, dict) else None
     if verdict is None:
         return False
@@ -159,13 +167,20 @@ def _proof(image: LockedImage, left: _Left) -> Proof:
     found = left.verdicts.get(image.name, [])
     counting = [one for one in found if one.lock_digest == image.digest]
     verdict = max(counting, key=_verified, default=None)
-    failed = _failed(image, verdict, left)
+    last = _last_build(image, left)
+    log = _log(left.logs.get(image.name, ()), last)
+    failed = last.outcome.failed if last is not None else None
+    if failed is not None and verdict is not None and verdict.image_id and _verified(verdict) >= failed.at:
+        failed = None  # an image of this lock entry was looked at since then
     if failed is not None:
         verdict = None
+        # Without a log, nothing was run: the one that is there is of an earlier build.
+        log = log if failed.log else None
+        failed = replace(failed, log=str(relative_to_here(log))) if log is not None else failed
     missing = None
     if verdict is None:
         missing = "not verified since the lock was changed" if found else "not verified yet"
-    made = left.made.get(image.name, [])
+    made = left.builds.get(image.name, [])
     return Proof(
         name=image.name,
         reference=image.tags[0],
@@ -177,7 +192,7 @@ def _proof(image: LockedImage, left: _Left) -> Proof:
         # A job that found the image built says nothing of what building it took.
         made=max(made, key=lambda one: one.seconds, default=None),
         dockerfile=_dockerfile(image),
-        log="" if failed is not None and not failed.log else _log_end(left.logs.get(image.name)),
+        log=_log_end(log),
     )
 
 
@@ -185,15 +200,18 @@ def _verified(verdict: Verdict) -> str:
     return Fact(verdict.facts.get(TIME_FACT)).text or ""
 
 
-def _failed(image: LockedImage, verdict: Verdict | None, left: _Left) -> FailedBuild | None:
-    """How the image's last build failed, unless an image of this lock entry was looked at since then."""
-    found = [one for one in left.failed.get(image.name, ()) if one.lock_digest == image.digest]
-    newest = max(found, key=lambda one: one.at, default=None)
-    if newest is None or (verdict is not None and verdict.image_id and _verified(verdict) >= newest.at):
-        return None
-    log = left.logs.get(image.name)
-    # Without a log, nothing was run: the one that is there is of an earlier build.
-    return replace(newest, log=str(relative_to_here(log))) if log is not None and newest.log else newest
+def _last_build(image: LockedImage, left: _Left) -> _Ended | None:
+    """The last build of this lock entry; of two in the same second, the one that failed."""
+    found = [one for one in left.ended.get(image.name, ()) if one.outcome.lock_digest == image.digest]
+    return max(found, key=lambda one: (one.outcome.at, one.outcome.failed is not None), default=None)
+
+
+def _log(logs: Sequence[Path], last: _Ended | None) -> Path | None:
+    """The log that lies beside what is told of the last build. Where that went well without one, any: the
+    image was found, and another job has built it."""
+    beside = [log for log in logs if last is not None and log.parents[1] == last.state]
+    has_failed = last is not None and last.outcome.failed is not None
+    return next(iter(beside if has_failed else (*beside, *reversed(logs))), None)
 
 
 def _dockerfile(image: LockedImage) -> str:

@@ -6,10 +6,10 @@ import contextlib
 import json
 import os
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cudaforge import process
 from cudaforge.builder.epoch import moment_of_push
 from cudaforge.builder.model import BuildResult
 from cudaforge.declaration.model import Declaration
@@ -17,6 +17,7 @@ from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.files import write_atomically
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.decide import Note
+from cudaforge.pipeline.git import find_revision, short_revision
 from cudaforge.pipeline.host import ignore, state_directory
 from cudaforge.pipeline.make import is_built
 from cudaforge.pipeline.outside import find_site, registry_access
@@ -29,8 +30,6 @@ if TYPE_CHECKING:
     from cudaforge.engine import Engine
 
 _QUESTION_SECONDS = 120.0
-_GIT_SECONDS = 10.0
-_REVISION_DIGITS = "12"
 
 
 @record()
@@ -120,11 +119,13 @@ def publish(
     engines, lost = find_holders(builders, tuple(dict.fromkeys(result.builder for result in built)))
     access = registry_access(find_site(declaration), timeout=_QUESTION_SECONDS)
     images = {image.name: image for image in lock.images}
+    # Asked once, if at all: of a large repository it takes a while.
+    revision = cache(partial(find_revision, declaration.root, on_note=on_note))
     for result in built:
         if result.image_id is None or result.builder in lost:
             continue
         one = _Publishing(
-            images[result.name], result.image_id, plan, engines[result.builder], access, on_note
+            images[result.name], result.image_id, plan, engines[result.builder], access, revision, on_note
         )
         publication = one.run(declaration)
         path = publication_file(result.name, declaration)
@@ -168,6 +169,7 @@ class _Publishing:
         plan: PushPlan,
         engine: Engine,
         access: Access,
+        revision: Callable[[], str | None],
         on_note: Note,
     ) -> None:
         self._image = image
@@ -175,6 +177,7 @@ class _Publishing:
         self._plan = plan
         self._engine = engine
         self._access = access
+        self._revision = revision
         self._on_note = on_note
 
     def run(self, declaration: Declaration) -> Publication:
@@ -199,6 +202,7 @@ class _Publishing:
                     access=self._access,
                     sbom=order.sbom,
                     has_provenance=order.has_provenance,
+                    revision=self._revision,
                     declaration=declaration,
                     on_note=self._on_note,
                 )
@@ -316,19 +320,5 @@ def _moment(templates: Sequence[str], declaration: Declaration) -> Mapping[str, 
     if "date" in needed:
         found["date"] = moment_of_push(os.environ).strftime("%Y%m%d")
     if "revision" in needed:
-        found["revision"] = _revision(declaration.root)
+        found["revision"] = short_revision(declaration.root)
     return found
-
-
-def _revision(root: Path) -> str:
-    words = ("git", "rev-parse", "--verify", f"--short={_REVISION_DIGITS}", "HEAD")
-    done = process.run(words, timeout=_GIT_SECONDS, cwd=root)
-    if done.returncode != 0:
-        raise SurroundingsError(
-            Problem(
-                what="{revision} needs a commit, and git knows none here",
-                because=tuple(done.stderr.strip().splitlines()[:1]),
-                remedy="commit the project, or leave {revision} out of --tag",
-            )
-        )
-    return done.stdout.strip()

@@ -40,8 +40,6 @@ class Made:
 class FailedBuild:
     """How the last build of an image failed."""
 
-    lock_digest: str
-    """Of the lock entry that it was of."""
     at: str
     """When, ISO 8601 in UTC."""
     reason: str
@@ -51,6 +49,18 @@ class FailedBuild:
     remedy: str | None = None
     log: str = ""
     """Where the whole log is."""
+
+
+@record()
+class Outcome:
+    """How one build of an image ended."""
+
+    lock_digest: str
+    """Of the lock entry that it was of."""
+    at: str
+    """When, ISO 8601 in UTC."""
+    failed: FailedBuild | None
+    """None where it went well."""
 
 
 @record()
@@ -113,17 +123,21 @@ def read_made(build: Fact) -> Made | None:
     return Made(state=state, size=None if size is None else int(size), seconds=float(seconds))
 
 
-def read_failed(saved: object) -> tuple[str, FailedBuild] | None:
-    """An image's name and how its build failed, as a build left it; None for anything else."""
+def read_outcome(saved: object) -> tuple[str, Outcome] | None:
+    """An image's name and how its build ended, as a build left it; None for anything else."""
     document = Fact(saved)
-    build = document["build"]
-    name, entry, at = document["name"].text, document["lock_digest"].text, document["failed"].text
-    if name is None or entry is None or at is None or build["state"].text != BuildState.FAILED.value:
+    name, entry, at = document["name"].text, document["lock_digest"].text, document["ended"].text
+    state = document["build"]["state"].text
+    if name is None or entry is None or at is None or state not in (*_GOOD_STATES, BuildState.FAILED.value):
         return None
+    failed = None if state in _GOOD_STATES else _failed(document["build"], at)
+    return name, Outcome(lock_digest=entry, at=at, failed=failed)
+
+
+def _failed(build: Fact, at: str) -> FailedBuild:
     lines = [line.text for line in build["last_lines"]][-_MOST_LINES:]
     step = build["failed_step"].text
-    return name, FailedBuild(
-        lock_digest=entry,
+    return FailedBuild(
         at=at,
         reason=build["reason"].text or "nobody knows why",
         step=step_text(step) if step else None,

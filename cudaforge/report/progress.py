@@ -68,6 +68,8 @@ class PlainProgress:
                 return f"{event.image}: {_short(event.step)}" if self._is_first(event) else None
             case EventKind.STEP_FAILED:
                 return f"{event.image}: failed: {_short(event.step)}"
+            case EventKind.IMAGE_AGAIN:
+                return f"{event.image}: {_again(event)}"
             case EventKind.CACHE_UNREAD:
                 return f"{event.image}: {event.line}"
             case EventKind.BUILDER_LOST:
@@ -102,9 +104,10 @@ class LiveProgress:
         if self._whole is not None:
             text = _outlook(self._forecast)
             self._progress.update(self._whole, completed=self._forecast.fraction, description=text)
-        if event.kind in (EventKind.BUILDER_LOST, EventKind.CACHE_UNREAD):
+        if event.kind in (EventKind.BUILDER_LOST, EventKind.CACHE_UNREAD, EventKind.IMAGE_AGAIN):
             whose = f"{event.image}: " if event.image else ""
-            self._progress.console.print(visible(f"{whose}{event.line}"), markup=False)
+            line = _again(event) if event.kind is EventKind.IMAGE_AGAIN else event.line
+            self._progress.console.print(visible(f"{whose}{line}"), markup=False)
             return
         if event.image not in self._tasks:
             self._tasks[event.image] = self._progress.add_task("", total=1.0, image=event.image)
@@ -121,6 +124,10 @@ def _doing(event: BuildEvent) -> str:
     if event.kind is EventKind.PROGRESS and event.size and event.done is not None:
         return f"{event.done * 100 // event.size:3d} % {event.step}"
     return event.step
+
+
+def _again(event: BuildEvent) -> str:
+    return f"tried again: {event.line}"
 
 
 def _outlook(forecast: Forecast) -> str:

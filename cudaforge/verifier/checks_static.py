@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 
 from cudaforge.codes import Code
+from cudaforge.lockfile.budget import EXCESS_REMEDY, find_excess
 from cudaforge.lockfile.model import LockedFramework
 from cudaforge.units import bytes_text
 from cudaforge.verifier.checks_gpu import is_covered
@@ -355,6 +356,9 @@ def _runs(number: str, found: CodeFound) -> bool:
 
 
 def _judge_size(situation: Situation) -> Finding:
+    excess = find_excess(situation.image, sum(situation.layers))
+    if excess is not None:
+        return failed(excess, EXCESS_REMEDY)
     seen = situation.files("size")
     total = int(seen["bytes"].number or 0)
     parts = [f"{bytes_text(total)}{'' if seen['whole'].is_true else ' and more, not all of it was read'}"]

@@ -200,7 +200,8 @@ def test_a_signal_ends_every_stage_and_leaves_nothing(
     check_message(told, "interrupted")
     assert "failed" not in told
     assert kind is not Building or "one: cancelled\n" in told
-    assert not (project.root / ".cudaforge" / "failures").exists()
+    outcomes = (project.root / ".cudaforge").glob("outcomes/*")
+    assert [one for one in outcomes if json.loads(one.read_text())["build"]["state"] == "failed"] == []
     wait_until(lambda: processes_with(str(tmp_path / "tmp")) == [], timeout=5, what="a child is left")
     assert containers(project) == []
     assert read_files(tmp_path / "tmp") == {}
@@ -248,7 +249,8 @@ def test_a_report_says_of_a_build_that_it_failed_until_one_does_well(project: Ti
     assert "no such thing" in reported.stdout
     project.declare("one")
     assert project.run("up").returncode == 0
-    assert list((project.root / ".cudaforge" / "failures").iterdir()) == []
+    (outcome,) = (project.root / ".cudaforge" / "outcomes").iterdir()
+    assert json.loads(outcome.read_text())["build"]["state"] == "built"
     assert project.run("report").returncode == 0
 
 

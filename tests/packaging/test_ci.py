@@ -12,6 +12,10 @@ import pytest
 import yaml
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.lockfile.model import LockedCopy
+from cudaforge.lockfile.store import read_lock
+from cudaforge.pipeline import decide, planning
+from cudaforge.records import replace
 
 ROOT = Path(__file__).parents[2]
 LINT = """
@@ -185,17 +189,166 @@ def test_shards_are_all_of_it(project: Path, capsys: pytest.CaptureFixture[str])
         assert "is no shard" in capsys.readouterr().err
 
 
-def test_a_copied_file_that_changes_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+@pytest.fixture
+def copying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A committed project, in a directory of its repository, of one image that has all files below `app`."""
+    if shutil.which("git") is None:
+        pytest.skip("there is no git")
     project = tmp_path / "seed"
     shutil.copytree(ROOT / "examples/seed-cnn", project)
     shutil.copytree(ROOT / "tests/golden/seed-cnn/locked", project, dirs_exist_ok=True)
+    for name, text in {
+        "app/main.py": "print(1)\n",
+        "app/notes.md": "left out\n",
+        "app/data/weights.bin": "1\n",
+        ".dockerignore": "**/*.md\n*.tmp\n",
+        ".gitignore": "*.bin\n*.log\n*.tmp\nout/\n",
+    }.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(text)
+    monkeypatch.chdir(project)
+    copies(monkeypatch, "app")
     git(tmp_path, "init", "--quiet", ".")
     git(tmp_path, "add", "--all")
+    git(tmp_path, "add", "--force", str(project / "app/data/weights.bin"))
     git(tmp_path, "commit", "--quiet", "--message=one")
-    monkeypatch.chdir(project)
     assert names("--since", "HEAD") == []
-    (project / "NOTES").write_text("not copied")
+    return project
+
+
+def copies(monkeypatch: pytest.MonkeyPatch, *sources: str) -> None:
+    """Let the only image of the project have these files, now and ever."""
+    lock = read_lock(Path("cudaforge.lock"))
+    copied = tuple(LockedCopy(source=source, target=f"/{at}") for at, source in enumerate(sources))
+    image = replace(lock.images[0], copy=copied)
+    monkeypatch.setattr(decide, "load_current_lock", lambda _: replace(lock, images=(image,)))
+    monkeypatch.setattr(planning, "_entries", lambda _: frozenset((image.digest,)))
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "app/main.py",
+        "app/new.py",
+        "app/data/weights.bin",  # git's, although it would be ignored
+        "app/train.log",  # ignored by git, and in the image
+        "app/out/model.pt",
+    ],
+)
+def test_a_file_that_goes_into_the_image_counts(copying: Path, name: str):
+    (copying / name).parent.mkdir(exist_ok=True)
+    (copying / name).write_text("changed\n")
+    assert names("--since", "HEAD") == ["train"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "NOTES",
+        "app.py",
+        "app/notes.md",
+        "app/new.md",
+        "app/out/README.md",
+        "app/__pycache__/main.pyc",
+        "app/.pytest_cache/x",
+        ".dockerignore~",
+        "scratch.tmp",
+    ],
+)
+def test_a_file_that_does_not_go_into_the_image_does_not_count(copying: Path, name: str):
+    (copying / name).parent.mkdir(exist_ok=True)
+    (copying / name).write_text("changed\n")
     assert names("--since", "HEAD") == []
-    with (project / "main.py").open("a") as opened:
-        opened.write("# changed")
-    assert len(names("--since", "HEAD")) >= 1
+
+
+def test_files_that_go_away_count_as_far_as_they_were_in_the_image(copying: Path):
+    (copying / "app/notes.md").unlink()
+    assert names("--since", "HEAD") == []
+    (copying / "app/data/weights.bin").unlink()
+    assert names("--since", "HEAD") == ["train"]
+
+
+def test_all_of_the_project_may_be_copied(copying: Path, monkeypatch: pytest.MonkeyPatch):
+    copies(monkeypatch, ".")
+    assert names("--since", "HEAD") == []
+    (copying / ".cudaforge").mkdir()
+    (copying / ".cudaforge" / "x").write_text("1")
+    (copying / "x.tmp").write_text("1")
+    assert names("--since", "HEAD") == []
+    (copying / "x.log").write_text("1")
+    assert names("--since", "HEAD") == ["train"]
+
+
+def test_an_ignore_file_counts_by_what_it_lets_in(copying: Path):
+    ignore = copying / ".dockerignore"
+    ignore.write_text("# the same\n*.tmp\n**/*.md\n")
+    assert names("--since", "HEAD") == []
+    ignore.write_text("*.tmp\n")
+    assert names("--since", "HEAD") == ["train"], "notes.md is let in"
+    ignore.write_text("**/*.md\napp/main.py\n")
+    assert names("--since", "HEAD") == ["train"], "main.py is left out"
+    ignore.write_text("*.md\n*.tmp\n!app/notes.md\n")
+    assert names("--since", "HEAD") == ["train"]
+    ignore.unlink()
+    assert names("--since", "HEAD") == ["train"]
+
+
+def test_repositories_in_the_project_count_by_their_files(
+    copying: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    inner = copying / "app" / "inner"
+    inner.mkdir()
+    git(inner, "init", "--quiet", ".")
+    (inner / "read.md").write_text("left out")
+    assert names("--since", "HEAD") == []
+    (inner / "code.py").write_text("let in")
+    assert names("--since", "HEAD") == ["train"]
+    shutil.rmtree(inner)
+    other = tmp_path / "other"
+    other.mkdir()
+    git(other, "init", "--quiet", ".")
+    (other / "code.py").write_text("1")
+    git(other, "add", "--all")
+    git(other, "commit", "--quiet", "--message=x")
+    git(
+        tmp_path,
+        "-c",
+        "protocol.file.allow=always",
+        "submodule",
+        "add",
+        "--quiet",
+        str(other),
+        "seed/app/sub",
+    )
+    git(tmp_path, "commit", "--quiet", "--message=with a module")
+    assert names("--since", "HEAD") == []
+    assert names("--since", "HEAD~1") == ["train"]
+    (copying / "app/sub/code.py").write_text("2")
+    assert names("--since", "HEAD") == ["train"]
+    copies(monkeypatch, "app/sub/code.py")
+    assert names("--since", "HEAD") == ["train"]
+    copies(monkeypatch, "app/data")
+    assert names("--since", "HEAD") == []
+
+
+def test_names_that_git_would_read_as_patterns_are_names(copying: Path, monkeypatch: pytest.MonkeyPatch):
+    copies(monkeypatch, ":(top)", "[a]")
+    (copying / "a").mkdir()
+    (copying / "a" / "x.log").write_text("1")
+    (copying / "x.log").write_text("1")
+    assert names("--since", "HEAD") == []
+    (copying / "[a]").mkdir()
+    (copying / "[a]" / "x.log").write_text("1")
+    assert names("--since", "HEAD") == ["train"]
+
+
+@pytest.mark.parametrize("content", [b"\xff", b"#" * 2_000_000])
+def test_an_ignore_file_that_cannot_be_used_is_told(
+    copying: Path, capsys: pytest.CaptureFixture[str], content: bytes
+):
+    (copying / ".dockerignore").write_bytes(content)
+    assert run_command_line(["matrix", "--since", "HEAD"]) == 2
+    assert ".dockerignore cannot be used" in capsys.readouterr().err
+    git(copying, "commit", "--quiet", "--all", "--message=damaged")
+    (copying / ".dockerignore").write_text("**/*.md\n*.tmp\n")
+    assert names("--since", "HEAD") == ["train"], "what it left out is not known"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import threading
 import time
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge import process
-from cudaforge.builder import BuildAborted, BuildRefused, images
+from cudaforge.builder import BuildAborted, BuildRefused, images, record
 from cudaforge.builder.cache import parse_caches
 from cudaforge.builder.failures import Failure, FailureKind
 from cudaforge.builder.images import ImageBuilds
@@ -19,7 +20,14 @@ from cudaforge.builder.model import BuildEvent, BuildState, EventKind, Reproduci
 from cudaforge.builder.protocol import BuildEnd, BuildOrder, GivenUp, ImageJob, Listener
 from cudaforge.builder.settings import BuildSettings
 from cudaforge.engine import EngineDied, ImageFacts
-from cudaforge.errors import CudaforgeError, InputError, Interrupted, NegativeAnswer, Problem
+from cudaforge.errors import (
+    CudaforgeError,
+    InputError,
+    Interrupted,
+    NegativeAnswer,
+    Problem,
+    SurroundingsError,
+)
 from cudaforge.records import replace
 from cudaforge.renderer import render_image
 from cudaforge.renderer.model import ENTRY_LABEL
@@ -39,6 +47,8 @@ class MadeUpBuilder:
         self.looked_at = 0
         self.failure: Failure | None = None
         self.hangs = False
+        self.silences = 0
+        """So many times it does not answer."""
 
     def build(self, job: ImageJob, order: BuildOrder, listener: Listener) -> BuildEnd:
         end = self.on_build(job, order, listener)
@@ -52,7 +62,7 @@ class MadeUpBuilder:
             return BuildEnd(failure=self.failure, failed_step="RUN download")
         for tag in job.image.tags:
             self.images[tag] = facts_of(job)
-        return BuildEnd(failure=None)
+        return BuildEnd(failure=None, image=facts_of(job))
 
     def find_image(self, reference: str) -> ImageFacts | None:
         self.on_find(reference)
@@ -67,7 +77,7 @@ class MadeUpBuilder:
     def check_alive(self) -> None:
         """It answers."""
         self.looked_at += 1
-        if self.hangs:
+        if self.hangs or self.looked_at <= self.silences:
             raise EngineDied(Problem(what="the container engine went away"))
 
     def stop(self) -> None:
@@ -141,6 +151,77 @@ def test_a_builder_that_has_the_image_asks_no_other(tmp_path: Path):
     assert [builder.looked_at for builder in builders] == [0, 0]
 
 
+def test_a_builder_is_asked_once_more_what_it_has_before_it_is_out(tmp_path: Path):
+    here, busy = MadeUpBuilder("here"), MadeUpBuilder("busy")
+    busy.on_build = lambda *_: pytest.fail("it has all images")
+    busy.images = {job(name).image.tags[0]: facts_of(job(name)) for name in NAMES}
+    busy.silences = 1
+    events: list[BuildEvent] = []
+    results = ImageBuilds((here, busy), settings(tmp_path), on_event=events.append).run(
+        [job(name) for name in NAMES]
+    )
+    assert {(result.state, result.builder) for result in results} == {(BuildState.CACHED, "busy")}
+    assert EventKind.BUILDER_LOST not in {event.kind for event in events}
+
+
+def test_an_image_that_another_builder_has_hides_no_failure_of_the_one_that_asked(
+    tmp_path: Path,
+):
+    failing, other = MadeUpBuilder("failing"), MadeUpBuilder("other")
+    names = ["held", "new-0", "there-0", "new-1", "there-1", "new-2"]
+    for name in names:
+        if name.startswith("there"):
+            other.images[job(name).image.tags[0]] = facts_of(job(name))
+    failing.failure = Failure(kind=FailureKind.NETWORK, reason="the network is down")
+    has_ended = threading.Event()
+    other.on_build = lambda *_: None if has_ended.wait(10) else pytest.fail("it was not taken out")
+    events: list[BuildEvent] = []
+
+    def listen(event: BuildEvent) -> None:
+        events.append(event)
+        if event.kind is EventKind.BUILDER_LOST:
+            has_ended.set()
+
+    results = ImageBuilds((failing, other), settings(tmp_path), on_event=listen).run(
+        [job(name) for name in names]
+    )
+    assert {result.builder for result in results} == {"other"}
+    (lost,) = [event.line for event in events if event.kind is EventKind.BUILDER_LOST]
+    assert lost.startswith("the builder failing gets no more images: new-")
+    assert lost.endswith(": the network is down")
+
+
+def test_a_builder_is_asked_for_an_image_before_it_builds_it_and_not_after(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    asked: list[str] = []
+    builder.on_find = asked.append
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert (result.state, result.image_id) == (BuildState.BUILT, "sha256:one")
+    assert asked == [job("one").image.tags[0]]
+
+
+def test_an_image_that_was_built_and_has_vanished_is_told(tmp_path: Path):
+    builder = MadeUpBuilder("here")
+    builder.on_build = lambda *_: BuildEnd(failure=None)
+    with pytest.raises(BuildAborted, match="one was built, and the engine has no image"):
+        ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+
+
+def test_an_image_that_is_larger_than_it_may_be_fails_each_time_and_is_built_once(tmp_path: Path):
+    def small(name: str) -> ImageJob:
+        one = job(name)
+        return replace(one, image=replace(one.image, max_size=0))
+
+    builder = MadeUpBuilder("here")
+    builds: list[str] = []
+    builder.on_build = lambda job, *_: builds.append(job.image.name)
+    for _ in range(2):
+        (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([small("one")])
+        assert result.state is BuildState.FAILED, "it is neither pushed nor verified by `up`"
+        assert result.reason == "the image has 1 bytes, more than max_size allows (0)"
+    assert builds == ["one"]
+
+
 @pytest.mark.parametrize("kind", [NegativeAnswer, InputError])
 @pytest.mark.parametrize("keeps_going", [True, False])
 def test_what_is_not_as_the_lock_says_or_was_not_given_fails_its_own_image(
@@ -185,9 +266,9 @@ def test_why_a_builder_is_out_is_said_of_the_image_that_it_had(
     assert f"the builder {dead} is out: the container engine went away" in str(raised.value)
 
 
-def test_a_failed_build_leaves_a_record_until_one_does_well(tmp_path: Path):
+def test_the_last_build_that_was_not_cancelled_leaves_how_it_ended(tmp_path: Path):
     builder = MadeUpBuilder("here")
-    record = tmp_path / "failures" / "one.json"
+    kept = tmp_path / "outcomes" / "one.json"
 
     def run(**changes: object) -> BuildState:
         builds = ImageBuilds((builder,), settings(tmp_path, **changes), on_event=lambda _: None)
@@ -196,19 +277,35 @@ def test_a_failed_build_leaves_a_record_until_one_does_well(tmp_path: Path):
 
     builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
     assert run() is BuildState.FAILED
-    told = json.loads(record.read_text())
+    told = json.loads(kept.read_text())
     assert (told["name"], told["lock_digest"]) == ("one", job("one").image.digest)
     assert told["build"]["remedy"] == "mend it"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", told["ended"])
     builder.on_build = lambda *_: None
     assert run() is BuildState.BUILT
-    assert not record.exists()
-    record.write_text(json.dumps(told))
+    assert json.loads(kept.read_text())["build"]["state"] == "built"
     assert run() is BuildState.CACHED
-    assert not record.exists()
+    assert json.loads(kept.read_text())["build"]["state"] == "cached"
+
+
+def test_a_disk_that_takes_no_record_keeps_no_failure_that_is_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    def full(path: Path, _: str) -> None:
+        if path.parent.name == "outcomes":
+            raise SurroundingsError(Problem(what="the disk is full"))
+
+    builder = MadeUpBuilder("here")
+    (tmp_path / "outcomes").mkdir()
+    (tmp_path / "outcomes" / "one.json").write_text("a failure")
+    monkeypatch.setattr(record, "write_atomically", full)
+    (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
+    assert result.state is BuildState.BUILT
+    assert not (tmp_path / "outcomes" / "one.json").exists()
 
 
 def test_a_disk_that_takes_no_record_hides_no_failure(tmp_path: Path):
-    (tmp_path / "failures").write_text("in the way")
+    (tmp_path / "outcomes").write_text("in the way")
     builder = MadeUpBuilder("here")
     builder.on_build = lambda *_: failed_at("[runtime 1/1] RUN false")
     (result,) = ImageBuilds((builder,), settings(tmp_path), on_event=lambda _: None).run([job("one")])
@@ -243,7 +340,7 @@ def test_what_a_signal_ends_is_cancelled_and_has_not_failed(tmp_path: Path):
     assert {result.state for result in results} == {BuildState.CANCELLED}
     assert {result.reason for result in results} == {"the run was interrupted"}
     assert EventKind.STEP_FAILED not in {event.kind for event in events}
-    assert not (tmp_path / "failures").exists()
+    assert not (tmp_path / "outcomes").exists()
 
 
 @pytest.mark.usefixtures("stopping")

@@ -54,18 +54,22 @@ def leave(directory: Path, *verdicts: Verdict, log: str = "#1 [1/2] FROM <base>\
     (directory / "results.json").write_text(json.dumps({"schema": 1, "images": builds}))
 
 
+def end_build(directory: Path, project: Path, name: str, build: dict[str, object], **changes: str) -> None:
+    """Leave what a build leaves when it has ended."""
+    image = next(one for one in read_lock(project / "cudaforge.lock").images if one.name == name)
+    (directory / "outcomes").mkdir(parents=True, exist_ok=True)
+    document = {"schema": 1, "name": name, "lock_digest": image.digest, "build": build, **changes}
+    (directory / "outcomes" / f"{name}.json").write_text(json.dumps(document))
+
+
 def fail(
     directory: Path, project: Path, name: str, *, at: str = "2026-11-02T10:00:00Z", **changes: str
 ) -> None:
-    """Leave what a build leaves that failed."""
-    image = next(one for one in read_lock(project / "cudaforge.lock").images if one.name == name)
-    (directory / "failures").mkdir(parents=True, exist_ok=True)
-    document = {
-        "schema": 1,
-        "name": name,
-        "lock_digest": image.digest,
-        "failed": at,
-        "build": {
+    end_build(
+        directory,
+        project,
+        name,
+        {
             "state": "failed",
             "failed_step": "[runtime 3/9] RUN make it",
             "last_lines": ["gcc: error <b>one</b>"],
@@ -73,9 +77,12 @@ def fail(
             "remedy": "mend the step",
             "log": f".cudaforge/logs/{name}.log",
         },
-        **changes,
-    }
-    (directory / "failures" / f"{name}.json").write_text(json.dumps(document))
+        **{"ended": at, **changes},
+    )
+
+
+def succeed(directory: Path, project: Path, name: str, *, at: str, state: str = "built") -> None:
+    end_build(directory, project, name, {"state": state, "seconds": 2.0}, ended=at)
 
 
 def report(*words: str) -> int:
@@ -253,10 +260,75 @@ def test_what_is_newer_counts(at: str, changes: dict[str, str], code: int, proje
 
 
 def test_a_damaged_failure_is_left_out_and_told(project: Path, capsys: pytest.CaptureFixture[str]):
-    failures = project / ".cudaforge" / "failures"
-    failures.mkdir(parents=True)
-    (failures / "jax.json").write_text('{"name": "jax", "build": {"state": []}}')
+    outcomes = project / ".cudaforge" / "outcomes"
+    outcomes.mkdir(parents=True)
+    (outcomes / "jax.json").write_text('{"name": "jax", "build": {"state": []}}')
     assert report("jax") == 1
     told = capsys.readouterr()
     assert "not verified yet" in told.out
-    assert "failures/jax.json: left out" in told.err
+    assert "outcomes/jax.json: left out" in told.err
+
+
+EARLIER, FAILED, LATER = "2026-11-01T10:00:00Z", "2026-11-02T10:00:00Z", "2026-11-03T10:00:00Z"
+
+
+@pytest.mark.parametrize("state", ["built", "cached"])
+@pytest.mark.parametrize(("first", "second"), [("a", "b"), ("b", "a")])
+def test_a_job_that_built_the_image_after_another_failed_it_wins(
+    first: str,
+    second: str,
+    state: str,
+    project: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+):
+    jobs = tmp_path / "all"
+    fail(jobs / first, project, "jax", at=FAILED)
+    succeed(jobs / second, project, "jax", at=LATER, state=state)
+    assert report("--merge", str(jobs), "jax") == 1
+    assert "not verified yet" in capsys.readouterr().out
+    (jobs / "verified").mkdir()
+    leave(jobs / "verified", verdict(project, "jax", at=EARLIER))
+    assert report("--merge", str(jobs), "jax") == 0, "the lock entry was proven, and is built again"
+
+
+@pytest.mark.parametrize("at", [EARLIER, FAILED])
+def test_a_build_that_failed_last_is_hidden_by_none_before_it(
+    at: str, project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    jobs = tmp_path / "all"
+    leave(jobs / "a", verdict(project, "jax", at=EARLIER))
+    succeed(jobs / "a", project, "jax", at=at)
+    fail(jobs / "b", project, "jax", at=FAILED)
+    succeed(jobs / "c", project, "jax", at=at)
+    assert report("--merge", str(jobs), "jax") == 1
+    assert "BUILD FAILED" in capsys.readouterr().out
+
+
+def test_a_build_that_went_well_hides_no_verdict_that_did_not(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    jobs = tmp_path / "all"
+    leave(jobs / "a", verdict(project, "jax", summary="nothing trained", at=EARLIER))
+    succeed(jobs / "b", project, "jax", at=LATER)
+    assert report("--merge", str(jobs), "jax") == 1
+    assert "nothing trained" in capsys.readouterr().out
+
+
+def test_the_log_is_that_of_the_build_that_is_told(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    jobs = tmp_path / "all"
+    for job, text in (("a", "#1 gcc: error\n"), ("b", "#1 all is well\n")):
+        (jobs / job / "logs").mkdir(parents=True)
+        (jobs / job / "logs" / "jax.log").write_text(text)
+    fail(jobs / "a", project, "jax", at=LATER)
+    succeed(jobs / "b", project, "jax", at=FAILED)
+    assert report("--merge", str(jobs), "jax", "--format", "html") == 1
+    page = capsys.readouterr().out
+    assert "#1 gcc: error" in page
+    assert "all is well" not in page
+    assert "all/a/logs/jax.log" in page
+    (jobs / "a" / "logs" / "jax.log").unlink()
+    assert report("--merge", str(jobs), "jax", "--format", "html") == 1
+    assert "all is well" not in capsys.readouterr().out

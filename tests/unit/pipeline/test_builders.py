@@ -10,7 +10,7 @@ import pytest
 from cudaforge import engine as engines
 from cudaforge.builder import BuildState
 from cudaforge.builder.results import cancelled_result
-from cudaforge.engine import EngineDied, NamedBuilder
+from cudaforge.engine import EngineDied, EngineFrozen, NamedBuilder
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.pipeline import decide, make, proving, publishing
 from cudaforge.pipeline.publishing import PushOrder, plan_push, publish
@@ -101,6 +101,24 @@ def test_a_builder_that_has_nothing_to_push_may_be_away(declaration, pushed: Map
     )
     assert pushed == {"two": "here"}
     assert notes == []
+
+
+@pytest.mark.parametrize("builders", [("here",), ()])
+def test_a_builder_that_is_silent_once_has_its_images_pushed(
+    declaration, pushed: Mapping[str, str], monkeypatch: pytest.MonkeyPatch, builders: tuple[str, ...]
+):
+    silences = [EngineFrozen(Problem(what="the container engine does not answer within 10 s"))]
+
+    def once_silent(name: str = "here") -> NamedBuilder:
+        if silences:
+            raise silences.pop()
+        return named(name)
+
+    monkeypatch.setattr(engines, "connect_named", once_silent)
+    monkeypatch.setattr(engines, "connect", lambda: once_silent().engine)
+    plan = plan_push(LOCK, declaration, PushOrder(), names=("two",))
+    publish(LOCK, RESULTS[1:], plan, declaration=declaration, builders=builders)
+    assert pushed == {"two": "here"}
 
 
 def test_the_images_of_the_others_are_proven(declaration, monkeypatch: pytest.MonkeyPatch):

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
+from rich.console import Console
+from rich.progress import Progress
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
 from cudaforge.builder.steps import step_text
@@ -20,7 +23,7 @@ from cudaforge.report.explanations import runs
 from cudaforge.report.forecast import Forecast
 from cudaforge.report.locks import describe_changes, describe_lock
 from cudaforge.report.problems import describe_problems
-from cudaforge.report.progress import PlainProgress
+from cudaforge.report.progress import LiveProgress, PlainProgress
 from cudaforge.report.summary import describe_run, run_json
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.units import bytes_text
@@ -214,6 +217,17 @@ def test_plain_progress_says_each_step_once_and_hides_machinery() -> None:
         progress.handle(BuildEvent(image="a", kind=kind, step=step))
     progress.handle(BuildEvent(image="a", kind=EventKind.IMAGE_FINISHED, result=BUILT))
     assert lines == ["a: [2/4] install OS packages", "a: built in 1 min 2 s"]
+
+
+def test_progress_says_why_an_image_is_tried_again() -> None:
+    event = BuildEvent(image="a", kind=EventKind.IMAGE_AGAIN, line="the store was tidied")
+    lines: list[str] = []
+    PlainProgress(lines.append, Forecast({"a": 1})).handle(event)
+    assert lines == ["a: tried again: the store was tidied"]
+    output = io.StringIO()
+    live = Progress(console=Console(file=output, width=80))
+    LiveProgress(live, Forecast({"a": 1})).handle(event)
+    assert output.getvalue() == "a: tried again: the store was tidied\n"
 
 
 @pytest.mark.parametrize(

@@ -48,6 +48,21 @@ def test_a_gpu_image_without_a_gpu_is_good_but_not_proven():
     assert verdict(situation(gpu="off", offer=ONE_GPU)) == (True, "trained on CPU; not proven on a GPU")
 
 
+def test_an_image_that_is_larger_than_it_may_be_is_not_good():
+    def judged(limit: int | None, *layers: int):
+        seen = replace(situation(image=replace(TORCH, max_size=limit)), layers=layers)
+        return verdict(seen), results(seen)["size"]
+
+    for limit, layers in ((None, (900, 200)), (1100, (900, 200)), (1, ())):
+        (is_good_, _), size = judged(limit, *layers)
+        assert (is_good_, size.state) == (True, PASS)
+    (is_good_, summary), size = judged(1099, 900, 200)
+    assert (is_good_, size.state) == (False, FAIL)
+    assert size.detail == "the image has 1,100 bytes, more than max_size allows (1,099)"
+    assert size.remedy == "raise max_size, or choose a smaller flavor or fewer packages"
+    assert summary.endswith("failed: Size")
+
+
 def test_a_required_gpu_that_is_not_there_fails():
     required = replace(TORCH, verify=replace(TORCH.verify, gpu="required"))
     good, summary = verdict(situation(image=required, gpu="required"))
