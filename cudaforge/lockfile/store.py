@@ -11,8 +11,8 @@ from pathlib import Path
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.source import file_type
 from cudaforge.declaration.written import PROJECT, written_values
-from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
-from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
+from cudaforge.files import copy_atomically, hash_file, path_error, write_atomically, write_error
 from cudaforge.indexes import PROJECT_INDEX
 from cudaforge.lockfile.declared import DeclaredChange, declared_changes, unpack
 from cudaforge.lockfile.misfits import find_misfits
@@ -244,11 +244,10 @@ def _read(path: Path, *, missing: str) -> str:
         if status.st_size > MAXIMUM_BYTES:
             raise damaged(str(path), "it is larger than any lock can be")
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NegativeAnswer(Problem(what=missing, where=Location(file=str(path)), remedy=MEND)) from None
     except UnicodeDecodeError as error:
         raise damaged(str(path), f"it is not UTF-8 at byte {error.start}") from None
     except OSError as error:
-        raise SurroundingsError(
-            Problem(what=f"cannot read {path}: {error.strerror}", where=Location(file=str(path)))
-        ) from None
+        told = path_error(path, error, "read")
+        if isinstance(error, FileNotFoundError) and not isinstance(told, InputError):
+            raise NegativeAnswer(Problem(what=missing, where=Location(file=str(path)), remedy=MEND)) from None
+        raise told from None

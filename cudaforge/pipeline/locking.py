@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -288,7 +289,7 @@ class _Before:
 
 def _read_before(path: Path, as_of: str | None, on_note: Note) -> _Before:
     """The earlier lock; of a damaged one what is whole, with a note of what is lost."""
-    if not path.exists():
+    if not os.path.lexists(path):  # a link to nothing is told by reading it
         return _Before(lock=None, images={})
     try:
         found = read_lock(path)

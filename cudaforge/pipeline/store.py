@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import re
 import shutil
@@ -29,7 +28,7 @@ _NOT_OURS = frozenset({"lost+found"})
 """What a new file system has: its root counts as empty."""
 _HALF_WRITTEN = ("*/.*", "*/*/.*")
 _TEMPORARY = re.compile(r"\.new-.+|\..+\.[a-z0-9_]{8}")
-_WRONG_PATHS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+_OTHER_PLACE = "name an empty directory, one that is not there yet, or one that cudaforge vendor filled"
 
 
 def open_store(directory: Path) -> None:
@@ -43,9 +42,7 @@ def open_store(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         is_new = all(_is_nothing(path) for path in directory.iterdir())
     except OSError as error:
-        if error.errno in _WRONG_PATHS:
-            raise InputError(_no_directory(directory, error)) from None
-        raise write_error(directory, error) from None
+        raise write_error(directory, error, in_the_way=_OTHER_PLACE) from None
     if is_new:
         write_atomically(directory / MARK, json.dumps({"schema": SCHEMA}) + "\n")
     check_store(directory)
@@ -140,20 +137,3 @@ def _refuse_path(directory: Path) -> None:
                 remedy="name another directory",
             )
         )
-
-
-def _no_directory(directory: Path, error: OSError) -> Problem:
-    what = f"{directory} cannot be a directory: {error.strerror}"
-    for path in (directory, *directory.parents):
-        with contextlib.suppress(OSError):
-            if path.is_symlink() and not path.exists():
-                what = f"{path} is a symbolic link to nothing"
-                break
-            if path.exists() and not path.is_dir():
-                what = f"{path} is a file, and not a directory"
-                break
-    return Problem(
-        what=what,
-        where=Location(file=str(directory)),
-        remedy="name an empty directory, one that is not there yet, or one that cudaforge vendor filled",
-    )
