@@ -62,7 +62,7 @@ def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = 
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        sweep(path)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.")
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -88,7 +88,7 @@ def copy_atomically(source: Path, target: Path, *, sha256: str) -> bool:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
+        sweep(target)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}.")
         try:
             with os.fdopen(descriptor, "wb") as stream, source.open("rb") as file:
@@ -139,8 +139,8 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def _sweep(path: Path) -> None:
-    """Remove what writers of this file left that were killed half-way."""
+def sweep(path: Path) -> None:
+    """Remove what writers of the file at `path` left beside it that were killed half-way."""
     temporary = re.compile(rf"\.{re.escape(path.name)}\.(?P<pid>\d{{1,9}})\.[a-z0-9_]{{8}}")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:

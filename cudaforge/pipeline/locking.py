@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -21,10 +21,12 @@ from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.salvage import Remains
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.lockfile.store import (
+    drop_unnamed,
     find_staleness,
     has_own_wheels,
     read_lock,
     read_remains,
+    settle_closures,
     write_lock,
     write_wheels,
 )
@@ -87,6 +89,7 @@ def lock(
         declaration = _dated(declaration, as_of, previous, on_note)
         is_whole = before.is_whole and previous is not None and has_own_wheels(previous, path)
         if previous is not None and is_whole and _is_current(previous, declaration, allow_unpinned):
+            drop_unnamed(previous, path)
             return LockOutcome(path=path, lock=previous, previous=previous)
         is_same_day = previous is not None and previous.as_of == declaration.as_of
         kept = before.images if is_same_day else {}
@@ -164,9 +167,13 @@ def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
     return {wheel.sha256: declaration.root / wheel.path for wheel in wheels}
 
 
-def hold_lock(declaration: Declaration, on_note: Note) -> AbstractContextManager[None]:
-    """One process at a time locks a project."""
-    return held_lock(open_state(declaration) / "lock.pid", timeout=_WAIT_SECONDS, on_wait=on_note)
+@contextmanager
+def hold_lock(declaration: Declaration, on_note: Note) -> Iterator[None]:
+    """One process at a time locks a project. What an earlier one left that was killed is settled first."""
+    state = open_state(declaration)
+    with held_lock(state / "lock.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
+        settle_closures(lock_path(declaration))
+        yield
 
 
 def lock_images(
