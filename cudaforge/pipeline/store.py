@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -11,18 +12,12 @@ from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.files import write_atomically, write_error
+from cudaforge.pipeline.places import PARTS
 from cudaforge.pipeline.store_troubles import in_the_way
 
 MARK = "cudaforge-vendor.json"
 SCHEMA = 1
 PID = "vendor.pid"
-_HASH = "[0-9a-f]" * 64
-_PARTS = ("bases", "collected", "debs", "projects", "pythons", "sources", "uv", "wheels")
-_DIRECTORIES = ("bases/sha256-*", f"wheels/{_HASH}")
-_FILES = (
-    *(MARK, PID, "collected/*.json", "debs/*.deb", "projects/*.json", "pythons/*.tar.gz"),
-    *("sources/*/*", "uv/*/uv", "wheels/*/*.whl"),
-)
 _LARGEST_MARK = 64 * 1024
 _NOT_OURS = frozenset({"lost+found"})
 """What a new file system has: its root counts as empty."""
@@ -98,20 +93,27 @@ def tidy_store(directory: Path) -> None:
         for path in directory.glob(pattern):
             if _TEMPORARY.fullmatch(path.name):
                 _remove(path)
-    obstacles = sorted(set(_find_obstacles(directory)))
+    obstacles = sorted(_find_obstacles(directory))
     if obstacles:
         raise SurroundingsError(in_the_way(path, directory) for path in obstacles)
 
 
 def _find_obstacles(directory: Path) -> Iterator[Path]:
-    for part in _PARTS:
-        path = directory / part
-        if (path.exists() or path.is_symlink()) and not path.is_dir():
-            yield path
-    for pattern in _DIRECTORIES:
-        yield from (path for path in directory.glob(pattern) if not path.is_dir())
-    for pattern in _FILES:
-        yield from (path for path in directory.glob(pattern) if path.exists() and not path.is_file())
+    yield from (path for path in (directory / MARK, directory / PID) if _is_no_file(path))
+    for name, part in PARTS.items():
+        root = directory / name
+        if os.path.lexists(root) and not root.is_dir():
+            yield root
+        for path in root.rglob("*"):
+            place = path.relative_to(root).parts
+            if part.has_file(place):
+                yield from (path,) if _is_no_file(path) else ()
+            elif part.has_directory(place) and not part.is_anything(place) and not path.is_dir():
+                yield path
+
+
+def _is_no_file(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def _remove(path: Path) -> None:

@@ -92,15 +92,18 @@ def test_a_directory_that_is_not_readable_fails_by_its_surroundings(store: Path)
 
 
 def test_all_that_stands_in_the_way_is_told_at_once(store: Path):
-    files = ["collected/a.json", "debs/a.deb", "pythons/a.tar.gz", "sources/a.tar.gz/commit", "uv/0.1-x/uv"]
-    files += [f"wheels/{'a' * 64}/a-1-py3-none-any.whl", PID]
-    directories = ["bases/sha256-a", f"wheels/{'b' * 64}"]
+    a, b = "a" * 64, "b" * 64
+    files = [f"collected/{a}.json", f"debs/{a}.deb", f"projects/{a}.json", f"pythons/{a}.tar.gz", PID]
+    files += ["sources/a.tar.gz/commit", "uv/0.1-x/uv", f"wheels/{a}/a-1-py3-none-any.whl"]
+    files += [f"bases/sha256-{b}/{name}" for name in ("oci-layout", "index.json", f"blobs/sha256/{a}")]
+    directories = [f"bases/sha256-{a}", f"wheels/{b}", f"uv/0.2-x/wheels/{a}"]
     for name in files:
         (store / name).mkdir(parents=True)
     for name in directories:
-        (store / name).parent.mkdir(exist_ok=True)
+        (store / name).parent.mkdir(exist_ok=True, parents=True)
         (store / name).touch()
-    (store / "wheels/notes").write_text("not of interest")
+    for name in ("wheels/notes", "sources/notes", "bases/notes"):
+        (store / name).write_text("not of interest")
     with pytest.raises(SurroundingsError) as caught:
         tidy_store(store)
     told = {problem.what for problem in caught.value.problems}
