@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.errors import CudaforgeError, InputError, Location, Problem, SurroundingsError
 
 _MODE = 0o644
 _CHUNK = 1024 * 1024
@@ -21,19 +21,27 @@ _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 _FREE = "free some space on that disk, and try again"
 _PERMIT = "make it writable for you, or name another place"
-_WAY = "remove or rename what is in the way, and try again"
+_AWAY = "move it away"
+_SHORTER = "name a place with a shorter path"
 _REMEDIES = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), _FREE),
     **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), _PERMIT),
-    **dict.fromkeys((errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP), _WAY),
+    errno.ENAMETOOLONG: _SHORTER,
 }
+_OBSTRUCTED = frozenset(
+    {errno.EISDIR, errno.ENOTDIR, errno.EEXIST, errno.ENOTEMPTY, errno.ELOOP, errno.ENOENT, errno.ENXIO}
+)
+"""What the system says where something else has the place of a file, or of a directory above it."""
+_NO_FILE_HERE = frozenset({errno.EEXIST, errno.ENOTDIR})
+"""What it says of a file that has the place of a directory itself."""
 
 
 def write_atomically(path: Path, text: str) -> None:
     """Put `text` at `path`, whole or not at all; a reader sees the old file or the new one.
 
-    Raises InputError when `path` is a symbolic link (whose target is not ours to replace), and
-    SurroundingsError when the disk does not take it; the old file is then as it was.
+    Raises InputError when `path` is a symbolic link (whose target is not ours to replace), or something
+    else has its place or that of a directory above it, and SurroundingsError when the disk does not take it;
+    the old file is then as it was.
     """
     if path.is_symlink():
         raise InputError(
@@ -47,14 +55,14 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = None) -> None:
-    """The same for bytes. Raises SurroundingsError when the disk does not take them.
+    """The same for bytes, without the look at `path` itself.
 
     `changed` becomes the file's time of change, in nanoseconds: what is made of other files takes the time of
     the newest of them, so that an edit made in the meantime is noticed.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(path)
+        sweep(path)
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.{os.getpid()}.")
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -80,7 +88,7 @@ def copy_atomically(source: Path, target: Path, *, sha256: str) -> bool:
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _sweep(target)
+        sweep(target)
         descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}.")
         try:
             with os.fdopen(descriptor, "wb") as stream, source.open("rb") as file:
@@ -131,8 +139,8 @@ def is_alive(pid: int) -> bool:
     return True
 
 
-def _sweep(path: Path) -> None:
-    """Remove what writers of this file left that were killed half-way."""
+def sweep(path: Path) -> None:
+    """Remove what writers of the file at `path` left beside it that were killed half-way."""
     temporary = re.compile(rf"\.{re.escape(path.name)}\.(?P<pid>\d{{1,9}})\.[a-z0-9_]{{8}}")
     with contextlib.suppress(OSError), os.scandir(path.parent) as entries:
         for entry in entries:
@@ -158,16 +166,52 @@ def relative_to_here(path: Path) -> Path:
     return path.relative_to(here) if path.is_relative_to(here) else path
 
 
-def write_error(path: Path, error: OSError) -> SurroundingsError:
-    """The error for a file that could not be written: path, reason and errno, and what to do."""
-    name = errno.errorcode.get(error.errno or 0, "no error number")
-    return SurroundingsError(
-        Problem(
-            what=f"cannot write {path}: {error.strerror} ({name})",
-            where=Location(file=str(path)),
-            remedy=_REMEDIES.get(error.errno or 0),
-        )
+def write_error(path: Path, error: OSError, *, in_the_way: str = _AWAY) -> CudaforgeError:
+    """The error for a file or directory that could not be made or written: path, reason and errno, and what
+    to do. An InputError, with `in_the_way` as remedy, where something else has its place, or that of a
+    directory above it."""
+    return path_error(path, error, "write", in_the_way=in_the_way)
+
+
+def path_error(path: Path, error: OSError, verb: str, *, in_the_way: str = _AWAY) -> CudaforgeError:
+    """The same for what else could not be done with it: `verb` is `read`, or `use`."""
+    number = error.errno or 0
+    obstacle = find_obstacle(path) if number in _OBSTRUCTED else None
+    if obstacle is None and number in _NO_FILE_HERE and path.is_file():
+        obstacle = describe_obstacle(path)
+    if obstacle is None and number == errno.ELOOP and path.is_symlink():
+        obstacle = f"{path} is a symbolic link, and cudaforge writes only plain files"
+    if obstacle is not None:
+        return InputError(Problem(what=obstacle, where=Location(file=str(path)), remedy=in_the_way))
+    name = errno.errorcode.get(number, "no error number")
+    problem = Problem(
+        what=f"cannot {verb} {path}: {error.strerror or error} ({name})",
+        where=Location(file=str(path)),
+        remedy=_REMEDIES.get(number),
     )
+    return InputError(problem) if number == errno.ENAMETOOLONG else SurroundingsError(problem)
+
+
+def find_obstacle(path: Path) -> str | None:
+    """What has the place of the file at `path`, or of a directory above it, and is none: `a.d is a file,
+    where a directory has to be`. None where nothing has, or a file that could be meant."""
+    for one in reversed(path.parents):
+        if os.path.lexists(one) and not one.is_dir():
+            return describe_obstacle(one)
+    if path.is_file() or not os.path.lexists(path):
+        return None
+    return describe_obstacle(path)
+
+
+def describe_obstacle(path: Path) -> str:
+    """What is at `path`, and has to be something else, in words."""
+    if path.is_dir():
+        return f"{path} is a directory, where a file has to be"
+    if path.is_file():
+        return f"{path} is a file, where a directory has to be"
+    if path.is_symlink() and not path.exists():
+        return f"{path} is a symbolic link to nothing"
+    return f"{path} is neither a file nor a directory"
 
 
 @contextlib.contextmanager

@@ -11,25 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cudaforge.bootstrap.deadline import Deadline
-from cudaforge.errors import Problem, SurroundingsError
+from cudaforge.files import path_error
 
 _POLL_SECONDS = 0.05
 
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn an error of the file system into a SurroundingsError that names where it happened."""
+    """Turn an error of the file system into the error that names where it happened, and says what to do."""
     try:
         yield
     except OSError as error:
-        where = error.filename or path
-        raise SurroundingsError(
-            Problem(
-                what=f"cannot use {where}: {error.strerror or error}",
-                because=(f"errno {error.errno}",),
-                remedy="free some space or make it writable",
-            )
-        ) from error
+        raise path_error(Path(error.filename or path), error, "use") from error
 
 
 @contextlib.contextmanager

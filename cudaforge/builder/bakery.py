@@ -10,7 +10,8 @@ from pathlib import Path
 from cudaforge.builder.bases import BaseProvider
 from cudaforge.builder.command import BuildInputs
 from cudaforge.builder.inputs import PythonProvider, Sources, UvProvider, prepare_inputs
-from cudaforge.builder.scratch import disk_error, scratch_directory, sweep_scratch
+from cudaforge.builder.scratch import scratch_directory, sweep_scratch
+from cudaforge.files import write_error
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
 from cudaforge.packages.fetch import SourceProvider
 from cudaforge.packages.site import Site
@@ -42,7 +43,7 @@ class _Layouts:
         try:
             shutil.copytree(base.layout, target, copy_function=_link)
         except OSError as error:
-            raise disk_error(error, target) from None
+            raise write_error(target, error) from None
         return f"oci-layout://{target}@{base.digest}"
 
 
@@ -78,7 +79,7 @@ def write_bake_inputs(  # noqa: PLR0913 -- what a build needs comes from as many
     try:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
-        raise disk_error(error, directory) from None
+        raise write_error(directory, error) from None
     sweep_scratch(directory)
     added = {image.name: _write(image, sources, directory) for image in images}
     for other in directory.iterdir():
@@ -100,7 +101,7 @@ def _write(image: LockedImage, sources: Sources, directory: Path) -> Mapping[str
             shutil.rmtree(directory / image.name, ignore_errors=True)
             new.rename(directory / image.name)
         except OSError as error:
-            raise disk_error(error, directory / image.name) from None
+            raise write_error(directory / image.name, error) from None
     return added
 
 

@@ -11,8 +11,9 @@ from cudaforge.bootstrap import CollectedDeb
 from cudaforge.builder.archives import OsArchive, site_archive, vendored_archive, write_archive_secrets
 from cudaforge.builder.bases import BaseFinder
 from cudaforge.builder.command import BuildInputs, mirror_contexts
-from cudaforge.builder.scratch import disk_error, write_private
+from cudaforge.builder.scratch import write_private
 from cudaforge.errors import InputError, Problem, SurroundingsError
+from cudaforge.files import write_error
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.packages.addresses import redact
 from cudaforge.packages.fetch import (
@@ -268,7 +269,7 @@ def _alone(source: Path, target: Path) -> None:
         except OSError:
             shutil.copy2(source, target)
     except OSError as error:
-        raise disk_error(error, directory) from None
+        raise write_error(directory, error) from None
 
 
 def _check_ssh(image: LockedImage, environment: Mapping[str, str]) -> bool:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from cudaforge.builder.scratch import disk_error
+from cudaforge.files import write_error
 
 
 @contextlib.contextmanager
@@ -18,14 +18,14 @@ def open_log(log: Path) -> Iterator[Callable[[str], None]]:
         log.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o644)
     except OSError as error:
-        raise disk_error(error, log) from None
+        raise write_error(log, error) from None
     file = os.fdopen(descriptor, "w", encoding="utf-8", errors="replace", buffering=1)
 
     def write(line: str) -> None:
         try:
             file.write(f"{line}\n")
         except OSError as error:
-            raise disk_error(error, log) from None
+            raise write_error(log, error) from None
 
     try:
         yield write
@@ -33,4 +33,4 @@ def open_log(log: Path) -> Iterator[Callable[[str], None]]:
         try:
             file.close()
         except OSError as error:  # what a full disk did not take is written once more
-            raise disk_error(error, log) from None
+            raise write_error(log, error) from None

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from cudaforge.errors import Problem, SurroundingsError
-from cudaforge.files import is_alive
+from cudaforge.files import is_alive, write_error
 
 _MOUNTS = Path("/proc/self/mountinfo")
 _DETACH = 2
@@ -32,7 +32,7 @@ def scratch_directory(parent: Path | None = None) -> Iterator[Path]:
             parent.mkdir(parents=True, exist_ok=True)
         directory = Path(tempfile.mkdtemp(prefix=f"cudaforge-{os.getpid()}-", dir=parent))
     except OSError as error:
-        raise disk_error(error, parent or Path(tempfile.gettempdir())) from None
+        raise write_error(parent or Path(tempfile.gettempdir()), error) from None
     try:
         yield directory
     finally:
@@ -83,18 +83,10 @@ def write_private(path: Path, content: bytes) -> None:
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
+    except FileExistsError:  # nothing of ours: a new directory of this user has it
+        raise SurroundingsError(Problem(what=f"cannot write {path}: something is there already")) from None
     except OSError as error:
-        raise disk_error(error, path) from None
-
-
-def disk_error(error: OSError, path: Path) -> SurroundingsError:
-    """The error for a file of ours that cannot be written."""
-    return SurroundingsError(
-        Problem(
-            what=f"cannot write {path}: {error.strerror or error}",
-            remedy="free some space there, or make it writable",
-        )
-    )
+        raise write_error(path, error) from None
 
 
 def _open_up(directory: Path) -> None:

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -137,12 +138,16 @@ def _fail(error: CudaforgeError, *, as_json: bool, debug: bool) -> int:
     return error.exit_code
 
 
-def _os_error(error: OSError) -> SurroundingsError:
-    name = errno.errorcode.get(error.errno or 0, "OSError")
-    where = f" ({error.filename})" if error.filename else ""
-    wrapped = SurroundingsError(
-        Problem(what=f"{os.strerror(error.errno) if error.errno else error}{where} [{name}]")
-    )
+def _os_error(error: OSError) -> CudaforgeError:
+    from cudaforge.files import path_error
+
+    if isinstance(error.filename, str):
+        wrapped = path_error(Path(error.filename), error, "use")
+    else:
+        name = errno.errorcode.get(error.errno or 0, "OSError")
+        wrapped = SurroundingsError(
+            Problem(what=f"{os.strerror(error.errno) if error.errno else error} [{name}]")
+        )
     wrapped.__cause__ = error
     return wrapped
 

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import os
 import re
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.source import file_type
 from cudaforge.declaration.written import PROJECT, written_values
-from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
-from cudaforge.files import copy_atomically, hash_file, write_atomically, write_error
+from cudaforge.errors import CudaforgeError, InputError, Location, NegativeAnswer, Problem
+from cudaforge.files import copy_atomically, hash_file, path_error, sweep, write_atomically, write_error
 from cudaforge.indexes import PROJECT_INDEX
 from cudaforge.lockfile.declared import DeclaredChange, declared_changes, unpack
 from cudaforge.lockfile.misfits import find_misfits
@@ -46,10 +48,7 @@ def read_lock(path: Path) -> Lock:
 
 def read_remains(path: Path) -> Remains:
     """What is left of the lock at `path`, which `read_lock` refuses."""
-    try:
-        text = _read(path, missing="there is no lock yet")
-    except NegativeAnswer:
-        text = ""
+    text = _text_of(path)
     return salvage_lock(text, find_closure=closures_beside(path, lock=text))
 
 
@@ -86,28 +85,86 @@ def closures_beside(path: Path, *, lock: str = "") -> Callable[[str], str | None
 
 
 def write_lock(lock: Lock, closures: Mapping[str, str], path: Path) -> None:
-    """Write the lock and its closures, and take away closures that it does not name any more.
+    """Write the lock and its closures, and take away what it does not name any more.
 
     `closures` has the text of those that are new; the lock's others are there already. A run that is cut
     off at any point leaves the old lock or the new one, whole: closures that other ones are in the place of
     wait beside them until the lock is written, and are found there. Files that are as they should be are not
-    touched. One process at a time may do it: what others left half-written is taken away.
+    touched. One that fails leaves nothing else behind. One process at a time may do it.
     """
-    for file, text in closures.items():
-        place = path.parent / file
-        _write(_waiting(place) if place.exists() and not _has(place, text) else place, text)
-    _write(path, dump_lock(lock))
-    named = {image.closure.file for image in lock.images}
-    for file, text in closures.items():
-        place = path.parent / file
-        if not _has(place, text):
-            _move(_waiting(place), place)
-    directory = path.parent / CLOSURE_DIRECTORY
-    for old in sorted(directory.glob("pylock.*.toml")):
-        if f"{CLOSURE_DIRECTORY}/{old.name}" not in named:
+    new: list[Path] = []
+    try:
+        for file, text in closures.items():
+            place = path.parent / file
+            if not os.path.lexists(place):
+                new.append(place)
+            _write(_waiting(place) if place.exists() and not _has(place, text) else place, text)
+        _write(path, dump_lock(lock))
+    except BaseException:
+        with contextlib.suppress(OSError, CudaforgeError):
+            _take_back(new, path)
+            settle_closures(path)
+        raise
+    settle_closures(path)
+    drop_unnamed(lock, path)
+
+
+def drop_unnamed(lock: Lock, path: Path) -> None:
+    """Take away closures and wheels beside the lock at `path` that it does not name."""
+    closures = {image.closure.file for image in lock.images}
+    wheels = {wheel.filename for wheel in _own_wheels(lock)}
+    for old in sorted((path.parent / CLOSURE_DIRECTORY).glob("pylock.*.toml")):
+        if f"{CLOSURE_DIRECTORY}/{old.name}" not in closures:
             _unlink(old)
-    for left in sorted(directory.glob(".*pylock.*.toml*")):
-        _unlink(left)
+    for old in sorted((path.parent / WHEELS_DIRECTORY).glob("*.whl")):
+        if old.name not in wheels:
+            _unlink(old)
+
+
+def settle_closures(path: Path) -> None:
+    """End what a run that was cut off began: closures that wait for the lock at `path` take their places if
+    it means them, and are taken away if not, as is everything half-written.
+
+    One process at a time may do it.
+    """
+    sweep(path)
+    for one in sorted((path.parent / WHEELS_DIRECTORY).glob(".*.whl.*")):
+        _unlink(one)
+    left = sorted((path.parent / CLOSURE_DIRECTORY).glob(".*pylock.*.toml*"))
+    lock = _text_of(path) if left else ""
+    for one in left:
+        place = one.with_name(one.name.removeprefix(".").removesuffix(_WAITING))
+        if one == _waiting(place) and _is_meant(one, place, lock):
+            _move(one, place)
+        else:
+            _unlink(one)
+
+
+def _take_back(new: Sequence[Path], path: Path) -> None:
+    """Remove closures that were not there before, unless the lock means them by now."""
+    lock = _text_of(path)
+    for place in new:
+        if place.exists() and not _is_meant(place, place, lock):
+            _unlink(place)
+
+
+def _is_meant(closure: Path, place: Path, lock: str) -> bool:
+    """Whether the text of the lock means this file by what it has at `place`."""
+    file = f"{CLOSURE_DIRECTORY}/{place.name}"
+    return closure.is_file() and _has_closure(lock, file, hash_file(closure))
+
+
+def _has_closure(lock: str, file: str, sha256: str) -> bool:
+    entry = rf'^file = "{re.escape(file)}"\s+^sha256 = "{sha256}"'
+    return re.search(entry, lock, re.MULTILINE) is not None
+
+
+def _text_of(path: Path) -> str:
+    """The text of a lock; nothing where there is none, or no file."""
+    try:
+        return _read(path, missing="there is no lock yet")
+    except (InputError, NegativeAnswer):
+        return ""
 
 
 def _waiting(place: Path) -> Path:
@@ -129,8 +186,10 @@ def _unlink(path: Path) -> None:
 
 
 def write_wheels(lock: Lock, sources: Mapping[str, Path], path: Path) -> None:
-    """Put the project's own wheels of a lock beside it, from `sources` by their SHA-256, and take away those
-    that it does not name any more. Raises NegativeAnswer for one that is another file by now."""
+    """Put the project's own wheels of a lock beside it, from `sources` by their SHA-256.
+
+    Raises NegativeAnswer for one that is another file by now.
+    """
     directory = path.parent / WHEELS_DIRECTORY
     own = {wheel.filename: wheel.sha256 for wheel in _own_wheels(lock)}
     for filename, sha256 in own.items():
@@ -145,9 +204,6 @@ def write_wheels(lock: Lock, sources: Mapping[str, Path], path: Path) -> None:
                     remedy="cudaforge lock",
                 )
             )
-    for old in sorted(directory.glob("*.whl")):
-        if old.name not in own:
-            _unlink(old)
 
 
 def has_own_wheels(lock: Lock, path: Path) -> bool:
@@ -162,12 +218,15 @@ def _own_wheels(lock: Lock) -> Iterator[LockedWheel]:
 
 def find_staleness(lock: Lock, declaration: Declaration) -> tuple[str, ...]:
     """Why the lock is not that of the declaration; empty when it is."""
+    return _staleness(lock, declaration, find_declared_changes(lock, declaration))
+
+
+def _staleness(lock: Lock, declaration: Declaration, changes: Sequence[DeclaredChange]) -> tuple[str, ...]:
     if declaration.as_of is not None and declaration.as_of != lock.as_of:
         return (f"it was made as of {lock.as_of or 'the day of locking'}, not of {declaration.as_of}",)
     if lock.declaration == declaration.digest:
         return ()
-    changes = tuple(map(str, find_declared_changes(lock, declaration)))
-    told = changes if lock.declared else find_misfits(lock, declaration)
+    told = tuple(map(str, changes)) if lock.declared else find_misfits(lock, declaration)
     locked = {image.name for image in lock.images} | {point.name for point in lock.dropped}
     declared = {image.name for image in declaration.images}
     reasons = [f"{name} is not in the lock" for name in sorted(declared - locked)]
@@ -189,13 +248,13 @@ def find_declared_changes(lock: Lock, declaration: Declaration) -> tuple[Declare
 
 def require_current(lock: Lock, declaration: Declaration, path: Path) -> None:
     """Raise NegativeAnswer unless the lock is that of the declaration."""
-    reasons = find_staleness(lock, declaration)
+    changes = find_declared_changes(lock, declaration)
+    reasons = _staleness(lock, declaration, changes)
     if reasons:
         mend = f"{MEND} --as-of {declaration.as_of}" if declaration.as_of else MEND
         error = NegativeAnswer(
             Problem(what="the lock is stale", where=Location(file=str(path)), because=reasons, remedy=mend)
         )
-        changes = find_declared_changes(lock, declaration)
         error.answer = {"changes": [{**values_of(one), "image": one.image or None} for one in changes]}
         raise error
 
@@ -219,9 +278,9 @@ def _read_closure(path: Path, file: str, *, lock: str) -> str:
     place = path.parent / file
     text = _read(place, missing="the closure is gone")
     waiting = _waiting(place)
-    if _hash(text) not in lock and waiting.exists():
+    if not _has_closure(lock, file, _hash(text)) and waiting.exists():
         newer = _read(waiting, missing="the closure is gone")
-        return newer if _hash(newer) in lock else text
+        return newer if _has_closure(lock, file, _hash(newer)) else text
     return text
 
 
@@ -244,11 +303,10 @@ def _read(path: Path, *, missing: str) -> str:
         if status.st_size > MAXIMUM_BYTES:
             raise damaged(str(path), "it is larger than any lock can be")
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise NegativeAnswer(Problem(what=missing, where=Location(file=str(path)), remedy=MEND)) from None
     except UnicodeDecodeError as error:
         raise damaged(str(path), f"it is not UTF-8 at byte {error.start}") from None
     except OSError as error:
-        raise SurroundingsError(
-            Problem(what=f"cannot read {path}: {error.strerror}", where=Location(file=str(path)))
-        ) from None
+        told = path_error(path, error, "read")
+        if isinstance(error, FileNotFoundError) and not isinstance(told, InputError):
+            raise NegativeAnswer(Problem(what=missing, where=Location(file=str(path)), remedy=MEND)) from None
+        raise told from None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import contextmanager
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -20,10 +21,12 @@ from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.salvage import Remains
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.lockfile.store import (
+    drop_unnamed,
     find_staleness,
     has_own_wheels,
     read_lock,
     read_remains,
+    settle_closures,
     write_lock,
     write_wheels,
 )
@@ -91,6 +94,7 @@ def lock(
             on_note(note)
         is_kept = previous is not None and is_whole and not gone
         if previous is not None and is_kept and _is_current(previous, declaration, allow_unpinned):
+            drop_unnamed(previous, path)
             return LockOutcome(path=path, lock=previous, previous=previous)
         is_same_day = previous is not None and previous.as_of == declaration.as_of
         kept = before.images if is_same_day else {}
@@ -168,9 +172,13 @@ def own_wheels(declaration: Declaration) -> Mapping[str, Path]:
     return {wheel.sha256: declaration.root / wheel.path for wheel in wheels}
 
 
-def hold_lock(declaration: Declaration, on_note: Note) -> AbstractContextManager[None]:
-    """One process at a time locks a project."""
-    return held_lock(open_state(declaration) / "lock.pid", timeout=_WAIT_SECONDS, on_wait=on_note)
+@contextmanager
+def hold_lock(declaration: Declaration, on_note: Note) -> Iterator[None]:
+    """One process at a time locks a project. What an earlier one left that was killed is settled first."""
+    state = open_state(declaration)
+    with held_lock(state / "lock.pid", timeout=_WAIT_SECONDS, on_wait=on_note):
+        settle_closures(lock_path(declaration))
+        yield
 
 
 def lock_images(
@@ -293,7 +301,7 @@ class _Before:
 
 def _read_before(path: Path, as_of: str | None, on_note: Note) -> _Before:
     """The earlier lock; of a damaged one what is whole, with a note of what is lost."""
-    if not path.exists():
+    if not os.path.lexists(path):  # a link to nothing is told by reading it
         return _Before(lock=None, images={})
     try:
         found = read_lock(path)

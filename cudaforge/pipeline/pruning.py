@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import re
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,34 +19,12 @@ from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsErro
 from cudaforge.files import write_atomically, write_error
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.pipeline.collected import find_step_files
-from cudaforge.pipeline.places import base_directory, python_file, source_file
+from cudaforge.pipeline.places import PARTS, PROJECTS, Part, base_directory, python_file, source_file
 from cudaforge.pipeline.store_troubles import vendor_command
 from cudaforge.records import record
 from cudaforge.units import bytes_text
 
 SCHEMA = 1
-_PROJECTS = "projects"
-_HASH = "[0-9a-f]{64}"
-_NAME = r"[^/]+"
-_FILES = {
-    "collected": re.compile(rf"collected/{_HASH}\.json"),
-    "debs": re.compile(rf"debs/{_HASH}\.deb"),
-    "pythons": re.compile(rf"pythons/{_HASH}\.tar\.gz"),
-    "sources": re.compile(rf"sources/{_NAME}/(?:{_HASH}|commit)"),
-    "wheels": re.compile(rf"wheels/{_HASH}/{_NAME}\.whl"),
-}
-"""How `vendor` calls the files of each part: records before what they name. All else is not its own."""
-_TREES = {
-    "bases": (
-        re.compile(rf"bases/sha256-{_HASH}"),
-        re.compile(rf"oci-layout|index\.json|blobs(?:/sha256(?:/{_HASH})?)?"),
-    ),
-    "uv": (
-        re.compile(rf"uv/{_NAME}-{_NAME}"),
-        re.compile(rf"uv|lock\.pid|wheels(?:/{_HASH}(?:/{_NAME}\.whl)?)?"),
-    ),
-}
-"""Directories that are there whole or not at all, and what is in them."""
 
 
 @record()
@@ -88,14 +65,14 @@ def list_needs(lock: Lock, declaration: Declaration, directory: Path) -> Path:
     places = sorted({place for image in lock.images for place in _places(image, directory)})
     document = {"schema": SCHEMA, "project": lock.project, "declaration": path, "needs": places}
     name = hashlib.sha256(json.dumps([lock.project, path]).encode()).hexdigest()
-    file = directory / _PROJECTS / f"{name}.json"
+    file = directory / PROJECTS / f"{name}.json"
     write_atomically(file, json.dumps(document, indent=1) + "\n")
     return file
 
 
 def has_lists(directory: Path) -> bool:
     """Whether it was written down for any project what it needs."""
-    return any((directory / _PROJECTS).glob("*.json"))
+    return any((directory / PROJECTS).glob("*.json"))
 
 
 def prune(directory: Path, own: Path, *, is_listed: bool) -> Pruned:
@@ -107,7 +84,7 @@ def prune(directory: Path, own: Path, *, is_listed: bool) -> Pruned:
     NegativeAnswer, with nothing removed, where whose the rest is cannot be told, SurroundingsError for a list
     that cannot be read, also with nothing removed; and where something cannot be removed.
     """
-    needs = {file: _read(file, directory) for file in sorted((directory / _PROJECTS).glob("*.json"))}
+    needs = {file: _read(file, directory) for file in sorted((directory / PROJECTS).glob("*.json"))}
     needed = frozenset().union(*(need.places for need in needs.values()))
     found, strange = _look(directory)
     rest = [path for place, path in found.items() if place not in needed]
@@ -173,41 +150,43 @@ def _look(directory: Path) -> tuple[dict[str, Path], list[Path]]:
     """Everything that `vendor` wrote, by its place; and what else lies there."""
     found: dict[str, Path] = {}
     strange: list[Path] = []
-    for part, pattern in _FILES.items():
-        for path in _entries(directory / part, strange):
-            place = path.relative_to(directory).as_posix()
-            if pattern.fullmatch(place) and not path.is_symlink():
-                found[place] = path
+    for name, part in PARTS.items():
+        root = directory / name
+        if name == PROJECTS:
+            continue
+        if root.is_symlink():
+            strange.append(root)
+            continue
+        for path in _trees(root) if part.is_of_trees else _files(root):
+            if _is_own(path, root, part):
+                found[path.relative_to(directory).as_posix()] = path
             else:
                 strange.append(path)
-    for part, (pattern, inside) in _TREES.items():
-        root = directory / part
-        for path in sorted(root.iterdir()) if root.is_dir() and not root.is_symlink() else ():
-            place = path.relative_to(directory).as_posix()
-            if pattern.fullmatch(place) and _is_whole_tree(path, inside):
-                found[place] = path
-            else:
-                strange.append(path)
-        strange += [root] if root.is_symlink() else []
     return found, strange
 
 
-def _entries(root: Path, strange: list[Path]) -> Iterator[Path]:
+def _trees(root: Path) -> Iterator[Path]:
+    yield from sorted(root.iterdir()) if root.is_dir() else ()
+
+
+def _files(root: Path) -> Iterator[Path]:
     """The files below a directory, links not followed."""
-    if root.is_symlink():
-        strange.append(root)
-    elif root.is_dir():
-        yield from (path for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir())
+    yield from (path for path in sorted(root.rglob("*")) if path.is_symlink() or not path.is_dir())
 
 
-def _is_whole_tree(tree: Path, inside: re.Pattern[str]) -> bool:
-    """Whether all in a directory is what `vendor` puts there."""
-    if tree.is_symlink() or not tree.is_dir():
+def _is_own(path: Path, root: Path, part: Part) -> bool:
+    """Whether it is a file as `vendor` calls them, or a directory with nothing else in it."""
+    if path.is_symlink():
         return False
-    below = list(tree.rglob("*"))
-    return all(
-        inside.fullmatch(path.relative_to(tree).as_posix()) and not path.is_symlink() for path in below
-    )
+    place = path.relative_to(root).parts
+    if not part.is_of_trees or not path.is_dir():
+        return not part.is_of_trees and part.has_file(place)
+    return part.has_directory(place) and all(_is_in_tree(one, root, part) for one in path.rglob("*"))
+
+
+def _is_in_tree(path: Path, root: Path, part: Part) -> bool:
+    place = path.relative_to(root).parts
+    return not path.is_symlink() and (part.has_file(place) or part.has_directory(place))
 
 
 def _unlisted(rest: Iterable[Path], directory: Path) -> Problem:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
-from cudaforge.files import relative_to_here, write_together
+from cudaforge.files import path_error, relative_to_here, write_together
 from cudaforge.matrix.check import check_matrix
 from cudaforge.pipeline.asking import Difference
 from cudaforge.records import record
@@ -146,9 +146,10 @@ def _framework_of(path: Path) -> str | None:
 def _read(path: Path) -> str:
     try:
         return path.read_bytes().decode("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SurroundingsError(Problem(what=f"cannot read {path}: {reason}")) from None
+    except OSError as error:
+        raise path_error(path, error, "read") from None
+    except UnicodeDecodeError:
+        raise SurroundingsError(Problem(what=f"cannot read {path}: it is not UTF-8")) from None
 
 
 def _read_optional(path: Path) -> str | None:

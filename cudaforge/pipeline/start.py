@@ -10,7 +10,7 @@ from pathlib import Path
 from cudaforge.declaration.layers import real_directory
 from cudaforge.declaration.schema import declaration_schema
 from cudaforge.errors import InputError, Location, Problem
-from cudaforge.files import write_atomically
+from cudaforge.files import find_obstacle, write_atomically
 from cudaforge.matrix import load_matrix
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
@@ -73,7 +73,7 @@ def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]
         ) from None
     for one in files:
         target = repository / one.path
-        _refuse_obstacle(target, repository)
+        _refuse_obstacle(target)
         if target.exists() and not is_ours(one.path, target.read_text(encoding="utf-8", errors="replace")):
             _refuse_own(target, force=force)
     for one in files:
@@ -92,18 +92,14 @@ def _branch(repository: Path) -> str:
     return name if name != head and _BRANCH.fullmatch(name) else _DEFAULT_BRANCH
 
 
-def _refuse_obstacle(target: Path, repository: Path) -> None:
+def _refuse_obstacle(target: Path) -> None:
     """Raise InputError where something else has the place of the file, or of a directory above it."""
-    directories = [one for one in target.parents if repository in one.parents]
-    wrong = [one for one in directories if (one.exists() or one.is_symlink()) and not one.is_dir()]
-    if target.is_dir():
-        wrong.append(target)
-    if wrong:
-        kind = "directory" if wrong[0] == target else "file"
+    obstacle = find_obstacle(target)
+    if obstacle is not None:
         raise InputError(
             Problem(
-                what=f"{target} cannot be written: {wrong[0]} is a {kind}",
-                where=Location(file=str(wrong[0])),
+                what=f"{target} cannot be written: {obstacle}",
+                where=Location(file=str(target)),
                 remedy="move it away",
             )
         )

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,24 +12,18 @@ from pathlib import Path
 
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.files import write_atomically, write_error
+from cudaforge.pipeline.places import PARTS
 from cudaforge.pipeline.store_troubles import in_the_way
 
 MARK = "cudaforge-vendor.json"
 SCHEMA = 1
 PID = "vendor.pid"
-_HASH = "[0-9a-f]" * 64
-_PARTS = ("bases", "collected", "debs", "projects", "pythons", "sources", "uv", "wheels")
-_DIRECTORIES = ("bases/sha256-*", f"wheels/{_HASH}")
-_FILES = (
-    *(MARK, PID, "collected/*.json", "debs/*.deb", "projects/*.json", "pythons/*.tar.gz"),
-    *("sources/*/*", "uv/*/uv", "wheels/*/*.whl"),
-)
 _LARGEST_MARK = 64 * 1024
 _NOT_OURS = frozenset({"lost+found"})
 """What a new file system has: its root counts as empty."""
 _HALF_WRITTEN = ("*/.*", "*/*/.*")
 _TEMPORARY = re.compile(r"\.new-.+|\..+\.[a-z0-9_]{8}")
-_WRONG_PATHS = frozenset({errno.EEXIST, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP})
+_OTHER_PLACE = "name an empty directory, one that is not there yet, or one that cudaforge vendor filled"
 
 
 def open_store(directory: Path) -> None:
@@ -43,9 +37,7 @@ def open_store(directory: Path) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         is_new = all(_is_nothing(path) for path in directory.iterdir())
     except OSError as error:
-        if error.errno in _WRONG_PATHS:
-            raise InputError(_no_directory(directory, error)) from None
-        raise write_error(directory, error) from None
+        raise write_error(directory, error, in_the_way=_OTHER_PLACE) from None
     if is_new:
         write_atomically(directory / MARK, json.dumps({"schema": SCHEMA}) + "\n")
     check_store(directory)
@@ -101,20 +93,27 @@ def tidy_store(directory: Path) -> None:
         for path in directory.glob(pattern):
             if _TEMPORARY.fullmatch(path.name):
                 _remove(path)
-    obstacles = sorted(set(_find_obstacles(directory)))
+    obstacles = sorted(_find_obstacles(directory))
     if obstacles:
         raise SurroundingsError(in_the_way(path, directory) for path in obstacles)
 
 
 def _find_obstacles(directory: Path) -> Iterator[Path]:
-    for part in _PARTS:
-        path = directory / part
-        if (path.exists() or path.is_symlink()) and not path.is_dir():
-            yield path
-    for pattern in _DIRECTORIES:
-        yield from (path for path in directory.glob(pattern) if not path.is_dir())
-    for pattern in _FILES:
-        yield from (path for path in directory.glob(pattern) if path.exists() and not path.is_file())
+    yield from (path for path in (directory / MARK, directory / PID) if _is_no_file(path))
+    for name, part in PARTS.items():
+        root = directory / name
+        if os.path.lexists(root) and not root.is_dir():
+            yield root
+        for path in root.rglob("*"):
+            place = path.relative_to(root).parts
+            if part.has_file(place):
+                yield from (path,) if _is_no_file(path) else ()
+            elif part.has_directory(place) and not part.is_anything(place) and not path.is_dir():
+                yield path
+
+
+def _is_no_file(path: Path) -> bool:
+    return path.exists() and not path.is_file()
 
 
 def _remove(path: Path) -> None:
@@ -140,20 +139,3 @@ def _refuse_path(directory: Path) -> None:
                 remedy="name another directory",
             )
         )
-
-
-def _no_directory(directory: Path, error: OSError) -> Problem:
-    what = f"{directory} cannot be a directory: {error.strerror}"
-    for path in (directory, *directory.parents):
-        with contextlib.suppress(OSError):
-            if path.is_symlink() and not path.exists():
-                what = f"{path} is a symbolic link to nothing"
-                break
-            if path.exists() and not path.is_dir():
-                what = f"{path} is a file, and not a directory"
-                break
-    return Problem(
-        what=what,
-        where=Location(file=str(directory)),
-        remedy="name an empty directory, one that is not there yet, or one that cudaforge vendor filled",
-    )

@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from cudaforge.errors import Location, Problem, SurroundingsError
+from cudaforge.files import describe_obstacle
 
 
 def vendor_command(directory: Path) -> str:
@@ -30,13 +31,11 @@ def not_collected(what: str, directory: Path) -> SurroundingsError:
 
 def in_the_way(path: Path, directory: Path) -> Problem:
     """The problem of something at `path` that is no regular file, or no directory, and has to be."""
-    if path.is_dir():
-        return _to_remove(f"{path} is a directory, where a file has to be", path, directory)
-    if path.is_file():
-        return _to_remove(f"{path} is a file, where a directory has to be", path, directory)
-    if path.is_symlink() and not path.exists():
-        return _to_remove(f"{path} is a symbolic link to nothing", path, directory)
-    return _to_remove(f"{path} is neither a file nor a directory", path, directory)
+    return Problem(
+        what=describe_obstacle(path),
+        where=Location(file=str(path)),
+        remedy=f"remove it, and collect again where there is a network: {vendor_command(directory)}",
+    )
 
 
 def require_file_place(path: Path, directory: Path) -> None:
@@ -51,12 +50,4 @@ def damaged(path: Path, what: str, directory: Path) -> Problem:
         what=f"{path} is damaged: it is not what was collected as {what}",
         where=Location(file=str(path)),
         remedy=collect_again(directory),
-    )
-
-
-def _to_remove(what: str, path: Path, directory: Path) -> Problem:
-    return Problem(
-        what=what,
-        where=Location(file=str(path)),
-        remedy=f"remove it, and collect again where there is a network: {vendor_command(directory)}",
     )

@@ -10,13 +10,15 @@ import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from cudaforge.errors import InputError, Location, Problem, SurroundingsError
+from cudaforge.errors import InputError, Location, Problem
+from cudaforge.files import write_error
 from cudaforge.renderer.bake import OVERRIDE_PATH
 from cudaforge.renderer.image import dockerfile_path, ignore_path
 from cudaforge.renderer.mark import is_ours
 from cudaforge.renderer.model import RenderedFile, Written
 
 _MAXIMUM_READ = 4 * 1024 * 1024
+_OTHER_PLACE = "move it away, or name another directory"
 _DIRECTORY_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -34,13 +36,7 @@ def write_rendered(files: Sequence[RenderedFile], directory: Path, *, force: boo
         with _opened(str(directory), directory) as root:
             return _Writer(root=root, directory=directory).write(files, force=force)
     except OSError as error:
-        raise SurroundingsError(
-            Problem(
-                what=f"cannot write to {directory}: {error.strerror}"
-                f" ({errno.errorcode.get(error.errno or 0, 'no error number')})",
-                where=Location(file=str(directory)),
-            )
-        ) from None
+        raise write_error(directory, error, in_the_way=_OTHER_PLACE) from None
 
 
 class _Writer:
@@ -149,11 +145,12 @@ def _opened(name: str, shown: Path, *, within: int | None = None) -> Iterator[in
         descriptor = os.open(name, _DIRECTORY_FLAGS, dir_fd=within)
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
+            kind = "a symbolic link, which is not followed" if shown.is_symlink() else "no directory"
             raise InputError(
                 Problem(
-                    what=f"{shown} is a symbolic link or no directory",
+                    what=f"{shown} is {kind}",
                     where=Location(file=str(shown)),
-                    remedy="name a directory",
+                    remedy=_OTHER_PLACE,
                 )
             ) from None
         raise

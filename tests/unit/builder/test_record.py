@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from cudaforge.builder.record import BuildRecord, fingerprint_inputs, load_record, save_record
-from cudaforge.errors import SurroundingsError
+from cudaforge.errors import InputError
 from cudaforge.lockfile.model import LockedCopy
 from cudaforge.records import replace
 from cudaforge.renderer.model import RenderedImage
@@ -104,5 +104,5 @@ def test_a_record_that_is_not_there(tmp_path):
 
 def test_a_record_that_cannot_be_written(tmp_path):
     (tmp_path / "builds").write_text("a file")
-    with pytest.raises(SurroundingsError, match="cannot write"):
+    with pytest.raises(InputError, match="builds is a file, where a directory has to be"):
         save_record(tmp_path / "builds" / "x.json", BuildRecord(image_id="1", inputs="2"))

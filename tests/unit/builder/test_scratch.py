@@ -6,7 +6,7 @@ import pytest
 
 from cudaforge.builder import scratch
 from cudaforge.builder.scratch import discard, find_mounts, scratch_directory, sweep_scratch, write_private
-from cudaforge.errors import SurroundingsError
+from cudaforge.errors import InputError, SurroundingsError
 
 
 def test_the_directory_is_private_and_goes_away(tmp_path):
@@ -25,7 +25,7 @@ def test_it_goes_away_on_an_interrupt(tmp_path):
 
 def test_no_directory_can_be_made(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SurroundingsError, match="cannot write"), scratch_directory(tmp_path / "file"):
+    with pytest.raises(InputError, match="file is a file, where"), scratch_directory(tmp_path / "file"):
         pass
 
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
 import pytest
 
-from cudaforge.errors import NegativeAnswer
+from cudaforge.errors import InputError, NegativeAnswer, SurroundingsError
 from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import Lock, LockedBase, OsPackage
 from cudaforge.lockfile.pylock import closure_file, dump_closure, load_closure
-from cudaforge.lockfile.store import read_lock, write_lock
+from cudaforge.lockfile.store import read_lock, settle_closures, write_lock
 from cudaforge.lockfile.text import dump_lock, load_lock
 from cudaforge.packages.model import LockedWheel
 from cudaforge.records import replace
@@ -298,3 +299,90 @@ def test_a_marker_that_is_none_of_platforms_is_refused(marker: object) -> None:
     written = re.sub(r"(?m)^marker = .*$", f"marker = {json.dumps(marker)}", text)
     with pytest.raises(NegativeAnswer, match="the closure is damaged"):
         load_closure(written, file="pylock.toml")
+
+
+@pytest.fixture
+def newer(lock: Lock) -> tuple[Lock, dict[str, str]]:
+    """The lock with another closure of its image and with one image more, and the closures' texts."""
+    text = dump_closure(WHEELS[:1], python="3.11")
+    made = []
+    for name in (lock.images[0].name, "more"):
+        closure = load_closure(text, file=closure_file(name))
+        image = replace(lock.images[0], name=name, closure=closure)
+        made.append(replace(image, digest=entry_digest(image)))
+    return replace(lock, images=tuple(made)), {image.closure.file: text for image in made}
+
+
+def beside(path: Path) -> dict[str, bytes]:
+    return {one.name: one.read_bytes() for one in sorted(path.parent.rglob("*")) if one.is_file()}
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(28, "No space left on device")])
+@pytest.mark.parametrize("point", range(3))
+def test_a_write_that_fails_leaves_everything_as_it_was(
+    lock: Lock,
+    newer: tuple[Lock, dict[str, str]],
+    path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    error: BaseException | type[BaseException],
+    point: int,
+) -> None:
+    before = beside(path)
+    left, fsync = point, os.fsync
+
+    def failing(descriptor: int) -> None:
+        nonlocal left
+        left -= 1
+        if left == -1:
+            raise error
+        fsync(descriptor)
+
+    monkeypatch.setattr("os.fsync", failing)
+    with pytest.raises((KeyboardInterrupt, SurroundingsError)):
+        write_lock(*newer, path)
+    assert beside(path) == before
+    assert read_lock(path) == lock
+
+
+def test_a_stop_just_after_the_lock_is_written_leaves_the_new_one(
+    newer: tuple[Lock, dict[str, str]], path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    move = Path.replace
+
+    def stopping(source: Path, target: Path) -> None:
+        move(source, target)
+        if target == path:
+            monkeypatch.undo()
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        write_lock(*newer, path)
+    assert read_lock(path) == newer[0]
+    assert sorted(beside(path)) == ["cudaforge.lock", *sorted(Path(file).name for file in newer[1])]
+
+
+def test_the_first_lock_that_cannot_be_written_leaves_no_closure(
+    lock: Lock, closure_text: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "cudaforge.lock"
+    path.mkdir()
+    with pytest.raises(InputError, match="is a directory"):
+        write_lock(lock, {lock.images[0].closure.file: closure_text}, path)
+    assert beside(path) == {}
+
+
+def test_a_closure_waits_for_its_own_image_alone(
+    lock: Lock, newer: tuple[Lock, dict[str, str]], path: Path
+) -> None:
+    write_lock(*newer, path)
+    file, other = newer[1]
+    here = path.parent / file
+    (path.parent / other).write_text("broken by hand")
+    waiting = here.with_name(f".{Path(other).name}.new")
+    waiting.write_text(newer[1][other])
+    stray = here.with_name(f".{here.name}.new")
+    stray.write_text(dump_closure(WHEELS, python="3.11"))
+    settle_closures(path)
+    assert read_lock(path) == newer[0], "what the lock means takes its place"
+    assert sorted(beside(path)) == sorted(["cudaforge.lock", here.name, Path(other).name])

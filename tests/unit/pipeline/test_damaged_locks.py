@@ -224,3 +224,44 @@ def test_what_is_no_day_of_a_lock_is_lost_alone(day: str, dated: World, run: Run
     assert f"as_of is '{day}', and no day" in noted
     assert "if it was made as of a day, that is lost" in noted
     assert chosen() == {"a": (OLD, "2.1.0"), "b": (OLD, "2.1.0")}
+
+
+@pytest.mark.parametrize("words", [("lock",), ("upgrade",)])
+def test_what_a_killed_run_left_is_swept_by_the_next(words: tuple[str, ...], world: World, run: Run) -> None:
+    world.declare(a=TORCH)
+    assert run("lock")[0] == 0
+    before = world.files()
+    dead = 2**22 + 1
+    (CLOSURES / "wheels").mkdir()
+    for name in (
+        "cudaforge.lock.d/.pylock.a.toml.new",
+        f"cudaforge.lock.d/.pylock.a.toml.{dead}.abcdefgh",
+        f"cudaforge.lock.d/..pylock.a.toml.new.{dead}.abcdefgh",
+        f"cudaforge.lock.d/wheels/.own-1-py3-none-any.whl.{dead}.abcdefgh",
+        f".cudaforge.lock.{dead}.abcdefgh",
+        "cudaforge.lock.d/pylock.of-a-lock-that-was-never-written.toml",
+    ):
+        Path(name).write_text("half")
+    assert run(*words)[0] == 0
+    assert world.files() == before
+
+
+def test_a_lock_that_fails_leaves_the_project_as_it_was(
+    world: World, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.declare(a=TORCH)
+    assert run("lock")[0] == 0
+    world.declare(a=TORCH.replace("numpy", "scipy"), b=TORCH)
+    before = world.files()
+    replace = Path.replace
+
+    def failing(source: Path, target: Path) -> Path:
+        if target.name == "cudaforge.lock":
+            raise OSError(28, "No space left on device")
+        return replace(source, target)
+
+    monkeypatch.setattr(Path, "replace", failing)
+    code, _, noted = run("lock")
+    assert code == 3
+    assert "free some space" in noted
+    assert world.files() == before

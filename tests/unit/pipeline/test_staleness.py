@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from cudaforge.lockfile import store
+from cudaforge.lockfile.declared import declared_changes
 from tests.unit.pipeline.conftest import World
 
 TWIN = 'framework = "pytorch==2.8.0"\ncuda = "none"\n'
@@ -152,3 +154,20 @@ def test_what_no_lock_says_of_the_declaration_is_damage(broken: str, world: Worl
     path.write_text(f"{path.read_text()}\n[[declared]]\n{broken}\n")
     code, _, told = run("lock", "--check")
     assert (code, "the lock is damaged" in told, "Traceback" in told) == (1, True, False)
+
+
+def test_the_changed_keys_are_looked_for_once(world: World, run, monkeypatch: pytest.MonkeyPatch) -> None:
+    world.declare(train=TWIN)
+    assert run("lock")[0] == 0
+    world.declare(train=f'{TWIN}python = "3.11"')
+    asked = []
+
+    def counted(*both):
+        asked.append(both)
+        return declared_changes(*both)
+
+    monkeypatch.setattr(store, "declared_changes", counted)
+    code, out, _ = run("render", "-o", "out", "--json")
+    assert code == 1
+    assert [one["key"] for one in json.loads(out)["changes"]] == ["python"]
+    assert len(asked) == 1

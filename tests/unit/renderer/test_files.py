@@ -159,8 +159,9 @@ def test_a_directory_without_permission(tmp_path: Path):
 
 def test_a_parent_that_is_a_file(tmp_path: Path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(SurroundingsError, match="EEXIST"):
+    with pytest.raises(InputError, match="file is a file, where a directory has to be") as caught:
         write_rendered(ONE, tmp_path / "file" / "out", force=False)
+    assert caught.value.problems[0].remedy == "move it away, or name another directory"
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/b/c", "", "a/..", "./a"])
