@@ -66,7 +66,7 @@ def choose_snapshot(
         return SnapshotChoice(obstacle=obstacle)
     raise InputError(
         Problem(
-            what=f"{image.name} has no snapshot of OS packages: {obstacle}",
+            what=f"{image.name}: there is no snapshot of its OS packages: {obstacle}",
             where=Location(file=question.file, key=f"{image.key}.os_snapshot"),
             remedy=_OPT_OUT,
         )

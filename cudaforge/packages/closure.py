@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import partial
 
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
@@ -11,11 +12,14 @@ from cudaforge.indexes import DEFAULT_INDEX, PROJECT_INDEX
 from cudaforge.packages.joint import Split, agreed, joined
 from cudaforge.packages.kept import find_keeping
 from cudaforge.packages.model import ClosureRequest, LockedWheel
-from cudaforge.packages.question import Offer, Question, ask
+from cudaforge.packages.question import Ask, Offer, Question, ask
 from cudaforge.packages.site import Site
 from cudaforge.packages.tags import best_wheel
 from cudaforge.packages.uv import NoClosure, NoSolution, python_tag_platform, refuse
 from cudaforge.records import record, replace
+
+_Put = Callable[[Question], tuple[Offer, ...] | NoSolution]
+"""Puts a question to what this site has."""
 
 
 @record()
@@ -58,16 +62,16 @@ class _Plan:
         return self.labels.get(self.tied.get(pin.package, ""))
 
 
-def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, ...]:
+def resolve_closure(request: ClosureRequest, site: Site, *, ask: Ask = ask) -> tuple[LockedWheel, ...]:
     """One wheel for every package that the image needs, sorted by name; for each of its platforms where they
     take different ones.
 
     What a named index serves is looked for in the site's own sources first, then at its address, which is
-    asked for these packages alone. Raises NoClosure where no set of wheels exists, InputError for a
-    requirement that is not supported, SurroundingsError where an index does not answer.
+    asked for these packages alone. uv is asked by `ask`. Raises NoClosure where no set of wheels exists,
+    InputError for a requirement that is not supported, SurroundingsError where an index does not answer.
     """
     plan = _read(request)
-    found = _find_each(plan, request, site)
+    found = _find_each(plan, _at(site, request), partial(ask, site=site))
     chosen = {
         platform: tuple(_choose(offers, plan, replace(request, platform=platform)))
         for platform, offers in found.items()
@@ -77,23 +81,30 @@ def resolve_closure(request: ClosureRequest, site: Site) -> tuple[LockedWheel, .
     return joined(chosen)
 
 
-def find_versions(request: ClosureRequest, site: Site) -> Mapping[str, str] | NoClosure:
+def find_versions(request: ClosureRequest, site: Site, *, ask: Ask = ask) -> Mapping[str, str] | NoClosure:
     """The versions of a set of wheels by package, in whatever build of what is pinned, or why there is none.
     Raises SurroundingsError where an index does not answer."""
     try:
-        found = _find_each(_read(request), request, site)
+        found = _find_each(_read(request), _at(site, request), partial(ask, site=site))
     except NoClosure as refusal:
         return refusal
     return {offer.package: offer.version for offers in found.values() for offer in offers}
 
 
-def _find_each(plan: _Plan, request: ClosureRequest, site: Site) -> Mapping[str, tuple[Offer, ...]]:
+def _at(site: Site, request: ClosureRequest) -> ClosureRequest:
+    """The request with this site's addresses of the indexes that it names."""
+    return replace(
+        request, indexes={name: site.named_indexes.get(name, url) for name, url in request.indexes.items()}
+    )
+
+
+def _find_each(plan: _Plan, request: ClosureRequest, put: _Put) -> Mapping[str, tuple[Offer, ...]]:
     """The files for each platform, in the same versions. Raises NoClosure."""
 
     def ask_for(platform: str, splits: Sequence[Split]) -> tuple[Offer, ...]:
         limits = (*request.limits, *(split.limit for split in splits))
         one = replace(request, platform=platform, limits=limits)
-        answer = _find(plan, one, site)
+        answer = _find(plan, one, put)
         if not isinstance(answer, NoSolution):
             return answer
         told = replace(answer, explanation=(*(split.text for split in splits), *answer.explanation))
@@ -103,32 +114,31 @@ def _find_each(plan: _Plan, request: ClosureRequest, site: Site) -> Mapping[str,
     return agreed((request.platform, *request.others), ask_for)
 
 
-def _find(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
-    found = find_keeping(request, lambda asked: _ask_site(plan, asked, site))
+def _find(plan: _Plan, request: ClosureRequest, put: _Put) -> tuple[Offer, ...] | NoSolution:
+    found = find_keeping(request, lambda asked: _ask_site(plan, asked, put))
     if isinstance(found, NoSolution) and any(found.names(package) for package in plan.tied):
-        return _ask_after(found, plan, request, site)
+        return _ask_after(found, plan, request, put)
     return found
 
 
-def _ask_site(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
-    return ask(
+def _ask_site(plan: _Plan, request: ClosureRequest, put: _Put) -> tuple[Offer, ...] | NoSolution:
+    return put(
         _question(
             request,
             roots=_roots(plan),
             constraints=[pin.labelled(plan.label(pin)) for pin in plan.constraints],
             sources={},
             indexes={},
-        ),
-        site=site,
+        )
     )
 
 
 def _ask_after(
-    earlier: NoSolution, plan: _Plan, request: ClosureRequest, site: Site
+    earlier: NoSolution, plan: _Plan, request: ClosureRequest, put: _Put
 ) -> tuple[Offer, ...] | NoSolution:
     """The named indexes' answer; where they fail, the error says that the site was asked before."""
     try:
-        return _ask_named(plan, request, site)
+        return _ask_named(plan, request, put)
     except SurroundingsError as error:
         names = ", ".join(dict.fromkeys(plan.tied.values()))
         raise SurroundingsError(
@@ -142,14 +152,14 @@ def _ask_after(
         ) from None
 
 
-def _ask_named(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer, ...] | NoSolution:
+def _ask_named(plan: _Plan, request: ClosureRequest, put: _Put) -> tuple[Offer, ...] | NoSolution:
     """Tie the frameworks to their index, then those of their companions that the closure turns out to have:
     uv ties direct requirements alone."""
     direct = {pin.package for pin in (*plan.roots, *plan.users)}
     companions: list[_Pin] = []
     while True:
         bound = direct | {pin.package for pin in companions}
-        found = ask(
+        found = put(
             _question(
                 request,
                 roots=[*_roots(plan), *(pin.labelled(plan.label(pin)) for pin in companions)],
@@ -158,9 +168,8 @@ def _ask_named(plan: _Plan, request: ClosureRequest, site: Site) -> tuple[Offer,
                     for pin in plan.constraints
                 ],
                 sources={package: index for package, index in plan.tied.items() if package in bound},
-                indexes={name: site.named_indexes.get(name, url) for name, url in request.indexes.items()},
-            ),
-            site=site,
+                indexes=request.indexes,
+            )
         )
         if isinstance(found, NoSolution):
             return found

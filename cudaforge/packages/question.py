@@ -11,12 +11,14 @@ import os
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import write_error
+from cudaforge.once import Once
 from cudaforge.packages.model import GitCommit, LockedWheel
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import PROJECT_NAME, NoSolution, address_problem, compile_closure
@@ -28,6 +30,7 @@ else:
     import tomli as tomllib
 
 _PROJECT = "pyproject.toml"
+_CONSTRAINTS = "constraints.txt"
 _PREFERRED = "pylock.closure.toml"
 
 
@@ -70,31 +73,74 @@ class Offer:
         return Path(unquote(parts.path)) if parts.scheme == "file" else None
 
 
+class Ask(Protocol):
+    """Puts a question to uv, as `ask` does."""
+
+    def __call__(self, question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
+        """Every wheel that uv names for the question. Raises as `ask` does."""
+
+
+@record()
+class _Given:
+    """All that one run of uv is given for a question: what is equal here has one answer."""
+
+    arguments: tuple[str, ...]
+    files: tuple[tuple[str, str], ...]
+    """Name and text of each file in the directory that uv runs in."""
+
+
+class SharedAnswers:
+    """uv's answers of one run of cudaforge: images that have the same question get the same answer, which is
+    asked for once. Safe between threads."""
+
+    def __init__(self) -> None:
+        self._once: Once[tuple[Offer, ...] | NoSolution] = Once()
+
+    def ask(self, question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
+        """As the function `ask`. Raises NotAsked for a new question after `close`."""
+        given = _given(question)
+        # What else uv reads, its variables and the files of user and system, is that of the whole run.
+        return self._once.find((given, repr(site)), partial(_answer, given, question.files, site))
+
+    def close(self) -> None:
+        """Ask nothing new from now on."""
+        self._once.close()
+
+
 def ask(question: Question, *, site: Site) -> tuple[Offer, ...] | NoSolution:
     """Every wheel that uv names for the question. Raises SurroundingsError where an index fails."""
+    return _answer(_given(question), question.files, site)
+
+
+def _given(question: Question) -> _Given:
     import tomli_w
 
+    files = [(_PROJECT, tomli_w.dumps(_project(question)))]
+    arguments = [_PROJECT, f"--python-version={question.python}", *question.options]
+    arguments += [f"--no-binary={name}" for name in question.from_source]
+    if not question.from_source:
+        # Else uv looks for the Python of that version, which only running code of packages needs.
+        arguments.append(f"--python={sys.executable}")
+    if question.constraints:
+        files.append((_CONSTRAINTS, "\n".join(question.constraints) + "\n"))
+        arguments.append(f"--constraints={_CONSTRAINTS}")
+    if question.preferred:
+        files.append((_PREFERRED, tomli_w.dumps(_earlier(question.preferred))))
+        arguments.append(f"--output-file={_PREFERRED}")
+    return _Given(arguments=tuple(arguments), files=tuple(files))
+
+
+def _answer(given: _Given, own: Mapping[str, Path], site: Site) -> tuple[Offer, ...] | NoSolution:
+    """uv's answer; `own` has the wheels of the project by their package."""
     with _scratch_directory() as directory:
-        (directory / _PROJECT).write_text(tomli_w.dumps(_project(question)), encoding="utf-8")
-        arguments = [_PROJECT, f"--python-version={question.python}", *question.options]
-        arguments += [f"--no-binary={name}" for name in question.from_source]
-        if not question.from_source:
-            # Else uv looks for the Python of that version, which only running code of packages needs.
-            arguments.append(f"--python={sys.executable}")
-        if question.constraints:
-            (directory / "constraints.txt").write_text(
-                "\n".join(question.constraints) + "\n", encoding="utf-8"
-            )
-            arguments.append("--constraints=constraints.txt")
-        if question.preferred:
-            preferred = tomli_w.dumps(_earlier(question.preferred))
-            (directory / _PREFERRED).write_text(preferred, encoding="utf-8")
-            arguments.append(f"--output-file={_PREFERRED}")
-        answer = compile_closure(arguments, site=site, directory=directory)
+        for name, text in given.files:
+            (directory / name).write_text(text, encoding="utf-8")
+        answer = compile_closure(given.arguments, site=site, directory=directory)
         if isinstance(answer, NoSolution):
             return answer
-        text = (directory / _PREFERRED).read_text(encoding="utf-8") if question.preferred else answer
-        return tuple(_offers(text, directory, question.files))
+        written = directory / _PREFERRED
+        text = written.read_text(encoding="utf-8") if written.exists() else answer
+        return tuple(_offers(text, directory, own))
 
 
 @contextlib.contextmanager

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 
 from cudaforge.bootstrap import (
@@ -25,6 +26,7 @@ from cudaforge.bootstrap.sources import Source
 from cudaforge.errors import CudaforgeError, InputError, NegativeAnswer, Problem
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import LockedBase, LockedImage, LockedSnapshot, OsPackage
+from cudaforge.once import Once
 from cudaforge.packages.site import Site
 from cudaforge.pipeline.host import cache_directory
 from cudaforge.records import replace, values_of
@@ -46,40 +48,53 @@ class BasePins:
         find_base: Callable[[BaseRequest], LockedBase],
         make_base: Callable[[BaseRequest], LockedBase],
     ) -> None:
-        self._known: dict[tuple[str, bool, str, str | None], LockedBase] = {}
+        self._previous: dict[Hashable, LockedBase] = {}
         self._gone = gone
         for base in previous:
             if self._is_kept(base):
                 key = (base.reference, bool(base.manifests), _architecture_of(base), base.snapshot)
-                self._known.setdefault(key, base)
-        self._lock = threading.Lock()
+                self._previous.setdefault(key, base)
+        self._once: Once[LockedBase] = Once()
+        self._making = threading.Lock()
         self._find_base = find_base
         self._make_base = make_base
 
     def pin(self, request: BaseRequest, *, own: LockedBase | None = None) -> LockedBase:
         """The base of an image, with its digest: the image's `own` of the earlier lock if that still fits,
-        else what other images have."""
+        else what other images have. A base that cannot be had is asked for once, too.
+
+        Raises NotAsked for one that nobody has asked for before `close`.
+        """
         is_own = own is not None and own.reference == request.reference and self._is_kept(own)
         if own is not None and is_own and _has_all(own, request):
             return own
-        with self._lock:
-            # A registry's digest is of all platforms; what is made here is of one.
-            is_made = request.reference.startswith(_BOOTSTRAP)
-            made_for = _only_architecture(request) if is_made else ""
-            key = (request.reference, len(request.platforms) > 1, made_for, _timestamp(request))
-            known = self._known.get(key)
-            if known is None or not _has_all(known, request):
-                known = self._find(request)
-                self._known[key] = known
+        # A registry's digest is of all platforms; what is made here is of one.
+        is_made = request.reference.startswith(_BOOTSTRAP)
+        made_for = _only_architecture(request) if is_made else ""
+        key = (request.reference, len(request.platforms) > 1, made_for, _timestamp(request))
+        known = self._previous.get(key)
+        if known is not None and _has_all(known, request):
             return known
+        several = request.platforms if len(request.platforms) > 1 else ()
+        ask = partial(self._once.find, request, partial(self._find, request))
+        try:
+            return self._once.find((key, several, request.bootstrap_packages), ask)
+        except CudaforgeError:
+            # What fails for one platform may be there for another.
+            return ask()
+
+    def close(self) -> None:
+        """Ask for nothing new from now on."""
+        self._once.close()
 
     def _is_kept(self, base: LockedBase) -> bool:
         return base.digest is not None and base.digest not in self._gone
 
     def _find(self, request: BaseRequest) -> LockedBase:
-        if request.reference.startswith(_BOOTSTRAP):
+        if not request.reference.startswith(_BOOTSTRAP):
+            return self._find_base(request)
+        with self._making:
             return self._make_base(request)
-        return self._find_base(request)
 
 
 def bootstrapped_base(request: BaseRequest, *, site: Site, offline: bool) -> LockedBase:

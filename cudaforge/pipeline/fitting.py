@@ -11,7 +11,7 @@ from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.compose import NewEntry, closure_request
 from cudaforge.packages.model import ClosureRequest
 from cudaforge.packages.needs import absent_from, find_needs, named_in, sourceless_in
-from cudaforge.packages.uv import NoClosure, python_tag_platform
+from cudaforge.packages.uv import NoClosure
 from cudaforge.pipeline.decide import matrix_of
 from cudaforge.pipeline.host import find_host_os
 from cudaforge.pipeline.spans import NEWEST_GLIBC, find_span, only, renewed_span
@@ -64,7 +64,6 @@ class Fitting:
         self._host_os = find_host_os()
         self._earlier = earlier or {}
         self._look_up = look_up
-        self._asked: dict[str, Mapping[str, str] | NoClosure | None] = {}
 
     def fit(self, image: ImageDeclaration, answer: Answer, lock: Callable[[Resolution], NewEntry]) -> Fitted:
         """The entry that `lock` makes of the answer, or of the best one after it whose packages exist.
@@ -240,13 +239,9 @@ class Fitting:
     def _look(self, request: ClosureRequest) -> Mapping[str, str] | NoClosure | None:
         """The versions of a closure, or why there is none; None where nobody can say."""
         try:
-            tags = python_tag_platform(request.platform, request.glibc)
-            key = repr(replace(request, glibc=tags))
-            if key not in self._asked:
-                self._asked[key] = self._look_up(request)
+            return self._look_up(request)
         except SurroundingsError:
             return None
-        return self._asked[key]
 
 
 def _bare(request: ClosureRequest) -> ClosureRequest:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 
@@ -15,11 +13,9 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.written import written_values
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
-from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
 from cudaforge.lockfile.declared import pack
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
 from cudaforge.lockfile.salvage import Remains
-from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.lockfile.store import (
     drop_unnamed,
     find_staleness,
@@ -30,26 +26,22 @@ from cudaforge.lockfile.store import (
     write_lock,
     write_wheels,
 )
-from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.uv import uv_version
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, find_gone
 from cudaforge.pipeline.days import check_day
 from cudaforge.pipeline.decide import Note, load_current_lock, matrix_of, require_answers, resolve
-from cudaforge.pipeline.fitting import Fitted, Fitting
+from cudaforge.pipeline.entries import earlier_of_each, lock_images, moves_of
+from cudaforge.pipeline.fitting import Fitted
 from cudaforge.pipeline.host import ignore, lock_path, open_state
 from cudaforge.pipeline.outside import DigestSource, find_site
-from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
 from cudaforge.records import record, replace
-from cudaforge.renderer.context import installs_os_packages
 from cudaforge.report.problems import visible
 from cudaforge.report.tables import names_text
-from cudaforge.resolver import Earlier, ImageAnswer, Resolution
+from cudaforge.resolver import Resolution
 from cudaforge.resolver.model import Conflict
 
 NO_DAY = "none"
-WORKERS = 4
-"""Images that are locked at a time."""
 _WAIT_SECONDS = 3600.0
 
 
@@ -98,8 +90,7 @@ def lock(
             return LockOutcome(path=path, lock=previous, previous=previous)
         is_same_day = previous is not None and previous.as_of == declaration.as_of
         kept = before.images if is_same_day else {}
-        earlier = {name: earlier_of(image) for name, image in kept.items()}
-        answers = resolve(declaration, earlier=earlier)
+        answers = resolve(declaration, earlier=earlier_of_each(kept))
         require_answers(declaration, answers)
         source = DigestSource(site=site, allow_unpinned=allow_unpinned, on_note=on_note)
         pins = BasePins(
@@ -108,14 +99,12 @@ def lock(
             find_base=source.find,
             make_base=partial(bootstrapped_base, site=site, offline=offline),
         )
-        fitting = Fitting(declaration, look_up=partial(find_versions, site=site), earlier=earlier)
         fitted = lock_images(
             declaration,
             answers,
             kept=kept,
             pins=pins,
-            fitting=fitting,
-            resolve_packages=partial(resolve_closure, site=site),
+            site=site,
             on_note=on_note,
         )
         entries = [one.entry for one in fitted.values() if one.entry is not None]
@@ -138,11 +127,6 @@ def lock(
         moves=moves_of(fitted),
         warnings=warnings_of(declaration, fitted),
     )
-
-
-def moves_of(fitted: Mapping[str, Fitted]) -> Mapping[str, str]:
-    """What packages moved, by image."""
-    return {name: one.move for name, one in fitted.items() if one.move is not None}
 
 
 def warnings_of(declaration: Declaration, fitted: Mapping[str, Fitted]) -> Mapping[str, tuple[str, ...]]:
@@ -181,86 +165,6 @@ def hold_lock(declaration: Declaration, on_note: Note) -> Iterator[None]:
         yield
 
 
-def lock_images(
-    declaration: Declaration,
-    answers: Sequence[ImageAnswer],
-    *,
-    kept: Mapping[str, LockedImage],
-    pins: BasePins,
-    fitting: Fitting,
-    resolve_packages: PackageResolver,
-    on_note: Note,
-) -> Mapping[str, Fitted]:
-    """The answers of all images together with their packages, by name, several images at a time. `kept` has
-    earlier entries by image name, whose base and whose packages are kept where they still fit.
-
-    Raises NegativeAnswer where an image has no answer and may not be left out.
-    """
-    images = {image.name: image for image in declaration.images}
-    check_sources(images.values(), matrix_of(declaration))
-    question = snapshot_question(declaration)
-    obstacles: dict[str, str | None] = {}
-
-    def lock_one(answer: ImageAnswer) -> Fitted:
-        image, before = images[answer.name], kept.get(answer.name)
-
-        def entry(resolution: Resolution) -> NewEntry:
-            chosen = choose_snapshot(image, resolution, question, earlier=before)
-            obstacles[image.name] = chosen.obstacle
-            return lock_image(
-                image,
-                resolution,
-                project=declaration.project,
-                registry=declaration.registry,
-                resolve_packages=resolve_packages,
-                pin_base=partial(pins.pin, own=before.base if before else None),
-                root=declaration.root,
-                preferred=before.closure.wheels if before else (),
-                as_of=declaration.as_of,
-                snapshot=chosen.snapshot,
-            )
-
-        return fitting.fit(image, answer.answer, entry)
-
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        fitted = dict(zip([one.name for one in answers], pool.map(lock_one, answers), strict=True))
-    require_answers(declaration, [ImageAnswer(name=name, answer=one.answer) for name, one in fitted.items()])
-    for name, move in moves_of(fitted).items():
-        on_note(f"{name}: {move}")
-    for note in _undated(fitted, obstacles):
-        on_note(note)
-    return fitted
-
-
-def snapshot_question(declaration: Declaration) -> SnapshotQuestion:
-    """What the choice of snapshots of the OS archive depends on, asked now."""
-    return SnapshotQuestion(
-        services=matrix_of(declaration).snapshots,
-        as_of=declaration.as_of,
-        today=datetime.now(tz=timezone.utc).date(),
-        file=str(declaration.path),
-    )
-
-
-def _undated(fitted: Mapping[str, Fitted], obstacles: Mapping[str, str | None]) -> Iterator[str]:
-    """What is of another day than the lock's, once for all images concerned: OS packages that builds install,
-    or the base that is made of them."""
-    together: dict[tuple[str, bool], list[str]] = {}
-    for name, one in fitted.items():
-        obstacle = obstacles.get(name)
-        if obstacle is None or one.entry is None:
-            continue
-        installs = installs_os_packages(one.entry.image)
-        if installs or one.entry.image.base.is_bootstrap:
-            together.setdefault((obstacle, installs), []).append(name)
-    for (obstacle, installs), names in together.items():
-        if installs:
-            what = f"OS packages that builds of {names_text(names)} install"
-            yield f"{what} are those of the day of building: {obstacle}"
-        else:
-            yield f"{names_text(names)}: {obstacle}"
-
-
 def dropped_points(fitted: Mapping[str, Fitted]) -> tuple[DroppedPoint, ...]:
     """The images without an answer, as a lock remembers them."""
     return tuple(
@@ -273,19 +177,6 @@ def dropped_points(fitted: Mapping[str, Fitted]) -> tuple[DroppedPoint, ...]:
 def tools() -> Mapping[str, str]:
     """The versions of what makes a lock."""
     return {"cudaforge": __version__, "uv": uv_version()}
-
-
-def earlier_of(image: LockedImage) -> Earlier:
-    """What a locked image was chosen to be."""
-    return Earlier(
-        frameworks={one.name: (one.version, one.build) for one in image.frameworks},
-        cuda=image.cuda,
-        cudnn=image.cudnn,
-        python=image.python,
-        os=image.os,
-        base=image.base.reference,
-        standalone=image.standalone.version if image.standalone is not None else None,
-    )
 
 
 @record()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from cudaforge.declaration.model import Declaration, ImageDeclaration
@@ -17,8 +16,10 @@ from cudaforge.lockfile.outlook import ImageOutlook, Outlook
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.question import SharedAnswers
 from cudaforge.packages.site import Site
 from cudaforge.packages.uv import NoClosure
+from cudaforge.pipeline.at_once import map_images
 from cudaforge.pipeline.bases import planned_base
 from cudaforge.pipeline.days import later_releases
 from cudaforge.pipeline.decide import (
@@ -30,13 +31,13 @@ from cudaforge.pipeline.decide import (
     matrix_of,
     resolve,
 )
+from cudaforge.pipeline.entries import first_question, snapshot_question
 from cudaforge.pipeline.fitting import Fitted, Fitting
 from cudaforge.pipeline.host import ignore, lock_path
-from cudaforge.pipeline.locking import WORKERS, snapshot_question
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import replace
 from cudaforge.references import InvalidReference, parse_reference
-from cudaforge.resolver import Answer, HeldBack, Resolution
+from cudaforge.resolver import HeldBack, Resolution
 from cudaforge.resolver.model import Conflict
 
 
@@ -60,9 +61,11 @@ def find_outdated(
 
     fitting = Fitting(chosen, look_up=asker.versions)
     question = snapshot_question(declaration)
+    images = {image.name: image for image in chosen.images}
+    answers = {one.name: one.answer for one in resolve(chosen)}
 
-    def look(image: ImageDeclaration, answer: Answer) -> Fitted | NegativeAnswer:
-        before = locked.get(image.name)
+    def look(name: str) -> Fitted | NegativeAnswer:
+        image, answer, before = images[name], answers[name], locked.get(name)
         lock = partial(_entry, image, before=before, declaration=declaration, asker=asker, question=question)
         try:
             fitted = fitting.fit(image, answer, lock)
@@ -72,13 +75,11 @@ def find_outdated(
             return NegativeAnswer(conflict_problem(declaration, [image], fitted.answer))
         return fitted
 
-    with ThreadPoolExecutor(max_workers=WORKERS) as pool:
-        answers = [answer.answer for answer in resolve(chosen)]
-        found = dict(
-            zip([one.name for one in chosen.images], pool.map(look, chosen.images, answers), strict=True)
-        )
+    found = map_images(
+        tuple(images), look, question_of=lambda name: first_question(images[name], answers[name], declaration)
+    )
     held = held_back(chosen, {name: one.learnt for name, one in found.items() if isinstance(one, Fitted)})
-    images = [
+    outlooks = [
         _outlook(name, locked.get(name), one, held_back=held[name], gpus=gpus) for name, one in found.items()
     ]
     if asker.unasked and not asker.has_answer and not offline:
@@ -91,7 +92,7 @@ def find_outdated(
         )
     return Outlook(
         path=lock_path(declaration),
-        images=tuple(image for image in images if image is not None),
+        images=tuple(one for one in outlooks if one is not None),
         unasked=tuple(sorted(asker.unasked.items())),
         gpus=gpus,
         as_of=current.as_of,
@@ -147,6 +148,7 @@ class _Asker:
 
     def __init__(self, site: Site, previous: Sequence[LockedBase], on_note: Note) -> None:
         self._site = site
+        self._shared = SharedAnswers()
         self._previous = previous
         self._digests = DigestSource(site=site, allow_unpinned=False, on_note=on_note)
         self._found: dict[BaseRequest, LockedBase] = {}
@@ -158,7 +160,7 @@ class _Asker:
     def packages(self, request: ClosureRequest, *, before: LockedImage | None) -> tuple[LockedWheel, ...]:
         """The closure as the indexes have it now."""
         try:
-            found = resolve_closure(request, self._site)
+            found = resolve_closure(request, self._site, ask=self._shared.ask)
         except SurroundingsError as error:
             self.unasked[f"the packages of {request.name}"] = error.problems[0].what
             return before.closure.wheels if before is not None else ()
@@ -167,7 +169,7 @@ class _Asker:
 
     def versions(self, request: ClosureRequest) -> Mapping[str, str] | NoClosure:
         """The versions that the indexes have now, or why they have none."""
-        return find_versions(request, self._site)
+        return find_versions(request, self._site, ask=self._shared.ask)
 
     def base(self, request: BaseRequest, *, before: LockedImage | None) -> LockedBase:
         """The base as its registry or the OS archive has it now, asked once."""

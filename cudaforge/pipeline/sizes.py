@@ -11,7 +11,7 @@ from cudaforge.declaration.model import Declaration
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.pipeline.decide import Note, resolve
-from cudaforge.pipeline.locking import earlier_of
+from cudaforge.pipeline.entries import earlier_of_each
 from cudaforge.records import record
 from cudaforge.renderer.model import ENTRY_LABEL
 from cudaforge.resolver import Resolution
@@ -28,7 +28,7 @@ _SHARED = ("wheels",)
 
 def expected_answers(declaration: Declaration, locked: Mapping[str, LockedImage]) -> Mapping[str, Resolution]:
     """What the resolver thinks of the declared images, with what is locked kept, where there is an answer."""
-    answers = resolve(declaration, earlier={name: earlier_of(one) for name, one in locked.items()})
+    answers = resolve(declaration, earlier=earlier_of_each(locked))
     return {one.name: one.answer for one in answers if isinstance(one.answer, Resolution)}
 
 

@@ -13,7 +13,6 @@ from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.declared import pack
 from cudaforge.lockfile.model import Closure, DroppedPoint, Lock, LockedBase, LockedImage
 from cudaforge.lockfile.store import write_lock, write_wheels
-from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base, planned_base
 from cudaforge.pipeline.decide import (
     Note,
@@ -24,15 +23,12 @@ from cudaforge.pipeline.decide import (
     require_answers,
     resolve,
 )
-from cudaforge.pipeline.fitting import Fitting
+from cudaforge.pipeline.entries import earlier_of_each, lock_images, moves_of
 from cudaforge.pipeline.host import ignore, lock_path
 from cudaforge.pipeline.locking import (
     LockOutcome,
     dropped_points,
-    earlier_of,
     hold_lock,
-    lock_images,
-    moves_of,
     own_wheels,
     tools,
     warnings_of,
@@ -122,8 +118,7 @@ class _Renewal:
         if self._current.as_of is not None:
             on_note(f"as of {self._current.as_of}, as the lock was made; cudaforge lock --as-of DAY moves it")
         kept = self._kept()
-        earlier = {name: earlier_of(image) for name, image in kept.items()}
-        answers = resolve(self._chosen, earlier=earlier)
+        answers = resolve(self._chosen, earlier=earlier_of_each(kept))
         require_answers(self._chosen, answers)
         _refuse_chosen(self._packages, answers)
         site = self.site
@@ -135,8 +130,7 @@ class _Renewal:
             pins=BasePins(
                 previous=[image.base for image in kept.values()], find_base=source.find, make_base=make_base
             ),
-            fitting=Fitting(self._chosen, look_up=partial(find_versions, site=site), earlier=earlier),
-            resolve_packages=partial(resolve_closure, site=site),
+            site=site,
             on_note=on_note,
         )
         entries = [one.entry for one in fitted.values() if one.entry is not None]

@@ -14,8 +14,9 @@ import pytest
 from cudaforge.cli.main import run_command_line
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.packages.model import ClosureRequest, LockedWheel
+from cudaforge.packages.question import Ask
 from cudaforge.packages.site import Site
-from cudaforge.pipeline import locking, outlook, upgrading
+from cudaforge.pipeline import entries, locking, outlook
 from tests.unit.registry.server import OCI_INDEX, Exchange, Server, digest_of, index, serving
 
 _PIN = re.compile(r"(?P<name>[A-Za-z0-9_-]+)(?:\[[^\]]*\])?={2,3}(?P<version>[^;\s]+)")
@@ -33,7 +34,7 @@ class World:
     failing: Exception | None = None
     """What uv answers instead of a closure."""
 
-    def closure(self, request: ClosureRequest, site: Site) -> tuple[LockedWheel, ...]:  # noqa: ARG002
+    def closure(self, request: ClosureRequest, site: Site, *, ask: Ask) -> tuple[LockedWheel, ...]:  # noqa: ARG002
         """The pinned roots, and every package that is asked for: as before where that is preferred."""
         if self.failing is not None:
             raise self.failing
@@ -117,7 +118,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(locking, "uv_version", lambda: "0")
-    for module in (locking, upgrading, outlook):
+    for module in (entries, outlook):
         monkeypatch.setattr(module, "resolve_closure", made.closure)
     with serving(made.answer) as server:
         made.registry = server
