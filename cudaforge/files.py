@@ -8,6 +8,7 @@ import fcntl
 import os
 import re
 import shutil
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,6 +17,13 @@ from pathlib import Path
 from cudaforge.errors import CudaforgeError, InputError, Location, Problem, SurroundingsError
 
 _MODE = 0o644
+_KINDS = {
+    stat.S_IFLNK: "a symbolic link",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 _CHUNK = 1024 * 1024
 _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
@@ -39,19 +47,24 @@ _NO_FILE_HERE = frozenset({errno.EEXIST, errno.ENOTDIR})
 def write_atomically(path: Path, text: str) -> None:
     """Put `text` at `path`, whole or not at all; a reader sees the old file or the new one.
 
-    Raises InputError when `path` is a symbolic link (whose target is not ours to replace), or something
-    else has its place or that of a directory above it, and SurroundingsError when the disk does not take it;
-    the old file is then as it was.
+    Raises InputError when `path` is a symbolic link (whose target is not ours to replace), a device or a
+    pipe, or something else has its place or that of a directory above it, and SurroundingsError when the
+    disk does not take it; the old file is then as it was.
     """
-    if path.is_symlink():
-        raise InputError(
-            Problem(
-                what=f"{path} is a symbolic link",
-                where=Location(file=str(path)),
-                remedy="remove the link; cudaforge writes only plain files",
-            )
-        )
+    _refuse_others(path)
     write_bytes_atomically(path, text.encode("utf-8"))
+
+
+def _refuse_others(path: Path) -> None:
+    """Raise InputError for what is neither a plain file, nor a directory, nor nothing."""
+    try:
+        kind = _KINDS.get(stat.S_IFMT(path.lstat().st_mode))
+    except OSError:
+        return
+    if kind is not None:
+        # A file in the place of /dev/null breaks the machine.
+        what, remedy = f"{path} is {kind}", "name another file; cudaforge writes only plain files"
+        raise InputError(Problem(what=what, where=Location(file=str(path)), remedy=remedy))
 
 
 def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = None) -> None:
@@ -111,6 +124,8 @@ def write_together(files: Mapping[Path, str]) -> None:
 
     Raises as write_atomically.
     """
+    for path in files:
+        _refuse_others(path)
     old = {path: path.read_bytes().decode("utf-8") if path.exists() else None for path in files}
     done: list[Path] = []
     try:

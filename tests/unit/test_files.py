@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import socket
 
 import pytest
 
-from cudaforge.errors import CudaforgeError, SurroundingsError
+from cudaforge.errors import CudaforgeError, InputError, SurroundingsError
 from cudaforge.files import write_atomically, write_bytes_atomically, write_together
 
 
@@ -25,6 +26,22 @@ def test_where_one_cannot_be_written_all_are_as_they_were(tmp_path):
     assert (tmp_path / "a").read_text() == "old"
     assert (tmp_path / "target").read_text() == "theirs"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link", "target"]
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket"])
+def test_a_pipe_or_a_device_is_left_what_it_is(tmp_path, kind):
+    odd = tmp_path / "odd"
+    if kind == "pipe":
+        os.mkfifo(odd)
+    else:
+        with socket.socket(socket.AF_UNIX) as made:
+            made.bind(str(odd))
+    before = odd.lstat()
+    for write in (lambda: write_atomically(odd, "new"), lambda: write_together({odd: "new"})):
+        with pytest.raises(InputError, match=f"odd is a {kind}"):
+            write()
+    assert (odd.lstat().st_ino, odd.lstat().st_mode) == (before.st_ino, before.st_mode)
+    assert [path.name for path in tmp_path.iterdir()] == ["odd"]
 
 
 def test_a_file_takes_the_time_of_what_it_is_made_of(tmp_path, monkeypatch):
