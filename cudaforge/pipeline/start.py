@@ -54,7 +54,7 @@ def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]
     from cudaforge import __version__
     from cudaforge.quoting import UnsafeText
     from cudaforge.renderer.mark import is_ours
-    from cudaforge.renderer.starter import render_ci
+    from cudaforge.renderer.starter import declaration_of, render_ci
 
     root = real_directory(path)
     repository = next((one for one in (root, *root.parents) if (one / ".git").exists()), root)
@@ -74,8 +74,14 @@ def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]
     for one in files:
         target = repository / one.path
         _refuse_obstacle(target)
-        if target.exists() and not is_ours(one.path, target.read_text(encoding="utf-8", errors="replace")):
-            _refuse_own(target, force=force)
+        if force or not target.exists():
+            continue
+        there = target.read_text(encoding="utf-8", errors="replace")
+        if not is_ours(one.path, there):
+            raise _not_ours(target, "not as cudaforge wrote it")
+        other = declaration_of(there)
+        if other != declaration_of(one.text):
+            raise _not_ours(target, f"for {other}")
     for one in files:
         (repository / one.path).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(repository / one.path, one.text)
@@ -105,15 +111,14 @@ def _refuse_obstacle(target: Path) -> None:
         )
 
 
-def _refuse_own(path: Path, *, force: bool) -> None:
-    if not force:
-        raise InputError(
-            Problem(
-                what=f"{path} is there already, and not as cudaforge wrote it",
-                where=Location(file=str(path)),
-                remedy="move it away, or overwrite it with --force",
-            )
+def _not_ours(path: Path, how: str) -> InputError:
+    return InputError(
+        Problem(
+            what=f"{path} is there already, and {how}",
+            where=Location(file=str(path)),
+            remedy="move it away, or overwrite it with --force",
         )
+    )
 
 
 def write_schema(path: Path, *, force: bool = False) -> None:

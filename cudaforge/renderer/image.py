@@ -132,4 +132,16 @@ def template_environment() -> jinja2.Environment:
     environment.filters["shell"] = quote_shell
     environment.filters["json"] = dump_words
     environment.filters["json_text"] = json.dumps
+    environment.filters["yaml_text"] = _dump_scalar
     return environment
+
+
+def _dump_scalar(text: str) -> str:
+    """One line as YAML: as it is where YAML reads it so, else in quotes."""
+    import yaml
+
+    try:
+        is_plain = yaml.safe_load(f"- {text}") == [text]
+    except yaml.YAMLError:
+        is_plain = False
+    return text if is_plain else json.dumps(text)

