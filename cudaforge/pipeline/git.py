@@ -22,7 +22,8 @@ def ask_git(root: Path, *words: str) -> process.Completed:
 
 
 def short_revision(root: Path) -> str:
-    """The project's commit, twelve digits of it or more. Raises SurroundingsError where it has none."""
+    """The project's commit, twelve digits of it or more, with `-dirty` where files that git knows are not as
+    in it: as `git describe --dirty` has it. Raises SurroundingsError where it has none."""
     done = ask_git(root, "rev-parse", "--verify", f"--short={_SHORT}", "HEAD")
     if done.returncode != 0:
         raise SurroundingsError(
@@ -32,7 +33,9 @@ def short_revision(root: Path) -> str:
                 remedy="commit the project, or leave {revision} out of --tag",
             )
         )
-    return done.stdout.strip()
+    changes = ask_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".")
+    is_clean = changes.returncode == 0 and not changes.stdout.strip()
+    return done.stdout.strip() + ("" if is_clean else "-dirty")
 
 
 def find_revision(root: Path, *, on_note: Note) -> str | None:

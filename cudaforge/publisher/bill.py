@@ -51,9 +51,6 @@ def locked_components(image: LockedImage) -> tuple[Component, ...]:
 
 def os_components(status: str, *, os: str) -> tuple[Component, ...]:
     """The installed packages of dpkg's database. `os` is the release as the lock names it (`debian12`)."""
-    found = _DISTRIBUTION.fullmatch(os)
-    vendor = found["name"] if found else "debian"
-    release = f"{vendor}-{found['release']}" if found else None
     components = []
     for stanza in _STANZA.split(status):
         fields = _fields(stanza)
@@ -62,16 +59,21 @@ def os_components(status: str, *, os: str) -> tuple[Component, ...]:
         is_installed = fields.get("status", "install ok installed").endswith(" installed")
         if not name or not version or not is_installed:
             continue
-        qualifiers = {
-            key: value
-            for key, value in (("arch", fields.get("architecture")), ("distro", release))
-            if value is not None
-        }
-        purl = PackageURL("deb", vendor, name, version, qualifiers=qualifiers).to_string()
+        purl = deb_purl(name, version, fields.get("architecture"), os=os)
         components.append(
             Component(kind="deb", name=name, version=version, purl=purl, supplier=fields.get("maintainer"))
         )
     return tuple(sorted(components, key=lambda one: one.purl))
+
+
+def deb_purl(name: str, version: str, architecture: str | None, *, os: str) -> str:
+    """The package URL of an OS package in a release as the lock names it."""
+    found = _DISTRIBUTION.fullmatch(os)
+    vendor = found["name"] if found else "debian"
+    qualifiers = {"arch": architecture} if architecture is not None else {}
+    if found:
+        qualifiers["distro"] = f"{vendor}-{found['release']}"
+    return PackageURL("deb", vendor, name, version, qualifiers=qualifiers).to_string()
 
 
 def _wheels(image: LockedImage) -> Iterator[Component]:

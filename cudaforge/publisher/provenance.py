@@ -10,7 +10,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.publisher.bill import Bill
+from cudaforge.publisher.bill import Bill, deb_purl
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://slsa.dev/provenance/v1"
@@ -57,7 +57,7 @@ def _dependencies(image: LockedImage, bill: Bill) -> Iterator[dict[str, object]]
     yield base
     for package in image.base.packages:
         yield {
-            "uri": f"pkg:deb/{package.name}@{package.version}?arch={package.architecture}",
+            "uri": deb_purl(package.name, package.version, package.architecture, os=image.os),
             "digest": {"sha256": package.sha256},
         }
     indexes = {wheel.package: wheel.index for wheel in image.closure.wheels}

@@ -25,7 +25,7 @@ FIELDS: Mapping[str, str] = {
     "flavor": "base, runtime or devel",
     "arch": "the processor: amd64, arm64",
     "date": "the day of the push in UTC, YYYYMMDD",
-    "revision": "the project's commit, twelve digits",
+    "revision": "the project's commit, twelve digits; with -dirty where files differ from it",
 }
 """Every field that a template may have, and what it means."""
 _UNTAGGED = re.compile(r"[^A-Za-z0-9_.-]+")

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from cudaforge.errors import Location, Problem
 
 _NARROWEST = 20
+_MOST_REASONS = 12
 
 
 def describe_problems(problems: Sequence[Problem], *, width: int | None = None) -> str:
@@ -48,7 +49,11 @@ def _describe(problem: Problem, width: int | None) -> str:
     parts = [("error: ", problem.what)]
     if problem.where is not None:
         parts.append(("  where    ", _place(problem.where)))
-    parts += [("  because  ", reason) for reason in problem.because]
+    reasons = problem.because
+    if len(reasons) > _MOST_REASONS:
+        left = len(reasons) - _MOST_REASONS + 1
+        reasons = (*reasons[: _MOST_REASONS - 1], f"and {left} more, which --json tells")
+    parts += [("  because  ", reason) for reason in reasons]
     if problem.remedy:
         parts.append(("  try      ", problem.remedy))
     return visible("\n".join(_hang(label, text, width) for label, text in parts))

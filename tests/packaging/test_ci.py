@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.pipeline.git import short_revision
 from cudaforge.lockfile.model import LockedCopy
 from cudaforge.lockfile.store import read_lock
 from cudaforge.pipeline import decide, planning
@@ -171,6 +172,14 @@ def test_what_has_the_place_of_a_file_is_named_and_nothing_is_written(
     assert "move it away" in told
     others = {".gitlab", ".gitlab-ci.yml"} - {name}
     assert not any((tmp_path / other).exists() for other in others)
+
+
+def test_a_tag_tells_a_commit_with_changes_from_the_commit(project: Path, tmp_path: Path):
+    head = git(tmp_path, "rev-parse", "HEAD").strip()
+    (project / "report.html").write_text("left by the run")
+    assert short_revision(project) == head[:12]
+    (project / "cudaforge.toml").write_text("changed")
+    assert short_revision(project) == f"{head[:12]}-dirty"
 
 
 def test_since_a_commit(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -146,7 +146,8 @@ def test_provenance_names_what_was_built_from_what():
 def test_the_packages_of_a_made_base_are_dependencies():
     document = json.loads(provenance_document(CPU_IMAGE, bill(CPU_IMAGE), versions={}, revision=None))
     found = document["predicate"]["buildDefinition"]["resolvedDependencies"]
-    assert {"uri": "pkg:deb/python3.11@3.11.2-6?arch=amd64", "digest": {"sha256": "5" * 64}} in found
+    purl = "pkg:deb/debian/python3.11@3.11.2-6?arch=amd64&distro=debian-12"
+    assert {"uri": purl, "digest": {"sha256": "5" * 64}} in found
 
 
 def test_provenance_has_no_value_of_a_variable_and_no_step():

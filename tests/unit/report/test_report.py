@@ -143,6 +143,14 @@ def test_problems_hang_below_their_label() -> None:
     assert narrow[1].startswith("       ")
 
 
+def test_of_many_reasons_the_first_are_told_and_the_rest_counted() -> None:
+    problem = Problem(what="the lock is stale", because=tuple(f"{n} is not in the lock" for n in range(300)))
+    lines = describe_problems([problem]).splitlines()
+    assert len(lines) == 13
+    assert lines[1] == "  because  0 is not in the lock"
+    assert lines[-1] == "  because  and 289 more, which --json tells"
+
+
 def test_a_run_shows_what_was_proven_and_what_stands_in_the_way() -> None:
     image = replace(CPU_IMAGE, name="cpu")
     good = describe_run([image], {"cpu": BUILT}, {"cpu": PROVEN})
