@@ -12,10 +12,10 @@ import pytest
 import yaml
 
 from cudaforge.cli.main import run_command_line
-from cudaforge.pipeline.git import short_revision
 from cudaforge.lockfile.model import LockedCopy
 from cudaforge.lockfile.store import read_lock
 from cudaforge.pipeline import decide, planning
+from cudaforge.pipeline.git import short_revision
 from cudaforge.records import replace
 
 ROOT = Path(__file__).parents[2]
