@@ -96,14 +96,18 @@ def _has_version(case: Case, presence: Item, items: Sequence[Item]) -> bool:
 def minimal_core(case: Case) -> int:
     """Wishes that have no answer together, but have one as soon as any one of them is dropped.
 
-    The platform that is asked for is the last to be dropped: with it the default one comes back, which
-    nobody asked for and which may exclude more.
+    Two wishes are the last to be dropped, since in their place defaults come back that nobody asked for and
+    that may exclude more: the platform that is asked for, and the CPU twin. The twin stays where without it
+    fewer of the others collide: these collide with CUDA, then, and not with each other.
     """
     if case.unreleased:
         return case.question.presence(case.unreleased[0])
-    asked = case.question.bit("platforms")
-    core = _smallest_contradiction(case)
-    return _shrunk(case, _shrunk(case, core | asked, kept=asked)) if asked else _shrunk(case, core)
+    asked, twin = case.question.bit("platforms"), case.scene.cpu
+    core = _shrunk(case, _smallest_contradiction(case) | asked | twin, kept=asked | twin)
+    core = _shrunk(case, core, kept=twin) if asked else core
+    without = core & ~twin
+    is_same = twin and not case.has_answer(without) and _shrunk(case, without) == without
+    return without if is_same else core
 
 
 def _shrunk(case: Case, core: int, kept: int = 0) -> int:

@@ -15,7 +15,8 @@ from cudaforge.matrix.model import BaseImage, CudaRelease, CudnnRelease, Framewo
 from cudaforge.resolver import Conflict, Resolution, resolve
 from cudaforge.versions import Version, VersionWish
 from tests.unit.resolver import naive
-from tests.unit.resolver.test_properties import BOTH, _is, _only, changed, relaxed, without
+from tests.unit.resolver.rows import wishes
+from tests.unit.resolver.test_properties import BOTH, _is, _only, changed, is_needed, relaxed
 
 Row = TypeVar("Row")
 
@@ -166,10 +167,20 @@ def test_a_core_is_minimal_and_repairs_resolve(question: tuple[Matrix, Wishes]) 
     if core.frameworks:
         assert next(naive.solutions(core, matrix), None) is None
     for word in answer.core:
-        assert next(naive.solutions(without(core, word), matrix), None) is not None, word
+        assert is_needed(core, word, answer.core, matrix), word
     for fix in answer.fixes:
         mended = changed(wishes, fix.change, matrix)
         assert next(naive.solutions(mended, matrix), None) is not None, fix
+
+
+def test_a_cpu_twin_is_not_told_that_a_cuda_build_is_missing() -> None:
+    newest = FrameworkWish(name="onnxruntime", version=VersionWish("==1.32.*"))
+    asked = wishes(frameworks=(newest,), is_cpu=True, python=VersionWish("==3.10"))
+    answer = resolve(asked, load_matrix())
+    assert isinstance(answer, Conflict)
+    assert set(answer.core) == {"onnxruntime==1.32.*", "cuda=none", "python==3.10"}
+    assert [reason for reason in answer.reasons if "CUDA" in reason.text] == []
+    assert answer.fixes[0].change == {"python": "3.11"}
 
 
 def test_products_are_named() -> None:
