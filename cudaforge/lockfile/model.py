@@ -28,6 +28,7 @@ __all__ = [
 ]
 
 LOCK_SCHEMA = 1
+USUAL_DECLARATION = "cudaforge.toml"
 WHEELS_DIRECTORY = "cudaforge.lock.d/wheels"
 """Where the project's own wheels lie, relative to the lock."""
 
@@ -223,3 +224,5 @@ class Lock:
     dropped: tuple[DroppedPoint, ...] = ()
     declared: tuple[Declared, ...] = ()
     """What `declaration` is the digest of, key by key; empty in locks of before, which did not keep it."""
+    file: str = USUAL_DECLARATION
+    """The name of the declaration's file, which is beside the lock."""

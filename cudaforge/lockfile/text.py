@@ -14,6 +14,7 @@ from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import (
     LOCK_SCHEMA,
+    USUAL_DECLARATION,
     Closure,
     Declared,
     DroppedPoint,
@@ -52,6 +53,7 @@ def dump_lock(lock: Lock) -> str:
     document = {
         "schema": LOCK_SCHEMA,
         "project": lock.project,
+        "file": lock.file if lock.file != USUAL_DECLARATION else None,
         "declaration": lock.declaration,
         "matrix": lock.matrix,
         "as_of": lock.as_of,
@@ -103,6 +105,7 @@ def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure
         bases = load_bases(document.get("bases", []))
         return Lock(
             project=document["project"],
+            file=str(document.get("file", USUAL_DECLARATION)),
             declaration=document["declaration"],
             matrix=document["matrix"],
             tools=document.get("tools", {}),

@@ -11,7 +11,7 @@ from pathlib import Path
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.written import written_values
-from cudaforge.errors import Location, NegativeAnswer, Problem
+from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
 from cudaforge.lockfile.declared import pack
 from cudaforge.lockfile.model import DroppedPoint, Lock, LockedImage
@@ -71,13 +71,15 @@ def lock(
     `as_of` is the day that facts and packages are taken from: None for that of the earlier lock, if it has
     one, and `NO_DAY` for none. What an earlier lock of the same day chose and pinned is kept where it still
     fits: `upgrade` is what moves it. Of a damaged one is kept what is whole, and notes say what is lost.
-    Raises NegativeAnswer where wishes collide, InputError for what is no day, SurroundingsError where an
-    index, a registry or the OS archive does not answer; the old lock is then as it was.
+    Raises NegativeAnswer where wishes collide, InputError for what is no day and for the lock of another
+    declaration, SurroundingsError where an index, a registry or the OS archive does not answer; the old lock
+    is then as it was.
     """
     path = lock_path(declaration)
     with hold_lock(declaration, on_note):
         before = _read_before(path, as_of, on_note)
         previous = before.lock
+        _refuse_other(previous if before.is_whole else None, declaration)
         declaration = _dated(declaration, as_of, previous, on_note)
         is_whole = before.is_whole and previous is not None and has_own_wheels(previous, path)
         site = find_site(declaration, offline=offline)
@@ -110,6 +112,7 @@ def lock(
         entries = [one.entry for one in fitted.values() if one.entry is not None]
         made = Lock(
             project=declaration.project,
+            file=declaration.path.name,
             declaration=declaration.digest,
             matrix=matrix_of(declaration).revision,
             tools=tools(),
@@ -205,6 +208,21 @@ def _read_before(path: Path, as_of: str | None, on_note: Note) -> _Before:
             on_note(remains.lost_day)
         return _Before(lock=remains.lock, images=remains.kept, is_whole=False)
     return _Before(lock=found, images={image.name: image for image in found.images})
+
+
+def _refuse_other(previous: Lock | None, declaration: Declaration) -> None:
+    """A directory has one lock: that of another declaration is not ours to replace, unless it was renamed."""
+    name = declaration.path.name
+    if previous is None or previous.file == name or not (declaration.root / previous.file).exists():
+        return
+    raise InputError(
+        Problem(
+            what=f"the lock beside {name} is that of {previous.file}",
+            where=Location(file=str(lock_path(declaration))),
+            remedy=f"give {name} a directory of its own (`extends` takes what both share), or declare its "
+            f"images in {previous.file}",
+        )
+    )
 
 
 def _lost(remains: Remains) -> Iterator[str]:

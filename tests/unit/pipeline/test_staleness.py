@@ -8,6 +8,11 @@ from pathlib import Path
 
 import pytest
 
+try:
+    import tomllib
+except ModuleNotFoundError:
+    import tomli as tomllib
+
 from cudaforge.lockfile import store
 from cudaforge.lockfile.declared import declared_changes
 from tests.unit.pipeline.conftest import World
@@ -171,3 +176,27 @@ def test_the_changed_keys_are_looked_for_once(world: World, run, monkeypatch: py
     assert code == 1
     assert [one["key"] for one in json.loads(out)["changes"]] == ["python"]
     assert len(asked) == 1
+
+
+def test_the_lock_of_another_declaration_is_left_alone(world: World, run) -> None:
+    world.declare(one=TWIN)
+    assert run("lock")[0] == 0
+    assert "file" not in tomllib.loads(Path("cudaforge.lock").read_text())
+    usual = Path("cudaforge.toml")
+    other = Path("prod.toml")
+    other.write_text(usual.read_text().replace("[images.one]", "[images.two]"))
+    before = world.files()
+    for words in (("lock", "-f", "prod.toml"), ("up", "-f", "prod.toml")):
+        code, _, err = run(*words)
+        assert code == 2
+        assert "the lock beside prod.toml is that of cudaforge.toml" in " ".join(err.split())
+    assert {name: text for name, text in world.files().items() if ".cudaforge" not in name} == {
+        name: text for name, text in before.items() if ".cudaforge" not in name
+    }
+    # A declaration that was renamed takes its lock along.
+    usual.unlink()
+    assert run("lock", "-f", "prod.toml")[0] == 0
+    assert tomllib.loads(Path("cudaforge.lock").read_text())["file"] == "prod.toml"
+    other.rename(usual)
+    assert run("lock")[0] == 0
+    assert run("lock", "--check")[0] == 0
