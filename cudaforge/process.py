@@ -2,7 +2,7 @@
 
 Each child gets its own process group and a total deadline; on time-out, on an error in a
 callback and on interruption the whole group is ended (10 s grace, then SIGKILL), so that no
-child outlives the run that started it.
+child outlives the run that started it. Programs that take long are ended, too, when this process is killed.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import IO
 
@@ -47,6 +49,74 @@ _running_lock = threading.RLock()  # a signal's handler takes it, too, whatever 
 _is_stopping = threading.Event()
 
 
+class _Watchdog:
+    """Ends what it guards when this process is killed, see `watchdog.py`. Safe between threads."""
+
+    def __init__(self) -> None:
+        self.pid: int | None = None
+        """Of its program, which is started with the first that it guards."""
+        self._pipe: int | None = None
+        self._guarded: set[int] = set()
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def guarding(self, child: subprocess.Popen[str]) -> Iterator[None]:
+        """Guard a child's group until the block ends."""
+        with self._lock:
+            self._guarded.add(child.pid)
+            if not self._tell("+", (child.pid,)):
+                # A machine that has no room for it may have room for the program itself.
+                with contextlib.suppress(OSError):
+                    self._start()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._guarded.discard(child.pid)
+                self._tell("-", (child.pid,))
+
+    def _start(self) -> None:
+        if self.pid is not None:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(self.pid, os.WNOHANG)
+        program = str(Path(__file__).with_name("watchdog.py"))
+        command = (sys.executable, "-I", "-S", program, str(GRACE_SECONDS))
+        reading, self._pipe = os.pipe()
+        os.set_blocking(self._pipe, False)
+        actions = [
+            (os.POSIX_SPAWN_DUP2, reading, 0),
+            *((os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2)),
+        ]
+        try:
+            # Not Popen, which complains of what is not waited for.
+            self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+        except OSError:
+            self._forget()
+            raise
+        finally:
+            os.close(reading)
+        self._tell("+", self._guarded)
+
+    def _tell(self, sign: str, pids: Iterable[int]) -> bool:
+        """Whether it is there to hear of it."""
+        if self._pipe is None:
+            return False
+        try:
+            os.write(self._pipe, "".join(f"{sign}{pid}\n" for pid in pids).encode())
+        except OSError:
+            self._forget()
+            return False
+        return True
+
+    def _forget(self) -> None:
+        if self._pipe is not None:
+            os.close(self._pipe)
+        self._pipe = None
+
+
+_watchdog = _Watchdog()
+
+
 def run(
     argv: Sequence[str],
     *,
@@ -59,9 +129,10 @@ def run(
     """Run a program to its end and return its output, whatever its exit status.
 
     `timeout` is the total deadline in seconds. `env` is added to this process's environment. `owner` is for
-    whom it runs, see `end_all`. Raises ProgramNotFound and ProgramTimeout.
+    whom it runs, see `end_all`; such work takes long. Raises ProgramNotFound and ProgramTimeout.
     """
-    with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None, owner=owner) as child:
+    guard = _no_guard if owner is None else _watchdog.guarding
+    with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None, owner=owner, guard=guard) as child:
         try:
             stdout, stderr = child.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired:
@@ -92,6 +163,7 @@ def stream(
         stdout=subprocess.PIPE if with_stdout else subprocess.DEVNULL,
         stderr=subprocess.STDOUT if with_stdout else subprocess.PIPE,
         owner=owner,
+        guard=_watchdog.guarding,
     )
     with started as child:
         output = child.stdout if with_stdout else child.stderr
@@ -161,6 +233,7 @@ def _child(
     stdout: int = subprocess.PIPE,
     stderr: int = subprocess.PIPE,
     owner: object = None,
+    guard: Callable[[subprocess.Popen[str]], AbstractContextManager[None]],
 ) -> Iterator[subprocess.Popen[str]]:
     _check_not_stopping()
     try:
@@ -180,7 +253,7 @@ def _child(
     with _running_lock:
         _running[child] = owner
     try:
-        with child:
+        with child, guard(child):
             try:
                 _check_not_stopping()
                 yield child
@@ -189,6 +262,10 @@ def _child(
     finally:
         with _running_lock:
             _running.pop(child, None)
+
+
+def _no_guard(_: object) -> AbstractContextManager[None]:
+    return contextlib.nullcontext()
 
 
 def _follow(

@@ -12,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.engine.test_surroundings import containers, remove_images
+from cudaforge.process import GRACE_SECONDS
+from tests.engine.test_surroundings import SLEEP, containers, remove_images
 from tests.support.engine import Engine
 from tests.support.index import Index, serve
-from tests.support.tiny import TinyProject, clean_environment, make_tiny_wheel
+from tests.support.tiny import TinyProject, clean_environment, make_tiny_wheel, processes_with, wait_until
 from tests.support.wheels import make_wheel
 
 pytestmark = pytest.mark.engine
@@ -137,3 +138,17 @@ def test_a_killed_run_corrupts_nothing_and_the_next_completes(
     left = [path for path in (tmp_path / "tmp").iterdir() if path.name.startswith("cudaforge-")]
     left += (project.root / ".cudaforge" / "tmp").glob("*")
     assert left == []
+
+
+def test_a_killed_run_leaves_no_program_that_goes_on_building(project: TinyProject, tmp_path: Path) -> None:
+    project.declare(f'one\nrun = [": {os.getpid()} {tmp_path.name}", "{SLEEP}"]')
+    assert project.run("lock").returncode == 0
+    log = project.root / ".cudaforge" / "logs" / "one.log"
+    mark = str(tmp_path / "tmp")
+    with project.start("build") as child:
+        try:
+            wait_until(lambda: log.is_file() and SLEEP in log.read_text(), timeout=60, what="it builds")
+            assert [line for line in processes_with(mark) if "buildx" in line]
+        finally:
+            os.killpg(child.pid, signal.SIGKILL)
+    wait_until(lambda: processes_with(mark) == [], timeout=GRACE_SECONDS + 5, what=str(processes_with(mark)))

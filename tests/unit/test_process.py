@@ -5,7 +5,9 @@ The only program here is this interpreter.
 
 from __future__ import annotations
 
+import errno
 import os
+import subprocess
 import sys
 import threading
 import time
@@ -123,8 +125,8 @@ def test_all_programs_share_one_grace_when_they_are_ended(monkeypatch: pytest.Mo
     assert elapsed < 6
 
 
-def _is_gone(pid: int) -> bool:
-    for _ in range(100):
+def _is_gone(pid: int, *, seconds: float = 5.0) -> bool:
+    for _ in range(int(seconds / 0.05)):
         try:
             state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
@@ -134,6 +136,81 @@ def _is_gone(pid: int) -> bool:
         time.sleep(0.05)
     os.kill(pid, 9)
     return False
+
+
+RUN = """
+import sys, threading
+from cudaforge import process
+
+CHILD = '''
+import os, signal, subprocess, sys, time
+if sys.argv[1] == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+below = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+print(os.getpid(), below.pid, file=sys.stderr, flush=True)
+time.sleep(600)
+'''
+process.GRACE_SECONDS = 1.0
+process.stream([sys.executable, "-c", "pass"], on_line=print, timeout=60)
+threads = [
+    threading.Thread(
+        target=process.stream,
+        args=([sys.executable, "-c", CHILD, word],),
+        kwargs={"on_line": lambda line: print(line, flush=True), "timeout": 600},
+    )
+    for word in sys.argv[1:]
+]
+for thread in threads:
+    thread.start()
+"""
+
+
+@pytest.mark.parametrize("whole_group", [False, True])
+def test_a_run_that_is_killed_leaves_no_program(*, whole_group: bool) -> None:
+    """Neither those that it has started nor what is below them, whichever thread started them."""
+    with subprocess.Popen(
+        python(RUN, "meek", "stubborn"), stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as child:
+        left = [int(pid) for _ in range(2) for pid in child.stdout.readline().split()]
+        os.killpg(child.pid, 9) if whole_group else child.kill()
+        assert child.stdout.read() == "", "nobody holds what the run had open"
+    assert len(left) == 4
+    assert all(_is_gone(pid) for pid in left)
+
+
+def test_a_run_that_ends_takes_its_watchdog_along() -> None:
+    program = """
+import sys
+from cudaforge import process
+for _ in range(3):
+    process.stream([sys.executable, "-c", "pass"], on_line=print, timeout=60)
+print(process._watchdog.pid)
+"""
+    done = run(python(program), timeout=60)
+    assert _is_gone(int(done.stdout)), done.stderr
+
+
+def test_a_watchdog_that_was_killed_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    pids = set()
+    for _ in range(3):
+        assert stream(python("pass"), on_line=print, timeout=60) == 0
+        pid = process._watchdog.pid
+        assert pid is not None
+        os.kill(pid, 9)
+        assert _is_gone(pid)
+        pids.add(pid)
+    assert len(pids) == 3
+
+    def refuse(*_: object, **__: object) -> int:
+        raise OSError(errno.EAGAIN, "no room")
+
+    monkeypatch.setattr(os, "posix_spawn", refuse)
+    assert stream(python("import sys; sys.exit(3)"), on_line=print, timeout=60) == 3
+
+
+def test_programs_of_a_moment_have_no_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "_watchdog", None)
+    assert run(python("pass"), timeout=60).returncode == 0
 
 
 def test_a_stop_ends_what_runs_and_starts_nothing_more() -> None:
