@@ -21,6 +21,7 @@ from cudaforge.builder.podman import Podman, check_podman
 from cudaforge.builder.protocol import Builder, ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.builder.settings import BuildSettings
+from cudaforge.display import show
 from cudaforge.engine import NamedBuilder
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
@@ -181,7 +182,7 @@ def _with_ignore(rendered: RenderedImage, own: str) -> RenderedImage:
 def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> None:
     """What is wrong with all of it, before anything is built."""
     problems = [
-        Problem(what=f"{image.name!r} is no name of an image", remedy="lock again: cudaforge lock")
+        Problem(what=f"{show(image.name)} is no name of an image", remedy="lock again: cudaforge lock")
         for image in images
         if not _FILE_NAME.fullmatch(image.name)
     ]

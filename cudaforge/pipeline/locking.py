@@ -13,6 +13,7 @@ from pathlib import Path
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.written import written_values
+from cudaforge.display import visible
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
 from cudaforge.lockfile.compose import NewEntry, PackageResolver, lock_image
@@ -42,7 +43,6 @@ from cudaforge.pipeline.unbuilt import check_sources
 from cudaforge.records import made as made_by
 from cudaforge.records import record, replace
 from cudaforge.renderer.context import installs_os_packages
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import names_text
 from cudaforge.resolver import Earlier, ImageAnswer, Resolution
 from cudaforge.resolver.model import Conflict

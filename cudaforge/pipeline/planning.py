@@ -8,6 +8,7 @@ from pathlib import Path
 
 from cudaforge import process
 from cudaforge.declaration.model import Declaration
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.model import Lock, LockedImage
 from cudaforge.lockfile.shards import divide
@@ -38,7 +39,7 @@ def parse_shard(text: str) -> Shard:
             return shard
     raise InputError(
         Problem(
-            what=f"{text!r} is no shard",
+            what=f"{show(text)} is no shard",
             where=Location(file="command line", key="--shard"),
             remedy=f"write I/N with 1 <= I <= N <= {MOST_SHARDS}, such as 3/8",
         )
@@ -108,7 +109,7 @@ class _Git:
         if not _is_object(commit):
             raise InputError(
                 Problem(
-                    what=f"{revision!r} is no commit of the repository that {self._root} is in",
+                    what=f"{show(revision)} is no commit of the repository that {self._root} is in",
                     where=Location(file="command line", key="--since"),
                     because=tuple(commit.stderr.strip().splitlines()[:1]),
                     remedy="fetch it first; a shallow clone has few commits",

@@ -86,7 +86,7 @@ def test_messages_show_hidden_characters(
 ) -> None:
     monkeypatch.setattr(edge, "_dispatch", _raise(NegativeAnswer(Problem(what="a\u202eb\x1b[31mc"))))
     run_command_line(["lock"])
-    assert capsys.readouterr().err == "error: a\\u202eb\\x1b[31mc\n"
+    assert capsys.readouterr().err == "error: a\\u202Eb\\u001B[31mc\n"
 
 
 @pytest.mark.parametrize(

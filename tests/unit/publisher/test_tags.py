@@ -53,6 +53,11 @@ def test_equal_results_are_pushed_once():
     assert expanded("x", "x") == ("ghcr.io/acme/vision:x",)
 
 
+def test_letters_of_other_alphabets_are_told_as_they_were_written():
+    with pytest.raises(InputError, match="'ünï' is no image reference"):
+        expanded("ünï")
+
+
 @pytest.mark.parametrize(
     ("template", "word"),
     [
