@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import signal
 import sys
@@ -45,7 +46,13 @@ def run_command_line(arguments: Sequence[str]) -> int:
             told = _interrupted(received[0]) if received else _as_told(error)
             if isinstance(error.__cause__, CudaforgeError):
                 told.answer = told.answer or error.__cause__.answer
-            return _fail(told, as_json="--json" in words, debug=debug)
+            return _fail(told, as_json=_is_for_machines(words), debug=debug)
+
+
+def _is_for_machines(words: Sequence[str]) -> bool:
+    """Whether what is printed on stdout is to be JSON, an error included."""
+    is_format = ("--format", "json") in itertools.pairwise(words)
+    return is_format or "--json" in words or "--format=json" in words
 
 
 def _as_told(error: BaseException) -> CudaforgeError:
