@@ -6,6 +6,7 @@ import contextlib
 import errno
 import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 DEBUG_FLAG = "--debug"
 _SECOND = 2
 _LIBRARY_WORDS = "Value error, "
+_LIBRARY_PREFIX = re.compile(r"^Invalid value for '([^']+)'(?: / '[^']+')*: ")
 
 
 class _Stop(BaseException):
@@ -91,7 +93,7 @@ def _usage_problem(error: TyperException) -> Problem:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "cudaforge"
-    message = message.replace(_LIBRARY_WORDS, "", 1).rstrip(".")
+    message = _LIBRARY_PREFIX.sub(r"\1: ", message).replace(_LIBRARY_WORDS, "", 1).rstrip(".")
     return Problem(what=message or "wrong arguments", remedy=f"{command} --help")
 
 
