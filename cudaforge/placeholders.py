@@ -6,8 +6,9 @@ import re
 from collections.abc import Callable, Collection, Iterator
 from difflib import get_close_matches
 
+from cudaforge.display import escaped
+
 _FIELD = re.compile(r"\{([^{}]*)\}")
-_MOST_SHOWN = 120
 
 
 def find_fields(template: str) -> tuple[str, ...]:
@@ -27,12 +28,7 @@ def check_fields(template: str, known: Collection[str]) -> Iterator[tuple[str, s
         if name not in known:
             near = get_close_matches(name, known, n=1, cutoff=0.6)
             meant = f"did you mean {{{near[0]}}}? " if near else ""
-            yield f"no field {{{shown(name)}}}", f"{meant}known: {listed}"
+            yield f"no field {{{escaped(name)}}}", f"{meant}known: {listed}"
     bare = _FIELD.sub("", template)
     if "{" in bare or "}" in bare:
         yield "a brace without its other half", f"fields are written so: {listed}"
-
-
-def shown(text: str) -> str:
-    """The beginning of a text of the user's, in characters that cannot lie."""
-    return text[:_MOST_SHOWN].encode("ascii", "backslashreplace").decode()

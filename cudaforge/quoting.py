@@ -13,6 +13,8 @@ import shlex
 import unicodedata
 from collections.abc import Iterable
 
+from cudaforge.display import show
+
 _JOINERS = "\u200c\u200d"  # in ordinary Persian and Hindi text and in emoji; they reorder and hide nothing
 _REFUSED_CATEGORIES = {
     "Cc": "a control character",
@@ -25,7 +27,6 @@ _LEXED = re.compile(r"""[\\'"$]""")
 _IN_DOUBLE_QUOTES = re.compile(r"""[\\"$]""")
 _BRACKETED = re.compile(r"\\\\|\[")
 _IN_PATTERN = re.compile(r"[\\\[]")
-_NOT_PLAIN = re.compile(r"[^ -~]")
 
 
 class UnsafeText(ValueError):
@@ -42,11 +43,6 @@ def find_unsafe_character(text: str) -> str | None:
         if kind is not None and character not in _JOINERS:
             return f"U+{ord(character):04X} ({kind})"
     return None
-
-
-def escape_for_display(text: str) -> str:
-    """The text with everything but printable ASCII escaped, for messages that quote bad input."""
-    return _NOT_PLAIN.sub(lambda match: match[0].encode("unicode_escape").decode("ascii"), text)
 
 
 def quote_env(value: str) -> str:
@@ -90,17 +86,17 @@ def quote_ignore(path: str) -> str:
 def _check(value: str) -> str:
     unsafe = find_unsafe_character(value)
     if unsafe is not None:
-        raise UnsafeText(f"{unsafe} in '{escape_for_display(value)[:80]}'")
+        raise UnsafeText(f"{unsafe} in {show(value)}")
     return value
 
 
 def _check_path(path: str) -> str:
-    shown = escape_for_display(path)[:80]
+    shown = show(path)
     # BuildKit trims such names, or takes them for an exclusion, while it looks for what to send.
     if path.startswith("!") or path != path.strip():
-        raise UnsafeText(f"'!' or a space at an end of '{shown}'")
+        raise UnsafeText(f"'!' or a space at an end of {shown}")
     if "*" in path or "?" in path:
-        raise UnsafeText(f"a wildcard in '{shown}'")
+        raise UnsafeText(f"a wildcard in {shown}")
     return _check(path)
 
 

@@ -16,7 +16,10 @@ _DEFAULT_NAMESPACE = "library"
 _LEGACY_REGISTRIES = ("index.docker.io", "registry-1.docker.io")
 
 _HOST_LABEL = r"(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])"
-_HOST = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9a-fA-F:]+\])(?::[0-9]{{1,5}})?"
+_NAMED = rf"(?:{_HOST_LABEL}(?:\.{_HOST_LABEL})*|\[[0-9a-fA-F:]+\])"
+# 1 to 65535: what `distribution` leaves to whoever connects, which is after everything is built.
+_PORT = r"(?:6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
+_HOST = rf"{_NAMED}(?::{_PORT})?"
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _PATH = rf"{_COMPONENT}(?:/{_COMPONENT})*"
 TAG = r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}"
@@ -88,10 +91,12 @@ def canonical_registry(host: str) -> str:
 
 
 def _complaint(host: str, rest: str) -> str:
-    if host and re.fullmatch(_HOST, host) is None:
-        return "the part before the first '/' is no registry host"
     if rest.startswith("//") or "://" in f"{host}/{rest}":
         return "a reference has no scheme such as https://"
+    if host and re.fullmatch(_HOST, host) is None:
+        if re.fullmatch(rf"{_NAMED}:[0-9]*", host):
+            return "the port of a registry is a number from 1 to 65535"
+        return "the part before the first '/' is no registry host"
     path, _, tail = (
         rest.partition("@")[0].rpartition(":") if ":" in rest.partition("@")[0] else (rest, "", "")
     )

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import lru_cache, total_ordering
 
+from cudaforge.display import show
 from cudaforge.records import record
 
 _VERSION = re.compile(
@@ -40,7 +41,7 @@ class Version:
     def __init__(self, text: str) -> None:
         match = _VERSION.fullmatch(text) if len(text) <= MAX_LENGTH else None
         if match is None:
-            raise InvalidVersion(f"{text[:MAX_LENGTH]!r} is not a version")
+            raise InvalidVersion(f"{show(text)} is not a version")
         self.text = text
         self.release = tuple(int(part) for part in match["release"].split("."))
         self.local = match["local"]
@@ -238,12 +239,12 @@ def _parse_clauses(text: str) -> tuple[_Clause, ...]:
     for part in text.split(","):
         match = _CLAUSE.fullmatch(part.strip())
         if match is None:
-            raise InvalidVersion(f"{text[:MAX_LENGTH]!r} is neither a version nor a list like '>=2.6,<2.9'")
+            raise InvalidVersion(f"{show(text)} is neither a version nor a list like '>=2.6,<2.9'")
         operator, version = match["operator"], Version(match["version"])
         if match["wildcard"] and operator not in ("==", "!="):
-            raise InvalidVersion(f"{text[:MAX_LENGTH]!r}: '.*' goes with == and != alone")
+            raise InvalidVersion(f"{show(text)}: '.*' goes with == and != alone")
         if operator == "~=" and len(version.release) < 2:  # noqa: PLR2004 -- PEP 440: ~= needs two components
-            raise InvalidVersion(f"{text[:MAX_LENGTH]!r}: ~= needs at least two components")
+            raise InvalidVersion(f"{show(text)}: ~= needs at least two components")
         clauses.append(_Clause(operator, version, is_prefix=bool(match["wildcard"])))
     return tuple(clauses)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.records import record
 
@@ -200,7 +201,7 @@ class _Reader:
             raise _wrong(
                 self._file,
                 start + 1,
-                f"unknown instruction {keyword[:40]!r}",
+                f"unknown instruction {show(keyword)}",
                 "a broken continuation? every line of an instruction but its last ends with a backslash",
             )
         rest = head[len(keyword) :]
@@ -263,7 +264,7 @@ class _Reader:
             if bare == name:
                 return Heredoc(name=name, is_expanded=match[4] is not None, pieces=tuple(body))
             body.append(Piece(line=self._at, text=bare))
-        raise _wrong(self._file, self._at, f"unterminated heredoc: no line {name[:40]!r} ends it")
+        raise _wrong(self._file, self._at, f"unterminated heredoc: no line {show(name)} ends it")
 
 
 def _is_quoted(text: str, match: re.Match[str]) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem
 from cudaforge.resources import find_resource
 
@@ -18,7 +19,7 @@ def read_page(code: str) -> str:
         near = difflib.get_close_matches(code, pages, n=1)
         raise InputError(
             Problem(
-                what=f"there is no page about {code[:60]!r}",
+                what=f"there is no page about {show(code)}",
                 remedy=f"--about {near[0]}" if near else f"one of {', '.join(sorted(pages))}",
             )
         )

@@ -18,6 +18,7 @@ from cudaforge.bootstrap.sources import (
     parse_os_release,
     parse_sources,
 )
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.records import record, replace
 
@@ -68,7 +69,7 @@ def find_sources(codename: str) -> tuple[Source, ...]:
     if not sources:
         raise SurroundingsError(
             Problem(
-                what=f"the host's apt sources name no archive for {codename!r}",
+                what=f"the host's apt sources name no archive for {show(codename)}",
                 because=(f"looked for the component main of {release.codename} or {codename} in {_ETC_APT}",),
                 remedy="add the archive to apt's sources, or declare a base image from a registry",
             )

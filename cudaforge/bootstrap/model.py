@@ -7,6 +7,7 @@ import json
 import re
 from pathlib import Path
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem
 from cudaforge.records import record, values_of
 
@@ -78,11 +79,11 @@ def check_request(*, codename: str, architecture: str, packages: tuple[str, ...]
     """Raise InputError for names that no archive can have."""
     problems = []
     if not _CODENAME.fullmatch(codename):
-        problems.append(Problem(what=f"{codename!r} is no codename of an OS release"))
+        problems.append(Problem(what=f"{show(codename)} is no codename of an OS release"))
     if not FIELDS["architecture"].fullmatch(architecture):
-        problems.append(Problem(what=f"{architecture!r} is no architecture"))
+        problems.append(Problem(what=f"{show(architecture)} is no architecture"))
     problems += [
-        Problem(what=f"{name!r} is no name of an OS package", remedy="a-z, 0-9 and + - . are allowed")
+        Problem(what=f"{show(name)} is no name of an OS package", remedy="a-z, 0-9 and + - . are allowed")
         for name in packages
         if not FIELDS["name"].fullmatch(name)
     ]
@@ -100,7 +101,7 @@ def check_plan(plan: BootstrapPlan) -> None:
         packages=tuple(package.name for package in plan.packages),
     )
     wrong = [
-        Problem(what=f"OS package {package.name!r} has a malformed {field}: {getattr(package, field)!r}")
+        Problem(what=f"OS package {show(package.name)} has a malformed {field}: {getattr(package, field)!r}")
         for package in plan.packages
         for field, pattern in FIELDS.items()
         if not pattern.fullmatch(getattr(package, field))

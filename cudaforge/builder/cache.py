@@ -14,8 +14,9 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
-from cudaforge.placeholders import check_fields, shown
+from cudaforge.placeholders import check_fields
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
 
@@ -169,7 +170,7 @@ def _parse_all(texts: Sequence[str], option: str, problems: list[Problem]) -> tu
         except _Bad as error:  # noqa: PERF203 -- each mistake is told
             problems.append(
                 Problem(
-                    what=f"{shown(text)!r} is no cache: {error}",
+                    what=f"{show(text)} is no cache: {error}",
                     where=Location(file="command line", key=option),
                     remedy="for example type=registry,ref=ghcr.io/acme/cache:{name}",
                 )
@@ -187,7 +188,7 @@ def _parse(text: str, option: str) -> CacheOption:
     known = _KINDS[kind][option]
     for key, value in fields.items():
         if key != "type" and key not in known:
-            raise _Bad(f"{kind} has no {shown(key)!r} here; it has {', '.join(known)}")
+            raise _Bad(f"{kind} has no {show(key)} here; it has {', '.join(known)}")
         if key != "type":
             wrong = next(check_fields(value, _FIELDS), None)
             if wrong is not None:
@@ -211,9 +212,9 @@ def _fields(text: str) -> dict[str, str]:
     for word in words:
         key, equals, value = word.partition("=")
         if not equals or not value:
-            raise _Bad(f"{shown(word)!r} is not of the form key=value")
+            raise _Bad(f"{show(word)} is not of the form key=value")
         if key in fields:
-            raise _Bad(f"{shown(key)!r} is there twice")
+            raise _Bad(f"{show(key)} is there twice")
         fields[key] = value
     return fields
 
@@ -242,7 +243,7 @@ def _scope(value: str) -> str:
 def _one_of(*words: str) -> Callable[[str], str]:
     def check(value: str) -> str:
         if value not in words:
-            raise _Bad(f"{shown(value)!r} is none of {', '.join(words)}")
+            raise _Bad(f"{show(value)} is none of {', '.join(words)}")
         return value
 
     return check

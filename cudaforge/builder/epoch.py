@@ -9,6 +9,7 @@ import re
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 
 EPOCH_VARIABLE = "SOURCE_DATE_EPOCH"
@@ -30,7 +31,7 @@ def find_epoch(environment: Mapping[str, str]) -> int | None:
         pass  # later than the last year that is counted
     raise InputError(
         Problem(
-            what=f"{EPOCH_VARIABLE} is no number of seconds: {text[:40]!r}",
+            what=f"{EPOCH_VARIABLE} is no number of seconds: {show(text)}",
             where=Location(file="environment", key=EPOCH_VARIABLE),
             remedy="set it to seconds since 1970-01-01, or unset it",
         )

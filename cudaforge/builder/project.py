@@ -22,6 +22,7 @@ from cudaforge.builder.podman import Podman, check_podman
 from cudaforge.builder.protocol import Builder, ImageJob
 from cudaforge.builder.scratch import sweep_scratch
 from cudaforge.builder.settings import BuildSettings
+from cudaforge.display import show
 from cudaforge.engine import NamedBuilder
 from cudaforge.errors import InputError, Problem
 from cudaforge.lockfile.model import WHEELS_DIRECTORY, LockedImage
@@ -153,7 +154,7 @@ def _job(image: LockedImage, rendered: RenderedImage, environment: Mapping[str, 
 def _check(images: Sequence[LockedImage], environment: Mapping[str, str]) -> None:
     """What is wrong with all of it, before anything is built."""
     problems = [
-        Problem(what=f"{image.name!r} is no name of an image", remedy="lock again: cudaforge lock")
+        Problem(what=f"{show(image.name)} is no name of an image", remedy="lock again: cudaforge lock")
         for image in images
         if not _FILE_NAME.fullmatch(image.name)
     ]

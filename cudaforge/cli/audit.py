@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cudaforge.cli.beside import chosen_format
 from cudaforge.cli.options import AsJson, Force
 from cudaforge.cli.output import write_diff, write_json, write_note, write_text
 from cudaforge.errors import ExitCode, InputError, Problem
@@ -43,8 +44,9 @@ def audit(
         _Level, typer.Option("--fail-on", help="Exit 1 for this verdict and for every worse one.")
     ] = "broken",
     form: Annotated[
-        _Format, typer.Option("--format", help="For people, machines, code scanning, or workflows of GitHub.")
-    ] = "text",
+        _Format | None,
+        typer.Option("--format", help="For people, machines, code scanning, or workflows of GitHub."),
+    ] = None,
     fix: Annotated[
         bool, typer.Option("--fix", help="Write the mended lines into the files, and show the difference.")
     ] = False,
@@ -67,6 +69,7 @@ def audit(
     from cudaforge.pipeline import auditing
     from cudaforge.report import audits as report
 
+    wanted = chosen_format(form, as_json=as_json)
     if about is not None:
         from cudaforge.audit.pages import read_page
 
@@ -83,13 +86,13 @@ def audit(
                 write_diff(one.diff.rstrip("\n"))
     if adopt:
         _adopt(reports, given.asked, matrix, force=force)
-        if not (as_json or form != "text"):
+        if wanted == "text":
             return ExitCode.OK
-    if as_json or form == "json":
+    if wanted == "json":
         write_json(report.audits_json(reports, auditing.worst(reports)))
-    elif form == "sarif":
+    elif wanted == "sarif":
         write_text(json.dumps(report.audits_sarif(reports, __version__), indent=2, ensure_ascii=False))
-    elif form == "github":
+    elif wanted == "github":
         write_text(report.audits_github(reports))
     else:
         write_text(report.describe_audits(reports))

@@ -23,3 +23,13 @@ def refuse_beside(option: str, given: Mapping[str, object], *, instead: str = ""
                 ),
             )
         )
+
+
+def chosen_format(form: str | None, *, as_json: bool) -> str:
+    """The format that is asked for: `--json` is short for `--format json`, and without either it is `text`.
+
+    Raises InputError where both are given and differ.
+    """
+    if as_json and form not in (None, "json"):
+        refuse_beside("--json", {f"--format {form}": True})
+    return "json" if as_json else form or "text"

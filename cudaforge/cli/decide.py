@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from cudaforge.cli.beside import chosen_format
 from cudaforge.cli.ci import chosen_part, write_plan
 from cudaforge.cli.options import DEFAULT_FILE, AllowUnpinned, AsJson, File, Offline, Words
 from cudaforge.cli.output import write_json, write_json_lists, write_note, write_text
@@ -85,12 +86,12 @@ def matrix(
     *,
     file: File = DEFAULT_FILE,
     form: Annotated[
-        Literal["text", "json", "github", "gitlab", "names"],
+        Literal["text", "json", "github", "gitlab", "names"] | None,
         typer.Option(
             "--format",
             help="text for people, json for machines; of locked images: jobs for GitHub or GitLab, or names.",
         ),
-    ] = "text",
+    ] = None,
     shard: Annotated[
         str | None,
         typer.Option("--shard", metavar="I/N", help="Only the I-th of N parts of about equal cost."),
@@ -110,22 +111,24 @@ def matrix(
             help="Of github and gitlab: several images in one job rather than more jobs [256].",
         ),
     ] = None,
+    as_json: AsJson = False,
 ) -> int:
     """Expand the matrix: every image with its answer, and what is dropped, by what is wrong with it."""
     from cudaforge.pipeline import decide
 
-    if max_jobs is not None and form not in ("github", "gitlab"):
+    asked = chosen_format(form, as_json=as_json)
+    if max_jobs is not None and asked not in ("github", "gitlab"):
         raise InputError(
             Problem(
-                what=f"--format {form} makes no jobs",
+                what=f"--format {asked} makes no jobs",
                 where=Location(file="command line", key="--max-jobs"),
                 remedy="leave --max-jobs out, or add --format github or gitlab",
             )
         )
     declaration = decide.load(file)
-    if form in ("github", "gitlab", "names"):
+    if asked in ("github", "gitlab", "names"):
         locked = chosen_part(declaration, shard=shard, since=since)
-        write_plan(locked, form=form, max_jobs=max_jobs)
+        write_plan(locked, form=asked, max_jobs=max_jobs)
         return ExitCode.OK
     from cudaforge.report import answers as report
 
@@ -133,7 +136,7 @@ def matrix(
     if shard is not None or since is not None:
         chosen = {image.name for image in chosen_part(declaration, shard=shard, since=since).images}
         answers = tuple(answer for answer in answers if answer.name in chosen)
-    if form == "json":
+    if asked == "json":
         flags = decide.is_dropped(declaration, answers)
         kept = [one for one, is_dropped in zip(answers, flags, strict=True) if not is_dropped]
         dropped = [one for one, is_dropped in zip(answers, flags, strict=True) if is_dropped]

@@ -11,6 +11,7 @@ import typer
 from cudaforge.cli.beside import refuse_beside
 from cudaforge.cli.options import DEFAULT_FILE, AsJson, File, Images
 from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.display import show
 from cudaforge.errors import ExitCode, InputError, Location, Problem
 
 
@@ -134,7 +135,7 @@ def _check_format(form: str, known: Collection[str]) -> None:
     if form not in known:
         raise InputError(
             Problem(
-                what=f"{form!r} is no format of reports",
+                what=f"{show(form)} is no format of reports",
                 where=Location(file="command line", key="--format"),
                 remedy=f"one of {', '.join(known)}",
             )

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 DEBUG_FLAG = "--debug"
 _SECOND = 2
 _LIBRARY_WORDS = "Value error, "
+_LIBRARY_PREFIX = re.compile(r"^Invalid value for '([^']+)'(?: / '[^']+')*: ")
 
 
 class _Stop(BaseException):
@@ -45,7 +48,13 @@ def run_command_line(arguments: Sequence[str]) -> int:
             told = _interrupted(received[0]) if received else _as_told(error)
             if isinstance(error.__cause__, CudaforgeError):
                 told.answer = told.answer or error.__cause__.answer
-            return _fail(told, as_json="--json" in words, debug=debug)
+            return _fail(told, as_json=_is_for_machines(words), debug=debug)
+
+
+def _is_for_machines(words: Sequence[str]) -> bool:
+    """Whether what is printed on stdout is to be JSON, an error included."""
+    is_format = ("--format", "json") in itertools.pairwise(words)
+    return is_format or "--json" in words or "--format=json" in words
 
 
 def _as_told(error: BaseException) -> CudaforgeError:
@@ -84,7 +93,7 @@ def _usage_problem(error: TyperException) -> Problem:
     message = error.format_message()
     context = getattr(error, "ctx", None)
     command = context.command_path if context is not None else "cudaforge"
-    message = message.replace(_LIBRARY_WORDS, "", 1).rstrip(".")
+    message = _LIBRARY_PREFIX.sub(r"\1: ", message).replace(_LIBRARY_WORDS, "", 1).rstrip(".")
     return Problem(what=message or "wrong arguments", remedy=f"{command} --help")
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def push_order(
         problems.append(_problem("--key needs --sign", "--key", "add --sign"))
     if sbom is not None and sbom not in SBOM_FORMS:
         problems.append(
-            _problem(f"{sbom[:40]!r} is no form of an SBOM", "--sbom", f"one of {', '.join(SBOM_FORMS)}")
+            _problem(f"{show(sbom)} is no form of an SBOM", "--sbom", f"one of {', '.join(SBOM_FORMS)}")
         )
     if problems:
         raise InputError(problems)

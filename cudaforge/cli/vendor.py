@@ -10,6 +10,7 @@ import typer
 
 from cudaforge.cli.options import DEFAULT_FILE, AsJson, File
 from cudaforge.cli.output import write_json, write_note, write_text
+from cudaforge.display import show_path
 from cudaforge.errors import ExitCode
 from cudaforge.units import bytes_text
 
@@ -57,10 +58,10 @@ def _pruned_lines(pruned: Pruned | None) -> Iterator[str]:
     )
     for one in pruned.kept:
         if one.files:
-            yield f"kept for {one.declaration!r}: {_count(one.files)}, {bytes_text(one.size)}"
+            yield f"kept for '{show_path(one.declaration)}': {_count(one.files)}, {bytes_text(one.size)}"
             yield f"  if that project is gone: remove {one.list}, and prune again"
     for path in pruned.strange[:_SHOWN]:
-        yield f"left alone, since it is none that vendor wrote: {str(path)!r}"
+        yield f"left alone, since it is none that vendor wrote: '{show_path(path)}'"
     if len(pruned.strange) > _SHOWN:
         yield f"  and {len(pruned.strange) - _SHOWN} more"
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 from cudaforge.declaration.kinds import Kind, bad, read_string, text_kind
-from cudaforge.declaration.text import has_credentials, show
+from cudaforge.declaration.text import has_credentials
+from cudaforge.display import show
 from cudaforge.references import LOCATION
 
 _CREDENTIAL_REMEDY = (

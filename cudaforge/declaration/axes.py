@@ -26,8 +26,8 @@ from cudaforge.declaration.fields import (
 from cudaforge.declaration.kinds import BadValue, Kind, Mistake, Schema, bad, type_name, within
 from cudaforge.declaration.model import FrameworkWish
 from cudaforge.declaration.tables import Field, unknown_key
-from cudaforge.declaration.text import show
 from cudaforge.declaration.values import CPU, IMAGE_NAME_MAX, CudaWish
+from cudaforge.display import show
 from cudaforge.records import record
 
 MAX_POINTS = 250_000

@@ -11,9 +11,9 @@ from cudaforge.declaration.git import git_requirement, read_uv_git
 from cudaforge.declaration.kinds import BadValue, bad
 from cudaforge.declaration.needed import Needed, RequirementsSource, normal_name
 from cudaforge.declaration.source import read_source
-from cudaforge.declaration.text import show, show_path
 from cudaforge.declaration.values import PACKAGE
 from cudaforge.declaration.wheels import is_local
+from cudaforge.display import show, show_path
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.versions import InvalidVersion, VersionWish
 

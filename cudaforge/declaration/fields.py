@@ -28,7 +28,7 @@ from cudaforge.declaration.kinds import (
 from cudaforge.declaration.measures import DURATION, SIZE
 from cudaforge.declaration.model import Flavor, Gate, GpuDemand, OnConflict, Preference
 from cudaforge.declaration.tables import Field, any_field, table_kind
-from cudaforge.declaration.text import show
+from cudaforge.display import show
 from cudaforge.records import record
 from cudaforge.references import REPOSITORY
 from cudaforge.versions import VersionWish

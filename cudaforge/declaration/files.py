@@ -9,7 +9,7 @@ from pathlib import Path
 from cudaforge.declaration.inside import check_inside
 from cudaforge.declaration.kinds import bad
 from cudaforge.declaration.source import read_text
-from cudaforge.declaration.text import show, show_path
+from cudaforge.display import show, show_path
 
 _WILDCARDS = re.compile(r"[*?]")
 

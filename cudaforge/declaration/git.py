@@ -6,7 +6,8 @@ import re
 from urllib.parse import unquote
 
 from cudaforge.declaration.kinds import bad
-from cudaforge.declaration.text import has_credentials, show
+from cudaforge.declaration.text import has_credentials
+from cudaforge.display import show
 
 _PREFIX = "git+"
 _COMMIT = re.compile(r"[0-9a-f]{40}")

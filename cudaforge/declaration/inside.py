@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from cudaforge.declaration.kinds import bad
-from cudaforge.declaration.text import show, show_path
+from cudaforge.display import show, show_path
 
 
 def check_inside(root: Path, path: str) -> Path:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from typing import Generic, NoReturn, TypeVar
 
-from cudaforge.declaration.text import find_refused_character, show
+from cudaforge.declaration.text import find_refused_character
+from cudaforge.display import show
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version, VersionWish
 

@@ -14,8 +14,8 @@ from cudaforge.declaration.kinds import STRING, BadValue, Kind, Mistake, bad, li
 from cudaforge.declaration.positions import find_lines
 from cudaforge.declaration.source import SourceFile, place, read_source
 from cudaforge.declaration.tables import Field, Values, any_field, read_fields, table_kind
-from cudaforge.declaration.text import show, show_path
 from cudaforge.declaration.values import IMAGE_NAME
+from cudaforge.display import show, show_path
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.records import record
 

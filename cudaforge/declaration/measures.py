@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from cudaforge.declaration.kinds import Kind, bad, read_string
-from cudaforge.declaration.text import show
+from cudaforge.display import show
 
 _SECONDS = {"s": 1, "m": 60, "h": 3600}
 _DURATION = r"(?:[0-9]{1,6}h)?(?:[0-9]{1,6}m)?(?:[0-9]{1,6}(?:\.[0-9]{1,3})?s)?"

@@ -9,8 +9,8 @@ from pathlib import Path
 from cudaforge.declaration.layers import DEFAULTS, IMAGES, Layers
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.positions import KeyPath
-from cudaforge.declaration.text import show_path
 from cudaforge.declaration.words import COMMAND_LINE, IMAGE_NAME
+from cudaforge.display import show_path
 from cudaforge.errors import InputError, Location
 
 _PART = re.compile(r'\.?(?:"(?P<quoted>(?:[^"\\]|\\.)*)"|(?P<bare>[^.\[\]"]+)|\[(?P<index>[0-9]+)\])')

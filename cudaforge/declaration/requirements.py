@@ -14,9 +14,10 @@ from cudaforge.declaration.inside import check_inside
 from cudaforge.declaration.kinds import Mistake, attempt, bad
 from cudaforge.declaration.needed import NOTHING_NEEDED, Needed, RequirementsSource
 from cudaforge.declaration.source import read_text
-from cudaforge.declaration.text import find_refused_in_source, show, show_path
+from cudaforge.declaration.text import find_refused_in_source
 from cudaforge.declaration.values import PACKAGE, read_project_path
 from cudaforge.declaration.wheels import is_local, read_local_wheel
+from cudaforge.display import show, show_path
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.records import record
 

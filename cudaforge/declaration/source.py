@@ -10,8 +10,9 @@ from pathlib import Path
 
 from cudaforge.declaration.kinds import Mistake
 from cudaforge.declaration.positions import KeyPath, find_lines, find_too_deep
-from cudaforge.declaration.text import find_refused_in_source, show, show_path
+from cudaforge.declaration.text import find_refused_in_source
 from cudaforge.declaration.toml import parse_toml
+from cudaforge.display import show, show_path
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.records import record
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Generic, TypeVar, cast
 
 from cudaforge.declaration.kinds import BadValue, Kind, Mistake, Schema, bad, nearest, type_name, within
-from cudaforge.declaration.text import show
+from cudaforge.display import show
 from cudaforge.records import record
 
 T = TypeVar("T")

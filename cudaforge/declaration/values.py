@@ -28,7 +28,8 @@ from cudaforge.declaration.kinds import (
 )
 from cudaforge.declaration.model import NO_SNAPSHOT, SNAPSHOT_OF_LOCK, CopyStep, FrameworkWish
 from cudaforge.declaration.needed import RequirementsSource, normal_name
-from cudaforge.declaration.text import has_credentials, show
+from cudaforge.declaration.text import has_credentials
+from cudaforge.display import show
 from cudaforge.records import record
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.versions import VersionWish

@@ -10,8 +10,8 @@ from cudaforge.declaration.inside import check_inside
 from cudaforge.declaration.kinds import bad
 from cudaforge.declaration.model import LocalWheel
 from cudaforge.declaration.needed import Needed, normal_name
-from cudaforge.declaration.text import show
 from cudaforge.declaration.values import read_project_path
+from cudaforge.display import show
 
 _LOCAL = re.compile(r"(?:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)\s*@\s*)?(?P<path>\.{1,2}/\S.*)")
 _HINT = 'a wheel of the project, such as "./wheels/x-1.0-py3-none-any.whl"'

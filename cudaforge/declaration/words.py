@@ -14,9 +14,10 @@ from cudaforge.declaration.meaning import declaration_digest
 from cudaforge.declaration.model import Declaration, FrameworkWish, Network
 from cudaforge.declaration.needed import NOTHING_NEEDED, Needed
 from cudaforge.declaration.tables import Field, Values, any_field
-from cudaforge.declaration.text import find_refused_character, show
+from cudaforge.declaration.text import find_refused_character
 from cudaforge.declaration.values import GPU, PACKAGE, read_framework
 from cudaforge.declaration.wheels import is_local, read_local_wheel
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 
 IMAGE_NAME = "adhoc"

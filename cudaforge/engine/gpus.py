@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from cudaforge.display import show
 from cudaforge.engine.model import GpuMethod, GpuOffer, GpuRequest
 from cudaforge.errors import InputError, Problem
 from cudaforge.records import replace
@@ -94,7 +95,7 @@ def parse_gpu_names(wanted: tuple[str, ...]) -> tuple[str, ...]:
         if _SELECTION.fullmatch(name.removeprefix(f"{CDI_KIND}=")) is None:
             raise InputError(
                 Problem(
-                    what=f"{name!r} is not the name of a GPU",
+                    what=f"{show(name)} is not the name of a GPU",
                     remedy="write its index, its UUID (GPU-... or MIG-...), or all: nvidia-smi -L lists them",
                 )
             )

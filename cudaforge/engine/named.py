@@ -8,6 +8,7 @@ import re
 from collections.abc import Mapping
 
 from cudaforge import process
+from cudaforge.display import show
 from cudaforge.engine import podman
 from cudaforge.engine.client import Engine, connect
 from cudaforge.engine.errors import EngineError, EngineUnreachable
@@ -69,7 +70,7 @@ def connect_named(name: str) -> NamedBuilder:
     if not _NAME.fullmatch(name):
         raise InputError(
             Problem(
-                what=f"--builder: {name[:80]!r} is no name of a builder",
+                what=f"--builder: {show(name)} is no name of a builder",
                 remedy="name a buildx builder, a docker context, or an address such as unix:///run/docker.sock",
             )
         )

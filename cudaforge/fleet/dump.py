@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import NoReturn
 from xml.parsers import expat
 
-from cudaforge.declaration.text import find_refused_character, show
+from cudaforge.declaration.text import find_refused_character
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.records import record
 from cudaforge.versions import InvalidVersion, Version

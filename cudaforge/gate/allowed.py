@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import date, datetime
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.gate.model import Finding
 from cudaforge.records import record
@@ -41,7 +42,7 @@ def parse_allowances(values: Mapping[str, object], *, file: str, today: date) ->
     one whose day has passed: a list that nobody looks after does not open the gate.
     """
     problems = [
-        _problem(f"unknown key {key!r}", file, key, "write [[allow]] tables")
+        _problem(f"unknown key {show(key)}", file, key, "write [[allow]] tables")
         for key in values
         if key != "allow"
     ]
@@ -77,7 +78,7 @@ def _parse_entry(entry: object, file: str, where: str, problems: list[Problem]) 
         return None
     before = len(problems)
     problems += [
-        _problem(f"unknown key {key!r}", file, f"{where}.{key}", f"known: {', '.join(_KEYS)}")
+        _problem(f"unknown key {show(key)}", file, f"{where}.{key}", f"known: {', '.join(_KEYS)}")
         for key in entry
         if key not in _KEYS
     ]

@@ -12,6 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.gate.model import Finding, Severity
 
@@ -109,7 +110,8 @@ def _check_sarif(values: Mapping[str, object], file: str) -> None:
     version, runs = _text(values, "version"), list(_maps(values.get("runs")))
     if version != _SARIF:
         raise _refused(
-            file, f"its SARIF is {version[:20] or 'of no version'!r}, and {_SARIF} is what is read"
+            file,
+            f"its SARIF is {show(version) if version else 'of no version'}, and {_SARIF} is what is read",
         )
     if not runs:
         raise _refused(file, "it has no run of a scanner, so that nothing was looked at")

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 
 from cudaforge.declaration.written import DIGEST_MARK, PROJECT, Written
+from cudaforge.display import escaped
 from cudaforge.lockfile.model import Declared
 from cudaforge.records import record
 
@@ -26,7 +27,7 @@ class DeclaredChange:
         if table == PROJECT:
             table, _, key = key.partition(".")
             place = f"[{table}] {key}"
-        return f"{_printable(place)}: {_difference(self.old, self.new)}"
+        return f"{escaped(place)}: {_difference(self.old, self.new)}"
 
 
 def pack(values: Mapping[str, Mapping[str, Written]]) -> tuple[Declared, ...]:
@@ -86,9 +87,4 @@ def _difference(old: Written | None, new: Written | None) -> str:
 def _shown(value: Written | None) -> str:
     if value is None:
         return "not written"
-    return _printable(json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False))
-
-
-def _printable(text: str) -> str:
-    """Without what a terminal would obey: a lock may have been edited."""
-    return "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in text)
+    return escaped(json.dumps(list(value) if isinstance(value, tuple) else value, ensure_ascii=False))

@@ -13,6 +13,7 @@ from pathlib import Path
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.source import file_type
 from cudaforge.declaration.written import PROJECT, written_values
+from cudaforge.display import show
 from cudaforge.errors import CudaforgeError, InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import copy_atomically, hash_file, path_error, sweep, write_atomically, write_error
 from cudaforge.indexes import PROJECT_INDEX
@@ -274,7 +275,7 @@ def _has(path: Path, text: str) -> bool:
 def _read_closure(path: Path, file: str, *, lock: str) -> str:
     """The closure that the text of the lock means: one that waits where a run was cut off may be it."""
     if not _CLOSURE_FILE.fullmatch(file):
-        raise damaged(str(path), f"{file!r} is no closure file")
+        raise damaged(str(path), f"{show(file)} is no closure file")
     place = path.parent / file
     text = _read(place, missing="the closure is gone")
     waiting = _waiting(place)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
+from cudaforge.display import show
 from cudaforge.errors import Location, NegativeAnswer, Problem
 from cudaforge.lockfile.compose import entry_digest
 from cudaforge.lockfile.model import (
@@ -275,7 +276,7 @@ def _load_image(
 ) -> LockedImage:
     image = read_image(plain, bases, closure_of=closure_of)
     if entry_digest(image) != image.digest:
-        raise damaged(file, f"the entry of {image.name!r} was edited")
+        raise damaged(file, f"the entry of {show(image.name)} was edited")
     return image
 
 

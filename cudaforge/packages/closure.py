@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from functools import partial
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
 from cudaforge.indexes import DEFAULT_INDEX, PROJECT_INDEX
@@ -281,7 +282,9 @@ def _user_pin(text: str, request: ClosureRequest) -> _Pin:
         has_address = not (Requirement(text).url or "git+").startswith("git+")
     except InvalidRequirement as error:
         raise InputError(
-            Problem(what=f"{request.name}: {text!r} is no requirement", because=(str(error).splitlines()[0],))
+            Problem(
+                what=f"{request.name}: {show(text)} is no requirement", because=(str(error).splitlines()[0],)
+            )
         ) from None
     if has_address:
         raise InputError(

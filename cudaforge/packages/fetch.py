@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from cudaforge.display import show
 from cudaforge.errors import Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.files import hash_file
 from cudaforge.indexes import DEFAULT_INDEX, PROJECT_INDEX
@@ -277,7 +278,7 @@ def _match(
     raise SurroundingsError(
         Problem(
             what=f"{wheel.package} {wheel.version} is served here, but not as the locked {wheel.filename}",
-            because=(f"the lock takes it from the index {wheel.index!r}",),
+            because=(f"the lock takes it from the index {show(wheel.index)}",),
             remedy="use an index that has this file, or lock again: cudaforge upgrade",
         )
     )
@@ -294,7 +295,7 @@ def _place(offer: Offer) -> str:
 
 def _missing(wheels: Sequence[LockedWheel], answer: NoSolution) -> SurroundingsError:
     absent = [wheel for wheel in wheels if answer.names(wheel.package)]
-    named = ", ".join(f"{wheel.package} {wheel.version} (index {wheel.index!r})" for wheel in absent)
+    named = ", ".join(f"{wheel.package} {wheel.version} (index {show(wheel.index)})" for wheel in absent)
     return SurroundingsError(
         Problem(
             what=f"the package indexes of this site do not have {named or 'all locked packages'}",

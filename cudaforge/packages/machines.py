@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from cudaforge.display import show
 from cudaforge.packages.model import LockedWheel
 
 ARCHITECTURES: Mapping[str, str] = {"linux/amd64": "x86_64", "linux/arm64": "aarch64"}
@@ -24,5 +25,5 @@ def platforms_of_marker(marker: str) -> tuple[str, ...]:
     """The platforms that `machine_marker` made it of. Raises ValueError for a marker of another form."""
     platforms = tuple(one for one in sorted(ARCHITECTURES) if machine_marker((one,)) in marker)
     if machine_marker(platforms) != marker:
-        raise ValueError(f"{marker!r} is no marker of platforms")
+        raise ValueError(f"{show(marker)} is no marker of platforms")
     return platforms

@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.packages.addresses import is_loopback, is_proxy, is_remote, redact, without_name
 from cudaforge.packages.configured import Setting, find_uv_setting, read_pip_settings, read_uv_keys
@@ -349,7 +350,7 @@ def _check_proxy(setting: Setting, file: str | None) -> Setting:
     kind = InputError if is_declared else SurroundingsError
     raise kind(
         Problem(
-            what=f"{setting.origin} is no address of a proxy: {redact(setting.value)!r}",
+            what=f"{setting.origin} is no address of a proxy: {show(redact(setting.value))}",
             where=Location(file=file, key=setting.origin) if is_declared and file is not None else None,
             remedy=f'set {setting.origin} to an address such as "http://proxy.example:3128"',
         )

@@ -14,8 +14,8 @@ from cudaforge.audit import Asked, Finding, Fix, Report, Unknown, Verdict, audit
 from cudaforge.audit.dockerfile import MAXIMUM_BYTES, read_dockerfile
 from cudaforge.declaration import fields
 from cudaforge.declaration.kinds import BadValue, bad
-from cudaforge.declaration.text import show
 from cudaforge.declaration.values import GPU
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import write_atomically
 from cudaforge.matrix import Matrix, load_matrix
@@ -131,7 +131,7 @@ def _day(text: str | None, matrix: Matrix, problems: list[Problem]) -> str:
     try:
         day = date.fromisoformat(text).isoformat()
     except ValueError:
-        problems.append(_problem(f"--as-of takes a date, not {text[:40]!r}", "--as-of", "--as-of 2026-01-31"))
+        problems.append(_problem(f"--as-of takes a date, not {show(text)}", "--as-of", "--as-of 2026-01-31"))
         return matrix.as_of
     if day > matrix.as_of:
         what = f"--as-of {day}: the facts reach to {matrix.as_of}"

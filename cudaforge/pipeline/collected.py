@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.files import hash_file, write_error
 from cudaforge.lockfile.model import LockedImage
@@ -228,7 +229,7 @@ def _take_deb(path: Path, directory: Path) -> CollectedDeb:
 def _take_wheel(path: Path, directory: Path) -> BuiltWheel:
     _require_file(path)
     if not WHEEL_NAME.fullmatch(path.name):
-        raise SurroundingsError(Problem(what=f"a step has left {path.name[:80]!r}, which is no wheel"))
+        raise SurroundingsError(Problem(what=f"a step has left {show(path.name)}, which is no wheel"))
     wheel = BuiltWheel(filename=path.name, sha256=hash_file(path))
     _put(path, built_file(directory, wheel), directory)
     return wheel
@@ -236,7 +237,7 @@ def _take_wheel(path: Path, directory: Path) -> BuiltWheel:
 
 def _require_file(path: Path) -> None:
     if path.is_symlink() or not path.is_file():
-        raise SurroundingsError(Problem(what=f"a step has left {path.name[:80]!r}, which is no file"))
+        raise SurroundingsError(Problem(what=f"a step has left {show(path.name)}, which is no file"))
 
 
 def _put(path: Path, target: Path, directory: Path) -> None:

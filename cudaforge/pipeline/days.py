@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import date, datetime, timezone
 
 from cudaforge.declaration.model import Declaration, ImageDeclaration
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.matrix import load_matrix
 from cudaforge.matrix.days import was_there
@@ -25,7 +26,7 @@ def check_day(text: str) -> str:
         day = None
     if day is None:
         raise InputError(
-            Problem(what=f"{text[:40]!r} is no day", where=where, remedy="write it as in --as-of 2026-06-01")
+            Problem(what=f"{show(text)} is no day", where=where, remedy="write it as in --as-of 2026-06-01")
         )
     today = datetime.now(tz=timezone.utc).date()
     if day > today:

@@ -15,6 +15,7 @@ from cudaforge.declaration import (
     locate,
 )
 from cudaforge.declaration.model import Declaration, ImageDeclaration, OnConflict
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.matrix import Matrix, load_matrix
 from cudaforge.pipeline.host import find_host_os, lock_path
@@ -114,9 +115,10 @@ def load_asked(words: Sequence[str], path: Path) -> Declaration:
     names = sorted({name for image in declaration.images for name in (image.name, image.image)})
     raise InputError(
         Problem(
-            what=f"{path} has no image {word!r}, and words that make an image do not mix with names of images"
+            what=f"{path} has no image {show(word)}, and words that make an image do not mix with names of "
+            "images"
             if matrix.find_framework(word)
-            else f"{word!r} is neither an image of {path} nor a framework",
+            else f"{show(word)} is neither an image of {path} nor a framework",
             where=Location(file="command line", key=word),
             remedy=f"images: {', '.join(names)}; frameworks: {', '.join(sorted(matrix.frameworks))}",
         )
@@ -260,7 +262,7 @@ def matrix_of(declaration: Declaration) -> Matrix:
 def _no_such_images(names: Sequence[str], known: Sequence[str]) -> InputError:
     return InputError(
         Problem(
-            what=f"there is no image {name!r}",
+            what=f"there is no image {show(name)}",
             where=Location(file="command line"),
             remedy="known: " + ", ".join(known),
         )

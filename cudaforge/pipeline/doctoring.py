@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from cudaforge.declaration.model import Declaration
+from cudaforge.display import show
 from cudaforge.doctor import Expected, Finding, Host, State, diagnose, look, this_host
 from cudaforge.engine import connect
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
@@ -62,7 +63,7 @@ def _find_image(declaration: Declaration, name: str) -> LockedImage:
         return found[0]
     points = [image.name for image in lock.images if image.image == name]
     known = ", ".join(points or [image.name for image in lock.images])
-    what = f"{name!r} is several images" if points else f"there is no image {name!r}"
+    what = f"{show(name)} is several images" if points else f"there is no image {show(name)}"
     raise InputError(Problem(what=what, where=Location(file="command line"), remedy=f"name one: {known}"))
 
 

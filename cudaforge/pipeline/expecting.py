@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.matrix import Matrix
@@ -51,7 +52,7 @@ def capabilities_of(matrix: Matrix, names: Iterable[str]) -> Mapping[str, tuple[
         if not named.capabilities:
             raise InputError(
                 Problem(
-                    what=f"no GPU is known as {name!r}",
+                    what=f"no GPU is known as {show(name)}",
                     where=Location(file="command line", key=f"gpu={name}"),
                     remedy="name a product (gpu=H100) or a compute capability (gpu=sm_90)",
                 )

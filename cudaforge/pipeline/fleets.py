@@ -12,7 +12,7 @@ from cudaforge.declaration import locate
 from cudaforge.declaration.files import matching
 from cudaforge.declaration.model import Declaration, FleetNode, OnConflict
 from cudaforge.declaration.source import read_bytes
-from cudaforge.declaration.text import show, show_path
+from cudaforge.display import show, show_path
 from cudaforge.errors import InputError, Problem
 from cudaforge.fleet import FleetAnswer, answer_fleet, parse_dump
 from cudaforge.fleet.dump import MAX_BYTES

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import LockedImage
 from cudaforge.matrix import Matrix
@@ -58,7 +59,7 @@ def asked_of(words: Sequence[str], frameworks: Sequence[str]) -> Asked:
         else:
             raise InputError(
                 Problem(
-                    what=f"{word!r} cannot be asked of an image that is there",
+                    what=f"{show(word)} cannot be asked of an image that is there",
                     where=Location(file="command line", key=word),
                     remedy="gpu=H100 (may be repeated) and driver=570.86 can",
                 )
@@ -135,7 +136,7 @@ def _wanted(matrix: Matrix, names: Sequence[str]) -> tuple[Framework, ...]:
     if unknown:
         raise InputError(
             Problem(
-                what=f"there is no proof of a framework {name!r}",
+                what=f"there is no proof of a framework {show(name)}",
                 where=Location(file="command line", key="--framework"),
                 remedy=f"known: {', '.join(sorted(provable))}",
             )
@@ -156,10 +157,10 @@ def check_names(names: Sequence[str], known: Sequence[str]) -> None:
         try:
             parse_reference(name)
         except InvalidReference as error:
-            problems.append(_no_image(name, f"{name!r} names no image: {error}", known))
+            problems.append(_no_image(name, f"{show(name)} names no image: {error}", known))
             continue
         if known and not set("/:@") & set(name):
-            problems.append(_no_image(name, f"the declaration has no image {name!r}", known))
+            problems.append(_no_image(name, f"the declaration has no image {show(name)}", known))
     if problems:
         raise InputError(problems)
 

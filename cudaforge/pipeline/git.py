@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.pipeline.decide import Note
 
@@ -70,7 +71,7 @@ class Repository:
         if not _is_object(commit):
             raise InputError(
                 Problem(
-                    what=f"{revision!r} is no commit of the repository that {self.root} is in",
+                    what=f"{show(revision)} is no commit of the repository that {self.root} is in",
                     where=Location(file="command line", key="--since"),
                     because=tuple(commit.stderr.strip().splitlines()[:1]),
                     remedy="fetch it first; a shallow clone has few commits",

@@ -11,6 +11,7 @@ from pathlib import Path
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.written import written_values
+from cudaforge.display import visible
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import held_lock
 from cudaforge.lockfile.declared import pack
@@ -36,7 +37,6 @@ from cudaforge.pipeline.host import ignore, lock_path, open_state
 from cudaforge.pipeline.outside import DigestSource, find_site
 from cudaforge.records import made as made_by
 from cudaforge.records import record, replace
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import names_text
 from cudaforge.resolver import Resolution
 from cudaforge.resolver.model import Conflict

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, Reproducible
 from cudaforge.declaration.model import Declaration
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem, SurroundingsError
 from cudaforge.files import held_lock, write_atomically
 from cudaforge.lockfile.model import Lock
@@ -213,7 +214,7 @@ def run_image(
     image = next((image for image in lock.images if image.name == name), None)
     if image is None:
         known = ", ".join(image.name for image in lock.images)
-        raise InputError(Problem(what=f"there is no image {name!r}", remedy=f"known: {known}"))
+        raise InputError(Problem(what=f"there is no image {show(name)}", remedy=f"known: {known}"))
     engine = connect()
     if engine.find_image(image.tags[0]) is None:
         raise InputError(Problem(what=f"{image.tags[0]} is not built yet", remedy=f"cudaforge build {name}"))

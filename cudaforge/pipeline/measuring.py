@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem, SurroundingsError
 from cudaforge.indexes import DEFAULT_INDEX
 from cudaforge.matrix import Matrix
@@ -85,7 +86,7 @@ def _check_options(asked: Asked) -> None:
 
 def _wrong_option(key: str, value: str, allowed: str) -> InputError:
     where = Location(file="command line", key=key)
-    return InputError(Problem(what=f"{key} is {value!r}: {allowed}", where=where))
+    return InputError(Problem(what=f"{key} is {show(value)}: {allowed}", where=where))
 
 
 def _check(matrix: Matrix, measured: Measured, index: str) -> Checked:
@@ -146,7 +147,7 @@ def _measure_wheel(asked: Asked, site: _OnSite, on_library: _OnLibrary) -> Measu
         is_address = False
     if not is_address:
         where = Location(file="command line")
-        what = f"{asked.word!r} is no web address"
+        what = f"{show(asked.word)} is no web address"
         raise InputError(Problem(what=what, where=where, remedy="https://HOST/PATH/NAME.whl"))
     name = unquote(parts.path).rpartition("/")[2]
     if parts.scheme.lower() == "file":
@@ -176,7 +177,7 @@ def _look_up(asked: Asked, matrix: Matrix, site: _OnSite) -> tuple[str, FoundWhe
         has = ", ".join(dict.fromkeys(here[:6]))
         raise NegativeAnswer(
             Problem(
-                what=f"the index {index!r} has no wheel of {package} {wanted} for "
+                what=f"the index {show(index)} has no wheel of {package} {wanted} for "
                 f"{asked.platform}{f' and Python {asked.python}' if asked.python else ''}",
                 because=(f"it has {has}",) if has else (),
                 remedy="see --platform and --python, or name the wheel's file or address",
@@ -197,7 +198,7 @@ def _pin(word: str) -> tuple[str, str]:
     if asked is None or len(asked.specifier) != 1 or len(pins) != 1 or asked.url or pins[0].endswith("*"):
         raise InputError(
             Problem(
-                what=f"{word!r} names no single release",
+                what=f"{show(word)} names no single release",
                 where=Location(file="command line"),
                 remedy="write it as torch==2.8.0 or torch==2.8.0+cu128",
             )
@@ -318,7 +319,7 @@ def _check_reference(text: str) -> None:
     try:
         parse_reference(text)
     except InvalidReference as error:
-        what = f"{text!r} names neither a wheel nor an image: {error}"
+        what = f"{show(text)} names neither a wheel nor an image: {error}"
         where = Location(file="command line")
         raise InputError(Problem(what=what, where=where, remedy=_HOW)) from None
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cudaforge import process
 from cudaforge.declaration.model import Declaration
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import Lock, LockedBase, PlatformManifest
@@ -62,7 +63,7 @@ def _check_names(declaration: Declaration) -> None:
     )
     problems = [
         Problem(
-            what=f"the facts name no {name!r} whose address [network.{table}] could give",
+            what=f"the facts name no {show(name)} whose address [network.{table}] could give",
             where=Location(file=str(declaration.path), key=f"network.{table}.{name}"),
             remedy=f"{_meant(name, known)}known: {', '.join(known)}",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from cudaforge.declaration.model import Declaration
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.lockfile.model import Lock
 from cudaforge.lockfile.shards import divide
@@ -34,7 +35,7 @@ def parse_shard(text: str) -> Shard:
             return shard
     raise InputError(
         Problem(
-            what=f"{text!r} is no shard",
+            what=f"{show(text)} is no shard",
             where=Location(file="command line", key="--shard"),
             remedy=f"write I/N with 1 <= I <= N <= {MOST_SHARDS}, such as 3/8",
         )

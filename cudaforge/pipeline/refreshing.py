@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.matrix import Matrix
 from cudaforge.matrix.catalogue import find_subject, source_of, subjects
@@ -84,7 +85,9 @@ def _refusal(matrix: Matrix, word: str, subject: Subject | None, able: Sequence[
     if subject is None:
         near = difflib.get_close_matches(word.lower(), [one.name for one in subjects(matrix)], n=2)
         hint = f"did you mean {' or '.join(near)}? " if near else ""
-        return Problem(what=f"{word!r} is no subject of the matrix", where=where, remedy=f"{hint}{remedy}")
+        return Problem(
+            what=f"{show(word)} is no subject of the matrix", where=where, remedy=f"{hint}{remedy}"
+        )
     if subject.name in able:
         return None
     sources = dict.fromkeys(source_of(row) for row in subject.rows(matrix))

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from cudaforge import __version__
 from cudaforge.declaration.model import Declaration
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, NegativeAnswer, Problem
 from cudaforge.files import write_atomically
 from cudaforge.pipeline.outside import find_site, registry_access
@@ -43,7 +44,7 @@ def format_of(path: Path) -> str:
     known = ", ".join(ending for endings in FORMATS.values() for ending in endings)
     raise InputError(
         Problem(
-            what=f"{path.name!r} does not say by its ending which report it is to be",
+            what=f"{show(path.name)} does not say by its ending which report it is to be",
             where=Location(file="command line"),
             remedy=f"end it with one of {known}",
         )

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from cudaforge.declaration.layers import real_directory
 from cudaforge.declaration.schema import declaration_schema
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import find_obstacle, write_atomically
 from cudaforge.matrix import load_matrix
@@ -33,7 +34,7 @@ def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
         known = f"known: {', '.join(sorted(matrix.frameworks))}"
         raise InputError(
             Problem(
-                what=f"there is no framework {framework!r}",
+                what=f"there is no framework {show(framework)}",
                 where=Location(file="command line", key="FRAMEWORK"),
                 remedy=f"did you mean {near[0]}? {known}" if near else known,
             )

@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from cudaforge.display import show_path
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 from cudaforge.files import write_atomically, write_error
 from cudaforge.pipeline.places import PARTS
@@ -135,7 +136,7 @@ def _refuse_path(directory: Path) -> None:
             Problem(
                 what="no build can be given the bases in this directory: its path has a colon or a character "
                 "that cannot be printed",
-                where=Location(file=repr(str(directory))),
+                where=Location(file=show_path(directory)),
                 remedy="name another directory",
             )
         )

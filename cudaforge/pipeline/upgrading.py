@@ -8,6 +8,7 @@ from functools import partial
 
 from cudaforge.declaration.model import Declaration
 from cudaforge.declaration.written import written_values
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.declared import pack
@@ -188,7 +189,7 @@ def _packages_among(names: Sequence[str], declaration: Declaration, current: Loc
             images = ", ".join(image.name for image in declaration.images)
             problems.append(
                 Problem(
-                    what=f"{word!r} is neither an image nor a package of the lock",
+                    what=f"{show(word)} is neither an image nor a package of the lock",
                     where=Location(file="command line"),
                     remedy=f"{meant}images known: {images}",
                 )

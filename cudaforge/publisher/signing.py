@@ -7,6 +7,7 @@ import shutil
 from pathlib import Path
 
 from cudaforge import process
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
 
 SIGN_SECONDS = 300.0
@@ -33,7 +34,9 @@ def require_cosign(key: str | None) -> None:
     elif key.startswith("-") or not Path(key).is_file():
         raise InputError(
             Problem(
-                what=f"there is no key at {key!r}", where=where, remedy="cosign generate-key-pair makes one"
+                what=f"there is no key at {show(key)}",
+                where=where,
+                remedy="cosign generate-key-pair makes one",
             )
         )
 

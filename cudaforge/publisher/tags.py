@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
-from cudaforge.placeholders import check_fields, fill_fields, find_fields, shown
+from cudaforge.placeholders import check_fields, fill_fields, find_fields
 from cudaforge.references import InvalidReference, parse_reference
 
 NONE = "none"
@@ -101,7 +102,7 @@ def _complaints(template: str) -> list[Problem]:
     if not template:
         return [Problem(what="the template of a tag is empty", where=where, remedy="leave it out")]
     return [
-        Problem(what=f"the template {shown(template)!r} has {what}", where=where, remedy=remedy)
+        Problem(what=f"the template {show(template)} has {what}", where=where, remedy=remedy)
         for what, remedy in check_fields(template, FIELDS)
     ]
 
@@ -109,9 +110,9 @@ def _complaints(template: str) -> list[Problem]:
 def _invalid(image: LockedImage, template: str, text: str, reason: str) -> InputError:
     return InputError(
         Problem(
-            what=f"{image.name}: {shown(text)!r} is no image reference: {reason}",
+            what=f"{image.name}: {show(text)} is no image reference: {reason}",
             where=Location(file="command line", key="--tag"),
-            because=(f"the template is {shown(template)!r}",),
+            because=(f"the template is {show(template)}",),
             remedy="see cudaforge build --help, or the table of fields in docs/push.md",
         )
     )

@@ -11,9 +11,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import PurePosixPath
 
+from cudaforge.display import escaped, show
 from cudaforge.errors import Location, Problem
 from cudaforge.lockfile.model import LockedImage, LockedSnapshot
-from cudaforge.quoting import UnsafeText, dump_copy, escape_for_display, find_unsafe_character, quote_ignore
+from cudaforge.quoting import UnsafeText, dump_copy, find_unsafe_character, quote_ignore
 from cudaforge.references import InvalidReference, parse_reference
 from cudaforge.renderer.account import is_user
 from cudaforge.renderer.context import has_apt, make_labels
@@ -51,7 +52,7 @@ def check_image(image: LockedImage) -> tuple[Problem, ...]:
     return tuple(
         Problem(
             what=what,
-            where=Location(file=LOCK_NAME, key=f"images.{escape_for_display(image.name)}.{key}"),
+            where=Location(file=LOCK_NAME, key=f"images.{escaped(image.name)}.{key}"),
             remedy=remedy,
         )
         for key, what, remedy in _find_problems(image)
@@ -100,11 +101,11 @@ def _check_grammars(image: LockedImage) -> Iterator[_Finding]:
         if name.startswith(LABEL_PREFIX):
             yield f"labels.{name}", f"labels below {LABEL_PREFIX} are cudaforge's own", "take another name"
     if not image.workdir.startswith("/"):
-        yield "workdir", f"'{escape_for_display(image.workdir)}' is not an absolute path", None
+        yield "workdir", f"{show(image.workdir)} is not an absolute path", None
     inside = PurePosixPath(posixpath.normpath(image.workdir))
     for own in _OWN_DIRECTORIES:
         if inside.is_relative_to(own):
-            shown = escape_for_display(image.workdir)
+            shown = escaped(image.workdir)
             yield "workdir", f"'{shown}' is in {own}, which cudaforge makes", "take another: /app"
 
 
@@ -124,7 +125,7 @@ def _check_support(image: LockedImage) -> Iterator[_Finding]:
         yield "template", "own templates are not supported yet", "remove it; `run` adds steps"
     if image.python_provider not in _PROVIDERS:
         known = " or ".join(_PROVIDERS)
-        yield "python_provider", f"'{escape_for_display(image.python_provider)}' is not supported yet", known
+        yield "python_provider", f"{show(image.python_provider)} is not supported yet", known
     if (image.python_provider == "standalone") != (image.standalone is not None):
         yield "standalone", "an archive is there where Python is a standalone one, and only there", None
     elif image.standalone is not None and not all(map(image.standalone.find_archive, image.platforms)):
@@ -137,7 +138,7 @@ def _check_support(image: LockedImage) -> Iterator[_Finding]:
             "make one image for each platform: a matrix with the axis `platforms`",
         )
     if image.os_packages and not has_apt(image):
-        family = escape_for_display(image.os_family)
+        family = escaped(image.os_family)
         yield (
             "os",
             f"installing OS packages on {family} is not supported yet",
@@ -157,7 +158,7 @@ def _check_values(image: LockedImage) -> Iterator[_Finding]:
     for key, value in values.items():
         unsafe = find_unsafe_character(value)
         if unsafe is not None:
-            yield escape_for_display(key), f"{unsafe} in '{escape_for_display(value)[:80]}'", None
+            yield escaped(key), f"{unsafe} in {show(value)}", None
     totals = {
         **values,
         "command": "".join(image.command or ()),
@@ -166,13 +167,13 @@ def _check_values(image: LockedImage) -> Iterator[_Finding]:
     for key, value in totals.items():
         size = len(value.encode("utf-8", "replace"))
         if size > MAXIMUM_BYTES:
-            yield escape_for_display(key), f"{size} bytes; at most {MAXIMUM_BYTES} fit", "put it into a file"
+            yield escaped(key), f"{size} bytes; at most {MAXIMUM_BYTES} fit", "put it into a file"
 
 
 def _check_copies(image: LockedImage) -> Iterator[_Finding]:
     for number, copy in enumerate(image.copy):
         if copy.source.startswith("/") or ".." in copy.source.split("/"):
-            yield f"copy[{number}].from", f"'{escape_for_display(copy.source)}' leaves the project", None
+            yield f"copy[{number}].from", f"{show(copy.source)} leaves the project", None
         if not copy.target:
             yield f"copy[{number}].to", "is empty", None
         try:
@@ -201,4 +202,4 @@ def _matching(
 ) -> Iterator[_Finding]:
     for value in values:
         if not is_right(value):
-            yield key, f"'{escape_for_display(value)[:80]}' is not {meant}", None
+            yield key, f"{show(value)} is not {meant}", None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from cudaforge.display import visible
 from cudaforge.report.explanations import choice_json, explain_resolution
-from cudaforge.report.problems import visible
 from cudaforge.report.sizes import size_text
 from cudaforge.report.tables import WIDTH, names_text, paragraph, table
 from cudaforge.resolver import (

@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 
+from cudaforge.display import visible
 from cudaforge.records import record
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import table
 from cudaforge.verifier.evidence import Fact
 

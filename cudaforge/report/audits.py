@@ -11,7 +11,7 @@ from urllib.parse import quote
 
 from cudaforge.audit import Finding, Report, Severity, Verdict
 from cudaforge.audit.pages import about, read_page
-from cudaforge.quoting import escape_for_display
+from cudaforge.display import escaped
 
 _WIDTH = 80
 _LONGEST_DESCRIPTION = 1_000
@@ -79,7 +79,7 @@ def _finding(report: Report, finding: Finding) -> list[str]:
     lines += _wrapped(f"  where    {place}", indent=11)
     lines += _wrapped(f"  because  {finding.source}", indent=11)
     if finding.fix is not None:
-        old, new = escape_for_display(finding.fix.old), escape_for_display(finding.fix.new)
+        old, new = escaped(finding.fix.old), escaped(finding.fix.new)
         lines.append(f"  line {finding.fix.line}: - {old}")
         lines.append(f"  {'':{len(str(finding.fix.line)) + 5}}  + {new}")
     elif finding.advice is not None:
@@ -89,7 +89,7 @@ def _finding(report: Report, finding: Finding) -> list[str]:
 
 def _wrapped(text: str, *, indent: int) -> list[str]:
     return textwrap.wrap(
-        escape_for_display(text),
+        escaped(text),
         _WIDTH,
         subsequent_indent=" " * indent,
         break_long_words=False,
@@ -226,7 +226,7 @@ def _sentence(finding: Finding) -> str:
 
 
 def _data(text: str) -> str:
-    return escape_for_display(text).replace("%", "%25")
+    return escaped(text).replace("%", "%25")
 
 
 def _property(text: str) -> str:

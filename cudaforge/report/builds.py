@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.builder.steps import step_text
+from cudaforge.display import visible
 from cudaforge.publisher.model import Publication
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.units import bytes_text
 

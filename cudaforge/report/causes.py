@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from cudaforge.diagnosis import Cause
-from cudaforge.report.problems import visible
+from cudaforge.display import visible
 from cudaforge.report.tables import paragraph
 
 _LABEL = 10

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from cudaforge.display import visible
 from cudaforge.lockfile.changes import Change, ImageChange, LockChanges, Status
 from cudaforge.lockfile.effects import Effect, KnownGpus, Value
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import paragraph
 from cudaforge.units import bytes_text
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
+from cudaforge.display import visible
 from cudaforge.matrix.sources import Source
-from cudaforge.report.problems import visible
 from cudaforge.report.sizes import explain_size
 from cudaforge.report.tables import paragraph
 from cudaforge.resolver import Resolution

@@ -7,12 +7,12 @@ import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import Enum
 
+from cudaforge.display import visible
 from cudaforge.matrix.catalogue import source_of
 from cudaforge.matrix.proof import text_of
 from cudaforge.matrix.sources import Dispute, Source
 from cudaforge.matrix.subjects import Row, Subject
 from cudaforge.records import is_record, values_of
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import WIDTH, paragraph, table
 from cudaforge.units import bytes_text
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from cudaforge.declaration.model import FleetNode
+from cudaforge.display import visible
 from cudaforge.fleet import FleetAnswer, FleetImage, NodeGroup, ServedGroup, Unserved
 from cudaforge.fleet.model import machines
 from cudaforge.report.answers import describe_reasons, describe_resolution
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import paragraph
 
 _NAMED = 3

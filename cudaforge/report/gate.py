@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cudaforge.display import visible
 from cudaforge.gate import Judgement
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import table
 
 

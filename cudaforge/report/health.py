@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cudaforge.display import visible
 from cudaforge.doctor import Finding, State
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import paragraph
 
 _MARKS = {

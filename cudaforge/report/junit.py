@@ -6,8 +6,8 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
+from cudaforge.display import visible
 from cudaforge.report.evidence import FailedBuild, Proof
-from cudaforge.report.problems import visible
 from cudaforge.verifier.model import CheckResult, CheckState, Verdict
 
 # What XML 1.0 (2.2 Characters) does not have, beyond what `visible` escapes.

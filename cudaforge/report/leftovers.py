@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from cudaforge.display import visible
 from cudaforge.doctor.leftovers import Cleaned, Kind, Leftover
-from cudaforge.report.problems import visible
 from cudaforge.units import bytes_text
 
 _NAMES = {

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from cudaforge.display import visible
 from cudaforge.report.evidence import FailedBuild, Proof, machine_of
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 from cudaforge.verifier.model import CheckResult, CheckState, Tier, Verdict
 

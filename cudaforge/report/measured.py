@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from cudaforge.display import visible
 from cudaforge.measurer.compare import Agreement, Checked, Comparison, RowComparison
 from cudaforge.measurer.model import NONE, LibraryCode, Measured
 from cudaforge.report.facts import row_json, values_json
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import paragraph, table
 from cudaforge.units import bytes_text
 

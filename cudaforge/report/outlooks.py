@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from cudaforge.display import visible
 from cudaforge.errors import Problem
 from cudaforge.lockfile.changes import compare_locks
 from cudaforge.lockfile.effects import KnownGpus
@@ -12,7 +13,6 @@ from cudaforge.lockfile.model import Lock
 from cudaforge.lockfile.outlook import ImageOutlook, Outlook
 from cudaforge.report.changes import describe_unreachable
 from cudaforge.report.differences import describe_image, field_name, image_json, labelled
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import paragraph
 from cudaforge.resolver import HeldBack
 

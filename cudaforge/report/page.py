@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from cudaforge.display import visible
 from cudaforge.records import record
 from cudaforge.report.evidence import Curve, Proof, curves, machine_of
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 from cudaforge.resources import find_resource
 from cudaforge.units import bytes_text

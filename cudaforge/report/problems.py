@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 
+from cudaforge.display import visible
 from cudaforge.errors import Location, Problem
 
 _NARROWEST = 20
@@ -32,17 +32,6 @@ def _broken(line: str, width: int) -> list[str]:
     return textwrap.wrap(
         line, limit, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False
     )
-
-
-def visible(text: str) -> str:
-    """`text` with control, bidi and zero-width characters escaped, so that no message can lie."""
-    return "".join(_escape(character) for character in text)
-
-
-def _escape(character: str) -> str:
-    if character == "\n" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Co", "Zl", "Zp"):
-        return character
-    return character.encode("unicode_escape").decode("ascii")
 
 
 def _describe(problem: Problem, width: int | None) -> str:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from cudaforge.builder.model import BuildEvent, BuildResult, BuildState, EventKind
 from cudaforge.builder.steps import step_text
+from cudaforge.display import visible
 from cudaforge.report.forecast import Forecast
-from cudaforge.report.problems import visible
 from cudaforge.report.tables import seconds_text
 
 if TYPE_CHECKING:

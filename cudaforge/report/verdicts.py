@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from cudaforge.report.problems import visible
+from cudaforge.display import visible
 from cudaforge.report.tables import paragraph, seconds_text
 from cudaforge.verifier.model import CheckResult, CheckState, Verdict
 

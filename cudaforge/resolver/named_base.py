@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 from cudaforge.declaration.model import Wishes
+from cudaforge.display import show
 from cudaforge.errors import Problem
 from cudaforge.matrix.model import CudaProvider, OperatingSystem
 from cudaforge.matrix.tables import Matrix
@@ -85,7 +86,7 @@ def _own_base(wishes: Wishes, written: str, matrix: Matrix, problems: list[Probl
         missing += [key for key, value in (("cuda", wishes.cuda), ("cudnn", wishes.cudnn)) if value is None]
     python = None if is_bare else _exact(wishes.python)
     if missing or (python is None and not is_bare):
-        what = f"base image {written!r} is not known to the matrix"
+        what = f"base image {show(written)} is not known to the matrix"
         keys = ", ".join(missing) if missing else "python as a plain minor version"
         remedy = like_base(_names_of(written)[-1], matrix, f"say what it has: {keys}")
         problems.append(wish_problem("base", what, remedy=remedy))

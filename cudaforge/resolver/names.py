@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from cudaforge.display import show
 from cudaforge.errors import Location, Problem
 from cudaforge.matrix.gpu_names import parse_capability, sm
 from cudaforge.matrix.tables import Matrix
@@ -36,7 +37,7 @@ def unknown_name(key: str, kind: str, name: str, known: Iterable[str]) -> Proble
         # The newest of a table stand last.
         shown = ", ".join(related[-_SHOWN:])
         remedy = ("known, among others: " if len(names) > _SHOWN else "known: ") + shown if names else None
-    return wish_problem(key, f"{kind} {name!r} is not known", remedy=remedy)
+    return wish_problem(key, f"{kind} {show(name)} is not known", remedy=remedy)
 
 
 def unknown_framework(written: str, name: str, matrix: Matrix) -> Problem:
@@ -52,7 +53,7 @@ def unknown_framework(written: str, name: str, matrix: Matrix) -> Problem:
     if hosts:
         return replace(
             problem,
-            what=f"{name!r} is a package that goes with {' and '.join(hosts)}, and no framework",
+            what=f"{show(name)} is a package that goes with {' and '.join(hosts)}, and no framework",
             remedy=f"ask for it as a package beside its framework: {how}",
         )
     if near_names(name, names):
@@ -92,7 +93,7 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
     if maker is not None:
         return wish_problem(
             "gpus",
-            f"GPU {text!r} is made by {maker}: only NVIDIA GPUs are known",
+            f"GPU {show(text)} is made by {maker}: only NVIDIA GPUs are known",
             remedy="ask for NVIDIA GPUs ('cudaforge data list gpus'); for an image without a GPU: "
             'cuda = "none", and no gpus',
         )
@@ -113,7 +114,7 @@ def unknown_gpu(text: str, matrix: Matrix) -> Problem:
         near = [*dict.fromkeys((*with_it, *near_names(_plain_gpu(text), plain, cutoff=_NEAR_GPU)))][:_NEAREST]
         hint = f"did you mean {' or '.join(plain[one] for one in near)}? " if near else ""
         remedy = f"{hint}'cudaforge data list gpus' lists what is known"
-    return wish_problem("gpus", f"GPU {text!r} is not known", remedy=remedy)
+    return wish_problem("gpus", f"GPU {show(text)} is not known", remedy=remedy)
 
 
 def _maker(text: str, matrix: Matrix) -> str | None:

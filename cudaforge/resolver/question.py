@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from cudaforge.declaration.model import Wishes
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem
 from cudaforge.matrix.model import CudaProvider, Framework, Gpu
 from cudaforge.matrix.tables import Matrix
@@ -224,7 +225,7 @@ def _driver(wishes: Wishes, problems: list[Problem]) -> Version | None:
     try:
         return Version(wishes.driver)
     except InvalidVersion:
-        problems.append(wish_problem("driver", f"driver {wishes.driver[:64]!r} is not a version"))
+        problems.append(wish_problem("driver", f"driver {show(wishes.driver)} is not a version"))
         return None
 
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 
+from cudaforge.display import show
 from cudaforge.errors import Problem, SurroundingsError
 from cudaforge.verifier.evidence import SCHEMA, SEED, TAG
 
@@ -151,7 +152,7 @@ def checked_proof(proof: str) -> str:
     if not has_proof(proof):
         raise SurroundingsError(
             Problem(
-                what=f"there is no proof called {proof!r}",
+                what=f"there is no proof called {show(proof)}",
                 because=("the lock names it; this cudaforge does not have it",),
                 remedy="verify with the cudaforge that made the lock, or lock again",
             )

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from cudaforge.codes import Code
 from cudaforge.diagnosis import causes_of
+from cudaforge.display import show
 from cudaforge.engine import GpuMethod, GpuOffer, words_of
 from cudaforge.verifier.causes import Cause, short
 
@@ -236,7 +237,8 @@ def explain_missing_driver(
 def explain_capabilities(capabilities: str) -> Cause:
     """The toolkit gives a container no more of the driver than it asks for."""
     return Cause(
-        text=f"NVIDIA_DRIVER_CAPABILITIES is {capabilities!r}: without compute the container gets no libcuda",
+        text=f"NVIDIA_DRIVER_CAPABILITIES is {show(capabilities)}: without compute the container gets no "
+        "libcuda",
         remedy='declare env = { NVIDIA_DRIVER_CAPABILITIES = "compute,utility" } and lock again',
         code=Code.VISIBLE_DEVICES,
     )
@@ -258,7 +260,7 @@ def find_hiding(environment: Mapping[str, str]) -> Cause | None:
 
 def _hidden(name: str, value: str) -> Cause:
     return Cause(
-        text=f"{name} is {value!r} in the image: it hides every GPU",
+        text=f"{name} is {show(value)} in the image: it hides every GPU",
         remedy=f"take {name} out of `env`, of `run` steps and of the base image",
         code=Code.VISIBLE_DEVICES,
     )

@@ -7,6 +7,7 @@ there is nothing to prove.
 
 from __future__ import annotations
 
+from cudaforge.display import show
 from cudaforge.verifier.checks_framework import framework_checks
 from cudaforge.verifier.checks_gpu import gpu_checks
 from cudaforge.verifier.checks_image import REBUILD, image_checks
@@ -61,7 +62,7 @@ def _missing_ground(check: Check, results: dict[str, CheckResult]) -> Finding | 
             case CheckState.SKIPPED:
                 return skipped(ground.detail)
             case CheckState.FAIL | CheckState.UNKNOWN:
-                return skipped(f"not judged: {ground.title!r} did not pass")
+                return skipped(f"not judged: {show(ground.title)} did not pass")
     return None
 
 

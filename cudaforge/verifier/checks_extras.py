@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from cudaforge.codes import Code
+from cudaforge.display import show
 from cudaforge.lockfile.model import LockedFramework
 from cudaforge.verifier.checks_gpu import gpu_names
 from cudaforge.verifier.judging import Check, Finding, failed, passed, skipped, unknown
@@ -66,7 +67,7 @@ def _judge_cudnn(situation: Situation, framework: LockedFramework) -> Finding:
     try:
         made, found = Version(compiled).release, Version(loaded).release
     except InvalidVersion:
-        return unknown(f"made with cuDNN {compiled!r}, loaded {loaded!r}")
+        return unknown(f"made with cuDNN {show(compiled)}, loaded {show(loaded)}")
     shown = f"made with {compiled}, loaded {loaded}"
     remedy = "look for cuDNN in LD_LIBRARY_PATH and for packages that `run` steps moved; build again"
     if made[0] != found[0]:

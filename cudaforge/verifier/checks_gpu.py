@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 from cudaforge.codes import Code
+from cudaforge.display import show
 from cudaforge.verifier import causes_gpu
 from cudaforge.verifier.causes import MORE_SHARED_MEMORY, short
 from cudaforge.verifier.evidence import NotSeen
@@ -126,7 +127,7 @@ def _judge_floor(situation: Situation) -> Finding:
     try:
         is_enough = Version(actual) >= Version(floor)
     except InvalidVersion:
-        return unknown(f"the driver calls itself {actual!r}; it has to be {floor} or newer")
+        return unknown(f"the driver calls itself {show(actual)}; it has to be {floor} or newer")
     if is_enough:
         return passed(f"{actual}, at least {floor}")
     try:

@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from enum import Enum
 
 from cudaforge.codes import Code
+from cudaforge.display import show
 from cudaforge.engine import Engine, EngineError, GpuOffer, ImageFacts, select_gpus
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.lockfile.model import LockedImage
@@ -358,7 +359,7 @@ def parse_tier(text: str) -> Tier:
         allowed = ", ".join(tier.value for tier in Tier)
         raise InputError(
             Problem(
-                what=f"tier {text!r} is not one of {allowed}",
+                what=f"tier {show(text)} is not one of {allowed}",
                 where=Location(file="command line", key="--tier"),
             )
         ) from None
@@ -369,7 +370,7 @@ def _parse_wish(text: str) -> GpuWish:
         return GpuWish(text)
     except ValueError:
         allowed = ", ".join(wish.value for wish in GpuWish)
-        raise InputError(Problem(what=f"gpu {text!r} is not one of {allowed}")) from None
+        raise InputError(Problem(what=f"gpu {show(text)} is not one of {allowed}")) from None
 
 
 def _ignore(event: VerifyEvent) -> None:

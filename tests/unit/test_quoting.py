@@ -10,7 +10,6 @@ from cudaforge.quoting import (
     UnsafeText,
     dump_copy,
     dump_words,
-    escape_for_display,
     find_unsafe_character,
     quote_env,
     quote_ignore,
@@ -187,10 +186,3 @@ def test_sources_that_buildkit_cannot_name_are_refused(source):
 
 def test_whole_project_as_source():
     assert json.loads(dump_copy(".", "/app")) == ["./", "/app"]
-
-
-@given(value=st.text())
-def test_messages_quote_printable_ascii_alone(value):
-    shown = escape_for_display(value)
-    assert shown.isascii()
-    assert all(" " <= character <= "~" for character in shown)

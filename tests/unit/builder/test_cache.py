@@ -80,6 +80,8 @@ def test_images_do_not_write_over_each_other_s():
         ("type=local,dest=a\nb", "cannot be printed"),
         ('type=local,"dest=x', "quotes are wrong"),
         ("--help", "no image reference"),
+        ("type=ünï", "'type=ünï' is no cache"),
+        ("type=local,dest=ü,ü", "'ü' is not of the form"),
     ],
 )
 def test_what_is_no_cache(text: str, word: str):

@@ -325,4 +325,4 @@ def test_characters_that_turn_a_line_round_are_shown_as_what_they_are(place, cap
     for form in ("text", "github"):
         _, out, _ = run(capsys, "Dockerfile", *AS_OF, "--format", form)
         assert "\u202e" not in out
-    assert "\\u202e" in run(capsys, "Dockerfile", *AS_OF)[1]
+    assert "\\u202E" in run(capsys, "Dockerfile", *AS_OF)[1]

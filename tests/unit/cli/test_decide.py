@@ -344,3 +344,28 @@ def test_a_framework_that_a_day_has_nothing_of_is_named(capsys: pytest.CaptureFi
     assert message.count("no release of onnxruntime is known to have been there on 2020-01-01") == 3
     assert message.count("--as-of none") == 3
     assert "because  \n" not in message
+
+
+def test_json_of_a_matrix_is_the_format_json(capsys: pytest.CaptureFixture[str]) -> None:
+    Path("cudaforge.toml").write_text(JAX + '[images.train.matrix]\npython = ["3.11", "3.12"]\n')
+    assert run_command_line(["matrix", "--json"]) == 0
+    printed = capsys.readouterr().out
+    assert [one["name"] for one in json.loads(printed)["images"]] == ["train-py311", "train-py312"]
+    for words in (["--format", "json"], ["--format=json", "--json"]):
+        assert run_command_line(["matrix", *words]) == 0
+        assert capsys.readouterr().out == printed
+
+
+@pytest.mark.parametrize("words", [["matrix", "--format", "names"], ["audit", ".", "--format=sarif"]])
+def test_two_formats_are_refused(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line([*words, "--json"]) == 2
+    (error,) = json.loads(capsys.readouterr().out)["errors"]
+    assert "cannot be asked for together with --json" in error["what"]
+
+
+@pytest.mark.parametrize("words", [["--json"], ["--format", "json"], ["--format=json"]])
+def test_errors_of_a_matrix_for_machines_are_json(
+    words: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(["matrix", "-f", "gone.toml", *words]) == 2
+    assert json.loads(capsys.readouterr().out)["errors"][0]["what"] == "there is no gone.toml"

@@ -64,7 +64,7 @@ train: changed
   loses    drops sm_70 (V100, TITAN V, Quadro GV100)
   loses    driver floor 570.26 -> 580
   moves    pytorch 2.8.0+cu128 -> 2.9.1+cu130
-  moves    env HF_HOME /data/hf -> \\x1b[31m
+  moves    env HF_HOME /data/hf -> \\u001B[31m
   moves    1 package changed: numpy 2.1 -> 4.2
   moves    wheels +210 MB, 420 MB in all
 

@@ -71,7 +71,7 @@ def test_a_word_that_is_none_of_those_is_told_without_words_of_a_library(
 ) -> None:
     assert run_command_line(arguments) == 2
     message = capsys.readouterr().err
-    assert f"Invalid value for '{arguments[1]}': 'silly' is not one of " in message
+    assert f"error: {arguments[1]}: 'silly' is not one of " in message
     assert "alue error" not in message
 
 
@@ -86,7 +86,7 @@ def test_messages_show_hidden_characters(
 ) -> None:
     monkeypatch.setattr(edge, "_dispatch", _raise(NegativeAnswer(Problem(what="a\u202eb\x1b[31mc"))))
     run_command_line(["lock"])
-    assert capsys.readouterr().err == "error: a\\u202eb\\x1b[31mc\n"
+    assert capsys.readouterr().err == "error: a\\u202Eb\\u001B[31mc\n"
 
 
 @pytest.mark.parametrize(
@@ -156,3 +156,56 @@ def test_an_empty_path_is_not_taken_for_the_current_directory(
     assert "the path is empty" in message
     assert f"cudaforge {arguments[0]} --help" in message
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "tried"),
+    [
+        (["build", "-j", "x"], "--jobs: 'x' is no whole number of at least 1", "for example --jobs 1"),
+        (["build", "--jobs", "0"], "--jobs: '0' is no whole number of at least 1", "for example"),
+        (["build", "--jobs=1_0"], "--jobs: '1_0' is no whole number of at least 1", "for example"),
+        (["matrix", "--max-jobs=-1"], "--max-jobs: '-1' is no whole number of at least 1", "for"),
+        (["verify", "--gpus", "65"], "--gpus: '65' is no whole number from 1 to 64", "--gpus 1"),
+        (["resolve", "--top", "9" * 5000], "is no whole number from 1 to 1000000", "--top 1"),
+        (["lock", "-f", ""], "--file: the path is empty", "cudaforge lock --help"),
+        (
+            ["matrix", "--format", "x"],
+            "--format: 'x' is not one of 'text', 'json'",
+            "cudaforge matrix --help",
+        ),
+        (["build", "--jobs"], "requires an argument", "cudaforge build --help"),
+    ],
+)
+def test_wrong_values_of_options_are_told_in_words_of_ours(
+    words: list[str], told: str, tried: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(words) == 2
+    printed = " ".join(capsys.readouterr().err.split())
+    assert told in printed
+    assert tried in printed
+    assert "nvalid" not in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (["build", "--push", "--sbom", "spdx", "--sbom=cyclonedx"], "--sbom"),
+        (["build", "--push", "--sign", "--key", "a", "--key", "b"], "--key"),
+        (["build", "-j", "1", "--jobs", "2"], "--jobs"),
+        (["up", "--max-images", "1", "--max-images", "1"], "--max-images"),
+        (["resolve", "-f", "a.toml", "--file", "b.toml"], "--file"),
+        (["matrix", "--shard", "1/2", "--shard", "2/2"], "--shard"),
+        (["data", "measure", "x.whl", "--python", "3.11", "--python", "3.12"], "--python"),
+    ],
+)
+def test_an_option_with_one_value_is_given_once(
+    words: list[str], option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command_line(words) == 2
+    assert f"{option} is given more than once, and has one value" in capsys.readouterr().err
+
+
+def test_flags_and_lists_may_repeat(capsys: pytest.CaptureFixture[str]) -> None:
+    run_command_line(["build", "-f", "gone.toml", "--push", "--push", "--provenance", "--provenance"])
+    run_command_line(["build", "-f", "gone.toml", "--push", "--tag", "a", "--tag", "b"])
+    assert capsys.readouterr().err.count("there is no gone.toml") == 2

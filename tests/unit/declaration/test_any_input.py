@@ -12,7 +12,8 @@ from cudaforge.declaration import load_declaration
 from cudaforge.declaration.fields import DEFAULT_FIELDS, MATRICES_FIELDS, NETWORK_FIELDS, PROJECT_FIELDS
 from cudaforge.declaration.layers import TOP_FIELDS
 from cudaforge.declaration.model import ImageDeclaration
-from cudaforge.declaration.text import find_refused_character, has_credentials, show
+from cudaforge.declaration.text import find_refused_character, has_credentials
+from cudaforge.display import show
 from cudaforge.errors import InputError, Problem
 
 SETTINGS = settings(

@@ -140,7 +140,7 @@ MISTAKES = [
     (["jax", "cuda="], "cuda=", "empty", "leave"),
     (["jax", "cuda"], "cuda", "unknown word 'cuda'", "did you mean 'cuda'"),
     (["jax", "flavor=develop"], "flavor=develop", "'develop' is not known", "devel"),
-    (["jax", "gpu=a\nb"], "gpu=a\\u000Ab", "U+000A", "take"),
+    (["jax", "gpu=a\nb"], "gpu=a\\nb", "U+000A", "take"),
     (["jax", "gpu=a\u202eb"], "gpu=a\\u202Eb", "U+202E", "take"),
     (["jax", "==1"], "==1", "", None),
     (["jax", ""], "", "empty", None),

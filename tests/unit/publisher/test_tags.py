@@ -54,6 +54,19 @@ def test_equal_results_are_pushed_once():
 
 
 @pytest.mark.parametrize(
+    "template", ["host:99999/a:b", "host:0/a:b", "host:/a:b", "host/A:b", f"host/a:{'x' * 129}", "a" * 129]
+)
+def test_what_no_registry_takes_is_told_before_anything_is_built(template: str):
+    with pytest.raises(InputError, match="is no image reference"):
+        expanded(template)
+
+
+def test_letters_of_other_alphabets_are_told_as_they_were_written():
+    with pytest.raises(InputError, match="'ünï' is no image reference"):
+        expanded("ünï")
+
+
+@pytest.mark.parametrize(
     ("template", "word"),
     [
         ("{verson}", "did you mean {version}?"),
