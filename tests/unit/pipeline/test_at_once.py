@@ -24,8 +24,11 @@ def whats(error: pytest.ExceptionInfo[CudaforgeError]) -> list[str]:
     return [problem.what for problem in error.value.problems]
 
 
-def make(names, work, close=lambda: None):
-    return make_all(names, work, question_of=lambda name: name, close=close)
+def make(names, work, question_of=lambda name: name, close=lambda: None):
+    made, error = make_all(names, work, question_of=question_of, close=close)
+    if error is not None:
+        raise error
+    return made
 
 
 def test_the_first_image_of_each_question_goes_ahead_and_the_answer_keeps_the_order() -> None:
@@ -108,7 +111,7 @@ def test_where_surroundings_fail_nothing_new_is_asked_and_who_asked_the_same_is_
         return once.find(question_of(name), ask)
 
     with pytest.raises(SurroundingsError) as caught:
-        make_all(NAMES, work, question_of=question_of, close=once.close)
+        make(NAMES, work, question_of, once.close)
     (problem,) = caught.value.problems
     assert len(asked) <= WORKERS
     concerned = 10 + len(asked) - 1
