@@ -164,6 +164,17 @@ def test_why_an_image_whose_wishes_have_not_changed_asks_again(
     assert expected in project.files("image-0")
 
 
+def test_a_version_that_was_yanked_stays_locked(project: Project, shelf: Path, served: Index):
+    yanked = make_wheel(shelf, "numpy", "2.2.0").name
+    project.ask(["needs-numpy"], ["alone"])
+    project.locked()
+    served.yanked = frozenset((yanked,))
+    project.ask(["needs-numpy"], ["alone", "numpy"])
+    project.locked()
+    assert yanked in project.files("image-0")
+    assert yanked not in project.files("image-1")
+
+
 def test_what_fails_of_many_images_is_told_once_for_all_that_asked_it(project: Project, served: Index):
     project.ask(*([("alone", "nobody-has-it")[number % 2]] for number in range(10)), ["numpy<1"])
     done = project.run("lock")
