@@ -25,6 +25,8 @@ PROJECT_NAME = "cudaforge-closure"
 
 _FINDING = Lock()
 """Finding uv is what fills Python's `sysconfig`, which hands a half-filled table to a second thread."""
+_READING = Lock()
+"""Several images want to know at once what uv knows, and it is read once."""
 _HELP_DEADLINE = 30.0
 _NO_SOLUTION = 1
 _RETRIES = "UV_HTTP_RETRIES"
@@ -149,7 +151,8 @@ def python_tag_platform(platform: str, glibc: str) -> str:
     """
     architecture = ARCHITECTURES.get(platform, "")
     minor = int(glibc.split(".")[1])
-    known = [one for one in _known_glibc(architecture) if one <= minor]
+    with _READING:
+        known = [one for one in _known_glibc(architecture) if one <= minor]
     if not known:
         raise SurroundingsError(
             Problem(what=f"uv knows no wheels for {platform} with glibc {glibc}", remedy="choose a newer os")

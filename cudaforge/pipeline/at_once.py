@@ -20,7 +20,7 @@ from cudaforge.report.tables import names_text
 
 WORKERS = 4
 """Images that are worked on at a time: uv keeps a processor busy for each."""
-_KINDS = (SurroundingsError, InputError, NegativeAnswer)
+_KINDS: tuple[type[CudaforgeError], ...] = (SurroundingsError, InputError, NegativeAnswer)
 
 _Made = TypeVar("_Made")
 
@@ -47,11 +47,11 @@ def make_all(
     *,
     question_of: Callable[[str], Hashable],
     close: Callable[[], None],
-) -> Mapping[str, _Made]:
-    """As `map_images`, where every image has to succeed and one that fails leaves the others to go on.
+) -> tuple[Mapping[str, _Made], CudaforgeError | None]:
+    """As `map_images`, where an image that fails leaves the others to go on; and the errors of all that
+    failed as one: what is the same but for the image is told once, with the images that it concerns.
 
     Where the surroundings of one failed, `close` has to see to it that nothing new is asked (NotAsked).
-    Raises the errors of all images as one, SurroundingsError before InputError before NegativeAnswer.
     """
     failed: dict[str, CudaforgeError] = {}
 
@@ -67,23 +67,28 @@ def make_all(
             return None
 
     made = map_images(names, attempt, question_of=question_of)
-    if failed:
-        raise _together({name: failed[name] for name in names if name in failed})
-    return {name: one for name, one in made.items() if one is not None}
+    error = _together({name: failed[name] for name in names if name in failed}) if failed else None
+    return {name: one for name, one in made.items() if one is not None}, error
+
+
+def as_one(errors: Sequence[CudaforgeError]) -> CudaforgeError:
+    """An error with the problems of all, and the first as its cause: a SurroundingsError where one is among
+    them, since more is not known then, else an InputError, else a NegativeAnswer."""
+    kind = next((kind for kind in _KINDS if any(isinstance(one, kind) for one in errors)), CudaforgeError)
+    error = kind(problem for one in errors for problem in one.problems)
+    error.__cause__ = errors[0]
+    return error
 
 
 def _together(failed: Mapping[str, CudaforgeError]) -> CudaforgeError:
-    """The errors of images, by name, as one: what is the same but for the image is told once, with the images
-    that it concerns."""
     errors = {name: error for name, error in failed.items() if not isinstance(error, NotAsked)}
+    error = as_one(tuple(errors.values()))
     problems = _grouped(errors)
     left = len(failed) - len(errors)
     if left:
         told = f"so nothing was asked for {left} other image{'s' if left > 1 else ''}"
-        problems = [replace(one, because=(*one.because, told)) for one in problems[:1]] + problems[1:]
-    kind = next((kind for kind in _KINDS if any(isinstance(one, kind) for one in errors.values())), None)
-    error = (kind or CudaforgeError)(problems)
-    error.__cause__ = next(iter(errors.values()), None)
+        problems[0] = replace(problems[0], because=(*problems[0].because, told))
+    error.problems = tuple(problems)
     return error
 
 

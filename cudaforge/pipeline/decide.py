@@ -192,13 +192,14 @@ def is_dropped(declaration: Declaration, answers: Sequence[ImageAnswer]) -> tupl
 
 def require_answers(declaration: Declaration, answers: Sequence[ImageAnswer]) -> None:
     """Raise NegativeAnswer with every conflict that an image does not allow to be skipped."""
-    together: dict[int, list[tuple[ImageDeclaration, Conflict]]] = {}
+    alike: dict[int, tuple[Conflict, list[ImageDeclaration]]] = {}
     for image, conflict in _fatal(declaration, answers):
-        together.setdefault(id(conflict), []).append((image, conflict))
-    problems = [
-        conflict_problem(declaration, [image for image, _ in pairs], pairs[0][1])
-        for pairs in together.values()
-    ]
+        alike.setdefault(id(conflict), (conflict, []))[1].append(image)
+    # Points whose packages collide have found their conflict each by itself.
+    together: dict[tuple[str, str], tuple[Conflict, list[ImageDeclaration]]] = {}
+    for conflict, images in alike.values():
+        together.setdefault((images[0].key, repr(conflict)), (conflict, []))[1].extend(images)
+    problems = [conflict_problem(declaration, images, conflict) for conflict, images in together.values()]
     if problems:
         raise NegativeAnswer(problems)
 

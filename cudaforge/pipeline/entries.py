@@ -8,13 +8,14 @@ from datetime import datetime, timezone
 from functools import partial
 
 from cudaforge.declaration.model import Declaration, ImageDeclaration
+from cudaforge.errors import CudaforgeError, NegativeAnswer
 from cudaforge.lockfile.compose import NewEntry, closure_request, lock_image
 from cudaforge.lockfile.model import LockedImage, LockedWheel
 from cudaforge.lockfile.snapshots import SnapshotQuestion, choose_snapshot
 from cudaforge.packages.closure import find_versions, resolve_closure
 from cudaforge.packages.question import SharedAnswers
 from cudaforge.packages.site import Site
-from cudaforge.pipeline.at_once import make_all
+from cudaforge.pipeline.at_once import as_one, make_all
 from cudaforge.pipeline.bases import BasePins
 from cudaforge.pipeline.decide import Note, matrix_of, require_answers
 from cudaforge.pipeline.fitting import Fitted, Fitting
@@ -48,13 +49,29 @@ def lock_images(
     check_sources(declaration.images, matrix_of(declaration))
     entries = _Entries(declaration, answers, kept=kept, pins=pins, site=site)
     names = [one.name for one in answers]
-    fitted = make_all(names, entries.fit, question_of=entries.question_of, close=entries.close)
-    require_answers(declaration, [ImageAnswer(name=name, answer=one.answer) for name, one in fitted.items()])
+    fitted, failure = make_all(names, entries.fit, question_of=entries.question_of, close=entries.close)
+    _require_all(declaration, [_last_answer(one, fitted) for one in answers], failure)
     for name, move in moves_of(fitted).items():
         on_note(f"{name}: {move}")
     for note in _undated(fitted, entries.obstacles):
         on_note(note)
     return fitted
+
+
+def _last_answer(first: ImageAnswer, fitted: Mapping[str, Fitted]) -> ImageAnswer:
+    return replace(first, answer=fitted[first.name].answer) if first.name in fitted else first
+
+
+def _require_all(
+    declaration: Declaration, answers: Sequence[ImageAnswer], failure: CudaforgeError | None
+) -> None:
+    """Raise the conflicts that no image may be left out for, together with what failed besides."""
+    try:
+        require_answers(declaration, answers)
+    except NegativeAnswer as conflicts:
+        raise (as_one([failure, conflicts]) if failure is not None else conflicts) from None
+    if failure is not None:
+        raise failure
 
 
 class _Entries:

@@ -28,6 +28,8 @@ class Index:
     """Certificate and key of an index that speaks TLS."""
     asked: list[str] = field(default_factory=list)
     port: int = 0
+    yanked: frozenset[str] = frozenset()
+    """Names of the files that are withdrawn (PEP 592)."""
     uploaded: Mapping[str, str] | None = None
     """When the index got a file, by its name (PEP 700); None for an index that does not tell."""
 
@@ -63,9 +65,9 @@ class Index:
         for path in sorted(self.files.iterdir()):
             if canonicalize_name(path.name.split("-")[0]) == package:
                 fragment = f"#sha256={hash_of(path)}" if self.with_hashes else ""
-                links.append(
-                    f'<a href="../../files/{path.name.replace("+", "%2B")}{fragment}">{path.name}</a>'
-                )
+                mark = ' data-yanked="broken"' if path.name in self.yanked else ""
+                address = f"../../files/{path.name.replace('+', '%2B')}{fragment}"
+                links.append(f'<a href="{address}"{mark}>{path.name}</a>')
         return f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>" if links else None
 
 

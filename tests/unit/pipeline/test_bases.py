@@ -1,16 +1,20 @@
 """Pinning bases: each once, with the manifest of every platform of the image."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from cudaforge.errors import NegativeAnswer
+from cudaforge.errors import NegativeAnswer, Problem, SurroundingsError
 from cudaforge.lockfile.compose import BaseRequest
 from cudaforge.lockfile.model import LockedBase, PlatformManifest
+from cudaforge.once import NotAsked
 from cudaforge.packages.site import DeclaredNetwork, read_site
 from cudaforge.pipeline.bases import BasePins, bootstrapped_base
 from cudaforge.pipeline.outside import DigestSource
+from cudaforge.records import replace
 from tests.unit.registry.server import Server, serving
 from tests.unit.registry.test_registry_client import IMAGES, INDEX, digest_of, manifests
 
@@ -108,3 +112,60 @@ def test_a_bootstrapped_base_of_several_platforms_is_refused_with_the_way_round(
     (problem,) = caught.value.problems
     assert problem.what == "bootstrap:debian12 cannot be bootstrapped for linux/amd64 and linux/arm64 at once"
     assert "axis `platforms`" in str(problem.remedy)
+
+
+class Silent(Registry):
+    """Has the images of one platform alone, and none of the second one."""
+
+    def find(self, request: BaseRequest) -> LockedBase:
+        self.asked.append(request)
+        if request.reference != REFERENCE:
+            raise SurroundingsError(Problem(what="the registry is silent"))
+        if request.platforms != AMD:
+            raise NegativeAnswer(Problem(what=f"no image for {request.platforms[0]}"))
+        return base("a", AMD)
+
+
+def test_a_base_that_cannot_be_had_is_asked_for_once_by_all_images() -> None:
+    registry = Silent()
+    known = pins(registry)
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(known.pin, request("registry.example/other:1", AMD)) for _ in range(20)]
+        errors = [one.exception(10) for one in waiting]
+    assert {str(error) for error in errors} == {"the registry is silent"}
+    assert len(registry.asked) == 1
+
+
+def test_what_one_platform_lacks_another_may_have() -> None:
+    registry = Silent()
+    known = pins(registry)
+    with pytest.raises(NegativeAnswer, match="no image for linux/arm64"):
+        known.pin(request(REFERENCE, ("linux/arm64",)))
+    assert known.pin(request(REFERENCE, AMD)) == base("a", AMD)
+    assert len(registry.asked) == 2
+
+
+def test_several_images_ask_for_different_bases_at_a_time() -> None:
+    together = threading.Barrier(3)
+
+    def find(one: BaseRequest) -> LockedBase:
+        together.wait(10)
+        return replace(base("a", AMD), reference=one.reference)
+
+    known = BasePins(find_base=find, make_base=find)
+    with ThreadPoolExecutor(3) as pool:
+        asked = [request(f"registry.example/team/app:{number}", AMD) for number in range(3)]
+        found = list(pool.map(known.pin, asked))
+    assert [one.reference for one in found] == [one.reference for one in asked]
+
+
+def test_after_the_pins_are_closed_what_is_known_is_given_and_nothing_is_asked() -> None:
+    registry = Registry()
+    known = pins(registry, base("9", AMD))
+    known.pin(request(REFERENCE))
+    known.close()
+    assert known.pin(request(REFERENCE)) == base("a")
+    assert known.pin(request(REFERENCE, AMD)) == base("9", AMD)
+    with pytest.raises(NotAsked):
+        known.pin(request("registry.example/other:1"))
+    assert len(registry.asked) == 1
