@@ -14,6 +14,7 @@ from cudaforge.pipeline.decide import Note
 
 _SECONDS = 60.0
 _SHORT = 12
+_TRUST = re.compile(r"git config --global --add safe\.directory \S.*")
 _OBJECT = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 
@@ -31,7 +32,7 @@ def short_revision(root: Path) -> str:
             Problem(
                 what="{revision} needs a commit, and git knows none here",
                 because=tuple(done.stderr.strip().splitlines()[:1]),
-                remedy="commit the project, or leave {revision} out of --tag",
+                remedy=_way_out(done) or "commit the project, or leave {revision} out of --tag",
             )
         )
     changes = ask_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".")
@@ -41,10 +42,12 @@ def short_revision(root: Path) -> str:
 
 def find_revision(root: Path, *, on_note: Note) -> str | None:
     """The project's commit for its provenance. None where files of it differ from what was committed, where
-    it is none of git's, and, which is told, where git takes too long."""
+    it is none of git's, and, which is told, where git takes too long or does not trust the repository."""
     try:
         head = ask_git(root, "rev-parse", "--verify", "HEAD")
         if head.returncode != 0:
+            if remedy := _way_out(head):
+                on_note(f"the provenance names no commit: the repository is another user's; {remedy}")
             return None
         changes = ask_git(root, "status", "--porcelain", "--", ".")
     except process.ProgramNotFound:
@@ -54,6 +57,12 @@ def find_revision(root: Path, *, on_note: Note) -> str | None:
         return None
     is_clean = changes.returncode == 0 and not changes.stdout.strip()
     return head.stdout.strip() if is_clean else None
+
+
+def _way_out(done: process.Completed) -> str | None:
+    """The command that makes git look into a repository of another user, as CI mounts them, if it refuses."""
+    found = _TRUST.search(done.stderr)
+    return found[0] if found is not None else None
 
 
 class Repository:
@@ -74,7 +83,7 @@ class Repository:
                     what=f"{show(revision)} is no commit of the repository that {self.root} is in",
                     where=Location(file="command line", key="--since"),
                     because=tuple(commit.stderr.strip().splitlines()[:1]),
-                    remedy="fetch it first; a shallow clone has few commits",
+                    remedy=_way_out(commit) or "fetch it first; a shallow clone has few commits",
                 )
             )
         return commit.stdout.strip()

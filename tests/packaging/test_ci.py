@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -12,10 +13,11 @@ import pytest
 import yaml
 
 from cudaforge.cli.main import run_command_line
+from cudaforge.errors import SurroundingsError
 from cudaforge.lockfile.model import LockedCopy
 from cudaforge.lockfile.store import read_lock
 from cudaforge.pipeline import decide, planning
-from cudaforge.pipeline.git import short_revision
+from cudaforge.pipeline.git import find_revision, short_revision
 from cudaforge.records import replace
 
 ROOT = Path(__file__).parents[2]
@@ -180,6 +182,24 @@ def test_a_tag_tells_a_commit_with_changes_from_the_commit(project: Path, tmp_pa
     assert short_revision(project) == head[:12]
     (project / "cudaforge.toml").write_text("changed")
     assert short_revision(project) == f"{head[:12]}-dirty"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files to others")
+def test_a_repository_of_another_user_is_told_with_what_opens_it(
+    project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", os.devnull)
+    for path in (tmp_path, tmp_path / ".git"):
+        os.chown(path, 12345, 12345)
+    assert run_command_line(["matrix", "--since=HEAD"]) == 2
+    opened = f"git config --global --add safe.directory {tmp_path}"
+    assert opened in capsys.readouterr().err
+    with pytest.raises(SurroundingsError) as caught:
+        short_revision(project)
+    assert caught.value.problems[0].remedy == opened
+    notes: list[str] = []
+    assert find_revision(project, on_note=notes.append) is None
+    assert opened in notes[0]
 
 
 def test_since_a_commit(project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]):
