@@ -6,6 +6,7 @@
 """
 
 import os
+import signal
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -16,6 +17,11 @@ from hypothesis import settings
 # CI judges a change by the same examples each time; elsewhere each run looks at new ones.
 settings.register_profile("cudaforge", deadline=None, derandomize=os.environ.get("CI") == "true")
 settings.load_profile("cudaforge")
+
+# A shell that runs the tests in the background has had these ignored, for all that they start, too.
+for _number in (signal.SIGINT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, signal.default_int_handler if _number == signal.SIGINT else signal.SIG_DFL)
 
 GOLDEN = Path(__file__).parent / "golden"
 

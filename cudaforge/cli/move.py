@@ -16,7 +16,8 @@ _Lock = Annotated[str, typer.Argument(help="A lock file; - for one that comes on
 def outdated(
     images: Images = None, *, file: File = DEFAULT_FILE, offline: Offline = False, as_json: AsJson = False
 ) -> int:
-    """Say what could move, and what the wishes hold back. Exits with 1 where something could."""
+    """Say what could move, and what the wishes hold back. Exits with 1 where something could, and with 3 where
+    nobody knows."""
     from cudaforge.pipeline import decide, outlook
     from cudaforge.report.outlooks import describe_outlook, outlook_json
 
@@ -25,7 +26,9 @@ def outdated(
         write_json(outlook_json(found))
     else:
         write_text(describe_outlook(found))
-    return ExitCode.OK if found.is_current else ExitCode.NEGATIVE
+    if found.is_current is None and not offline:
+        return ExitCode.SURROUNDINGS
+    return ExitCode.NEGATIVE if found.is_current is False else ExitCode.OK
 
 
 def upgrade(

@@ -44,6 +44,8 @@ class Outlook:
     """In words, what of the frameworks that day holds back."""
 
     @property
-    def is_current(self) -> bool:
-        """Whether nothing could move, as far as was asked."""
-        return all(image.is_current for image in self.images)
+    def is_current(self) -> bool | None:
+        """Whether nothing could move; None where somebody who gave no answer may know of something."""
+        if not all(image.is_current for image in self.images):
+            return False
+        return None if self.unasked else True

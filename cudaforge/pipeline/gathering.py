@@ -123,6 +123,9 @@ def _files(places: Sequence[Path]) -> Iterator[Path]:
 
 def _take(path: Path, left: _Left) -> bool:
     """Whether it could be read."""
+    # What a link leads to, others may have chosen: a report shows it to everybody.
+    if path.is_symlink() or not path.is_file():
+        return False
     if path.suffix == ".log":
         left.logs.setdefault(path.stem, []).append(path)
         return True
@@ -148,7 +151,7 @@ def _take(path: Path, left: _Left) -> bool:
 
 def _read(path: Path) -> object:
     try:
-        if not path.is_file() or path.stat().st_size > _LARGEST_FILE:
+        if path.stat().st_size > _LARGEST_FILE:
             return None
         return json.loads(path.read_text(encoding="utf-8"), parse_constant=_finite, parse_float=_finite)
     except (OSError, ValueError, RecursionError):

@@ -20,7 +20,7 @@ from cudaforge.resolver import HeldBack
 def describe_outlook(outlook: Outlook) -> str:
     """A block for each image: what an upgrade loses, gains and moves, and what its wishes hold back; then
     what could not be asked, and the day that holds the lock."""
-    parts = [_describe(image, outlook.gpus) for image in outlook.images]
+    parts = [_describe(image, outlook) for image in outlook.images]
     unasked = describe_unreachable(outlook.unasked).splitlines()
     parts += ["\n".join(map(visible, unasked))] if unasked else []
     parts += [visible(_day(outlook.as_of, outlook.later))] if outlook.as_of is not None else []
@@ -70,14 +70,14 @@ def _day(day: str, later: Sequence[str]) -> str:
     )
 
 
-def _describe(image: ImageOutlook, gpus: KnownGpus) -> str:
+def _describe(image: ImageOutlook, outlook: Outlook) -> str:
     if image.change is None:
         lines = [f"{image.name}: cannot be upgraded"]
         lines += [labelled(label, text) for problem in image.blocked for label, text in _told(problem)]
     elif image.is_current:
-        lines = [f"{image.name}: up to date"]
+        lines = [f"{image.name}: {'nothing to move that is known' if outlook.unasked else 'up to date'}"]
     else:
-        lines = [describe_image(image.change, gpus=gpus, heading="could move")]
+        lines = [describe_image(image.change, gpus=outlook.gpus, heading="could move")]
     return "\n".join([*lines, *(labelled("held", _held(one)) for one in image.held_back)])
 
 

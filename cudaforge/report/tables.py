@@ -5,13 +5,17 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
+from cudaforge.display import escaped
+
 WIDTH = 80
 _GAP = 2
 _NAMES = 3
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table with left-aligned columns as wide as their longest cell."""
+    """A table with left-aligned columns as wide as their longest cell. Each row is one line, whatever others
+    have written into its cells: a line of its own may be a command to what reads the log."""
+    rows = [[escaped(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (header, *rows)) for column in range(len(header))]
     lines = [_line(header, widths), _line(["-" * width for width in widths], widths)]
     return "\n".join(lines + [_line(row, widths) for row in rows])

@@ -148,8 +148,7 @@ class TinyProject:
     def start_into(self, stdout: int | IO[str], *arguments: str, **variables: str) -> subprocess.Popen[str]:
         """The same with its standard output in a file; it leads a process group of its own."""
         return subprocess.Popen(
-            # A shell that runs the tests in the background has had SIGINT ignored.
-            ["env", "--default-signal=INT", sys.executable, "-m", "cudaforge", *arguments],
+            [sys.executable, "-m", "cudaforge", *arguments],
             cwd=self.root,
             env={**self.environment, **variables},
             stdout=stdout,

@@ -332,3 +332,20 @@ def test_the_log_is_that_of_the_build_that_is_told(
     (jobs / "a" / "logs" / "jax.log").unlink()
     assert report("--merge", str(jobs), "jax", "--format", "html") == 1
     assert "all is well" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["logs/jax.log", "verdicts/jax.json", "results.json"])
+def test_a_link_that_a_job_left_is_not_followed(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str
+):
+    jobs, secret = tmp_path / "all", tmp_path / "environ"
+    leave(jobs / "a", verdict(project, "jax"))
+    secret.write_text("TOKEN=of-the-job\n")
+    linked = jobs / "a" / name
+    linked.unlink(missing_ok=True)
+    linked.parent.mkdir(exist_ok=True)
+    linked.symlink_to(secret)
+    report("--merge", str(jobs), "jax", "--format", "html")
+    told = capsys.readouterr()
+    assert "of-the-job" not in told.out
+    assert f"a/{name}: left out" in told.err

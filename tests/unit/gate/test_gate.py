@@ -287,6 +287,16 @@ def test_a_file_that_is_not_there_is_placed_by_its_word(tmp_path: Path, capsys):
     assert "none.toml\n  where    command line: --allow\n  try      name the TOML" in capsys.readouterr().err
 
 
+def test_a_finding_is_one_line_whatever_is_in_it(tmp_path: Path, capsys):
+    found = ("CVE-2026-0001", "a\n::add-mask::b", "HIGH", ""), ("CVE-2026-0002", "bash", "HIGH", "")
+    assert main(["gate", write(tmp_path / "r.json", trivy(*found))]) == 1
+    out = capsys.readouterr().out
+    assert "a\\n::add-mask::b 1.0" in out
+    assert not [line for line in out.splitlines() if line.startswith("::")]
+    header, _, *rows = out.splitlines()[:4]
+    assert {row.index("-", row.index("1.0")) for row in rows} == {header.index("fixed in")}
+
+
 def test_words_of_a_report_cannot_touch_the_terminal(tmp_path: Path, capsys):
     report = write(tmp_path / "r.json", trivy(("CVE-2026-0001", "a\x1b[2Jb", "HIGH", "")))
     assert main(["gate", report]) == 1
