@@ -26,12 +26,14 @@ class ChangedFiles:
         """Of these images it can be asked. Raises InputError for a .dockerignore that cannot be used, and
         SurroundingsError."""
         places = {source for image in images for source in _sources(image)}
-        self._templates = {image.template for image in images if image.template is not None}
+        places |= {image.template for image in images if image.template is not None}
         self._known = git.differing(commit)
-        self._unknown = frozenset(git.unknown(places | self._templates))
+        self._unknown = frozenset(git.unknown(places))
         self._own = read_own_ignore(git.root)
         self._old = git.read(commit, OWN_IGNORE) or ""
-        self._same = self._find_same(git, commit) if self._old != self._own else frozenset[str]()
+        is_same = self._own == self._old
+        self._same = frozenset[str]() if is_same else frozenset(git.files_of(commit)) - self._known
+        """Files that may be let in or left out without having changed."""
         self._touches = cache(self._find)
 
     def touch(self, image: LockedImage) -> bool:
@@ -44,18 +46,14 @@ class ChangedFiles:
     def _find(self, sources: tuple[str, ...], ignore: str) -> bool:
         if _is_unusable(self._old):
             return True
-        is_out = _ignored(ignore, self._own)
-        # A repository within the project is one path for git, also where a source lies in it.
-        was_out = is_out if self._old == self._own else _ignored(ignore, self._old)
+        is_out, was_out = _ignored(ignore, self._own), _ignored(ignore, self._old)
         return (
+            # A repository within the project is one path for git, also where a source lies in it.
             any(_is_below(source, path) for source in sources for path in self._known)
             or any(not (is_out(path) and was_out(path)) for path in _among(self._known, sources))
             or any(not is_out(path) for path in _among(self._unknown, sources))
             or any(is_out(path) is not was_out(path) for path in _among(self._same, sources))
         )
-
-    def _find_same(self, git: Repository, commit: str) -> frozenset[str]:
-        return frozenset(git.files_of(commit)) - self._known
 
 
 def _sources(image: LockedImage) -> tuple[str, ...]:

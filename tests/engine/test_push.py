@@ -71,6 +71,27 @@ def test_up_pushes_what_is_proven_alone(project: TinyProject, registry: DebianRe
     assert registry.tags(project.name) == ["good"]
 
 
+def test_an_image_that_is_larger_than_it_may_be_is_neither_pushed_nor_good(
+    project: TinyProject, registry: DebianRegistry
+):
+    project.declare("good", 'large\nmax_size = "1MiB"')
+    lock(project)
+    for _ in range(2):  # built, then found
+        done = push(project, registry.host, "--keep-going")
+        assert done.returncode == 1, done.stderr
+        images = {one["name"]: one for one in json.loads(done.stdout)["images"]}
+        assert "more than max_size allows (1,048,576)" in images["large"]["reason"]
+    assert registry.tags(project.name) == ["good-1.0"]
+    verified = project.run("verify", "large", "--json")
+    assert verified.returncode == 1
+    (verdict,) = json.loads(verified.stdout)["images"]
+    (size,) = [check for check in verdict["checks"] if check["state"] == "fail"]
+    assert (size["id"], size["detail"]) == ("size", images["large"]["reason"])
+    reported = project.run("report", "large")
+    assert reported.returncode == 1
+    assert "1,048,576" in reported.stdout
+
+
 @pytest.mark.parametrize(
     ("is_tls", "wants_login"), [(False, False), (True, False), (False, True), (True, True)]
 )
