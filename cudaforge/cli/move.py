@@ -16,8 +16,8 @@ _Lock = Annotated[str, typer.Argument(help="A lock file; - for one that comes on
 def outdated(
     images: Images = None, *, file: File = DEFAULT_FILE, offline: Offline = False, as_json: AsJson = False
 ) -> int:
-    """Say what could move, and what the wishes hold back. Exits with 1 where something could, and with 3 where
-    nobody knows."""
+    """Say what could move, and what the wishes hold back. Exits with 1 where something could, with 3 where
+    that is not known."""
     from cudaforge.pipeline import decide, outlook
     from cudaforge.report.outlooks import describe_outlook, outlook_json
 

@@ -149,14 +149,15 @@ def test_an_upgrade_keeps_the_driver_and_the_gpus_that_are_declared(world: World
     assert "sm_70" in image.architectures
 
 
-def test_a_registry_that_is_silent_is_said_and_no_error(world: World, run) -> None:
+def test_where_a_registry_is_silent_nothing_is_called_up_to_date(world: World, run) -> None:
     world.declare(twin=TWIN)
     assert run("lock")[0] == 0
     world.answer_with(500)
     code, said, _ = run("outdated")
-    assert code == 0
+    assert code == 3
     assert "not asked: python:" in said
-    assert "up to date" in said
+    assert "twin: nothing to move that is known" in said
+    assert json.loads(run("outdated", "--json")[1])["up_to_date"] is None
     world.cut()
     code, _, told = run("outdated")
     assert code == 3
