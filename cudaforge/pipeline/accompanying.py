@@ -17,7 +17,7 @@ from cudaforge.lockfile.model import LockedImage
 from cudaforge.pipeline.decide import Note
 from cudaforge.pipeline.host import state_directory
 from cudaforge.pipeline.leftovers import known_run
-from cudaforge.registry import Access, Subject, attach, list_attached
+from cudaforge.registry import Access, NoSuchImage, Referrer, Subject, attach, list_attached, read_attached
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine
@@ -89,7 +89,8 @@ def _attach(
 ) -> str:
     mark = hashlib.sha256(write(_ORIGIN)).hexdigest()
     for one in list_attached(reference, access, subject=subject.digest):
-        if one.artifact_type == media_type and one.annotations.get(CONTENT_ANNOTATION) == mark:
+        is_same = one.artifact_type == media_type and one.annotations.get(CONTENT_ANNOTATION) == mark
+        if is_same and _is_whole(reference, access, one):
             return one.digest
     return attach(
         reference,
@@ -99,6 +100,15 @@ def _attach(
         content=write(moment_of_push(os.environ)),
         annotations={CONTENT_ANNOTATION: mark, **more},
     ).digest
+
+
+def _is_whole(reference: str, access: Access, listed: Referrer) -> bool:
+    """Whether the registry has what its list names: it may have cleared it away since."""
+    try:
+        read_attached(reference, access, listed)
+    except NoSuchImage:
+        return False
+    return True
 
 
 def _bill(

@@ -15,20 +15,23 @@ def find_attached(reference: str, file: Path) -> tuple[Shown, ...]:
 
     `file` is the declaration whose `[network]` and `[registries]` count, if there is one. Raises InputError
     for what is no reference, NegativeAnswer for no such image, SurroundingsError where the registry fails or
-    gives something else than its digests say.
+    gives something else than its digests say. What it lists and has no longer is among them, as gone.
     """
-    from cudaforge.registry import list_attached, read_attached
+    from cudaforge.registry import NoSuchImage, list_attached, read_attached
 
     access = registry_access(site_at(file), timeout=_QUESTION_SECONDS)
     found = []
     for referrer in list_attached(reference, access):
-        read = read_attached(reference, access, referrer)
+        try:
+            content: bytes | None = read_attached(reference, access, referrer).content
+        except NoSuchImage:
+            content = None
         found.append(
             read_document(
                 subject=referrer.subject,
                 digest=referrer.digest,
                 media_type=referrer.artifact_type,
-                content=read.content,
+                content=content,
             )
         )
     return tuple(found)

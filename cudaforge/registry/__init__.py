@@ -8,7 +8,7 @@ from cudaforge.registry.images import ImageConfig, read_image
 from cudaforge.registry.mirrors import mirrored
 from cudaforge.registry.pushing import Member, asked_pause, find_member, push_index, upload_refusal
 from cudaforge.registry.referrers import Attached, Subject, attach, find_subject
-from cudaforge.registry.session import Access
+from cudaforge.registry.session import Access, NoSuchImage
 from cudaforge.registry.tags import list_tags
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "Credentials",
     "ImageConfig",
     "Member",
+    "NoSuchImage",
     "Referrer",
     "RegistryDigest",
     "Subject",

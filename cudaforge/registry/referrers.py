@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from urllib.parse import urljoin
 
 from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.records import record
+from cudaforge.references import DIGEST
 from cudaforge.registry.manifests import (
     INDEXES,
     ask_manifest,
@@ -130,8 +132,21 @@ def _list_by_tag(session: Session, subject: str, descriptor: Mapping[str, object
         found = []
     if any(isinstance(one, Mapping) and one.get("digest") == descriptor["digest"] for one in found):
         return
-    index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [*found, descriptor]}
+    # Registries clear away untagged manifests, and refuse a list of what they do not have any more.
+    kept = [one for one in found if _is_there(session, one)]
+    index = {"schemaVersion": 2, "mediaType": _INDEX, "manifests": [*kept, descriptor]}
     push_manifest(session, tag, _INDEX, dump(index))
+
+
+def _is_there(session: Session, entry: object) -> bool:
+    digest = entry.get("digest") if isinstance(entry, Mapping) else None
+    if not isinstance(digest, str) or re.fullmatch(DIGEST, digest) is None:
+        return False
+    try:
+        ask_manifest(session, "HEAD", digest)
+    except NoSuchImage:
+        return False
+    return True
 
 
 def _push_blob(session: Session, content: bytes) -> None:

@@ -33,10 +33,22 @@ class Shown:
     """The document, parsed; None for what is no JSON."""
     speaks_of_subject: bool
     """Whether the document names the digest that it is attached to."""
+    is_gone: bool = False
+    """Whether the registry lists it, and has it no longer."""
 
 
-def read_document(*, subject: str, digest: str, media_type: str, content: bytes) -> Shown:
-    """What a document is, and what it says in one line."""
+def read_document(*, subject: str, digest: str, media_type: str, content: bytes | None) -> Shown:
+    """What a document is, and what it says in one line; without content it is gone."""
+    if content is None:
+        return Shown(
+            kind=media_type or "unknown",
+            subject=subject,
+            digest=digest,
+            summary="listed, and not there any more: push or attach it again",
+            content=None,
+            speaks_of_subject=False,
+            is_gone=True,
+        )
     try:
         values: object = json.loads(content)
     except (ValueError, RecursionError):
@@ -70,7 +82,11 @@ def describe_attached(reference: str, found: Sequence[Shown]) -> str:
     if not found:
         return visible(f"nothing is attached to {reference}")
     rows = [
-        (one.kind, one.summary if one.speaks_of_subject else f"of ANOTHER image: {one.summary}", one.digest)
+        (
+            one.kind,
+            one.summary if one.speaks_of_subject or one.is_gone else f"of ANOTHER image: {one.summary}",
+            one.digest,
+        )
         for one in found
     ]
     subjects = ", ".join(dict.fromkeys(one.subject for one in found))
@@ -85,6 +101,7 @@ def attached_to_json(one: Shown) -> Mapping[str, object]:
         "digest": one.digest,
         "summary": one.summary,
         "speaks_of_subject": one.speaks_of_subject,
+        "gone": one.is_gone,
         "content": one.content,
     }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,7 @@ from cudaforge.errors import Problem
 from cudaforge.pipeline import accompanying, builders, decide, publishing
 from cudaforge.pipeline.publishing import PushOrder, plan_push, publish
 from cudaforge.records import replace
-from cudaforge.registry import Subject
+from cudaforge.registry import Access, Attached, NoSuchImage, Referrer, Subject
 from tests.support.locks import GPU_IMAGE, make_lock
 
 COMMIT = "c" * 40
@@ -110,3 +111,35 @@ def test_git_that_is_slow_costs_the_revision_and_no_push(push):
 )
 def test_the_commit_is_in_the_provenance_where_the_project_is_as_committed(push, git: Git, revision, asked):
     assert push(git) == ([revision, revision], asked, [])
+
+
+@pytest.mark.parametrize("is_there", [True, False])
+def test_what_the_registry_lists_and_has_no_longer_is_attached_again(
+    monkeypatch: pytest.MonkeyPatch, *, is_there: bool
+):
+    mark = hashlib.sha256(b"document").hexdigest()
+    listed = Referrer(
+        subject="sha256:1",
+        digest="sha256:old",
+        artifact_type="t",
+        annotations={accompanying.CONTENT_ANNOTATION: mark},
+    )
+
+    def read(*_: object) -> None:
+        if not is_there:
+            raise NoSuchImage(Problem(what="no such digest"))
+
+    sent = Attached(subject="sha256:1", digest="sha256:new", by_tag=True)
+    monkeypatch.setattr(accompanying, "list_attached", lambda *_, **__: (listed,))
+    monkeypatch.setattr(accompanying, "read_attached", read)
+    monkeypatch.setattr(accompanying, "attach", lambda *_, **__: sent)
+    subject = Subject(digest="sha256:1", media_type="", size=1)
+    found = accompanying._attach(
+        "r.test/a:1",
+        subject,
+        Access(mirrors={}, timeout=1),
+        media_type="t",
+        write=lambda _: b"document",
+        more={},
+    )
+    assert found == ("sha256:old" if is_there else "sha256:new")

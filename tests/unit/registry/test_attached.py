@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from cudaforge.cli.main import run_command_line
 from cudaforge.errors import CudaforgeError
 from cudaforge.records import replace
 from cudaforge.registry import (
@@ -51,6 +52,18 @@ def test_what_was_attached_is_read_by_tag_and_by_digest(server: Server):
         read = [read_attached(reference, access(), one) for one in found]
         assert [one.content for one in read] == [b"one", b"two"]
         assert read[0].referrer.annotations == {"a": "b"}
+
+
+@pytest.mark.parametrize("registry", [False], indirect=True, ids=["tags"])
+def test_what_is_listed_and_gone_hides_nothing_else(server: Server, registry: Registry, capsys):
+    """As after a registry has cleared away what has no tag."""
+    first, second = push(server, b"one"), push(server, b"two")
+    del registry.manifests[first.digest]
+    assert run_command_line(["report", "--attached", f"{server.host}/team/app:1", "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)["attached"]
+    assert [(one["digest"], one["gone"]) for one in found] == [(first.digest, True), (second.digest, False)]
+    assert run_command_line(["report", "--attached", f"{server.host}/team/app:1"]) == 1
+    assert "not there any more" in capsys.readouterr().out
 
 
 def test_nothing_is_attached(server: Server):

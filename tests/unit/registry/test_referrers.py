@@ -97,6 +97,10 @@ class Registry:
 
     def _put(self, exchange: Exchange, target: str) -> None:
         body = exchange.form.encode()
+        listed = json.loads(body).get("manifests", ()) if target.startswith("sha256-") else ()
+        if any(one["digest"] not in self.manifests for one in listed):
+            exchange.send(400)  # MANIFEST_BLOB_UNKNOWN
+            return
         self.manifests[target] = (exchange.headers["Content-Type"], body)
         named = json.loads(body).get("subject")
         if named and self.knows_referrers:
@@ -161,6 +165,18 @@ def test_a_tag_lists_each_artifact_once(server: Server, registry: Registry) -> N
     assert [one["digest"] for one in listed] == [first.digest, second.digest]
     assert {one["artifactType"] for one in listed} == {TYPE}
     assert listed[0]["annotations"] == {"a": "b"}
+
+
+def test_a_list_is_written_without_what_the_registry_has_no_longer(
+    server: Server, registry: Registry
+) -> None:
+    first, second = push(server, b"one"), push(server, b"two")
+    del registry.manifests[first.digest]
+    third = push(server, b"three")
+    assert third.digest in registry.manifests
+    if third.by_tag:
+        _, body = registry.manifests[digest_of(MANIFEST).replace(":", "-")]
+        assert [one["digest"] for one in json.loads(body)["manifests"]] == [second.digest, third.digest]
 
 
 @pytest.mark.parametrize(
