@@ -210,12 +210,13 @@ def path_error(path: Path, error: OSError, verb: str, *, in_the_way: str = _AWAY
 def find_obstacle(path: Path) -> str | None:
     """What has the place of the file at `path`, or of a directory above it, and is none: `a.d is a file,
     where a directory has to be`. None where nothing has, or a file that could be meant."""
-    for one in reversed(path.parents):
-        if os.path.lexists(one) and not one.is_dir():
-            return describe_obstacle(one)
-    if path.is_file() or not os.path.lexists(path):
-        return None
-    return describe_obstacle(path)
+    with contextlib.suppress(OSError):  # what cannot be looked at tells its own error when it is used
+        for one in reversed(path.parents):
+            if os.path.lexists(one) and not one.is_dir():
+                return describe_obstacle(one)
+        if os.path.lexists(path) and not path.is_file():
+            return describe_obstacle(path)
+    return None
 
 
 def describe_obstacle(path: Path) -> str:

@@ -18,7 +18,7 @@ from cudaforge.bootstrap.sources import (
     parse_stanzas,
     way_to_archive,
 )
-from cudaforge.errors import CudaforgeError, InputError, Problem, SurroundingsError
+from cudaforge.errors import CudaforgeError, InputError, Location, Problem, SurroundingsError
 from cudaforge.records import record
 
 _HELPER = "/usr/lib/apt/apt-helper"
@@ -32,6 +32,7 @@ _DISTRUST = re.compile(
     "GPG error|not signed|no longer signed|NO_PUBKEY|BADSIG|EXPKEYSIG|EXPSIG|[Ii]nvalid signature"
 )
 _FULL = re.compile(r"No space left on device|You don't have enough free space")
+_MORE_SPACE = "free some space there, or name a place on another disk in XDG_CACHE_HOME"
 _NO_RELEASE = re.compile(r"The repository '(?P<archive>[^']*)' does not have a Release file")
 _UNREACHABLE = re.compile(
     "failure resolving|Could not resolve|Could not connect|Connection (?:refused|timed out|failed)"
@@ -70,7 +71,7 @@ def refresh_lists(state: AptState, deadline: Deadline) -> None:
     """Bring the package lists up to date and check their signatures. Raises SurroundingsError."""
     done = _run(state, ["apt-get", "update", "-q", "-o", "APT::Update::Error-Mode=any"], deadline)
     if done.returncode != 0:
-        raise _translate(done, state.sources)
+        raise _translate(done, state.sources, place=state.config.parent)
 
 
 def resolve_packages(
@@ -82,12 +83,12 @@ def resolve_packages(
     """
     done = _run(state, ["apt-get", "install", "-q", "-y", "--simulate", *names], deadline)
     if done.returncode != 0:
-        raise _translate(done, state.sources)
+        raise _translate(done, state.sources, place=state.config.parent)
     wanted = [match.groupdict() for match in map(_INSTALLED.match, done.stdout.splitlines()) if match]
     queries = [f"{row['name']}:{row['architecture']}={row['version']}" for row in wanted]
     shown = _run(state, ["apt-cache", "show", *queries], deadline)
     if shown.returncode != 0:
-        raise _translate(shown, state.sources)
+        raise _translate(shown, state.sources, place=state.config.parent)
     return parse_packages(shown.stdout)
 
 
@@ -122,7 +123,7 @@ def fetch_files(
     words = [word for address, path, digest in downloads for word in (address, str(path), f"SHA256:{digest}")]
     done = _run(state, [_HELPER, "download-file", *words], deadline)
     if done.returncode != 0 and _FULL.search(done.stderr):
-        raise _translate(done, state.sources)
+        raise _translate(done, state.sources, place=downloads[0][1].parent)
     return find_complaints(done.stdout + done.stderr)
 
 
@@ -171,7 +172,8 @@ def is_unreachable(complaint: str) -> bool:
     return _UNREACHABLE.search(complaint) is not None
 
 
-def _translate(done: process.Completed, sources: Sequence[Source] = ()) -> CudaforgeError:
+def _translate(done: process.Completed, sources: Sequence[Source] = (), *, place: Path) -> CudaforgeError:
+    """The error for what apt says. `place` is the directory that it wrote to."""
     output = done.stdout + done.stderr
     because = find_complaints(output)[:_SHOWN_COMPLAINTS]
     archive = describe_archive(sources)
@@ -180,6 +182,11 @@ def _translate(done: process.Completed, sources: Sequence[Source] = ()) -> Cudaf
         return InputError(Problem(what=f"{archive} has no package {', '.join(unknown)}", because=because))
     if "unmet dependencies" in output:
         return InputError(Problem(what="these OS packages cannot be installed together", because=because))
+    if _FULL.search(output):
+        what = f"the disk of {place} is full"
+        return SurroundingsError(
+            Problem(what=what, where=Location(file=str(place)), because=because, remedy=_MORE_SPACE)
+        )
     what, remedy = _explain(output, done, sources)
     return SurroundingsError(Problem(what=what, because=because, remedy=remedy))
 
@@ -188,8 +195,6 @@ def _explain(output: str, done: process.Completed, sources: Sequence[Source]) ->
     """What went wrong around us, and what to do about it."""
     archive, way = describe_archive(sources), way_to_archive(sources)
     is_dated = find_service(sources) is not None
-    if _FULL.search(output):
-        return "the disk is full", "free some space"
     if _DISTRUST.search(output):
         keys = "update the keyring package of the host's distribution, or "
         mended = f"correct its address: {way}" if is_dated else "mend its apt sources"

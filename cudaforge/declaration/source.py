@@ -20,6 +20,7 @@ MAX_BYTES = 1024 * 1024
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _TOML_PLACE = re.compile(r" ?\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)$")
 _TWICE = ("Cannot overwrite a value", "Cannot declare ")
+PIPE = "a pipe"
 _BOM = b"\xef\xbb\xbf"
 _WIDE_BOMS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -143,7 +144,11 @@ def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise InputError(Problem(what=f"{shown} is {file_type(status.st_mode)}, not a file"))
+            kind = file_type(status.st_mode)
+            remedy = "write it into a file, and name that" if kind == PIPE else "name a file"
+            raise InputError(
+                Problem(what=f"{shown} is {kind}, not a file", where=Location(file=shown), remedy=remedy)
+            )
         data = bytearray()
         while len(data) <= limit and (chunk := os.read(descriptor, limit + 1 - len(data))):
             data += chunk
@@ -171,5 +176,5 @@ def file_type(mode: int) -> str:
     if stat.S_ISDIR(mode):
         return "a directory"
     if stat.S_ISFIFO(mode):
-        return "a pipe"
+        return PIPE
     return "a device" if stat.S_ISCHR(mode) or stat.S_ISBLK(mode) else "a special file"

@@ -94,9 +94,8 @@ def _parse_entry(entry: object, file: str, where: str, problems: list[Problem]) 
         problems.append(_problem(f"{shown}: package is no text", file, f"{where}.package", "write a string"))
     expires = _parse_day(entry.get("expires"))
     if expires is None:
-        problems.append(
-            _problem(f"{shown} has no day on which it ends", file, f"{where}.expires", "expires = 2026-12-31")
-        )
+        what, remedy = _no_day(entry.get("expires"))
+        problems.append(_problem(f"{shown} {what}", file, f"{where}.expires", remedy))
     if len(problems) > before or expires is None:
         return None
     return Allowance(
@@ -116,6 +115,16 @@ def _parse_day(value: object) -> date | None:
         return date.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
         return None
+
+
+def _no_day(value: object) -> tuple[str, str]:
+    """What is wrong with a value that is no day, and what to write."""
+    if value is None:
+        return "has no day on which it ends", "expires = 2026-12-31"
+    if isinstance(value, datetime):
+        return f"ends at a time of a day: expires = {value}", f"a day alone: expires = {value.date()}"
+    written = show(value) if isinstance(value, str) else value
+    return f"has an expires that is no day: {written}", "expires = 2026-12-31"
 
 
 def _problem(what: str, file: str, key: str, remedy: str) -> Problem:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from cudaforge.display import show_path
 from cudaforge.errors import InputError, Location, Problem, SurroundingsError
-from cudaforge.files import write_atomically, write_error
+from cudaforge.files import describe_obstacle, write_atomically, write_error
 from cudaforge.pipeline.places import PARTS
 from cudaforge.pipeline.store_troubles import in_the_way
 
@@ -59,14 +59,7 @@ def check_store(directory: Path) -> None:
             )
         ) from None
     except (OSError, ValueError, AttributeError, RecursionError):
-        raise InputError(
-            Problem(
-                what=f"{directory} is no directory that cudaforge vendor filled",
-                where=where,
-                because=(f"it has no usable {MARK}",),
-                remedy="name an empty directory for cudaforge vendor, or the one that it filled",
-            )
-        ) from None
+        raise InputError(_unmarked(directory)) from None
     if schema != SCHEMA:
         raise InputError(
             Problem(
@@ -75,6 +68,26 @@ def check_store(directory: Path) -> None:
                 remedy="collect anew into another directory: cudaforge vendor",
             )
         )
+
+
+def _unmarked(directory: Path) -> Problem:
+    mark = directory / MARK
+    where = Location(file=str(mark))
+    if mark.is_file():
+        # Only whoever filled it can tell. What lies there is checked by its hash before it is used.
+        restored = json.dumps({"schema": SCHEMA})
+        remedy = (
+            f"if cudaforge vendor filled this directory, put {restored} into that file; else name another"
+        )
+        return Problem(what=f"{mark} is damaged", where=where, remedy=remedy)
+    if os.path.lexists(mark):
+        return Problem(what=describe_obstacle(mark), where=where, remedy=_OTHER_PLACE)
+    return Problem(
+        what=f"{directory} is no directory that cudaforge vendor filled",
+        where=Location(file=str(directory)),
+        because=(f"it has no {MARK}",),
+        remedy="name an empty directory for cudaforge vendor, or the one that it filled",
+    )
 
 
 def _read_mark(file: Path) -> Mapping[str, object]:

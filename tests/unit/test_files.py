@@ -7,8 +7,13 @@ import socket
 
 import pytest
 
+<<<<<<< HEAD
 from cudaforge.errors import CudaforgeError, InputError, SurroundingsError
 from cudaforge.files import write_atomically, write_bytes_atomically, write_together
+=======
+from cudaforge.errors import CudaforgeError, SurroundingsError
+from cudaforge.files import find_obstacle, write_atomically, write_bytes_atomically, write_together
+>>>>>>> nits
 
 
 def test_all_are_written(tmp_path):
@@ -68,3 +73,20 @@ def test_the_next_writer_takes_away_what_a_killed_one_left(tmp_path):
         path.write_text("x")
     write_atomically(tmp_path / "a.lock", "new")
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted((busy.name, other.name, "a.lock"))
+
+
+def test_what_is_in_the_way_is_found_and_what_cannot_be_looked_at_is_not(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "loop").symlink_to("loop")
+    assert find_obstacle(tmp_path / "file") is None
+    assert find_obstacle(tmp_path / "none" / "x") is None
+    assert find_obstacle(tmp_path) == f"{tmp_path} is a directory, where a file has to be"
+    assert find_obstacle(tmp_path / "file" / "x" / "y").startswith(f"{tmp_path}/file is a file")
+    assert find_obstacle(tmp_path / "loop" / "x") == f"{tmp_path}/loop is a symbolic link to nothing"
+    assert find_obstacle(tmp_path / ("x" * 300) / "y") is None
+
+    def forbidden(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(type(tmp_path), "is_dir", forbidden)
+    assert find_obstacle(tmp_path / "file" / "x") is None

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cudaforge.bootstrap import SnapshotSite, apt
@@ -50,8 +52,12 @@ def test_the_plan_of_an_installation_is_read():
     assert match.groupdict() == {"name": "libc6", "version": "2.36-9+deb12u14", "architecture": "amd64"}
 
 
+def translated(done, sources=()):
+    return apt._translate(done, sources, place=Path("/cache/apt"))
+
+
 def test_a_bad_signature_is_said_to_be_one():
-    error = apt._translate(
+    error = translated(
         failed("W: GPG error: http://x InRelease: NO_PUBKEY 0E98\nE: The repository is not signed.")
     )
     assert isinstance(error, SurroundingsError)
@@ -63,21 +69,22 @@ def test_a_bad_signature_is_said_to_be_one():
 
 
 def test_an_unknown_package_is_the_users_mistake():
-    error = apt._translate(failed("E: Unable to locate package nosuch\n"))
+    error = translated(failed("E: Unable to locate package nosuch\n"))
     assert isinstance(error, InputError)
     assert error.problems[0].what == "the OS archive has no package nosuch"
 
 
 def test_packages_that_exclude_each_other_are_the_users_mistake():
     output = "The following packages have unmet dependencies:\nE: Unable to correct problems"
-    assert isinstance(apt._translate(failed(output)), InputError)
+    assert isinstance(translated(failed(output)), InputError)
 
 
 def test_a_full_disk_and_an_unreachable_archive_are_told_apart():
-    full = apt._translate(failed("E: Write error - write (28: No space left on device)"))
-    away = apt._translate(failed("E: Failed to fetch http://x  Could not resolve 'x'"))
-    other = apt._translate(failed("E: Something else"))
-    assert full.problems[0].what == "the disk is full"
+    full = translated(failed("E: Write error - write (28: No space left on device)"))
+    away = translated(failed("E: Failed to fetch http://x  Could not resolve 'x'"))
+    other = translated(failed("E: Something else"))
+    assert full.problems[0].what == "the disk of /cache/apt is full"
+    assert "XDG_CACHE_HOME" in (full.problems[0].remedy or "")
     assert away.problems[0].what == "the OS archive cannot be reached"
     assert other.problems[0].what == "the OS archive cannot be used: `apt-get update` failed"
     assert away.problems[0].because == ("Failed to fetch http://x  Could not resolve 'x'",)
@@ -95,9 +102,7 @@ def test_the_private_state_takes_over_only_how_archives_are_reached(tmp_path):
 
 
 def test_a_release_that_the_archive_lacks_is_said():
-    error = apt._translate(
-        failed("E: The repository 'http://x nosuch Release' does not have a Release file.")
-    )
+    error = translated(failed("E: The repository 'http://x nosuch Release' does not have a Release file."))
     assert error.problems[0].what == "the host's OS archive does not have that release"
 
 
@@ -126,7 +131,7 @@ DATED = Source(
     ],
 )
 def test_a_snapshot_service_is_named_with_its_setting(said: str, words: str):
-    (problem,) = apt._translate(failed(f"E: {said}"), (DATED,)).problems
+    (problem,) = translated(failed(f"E: {said}"), (DATED,)).problems
     assert problem.what.startswith("the snapshot service debian at http://snapshot.example/archive")
     assert words in problem.what
     assert "[network.os_snapshots] debian" in (problem.remedy or "")

@@ -75,3 +75,17 @@ def test_the_schema_is_json_and_can_be_written(capsys: pytest.CaptureFixture[str
     Path("cudaforge.schema.json").write_text("mine")
     assert run_command_line(["schema", "-o", "cudaforge.schema.json"]) == 2
     assert Path("cudaforge.schema.json").read_text() == "mine"
+
+
+@pytest.mark.parametrize("link", [".github", ".github/workflows", ".github/workflows/cudaforge.yml"])
+def test_a_link_to_nothing_in_the_way_of_ci_files_is_called_one(
+    link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run_command_line(["init"])
+    Path(link).parent.mkdir(parents=True, exist_ok=True)
+    Path(link).symlink_to("gone")
+    capsys.readouterr()
+    assert run_command_line(["init", "--ci", "github"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert f"{link} is a symbolic link to nothing" in told
+    assert "try move it away" in told

@@ -332,6 +332,8 @@ def test_devices_pipes_and_directories_are_refused_without_waiting(tmp_path: Pat
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     assert "is a pipe" in only(problems_of(pipe)).what
+    assert only(problems_of(pipe)).remedy == "write it into a file, and name that"
+    assert only(problems_of(tmp_path)).remedy == "name a file"
     assert "is a directory" in only(problems_of(tmp_path)).what
     assert "is a device" in only(problems_of(Path("/dev/zero"))).what
     assert "there is no" in only(problems_of(tmp_path / "none.toml")).what

@@ -174,7 +174,16 @@ def test_an_entry_whose_day_has_passed_fails_even_if_nothing_is_found(tmp_path: 
         (f'[[allow]]\nid = "CVE-2026-0001"\nexpires = {FAR}\n', "CVE-2026-0001 has no reason"),
         (f'[[allow]]\nid = "CVE-2026-0001"\nreason = "  "\nexpires = {FAR}\n', "has no reason"),
         ('[[allow]]\nid = "CVE-2026-0001"\nreason = "no"\n', "has no day on which it ends"),
-        ('[[allow]]\nid = "CVE-2026-0001"\nreason = "no"\nexpires = "soon"\n', "has no day"),
+        (
+            '[[allow]]\nid = "CVE-2026-0001"\nreason = "no"\nexpires = "soon"\n',
+            "expires that is no day: 'soon'",
+        ),
+        ('[[allow]]\nid = "CVE-2026-0001"\nreason = "no"\nexpires = 20261231\n', "is no day: 20261231"),
+        ('[[allow]]\nid = "CVE-2026-0001"\nreason = "no"\nexpires = 12:30:00\n', "is no day: 12:30:00"),
+        (
+            '[[allow]]\nid = "CVE-2026-0001"\nreason = "no"\nexpires = 2030-12-31T10:00:00Z\n',
+            "expires = 2030-12-31\n",
+        ),
         (f'[[allow]]\nreason = "no"\nexpires = {FAR}\n', "an entry has no id"),
         (f'[[allow]]\nid = "C"\nreasn = "no"\nreason = "no"\nexpires = {FAR}\n', "unknown key 'reasn'"),
         ('[[allows]]\nid = "C"\n', "unknown key 'allows'"),

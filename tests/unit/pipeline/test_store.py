@@ -56,8 +56,24 @@ def test_a_path_that_leads_nowhere_is_the_users_mistake(tmp_path: Path):
 def test_a_mark_that_is_no_file_is_not_waited_for(store: Path):
     (store / MARK).unlink()
     os.mkfifo(store / MARK)
-    with pytest.raises(InputError, match="is no directory that cudaforge vendor"):
+    with pytest.raises(InputError, match=f"{MARK} is neither a file nor a directory"):
         check_store(store)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "\xff", "null"])
+def test_a_damaged_mark_is_told_with_what_belongs_in_it(content: str, store: Path):
+    (store / MARK).write_text(content, encoding="latin-1")
+    with pytest.raises(InputError, match=f"{MARK} is damaged") as caught:
+        check_store(store)
+    remedy = str(caught.value.problems[0].remedy)
+    (store / MARK).write_text(remedy.partition("put ")[2].partition(" into")[0])
+    check_store(store)
+
+
+def test_a_directory_without_a_mark_is_not_ours(tmp_path: Path):
+    (tmp_path / "wheels").mkdir()
+    with pytest.raises(InputError, match="is no directory that cudaforge vendor filled"):
+        check_store(tmp_path)
 
 
 def test_a_link_to_a_directory_is_followed(store: Path, tmp_path: Path):
