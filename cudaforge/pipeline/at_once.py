@@ -81,13 +81,15 @@ def as_one(errors: Sequence[CudaforgeError]) -> CudaforgeError:
 
 
 def _together(failed: Mapping[str, CudaforgeError]) -> CudaforgeError:
-    errors = {name: error for name, error in failed.items() if not isinstance(error, NotAsked)}
+    told = [(name, error) for name, error in failed.items() if not isinstance(error, NotAsked)]
+    # What the others wait for comes first.
+    errors = dict(sorted(told, key=lambda one: not isinstance(one[1], SurroundingsError)))
     error = as_one(tuple(errors.values()))
     problems = _grouped(errors)
     left = len(failed) - len(errors)
     if left:
-        told = f"so nothing was asked for {left} other image{'s' if left > 1 else ''}"
-        problems[0] = replace(problems[0], because=(*problems[0].because, told))
+        end = f"so nothing was asked for {left} other image{'s' if left > 1 else ''}"
+        problems[0] = replace(problems[0], because=(*problems[0].because, end))
     error.problems = tuple(problems)
     return error
 

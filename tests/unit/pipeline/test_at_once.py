@@ -122,6 +122,29 @@ def test_where_surroundings_fail_nothing_new_is_asked_and_who_asked_the_same_is_
     assert problem.remedy == "check the network"
 
 
+def test_what_the_others_wait_for_is_told_first() -> None:
+    once, is_silent = Once[str](), threading.Event()
+
+    def work(name: str) -> str:
+        if name == "image-0":
+            raise NegativeAnswer(Problem(what=f"{name}: no"))
+        if name == "image-1":
+            is_silent.set()
+            raise SurroundingsError(Problem(what="silent"))
+        assert is_silent.wait(10)
+        once.close()
+        return once.find(name, lambda: name)
+
+    with pytest.raises(SurroundingsError) as caught:
+        make(NAMES[:4], work, close=once.close)
+    first, second = caught.value.problems
+    assert (first.what, first.because) == (
+        "image-1: silent",
+        ("so nothing was asked for 2 other images",),
+    )
+    assert (second.what, second.because) == ("image-0: no", ())
+
+
 def test_the_kind_that_says_least_of_the_question_comes_first() -> None:
     kinds = {"a": NegativeAnswer, "b": InputError, "c": SurroundingsError}
 
