@@ -39,6 +39,10 @@ _OLD_GRYPE = "ANCHOREVULN_"
 """Rules of old releases of Grype, which wrote a suppression at each result that nobody had suppressed."""
 
 
+class _NoList(ValueError):
+    """Something else than a list of objects is where one has to be."""
+
+
 def parse_findings(text: bytes, *, file: str) -> tuple[Finding, ...]:
     """Every vulnerability of a report, each once. Raises InputError for what is no report of one."""
     try:
@@ -49,10 +53,19 @@ def parse_findings(text: bytes, *, file: str) -> tuple[Finding, ...]:
     reader = _reader_of(values)
     if reader is None:
         raise _refused(file, "it is no SARIF, and neither Trivy's nor Grype's JSON")
-    if reader is _sarif:
-        _check_sarif(values, file)
+    try:
+        if reader is _sarif:
+            _check_sarif(values, file)
+        if reader is _trivy:
+            _check_trivy(values, file)
+        return _each_once(reader(values), file)
+    except _NoList:
+        raise _refused(file, "a list in it has something else in its place, or in it") from None
+
+
+def _each_once(findings: Iterator[Finding], file: str) -> tuple[Finding, ...]:
     found: dict[tuple[str, str, str], Finding] = {}
-    for count, one in enumerate(reader(values)):
+    for count, one in enumerate(findings):
         if count >= _MOST_FINDINGS:
             raise _refused(file, f"it has more than {_MOST_FINDINGS:,} findings")
         kept = found.setdefault((one.id, one.package, one.version), one)
@@ -66,7 +79,7 @@ def _reader_of(values: Mapping[str, object]) -> Callable[[Mapping[str, object]],
         return _sarif
     if isinstance(values.get("matches"), list):
         return _grype
-    # Trivy leaves `Results` out where it found nothing to look at, and then says what it looked at alone.
+    # Trivy leaves `Results` out where it found nothing to look at, and then says what it was given alone.
     if isinstance(values.get("Results"), list) or ("ArtifactName" in values and "SchemaVersion" in values):
         return _trivy
     return None
@@ -105,9 +118,18 @@ def _grype(values: Mapping[str, object]) -> Iterator[Finding]:
         )
 
 
+def _check_trivy(values: Mapping[str, object], file: str) -> None:
+    """Refuse a report in which nothing was looked at for vulnerabilities: of secrets alone, or of a system
+    that Trivy does not know."""
+    # Releases of before did not say the class of a result.
+    classes = {result.get("Class", "os-pkgs") for result in _maps(values.get("Results"))}
+    if classes.isdisjoint(("os-pkgs", "lang-pkgs")):
+        raise _refused(file, "Trivy has looked at no packages in it")
+
+
 def _check_sarif(values: Mapping[str, object], file: str) -> None:
     """Refuse a report of a scan that did not come to its end: nothing found is then no good news."""
-    version, runs = _text(values, "version"), list(_maps(values.get("runs")))
+    version, runs = _text(values, "version"), _maps(values.get("runs"))
     if version != _SARIF:
         raise _refused(
             file,
@@ -127,14 +149,14 @@ def _is_suppressed(result: Mapping[str, object]) -> bool:
     """Whether all that was said of suppressing the result is accepted, which is what saying nothing means."""
     if _text(result, "ruleId").startswith(_OLD_GRYPE):
         return False
-    said = list(_maps(result.get("suppressions")))
+    said = _maps(result.get("suppressions"))
     return bool(said) and all(one.get("status", "accepted") == "accepted" for one in said)
 
 
 def _sarif(values: Mapping[str, object]) -> Iterator[Finding]:
     for run in _maps(values.get("runs")):
         driver = _map(_map(run.get("tool")).get("driver"))
-        rules = list(_maps(driver.get("rules")))
+        rules = _maps(driver.get("rules"))
         by_id = {_text(rule, "id"): rule for rule in rules}
         for result in _maps(run.get("results")):
             if _is_suppressed(result) or result.get("kind") in ("pass", "notApplicable", "informational"):
@@ -213,8 +235,14 @@ def _map(value: object) -> Mapping[str, object]:
     return value if isinstance(value, Mapping) else {}
 
 
-def _maps(value: object) -> Iterator[Mapping[str, object]]:
-    return (one for one in value if isinstance(one, Mapping)) if isinstance(value, list) else iter(())
+def _maps(value: object) -> tuple[Mapping[str, object], ...]:
+    """The objects of a list; none where there is no list. Raises _NoList for anything else: what cannot be
+    read may be what blocks."""
+    if value is None:
+        return ()
+    if not isinstance(value, list) or not all(isinstance(one, Mapping) for one in value):
+        raise _NoList
+    return tuple(value)
 
 
 def _text(values: Mapping[str, object], key: str) -> str:

@@ -7,13 +7,8 @@ import socket
 
 import pytest
 
-<<<<<<< HEAD
 from cudaforge.errors import CudaforgeError, InputError, SurroundingsError
-from cudaforge.files import write_atomically, write_bytes_atomically, write_together
-=======
-from cudaforge.errors import CudaforgeError, SurroundingsError
 from cudaforge.files import find_obstacle, write_atomically, write_bytes_atomically, write_together
->>>>>>> nits
 
 
 def test_all_are_written(tmp_path):

@@ -279,7 +279,23 @@ def test_several_reports_are_one_judgement(tmp_path: Path, capsys):
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"<html>", b"[]", b"{}", b'{"runs": 3}', b"\xff\xfe", b"[" * 100_000]
+    "content",
+    [
+        b"",
+        b"<html>",
+        b"[]",
+        b"{}",
+        b'{"runs": 3}',
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b'{"matches": [null]}',
+        b'{"version": "2.1.0", "runs": ["none"]}',
+        b'{"version": "2.1.0", "runs": [{"results": [3]}]}',
+        b'{"Results": [{"Class": "os-pkgs", "Vulnerabilities": "none"}]}',
+        # Nobody has looked for vulnerabilities.
+        b'{"Results": [{"Class": "secret", "Secrets": [{"Severity": "CRITICAL"}]}]}',
+        b'{"SchemaVersion": 2, "ArtifactName": "vision:train"}',
+    ],
 )
 def test_what_is_no_report_passes_nothing(content: bytes, tmp_path: Path, capsys):
     (tmp_path / "r.json").write_bytes(content)
