@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from cudaforge.cli.output import write_json, write_text
-from cudaforge.errors import CudaforgeError
+from cudaforge.errors import CudaforgeError, Interrupted
 
 if TYPE_CHECKING:
     from cudaforge.builder import BuildResult
@@ -41,15 +41,23 @@ def finished_told(to_json: Callable[[Results], Mapping[str, object]], *, as_json
 def answer_told(
     to_json: Callable[[], dict[str, object]], to_text: Callable[[], str], *, as_json: bool
 ) -> Iterator[None]:
-    """Tell the answer at the end of the block; where that fails, what there is of it before the error."""
+    """Tell the answer at the end of the block; where that fails, or a signal ends it, what there is of it
+    before the error."""
     try:
         yield
-    except CudaforgeError as error:
-        if as_json:
-            error.answer = to_json()
-        else:
-            write_text(to_text())
-        raise
+    except BaseException as error:
+        if isinstance(error, Exception) and not isinstance(error, CudaforgeError):
+            raise
+        if not as_json:
+            # A reader that has left does not make another end of an interrupt.
+            with contextlib.suppress(OSError):
+                write_text(to_text())
+            raise
+        told = error if isinstance(error, CudaforgeError) else Interrupted()
+        told.answer = to_json()
+        if told is error:
+            raise
+        raise error from told
     if as_json:
         write_json(to_json())
     else:

@@ -29,7 +29,7 @@ def init(
     from cudaforge.pipeline.start import init_ci, init_project
 
     if ci is not None:
-        written = init_ci(file, system=ci, force=force)
+        written = init_ci(file, system=ci, force=force, on_note=write_note)
         if as_json:
             write_json({"written": [str(path) for path in written]})
         else:

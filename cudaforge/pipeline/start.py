@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cudaforge.declaration.layers import real_directory
 from cudaforge.declaration.schema import declaration_schema
@@ -13,6 +14,10 @@ from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
 from cudaforge.files import find_obstacle, write_atomically
 from cudaforge.matrix import load_matrix
+from cudaforge.pipeline.host import ignore
+
+if TYPE_CHECKING:
+    from cudaforge.pipeline.decide import Note
 
 _NOT_IN_NAMES = re.compile(r"[^a-z0-9]+")
 _DEFAULT_NAME = "project"
@@ -46,13 +51,13 @@ def init_project(path: Path, *, framework: str, force: bool = False) -> Path:
     return path
 
 
-def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]:
+def init_ci(path: Path, *, system: str, force: bool = False, on_note: Note = ignore) -> tuple[Path, ...]:
     """Write the files with which a CI system makes what is declared at `path`, into the repository around it.
+    They install the cudaforge that runs here, from where it came.
 
     Raises InputError for files that are there and not as cudaforge wrote them, unless `force`, and for what
     has the place of a file or directory and is none. Then nothing is written.
     """
-    from cudaforge import __version__
     from cudaforge.quoting import UnsafeText
     from cudaforge.renderer.mark import is_ours
     from cudaforge.renderer.starter import declaration_of, render_ci
@@ -66,7 +71,7 @@ def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]
             directory=directory,
             file=path.name,
             branch=_branch(repository),
-            requirement=f"cudaforge=={__version__}",
+            requirement=_requirement(on_note),
         )
     except UnsafeText as error:
         raise InputError(
@@ -83,10 +88,37 @@ def init_ci(path: Path, *, system: str, force: bool = False) -> tuple[Path, ...]
         other = declaration_of(there)
         if other != declaration_of(one.text):
             raise _not_ours(target, f"for {other}")
+    if not path.exists():
+        on_note(f"{path} is not there yet: cudaforge init -f {path} writes one")
     for one in files:
         (repository / one.path).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(repository / one.path, one.text)
     return tuple(repository / one.path for one in files)
+
+
+def _requirement(on_note: Note) -> str:
+    """What pip installs this cudaforge by: a commit, an archive, or a release (PEP 610)."""
+    from importlib.metadata import PackageNotFoundError, distribution
+
+    from cudaforge import __version__
+
+    release = f"cudaforge=={__version__}"
+    try:
+        origin = json.loads(distribution("cudaforge").read_text("direct_url.json") or "{}")
+    except PackageNotFoundError:
+        origin = {"dir_info": {}}
+    url, commit = origin.get("url", ""), origin.get("vcs_info", {}).get("commit_id")
+    if url.startswith("https://") and "@" not in url:
+        if commit is not None:
+            return f"cudaforge @ git+{url}@{commit}"
+        if "archive_info" in origin:
+            return f"cudaforge @ {url}"
+    if origin:
+        on_note(
+            f"this cudaforge came from no index, and the files install {release} from one: "
+            "where yours does not have it, change these lines"
+        )
+    return release
 
 
 def _branch(repository: Path) -> str:
@@ -125,7 +157,7 @@ def _not_ours(path: Path, how: str) -> InputError:
 def write_schema(path: Path, *, force: bool = False) -> None:
     """Write the declaration's JSON Schema. Raises InputError for another file that is there."""
     text = json.dumps(declaration_schema(), indent=2) + "\n"
-    if path.exists() and path.read_text(encoding="utf-8", errors="replace") != text:
+    if path.is_file() and path.read_text(encoding="utf-8", errors="replace") != text:
         _refuse_existing(path, force=force)
     write_atomically(path, text)
 

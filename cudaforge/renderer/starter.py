@@ -47,6 +47,7 @@ def render_ci(
         "file": file,
         "branch": branch,
         "requirement": requirement,
+        "needs_git": "git+" in requirement,
         "state": f"{below}.cudaforge",
         "results": f"{below}results",
         "report": f"{below}report.html",

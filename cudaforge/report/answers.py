@@ -91,7 +91,9 @@ def describe_matrix(answers: Sequence[ImageAnswer]) -> str:
     ]
     header = ("image", "framework", "CUDA", "Python", "base", "driver")
     dropped = len(answers) - len(rows)
-    counted = f"{len(rows)} images" + (f", {dropped} dropped" if dropped else "")
+    counted = f"{len(rows)} image{'' if len(rows) == 1 else 's'}" + (
+        f", {dropped} dropped" if dropped else ""
+    )
     return "\n\n".join([*([table(header, rows)] if rows else []), *conflicts, counted])
 
 

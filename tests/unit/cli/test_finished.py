@@ -110,3 +110,20 @@ def test_a_signal_ends_with_what_was_finished(
     assert main.run_command_line(["build"]) == 143
     told = capsys.readouterr().out
     assert all(name in told for name in (CPU_IMAGE.name, GPU_IMAGE.name, "built", "cancelled"))
+
+
+def test_a_signal_while_it_pushes_ends_with_what_is_pushed(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    def run(words: list[str]) -> int:
+        told = ["one"]
+        with answer_told(lambda: {"pushed": list(told)}, lambda: " ".join(told), as_json="--json" in words):
+            signal.raise_signal(signal.SIGINT)
+        return 0
+
+    monkeypatch.setattr(main, "_dispatch", run)
+    assert main.run_command_line(["build", "--json"]) == 130
+    told = json.loads(capsys.readouterr().out)
+    assert (told["pushed"], [one["what"] for one in told["errors"]]) == (["one"], ["interrupted"])
+    assert main.run_command_line(["build"]) == 130
+    assert capsys.readouterr().out == "one\n"

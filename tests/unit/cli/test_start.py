@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from cudaforge import __version__
 from cudaforge.cli.main import run_command_line
 from cudaforge.pipeline.decide import load, resolve
 from cudaforge.resolver import Resolution
@@ -89,3 +91,50 @@ def test_a_link_to_nothing_in_the_way_of_ci_files_is_called_one(
     told = " ".join(capsys.readouterr().err.split())
     assert f"{link} is a symbolic link to nothing" in told
     assert "try move it away" in told
+
+
+ORIGIN = "https://git.example/team/cudaforge"
+
+
+@pytest.mark.parametrize(
+    ("origin", "installed", "is_told"),
+    [
+        (None, f"cudaforge=={__version__}", False),
+        (
+            {"url": ORIGIN, "vcs_info": {"vcs": "git", "commit_id": "c" * 40}},
+            f"'cudaforge @ git+{ORIGIN}@{'c' * 40}'",
+            False,
+        ),
+        ({"url": f"{ORIGIN}.whl", "archive_info": {}}, f"'cudaforge @ {ORIGIN}.whl'", False),
+        ({"url": "file:///home/me/cudaforge", "dir_info": {}}, f"cudaforge=={__version__}", True),
+        (
+            {"url": "https://me:secret@git.example/x.whl", "archive_info": {}},
+            f"cudaforge=={__version__}",
+            True,
+        ),
+    ],
+)
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_ci_installs_what_wrote_its_files(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    system: str,
+    origin: dict[str, object] | None,
+    installed: str,
+    *,
+    is_told: bool,
+):
+    text = None if origin is None else json.dumps(origin)
+    found = SimpleNamespace(read_text=lambda _: text)
+    monkeypatch.setattr("importlib.metadata.distribution", lambda _: found)
+    monkeypatch.chdir(tmp_path)
+    assert run_command_line(["init", "--ci", system]) == 0
+    files = [path.read_text() for path in tmp_path.rglob("*.yml")]
+    lines = [line for text in files for line in text.splitlines() if "pip install" in line]
+    assert len(lines) == 3
+    assert all(line.endswith(installed) for line in lines)
+    told = " ".join(capsys.readouterr().err.split())
+    assert ("came from no index" in told) is is_told
+    assert "cudaforge init -f cudaforge.toml writes one" in told
+    assert "secret" not in told + "".join(files)
