@@ -146,9 +146,7 @@ def read_bytes(path: Path, shown: str, *, limit: int = MAX_BYTES) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             kind = file_type(status.st_mode)
             remedy = "write it into a file, and name that" if kind == PIPE else "name a file"
-            raise InputError(
-                Problem(what=f"{shown} is {kind}, not a file", where=Location(file=shown), remedy=remedy)
-            )
+            raise InputError(Problem(what=f"{shown} is {kind}, not a file", remedy=remedy))
         data = bytearray()
         while len(data) <= limit and (chunk := os.read(descriptor, limit + 1 - len(data))):
             data += chunk

@@ -79,7 +79,10 @@ def locks(draw) -> tuple[Lock, dict[str, str]]:
         matrix=draw(HASHES),
         tools=draw(TABLES),
         images=tuple(image for image, _ in made),
-        dropped=tuple(DroppedPoint(name=name, core=draw(WORDS)) for name in draw(st.sets(NAMES, max_size=2))),
+        dropped=tuple(
+            DroppedPoint(name=name, core=draw(WORDS.filter(all)))  # every wish says something
+            for name in draw(st.sets(NAMES, max_size=2))
+        ),
         declared=tuple(
             Declared(images=draw(WORDS), values=draw(WRITTEN)) for _ in range(draw(st.integers(0, 2)))
         ),
