@@ -8,7 +8,13 @@ import socket
 import pytest
 
 from cudaforge.errors import CudaforgeError, InputError, SurroundingsError
-from cudaforge.files import find_obstacle, write_atomically, write_bytes_atomically, write_together
+from cudaforge.files import (
+    copy_atomically,
+    find_obstacle,
+    write_atomically,
+    write_bytes_atomically,
+    write_together,
+)
 
 
 def test_all_are_written(tmp_path):
@@ -26,6 +32,30 @@ def test_where_one_cannot_be_written_all_are_as_they_were(tmp_path):
     assert (tmp_path / "a").read_text() == "old"
     assert (tmp_path / "target").read_text() == "theirs"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link", "target"]
+
+
+def test_where_one_cannot_be_written_what_is_no_text_is_as_it_was(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xff\r\n")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is a file, where a directory has to be"):
+        write_together({tmp_path / "a": "new", tmp_path / "file" / "b": "new"})
+    assert (tmp_path / "a").read_bytes() == b"\xff\r\n"
+
+
+def test_a_directory_in_the_place_of_one_is_named_and_nothing_is_written(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match="b is a directory, where a file has to be"):
+        write_together({tmp_path / "a": "new", tmp_path / "b": "new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_copy_that_cannot_be_made_names_the_file_that_is_at_fault(tmp_path):
+    with pytest.raises(SurroundingsError, match=r"cannot read \S*/gone: No such file"):
+        copy_atomically(tmp_path / "gone", tmp_path / "new" / "copy", sha256="")
+    (tmp_path / "source").write_text("x")
+    with pytest.raises(InputError, match="source is a file, where a directory has to be"):
+        copy_atomically(tmp_path / "source", tmp_path / "source" / "copy", sha256="")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
