@@ -79,6 +79,7 @@ class _Watchdog:
         if self.pid is not None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, os.WNOHANG)
+            self.pid = None  # its number may be a child's next
         program = str(Path(__file__).with_name("watchdog.py"))
         command = (sys.executable, "-I", "-S", program, str(GRACE_SECONDS))
         reading, self._pipe = os.pipe()
@@ -103,6 +104,8 @@ class _Watchdog:
             return False
         try:
             os.write(self._pipe, "".join(f"{sign}{pid}\n" for pid in pids).encode())
+        except BlockingIOError:
+            return True  # it is held up, and would end what runs if this end were closed
         except OSError:
             self._forget()
             return False

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -206,6 +207,44 @@ def test_a_watchdog_that_was_killed_is_replaced(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "posix_spawn", refuse)
     assert stream(python("import sys; sys.exit(3)"), on_line=print, timeout=60) == 3
+
+
+def test_a_watchdog_that_is_held_up_ends_nothing_of_a_run_that_lives(tmp_path: Path) -> None:
+    program = """
+import pathlib, sys, time
+print("up", file=sys.stderr, flush=True)
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.02)
+"""
+    is_up, end, statuses = threading.Event(), tmp_path / "end", []
+    command = python(program, str(end))
+
+    def follow() -> None:
+        statuses.append(stream(command, on_line=lambda _: is_up.set(), timeout=60))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert is_up.wait(60)
+    watchdog, pipe = process._watchdog.pid, process._watchdog._pipe
+    assert watchdog is not None
+    assert pipe is not None
+    os.kill(watchdog, signal.SIGSTOP)
+    try:
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(pipe, b"-1\n")
+        assert stream(python("pass"), on_line=print, timeout=60) == 0
+    finally:
+        os.kill(watchdog, signal.SIGCONT)
+    # Once it has read all of it, it has done what it was going to do.
+    os.set_blocking(pipe, True)
+    os.write(pipe, b"-1\n" * 30_000)
+    os.set_blocking(pipe, False)
+    assert not statuses
+    end.touch()
+    thread.join(60)
+    assert statuses == [0]
+    assert process._watchdog.pid == watchdog
 
 
 def test_programs_of_a_moment_have_no_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:
