@@ -30,6 +30,7 @@ _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 _FREE = "free some space on that disk, and try again"
 _PERMIT = "make it writable for you, or name another place"
+_PERMIT_READING = "make it readable for you, or name another place"
 _AWAY = "move it away"
 _SHORTER = "name a place with a shorter path"
 _REMEDIES = {
@@ -217,10 +218,11 @@ def path_error(path: Path, error: OSError, verb: str, *, in_the_way: str = _AWAY
     if obstacle is not None:
         return InputError(Problem(what=obstacle, where=Location(file=str(path)), remedy=in_the_way))
     name = errno.errorcode.get(number, "no error number")
+    remedy = _REMEDIES.get(number)
     problem = Problem(
         what=f"cannot {verb} {path}: {error.strerror or error} ({name})",
         where=Location(file=str(path)),
-        remedy=_REMEDIES.get(number),
+        remedy=_PERMIT_READING if verb == "read" and remedy == _PERMIT else remedy,
     )
     return InputError(problem) if number == errno.ENAMETOOLONG else SurroundingsError(problem)
 

@@ -2,7 +2,8 @@
 
 Each child gets its own process group and a total deadline; on time-out, on an error in a
 callback and on interruption the whole group is ended (10 s grace, then SIGKILL), so that no
-child outlives the run that started it. Programs that take long are ended, too, when this process is killed.
+child outlives the run that started it. Programs that may take long are ended, too, when this process is
+killed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from cudaforge.errors import Interrupted, Problem, SurroundingsError
 from cudaforge.records import record
 
 GRACE_SECONDS = 10.0
+_MOMENT_SECONDS = 60.0
+"""What has no longer than this to end is a question, and not worth a second program that guards it."""
 
 
 @record()
@@ -132,9 +135,9 @@ def run(
     """Run a program to its end and return its output, whatever its exit status.
 
     `timeout` is the total deadline in seconds. `env` is added to this process's environment. `owner` is for
-    whom it runs, see `end_all`; such work takes long. Raises ProgramNotFound and ProgramTimeout.
+    whom it runs, see `end_all`. Raises ProgramNotFound and ProgramTimeout.
     """
-    guard = _no_guard if owner is None else _watchdog.guarding
+    guard = _no_guard if owner is None and timeout <= _MOMENT_SECONDS else _watchdog.guarding
     with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None, owner=owner, guard=guard) as child:
         try:
             stdout, stderr = child.communicate(stdin, timeout=timeout)

@@ -5,6 +5,7 @@ The only program here is this interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import signal
@@ -179,6 +180,23 @@ def test_a_run_that_is_killed_leaves_no_program(*, whole_group: bool) -> None:
     assert all(_is_gone(pid) for pid in left)
 
 
+def test_a_run_that_is_killed_leaves_no_program_whose_output_it_waited_for(tmp_path: Path) -> None:
+    """Of uv, git, cosign and `docker push` all is read at the end."""
+    told = tmp_path / "pid"
+    os.mkfifo(told)
+    child = """
+import os, sys, time
+with open(sys.argv[1], "w") as told:
+    told.write(str(os.getpid()))
+time.sleep(600)
+"""
+    run_it = "import sys; from cudaforge import process; process.run(sys.argv[1:], timeout=61)"
+    with subprocess.Popen(python(run_it, *python(child, str(told)))) as started:
+        pid = int(told.read_text())
+        started.kill()
+    assert _is_gone(pid)
+
+
 def test_a_run_that_ends_takes_its_watchdog_along() -> None:
     program = """
 import sys
@@ -230,7 +248,7 @@ while not pathlib.Path(sys.argv[1]).exists():
     assert pipe is not None
     os.kill(watchdog, signal.SIGSTOP)
     try:
-        with pytest.raises(BlockingIOError):
+        with contextlib.suppress(BlockingIOError):
             while True:
                 os.write(pipe, b"-1\n")
         assert stream(python("pass"), on_line=print, timeout=60) == 0
