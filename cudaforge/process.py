@@ -92,8 +92,9 @@ class _Watchdog:
             *((os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2)),
         ]
         try:
-            # Not Popen, which complains of what is not waited for.
-            self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+            # Not Popen, which complains of what is not waited for. Who kills the run's whole group does not
+            # reach one of its own, not even while it starts.
+            self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions, setpgroup=0)
         except OSError:
             self._forget()
             raise

@@ -180,6 +180,15 @@ def test_a_run_that_is_killed_leaves_no_program(*, whole_group: bool) -> None:
     assert all(_is_gone(pid) for pid in left)
 
 
+def test_who_kills_the_whole_group_does_not_reach_a_watchdog_that_has_just_begun() -> None:
+    watchdog = process._Watchdog()
+    with subprocess.Popen(python("pass")) as child, watchdog.guarding(child):
+        assert watchdog.pid is not None
+        assert os.getpgid(watchdog.pid) == watchdog.pid
+    watchdog._forget()
+    assert os.waitpid(watchdog.pid, 0) == (watchdog.pid, 0)
+
+
 def test_a_run_that_is_killed_leaves_no_program_whose_output_it_waited_for(tmp_path: Path) -> None:
     """Of uv, git, cosign and `docker push` all is read at the end."""
     told = tmp_path / "pid"
