@@ -189,21 +189,24 @@ def test_who_kills_the_whole_group_does_not_reach_a_watchdog_that_has_just_begun
     assert os.waitpid(watchdog.pid, 0) == (watchdog.pid, 0)
 
 
-def test_a_run_that_is_killed_leaves_no_program_whose_output_it_waited_for(tmp_path: Path) -> None:
+def test_a_run_that_is_killed_leaves_no_program_whose_output_it_waited_for() -> None:
     """Of uv, git, cosign and `docker push` all is read at the end."""
-    told = tmp_path / "pid"
-    os.mkfifo(told)
-    child = """
-import os, sys, time
-with open(sys.argv[1], "w") as told:
-    told.write(str(os.getpid()))
-time.sleep(600)
+    program = """
+import sys, threading, time
+from cudaforge import process
+threading.Thread(target=process.run, args=(sys.argv[1:],), kwargs={"timeout": 61}).start()
+for _ in range(3000):
+    if process._watchdog._guarded:
+        break
+    time.sleep(0.01)
+with process._watchdog._lock:
+    print(*process._watchdog._guarded, flush=True)
 """
-    run_it = "import sys; from cudaforge import process; process.run(sys.argv[1:], timeout=61)"
-    with subprocess.Popen(python(run_it, *python(child, str(told)))) as started:
-        pid = int(told.read_text())
+    command = python(program, *python("import time; time.sleep(600)"))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        told = started.stdout.readline()
         started.kill()
-    assert _is_gone(pid)
+    assert _is_gone(int(told))
 
 
 def test_a_run_that_ends_takes_its_watchdog_along() -> None:
