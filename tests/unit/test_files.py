@@ -11,6 +11,7 @@ from cudaforge.errors import CudaforgeError, InputError, SurroundingsError
 from cudaforge.files import (
     copy_atomically,
     find_obstacle,
+    path_error,
     write_atomically,
     write_bytes_atomically,
     write_together,
@@ -115,3 +116,12 @@ def test_what_is_in_the_way_is_found_and_what_cannot_be_looked_at_is_not(tmp_pat
 
     monkeypatch.setattr(type(tmp_path), "is_dir", forbidden)
     assert find_obstacle(tmp_path / "file" / "x") is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "remedy"), [("read", "readable"), ("write", "writable"), ("use", "writable")]
+)
+def test_what_is_not_allowed_is_told_with_what_would_allow_it(tmp_path, verb, remedy):
+    error = path_error(tmp_path / "a", PermissionError(13, "Permission denied"), verb)
+    assert str(error).startswith(f"cannot {verb} {tmp_path}/a: Permission denied (EACCES)")
+    assert f"make it {remedy} for you" in error.problems[0].remedy
