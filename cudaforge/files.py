@@ -13,6 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import BinaryIO
 
 from cudaforge.errors import CudaforgeError, InputError, Location, Problem, SurroundingsError
 
@@ -29,6 +30,7 @@ _POLL_SECONDS = 0.1
 _PATIENCE_SECONDS = 1.0
 _FREE = "free some space on that disk, and try again"
 _PERMIT = "make it writable for you, or name another place"
+_PERMIT_READING = "make it readable for you, or name another place"
 _AWAY = "move it away"
 _SHORTER = "name a place with a shorter path"
 _REMEDIES = {
@@ -97,36 +99,46 @@ def write_bytes_atomically(path: Path, content: bytes, *, changed: int | None = 
 def copy_atomically(source: Path, target: Path, *, sha256: str) -> bool:
     """Put a copy of `source` at `target`, whole or not at all; False where it does not have that hash.
 
-    Raises SurroundingsError when it cannot be read, or the disk does not take it.
+    Raises SurroundingsError when `source` cannot be read, or the disk does not take the copy, and InputError
+    when something else has the place of either.
     """
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        sweep(target)
-        descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}.")
-        try:
-            with os.fdopen(descriptor, "wb") as stream, source.open("rb") as file:
-                shutil.copyfileobj(file, stream)
-                stream.flush()
-                os.fchmod(stream.fileno(), _MODE)
-                os.fsync(stream.fileno())
-            is_same = hash_file(Path(temporary)) == sha256
-            if is_same:
-                Path(temporary).replace(target)
-        finally:
-            Path(temporary).unlink(missing_ok=True)
+        file = source.open("rb")
     except OSError as error:
-        raise write_error(target, error) from None
+        raise path_error(source, error, "read") from None
+    with file:
+        try:
+            return _copy(file, target, sha256)
+        except OSError as error:
+            raise write_error(target, error) from None
+
+
+def _copy(source: BinaryIO, target: Path, sha256: str) -> bool:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    sweep(target)
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.{os.getpid()}.")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            shutil.copyfileobj(source, stream)
+            stream.flush()
+            os.fchmod(stream.fileno(), _MODE)
+            os.fsync(stream.fileno())
+        is_same = hash_file(Path(temporary)) == sha256
+        if is_same:
+            Path(temporary).replace(target)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
     return is_same
 
 
 def write_together(files: Mapping[Path, str]) -> None:
     """Put several texts in place, all or none: where one cannot be, those before it are as they were.
 
-    Raises as write_atomically.
+    Raises as write_atomically, and where a file that is there cannot be read.
     """
     for path in files:
         _refuse_others(path)
-    old = {path: path.read_bytes().decode("utf-8") if path.exists() else None for path in files}
+    old = {path: _read_old(path) for path in files}
     done: list[Path] = []
     try:
         for path, text in files.items():
@@ -134,13 +146,20 @@ def write_together(files: Mapping[Path, str]) -> None:
             done.append(path)
     except BaseException:
         for path in done:
-            text_before = old[path]
+            before = old[path]
             with contextlib.suppress(Exception):
-                if text_before is None:
+                if before is None:
                     path.unlink(missing_ok=True)
                 else:
-                    write_atomically(path, text_before)
+                    write_bytes_atomically(path, before)
         raise
+
+
+def _read_old(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes() if path.exists() else None
+    except OSError as error:
+        raise path_error(path, error, "read") from None
 
 
 def is_alive(pid: int) -> bool:
@@ -199,10 +218,11 @@ def path_error(path: Path, error: OSError, verb: str, *, in_the_way: str = _AWAY
     if obstacle is not None:
         return InputError(Problem(what=obstacle, where=Location(file=str(path)), remedy=in_the_way))
     name = errno.errorcode.get(number, "no error number")
+    remedy = _REMEDIES.get(number)
     problem = Problem(
         what=f"cannot {verb} {path}: {error.strerror or error} ({name})",
         where=Location(file=str(path)),
-        remedy=_REMEDIES.get(number),
+        remedy=_PERMIT_READING if verb == "read" and remedy == _PERMIT else remedy,
     )
     return InputError(problem) if number == errno.ENAMETOOLONG else SurroundingsError(problem)
 

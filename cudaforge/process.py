@@ -2,7 +2,8 @@
 
 Each child gets its own process group and a total deadline; on time-out, on an error in a
 callback and on interruption the whole group is ended (10 s grace, then SIGKILL), so that no
-child outlives the run that started it. Programs that take long are ended, too, when this process is killed.
+child outlives the run that started it. Programs that may take long are ended, too, when this process is
+killed.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from cudaforge.errors import Interrupted, Problem, SurroundingsError
 from cudaforge.records import record
 
 GRACE_SECONDS = 10.0
+_MOMENT_SECONDS = 60.0
+"""What has no longer than this to end is a question, and not worth a second program that guards it."""
 
 
 @record()
@@ -79,6 +82,7 @@ class _Watchdog:
         if self.pid is not None:
             with contextlib.suppress(ChildProcessError):
                 os.waitpid(self.pid, os.WNOHANG)
+            self.pid = None  # its number may be a child's next
         program = str(Path(__file__).with_name("watchdog.py"))
         command = (sys.executable, "-I", "-S", program, str(GRACE_SECONDS))
         reading, self._pipe = os.pipe()
@@ -88,8 +92,9 @@ class _Watchdog:
             *((os.POSIX_SPAWN_OPEN, output, os.devnull, os.O_WRONLY, 0) for output in (1, 2)),
         ]
         try:
-            # Not Popen, which complains of what is not waited for.
-            self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions)
+            # Not Popen, which complains of what is not waited for. Who kills the run's whole group does not
+            # reach one of its own, not even while it starts.
+            self.pid = os.posix_spawn(command[0], command, os.environ, file_actions=actions, setpgroup=0)
         except OSError:
             self._forget()
             raise
@@ -103,6 +108,8 @@ class _Watchdog:
             return False
         try:
             os.write(self._pipe, "".join(f"{sign}{pid}\n" for pid in pids).encode())
+        except BlockingIOError:
+            return True  # it is held up, and would end what runs if this end were closed
         except OSError:
             self._forget()
             return False
@@ -129,9 +136,9 @@ def run(
     """Run a program to its end and return its output, whatever its exit status.
 
     `timeout` is the total deadline in seconds. `env` is added to this process's environment. `owner` is for
-    whom it runs, see `end_all`; such work takes long. Raises ProgramNotFound and ProgramTimeout.
+    whom it runs, see `end_all`. Raises ProgramNotFound and ProgramTimeout.
     """
-    guard = _no_guard if owner is None else _watchdog.guarding
+    guard = _no_guard if owner is None and timeout <= _MOMENT_SECONDS else _watchdog.guarding
     with _child(argv, env=env, cwd=cwd, has_stdin=stdin is not None, owner=owner, guard=guard) as child:
         try:
             stdout, stderr = child.communicate(stdin, timeout=timeout)

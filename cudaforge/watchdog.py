@@ -2,7 +2,8 @@
 
 Standard input names process groups: `+PID` for one that has begun, `-PID` for one that has ended. The run
 alone holds the other end of it, so that it ends with the run, however that ended. What has not ended by then
-is asked to end, and is killed after as many seconds as the only argument says.
+is asked to end, and is killed after as many seconds as the only argument says. It is started in a process
+group of its own.
 
 PR_SET_PDEATHSIG would not do: it is set between fork and exec, where no Python is safe while there are
 threads, and reaches the docker command line alone, and not buildx below it.
@@ -26,8 +27,6 @@ _MOST_DESCRIPTORS = 65_536
 
 def main() -> None:
     """Read standard input to its end, then end what is left."""
-    # Who kills the run's whole group, or takes its terminal away, does not reach its own.
-    os.setsid()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     # What the run was given by others, who may wait until nobody has it, is not held open.

@@ -131,7 +131,7 @@ def template_environment() -> jinja2.Environment:
     environment.filters["env"] = quote_env
     environment.filters["shell"] = quote_shell
     environment.filters["json"] = dump_words
-    environment.filters["json_text"] = json.dumps
+    environment.filters["json_text"] = _dump_text
     environment.filters["yaml_text"] = _dump_scalar
     return environment
 
@@ -144,4 +144,9 @@ def _dump_scalar(text: str) -> str:
         is_plain = yaml.safe_load(f"- {text}") == [text]
     except yaml.YAMLError:
         is_plain = False
-    return text if is_plain else json.dumps(text)
+    return text if is_plain else _dump_text(text)
+
+
+def _dump_text(text: str) -> str:
+    """A text in quotes as JSON and YAML read it alike: YAML knows no surrogate pairs."""
+    return json.dumps(text, ensure_ascii=False)

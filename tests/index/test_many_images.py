@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from cudaforge.process import GRACE_SECONDS
 from tests.index.conftest import Serve
 from tests.index.test_packages_choose import FACTS, LINES, RELEASE
 from tests.support.index import Index
@@ -220,3 +221,13 @@ def test_an_interrupt_ends_the_questions_of_many_images_at_once(
     assert not project.lock.exists()
     assert processes_with(mark) == []
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_run_that_is_killed_leaves_no_question(project: Project, served: Index, tmp_path: Path):
+    served.hangs = threading.Event()
+    project.ask(["alone"], ["numpy"])
+    mark = f"CUDAFORGE_TEST_MARK={tmp_path}"
+    with project.start("lock", CUDAFORGE_TEST_MARK=str(tmp_path)) as child:
+        wait_until(lambda: questions(served) >= 2, timeout=60, what="two questions")
+        child.kill()
+    wait_until(lambda: processes_with(mark) == [], timeout=GRACE_SECONDS + 5, what="no uv")

@@ -8,7 +8,14 @@ import socket
 import pytest
 
 from cudaforge.errors import CudaforgeError, InputError, SurroundingsError
-from cudaforge.files import find_obstacle, write_atomically, write_bytes_atomically, write_together
+from cudaforge.files import (
+    copy_atomically,
+    find_obstacle,
+    path_error,
+    write_atomically,
+    write_bytes_atomically,
+    write_together,
+)
 
 
 def test_all_are_written(tmp_path):
@@ -26,6 +33,30 @@ def test_where_one_cannot_be_written_all_are_as_they_were(tmp_path):
     assert (tmp_path / "a").read_text() == "old"
     assert (tmp_path / "target").read_text() == "theirs"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "link", "target"]
+
+
+def test_where_one_cannot_be_written_what_is_no_text_is_as_it_was(tmp_path):
+    (tmp_path / "a").write_bytes(b"\xff\r\n")
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="file is a file, where a directory has to be"):
+        write_together({tmp_path / "a": "new", tmp_path / "file" / "b": "new"})
+    assert (tmp_path / "a").read_bytes() == b"\xff\r\n"
+
+
+def test_a_directory_in_the_place_of_one_is_named_and_nothing_is_written(tmp_path):
+    (tmp_path / "b").mkdir()
+    with pytest.raises(InputError, match="b is a directory, where a file has to be"):
+        write_together({tmp_path / "a": "new", tmp_path / "b": "new"})
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_copy_that_cannot_be_made_names_the_file_that_is_at_fault(tmp_path):
+    with pytest.raises(SurroundingsError, match=r"cannot read \S*/gone: No such file"):
+        copy_atomically(tmp_path / "gone", tmp_path / "new" / "copy", sha256="")
+    (tmp_path / "source").write_text("x")
+    with pytest.raises(InputError, match="source is a file, where a directory has to be"):
+        copy_atomically(tmp_path / "source", tmp_path / "source" / "copy", sha256="")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 @pytest.mark.parametrize("kind", ["pipe", "socket"])
@@ -85,3 +116,12 @@ def test_what_is_in_the_way_is_found_and_what_cannot_be_looked_at_is_not(tmp_pat
 
     monkeypatch.setattr(type(tmp_path), "is_dir", forbidden)
     assert find_obstacle(tmp_path / "file" / "x") is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "remedy"), [("read", "readable"), ("write", "writable"), ("use", "writable")]
+)
+def test_what_is_not_allowed_is_told_with_what_would_allow_it(tmp_path, verb, remedy):
+    error = path_error(tmp_path / "a", PermissionError(13, "Permission denied"), verb)
+    assert str(error).startswith(f"cannot {verb} {tmp_path}/a: Permission denied (EACCES)")
+    assert f"make it {remedy} for you" in error.problems[0].remedy

@@ -5,8 +5,10 @@ The only program here is this interpreter.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -178,6 +180,35 @@ def test_a_run_that_is_killed_leaves_no_program(*, whole_group: bool) -> None:
     assert all(_is_gone(pid) for pid in left)
 
 
+def test_who_kills_the_whole_group_does_not_reach_a_watchdog_that_has_just_begun() -> None:
+    watchdog = process._Watchdog()
+    with subprocess.Popen(python("pass")) as child, watchdog.guarding(child):
+        assert watchdog.pid is not None
+        assert os.getpgid(watchdog.pid) == watchdog.pid
+    watchdog._forget()
+    assert os.waitpid(watchdog.pid, 0) == (watchdog.pid, 0)
+
+
+def test_a_run_that_is_killed_leaves_no_program_whose_output_it_waited_for() -> None:
+    """Of uv, git, cosign and `docker push` all is read at the end."""
+    program = """
+import sys, threading, time
+from cudaforge import process
+threading.Thread(target=process.run, args=(sys.argv[1:],), kwargs={"timeout": 61}).start()
+for _ in range(3000):
+    if process._watchdog._guarded:
+        break
+    time.sleep(0.01)
+with process._watchdog._lock:
+    print(*process._watchdog._guarded, flush=True)
+"""
+    command = python(program, *python("import time; time.sleep(600)"))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as started:
+        told = started.stdout.readline()
+        started.kill()
+    assert _is_gone(int(told))
+
+
 def test_a_run_that_ends_takes_its_watchdog_along() -> None:
     program = """
 import sys
@@ -206,6 +237,44 @@ def test_a_watchdog_that_was_killed_is_replaced(monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(os, "posix_spawn", refuse)
     assert stream(python("import sys; sys.exit(3)"), on_line=print, timeout=60) == 3
+
+
+def test_a_watchdog_that_is_held_up_ends_nothing_of_a_run_that_lives(tmp_path: Path) -> None:
+    program = """
+import pathlib, sys, time
+print("up", file=sys.stderr, flush=True)
+while not pathlib.Path(sys.argv[1]).exists():
+    time.sleep(0.02)
+"""
+    is_up, end, statuses = threading.Event(), tmp_path / "end", []
+    command = python(program, str(end))
+
+    def follow() -> None:
+        statuses.append(stream(command, on_line=lambda _: is_up.set(), timeout=60))
+
+    thread = threading.Thread(target=follow)
+    thread.start()
+    assert is_up.wait(60)
+    watchdog, pipe = process._watchdog.pid, process._watchdog._pipe
+    assert watchdog is not None
+    assert pipe is not None
+    os.kill(watchdog, signal.SIGSTOP)
+    try:
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                os.write(pipe, b"-1\n")
+        assert stream(python("pass"), on_line=print, timeout=60) == 0
+    finally:
+        os.kill(watchdog, signal.SIGCONT)
+    # Once it has read all of it, it has done what it was going to do.
+    os.set_blocking(pipe, True)
+    os.write(pipe, b"-1\n" * 30_000)
+    os.set_blocking(pipe, False)
+    assert not statuses
+    end.touch()
+    thread.join(60)
+    assert statuses == [0]
+    assert process._watchdog.pid == watchdog
 
 
 def test_programs_of_a_moment_have_no_watchdog(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from cudaforge import __version__
 from cudaforge.cli.main import run_command_line
@@ -91,6 +92,20 @@ def test_a_link_to_nothing_in_the_way_of_ci_files_is_called_one(
     told = " ".join(capsys.readouterr().err.split())
     assert f"{link} is a symbolic link to nothing" in told
     assert "try move it away" in told
+
+
+@pytest.mark.parametrize("name", ["🚀", "vision: 🚀"])
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_ci_files_name_the_directory_as_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, name: str
+) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / name).mkdir()
+    monkeypatch.chdir(tmp_path / name)
+    assert run_command_line(["init", "--ci", system]) == 0
+    told = [str(yaml.safe_load(path.read_text("utf-8"))) for path in tmp_path.rglob("*.yml")]
+    assert told
+    assert all(name in text and "\\ud83d" not in text for text in told), "no half of it stands alone"
 
 
 ORIGIN = "https://git.example/team/cudaforge"
