@@ -86,7 +86,8 @@ def init_ci(path: Path, *, system: str, force: bool = False, on_note: Note = ign
         if not is_ours(one.path, there):
             raise _not_ours(target, "not as cudaforge wrote it")
         other = declaration_of(there)
-        if other != declaration_of(one.text):
+        # Releases of before did not write whose it is.
+        if other not in (None, declaration_of(one.text)):
             raise _not_ours(target, f"for {other}")
     if not path.exists():
         on_note(f"{path} is not there yet: cudaforge init -f {path} writes one")

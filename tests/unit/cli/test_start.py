@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ import pytest
 from cudaforge import __version__
 from cudaforge.cli.main import run_command_line
 from cudaforge.pipeline.decide import load, resolve
+from cudaforge.renderer.mark import seal
 from cudaforge.resolver import Resolution
 
 
@@ -138,3 +140,16 @@ def test_ci_installs_what_wrote_its_files(
     assert ("came from no index" in told) is is_told
     assert "cudaforge init -f cudaforge.toml writes one" in told
     assert "secret" not in told + "".join(files)
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_files_that_do_not_say_whose_they_are_are_renewed(system: str, in_a_project: Path) -> None:
+    run_command_line(["init"])
+    assert run_command_line(["init", "--ci", system]) == 0
+    files = {path: path.read_text() for path in in_a_project.rglob("*.yml")}
+    for path, text in files.items():
+        name = path.relative_to(in_a_project).as_posix()
+        of_before = re.sub(r"content sha256:\w+", f"content sha256:{'0' * 64}", text)
+        path.write_text(seal(name, of_before.replace("# For cudaforge.toml\n", "")))
+    assert run_command_line(["init", "--ci", system]) == 0
+    assert {path: path.read_text() for path in files} == files
