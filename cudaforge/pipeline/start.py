@@ -86,7 +86,7 @@ def init_ci(path: Path, *, system: str, force: bool = False, on_note: Note = ign
         if not is_ours(one.path, there):
             raise _not_ours(target, "not as cudaforge wrote it")
         other = declaration_of(there)
-        # Releases of before did not write whose it is.
+        # One that was written before files said whose they are says nothing of it.
         if other not in (None, declaration_of(one.text)):
             raise _not_ours(target, f"for {other}")
     if not path.exists():
