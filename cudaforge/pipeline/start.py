@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -90,7 +91,7 @@ def init_ci(path: Path, *, system: str, force: bool = False, on_note: Note = ign
         if other not in (None, declaration_of(one.text)):
             raise _not_ours(target, f"for {other}")
     if not path.exists():
-        on_note(f"{path} is not there yet: cudaforge init -f {path} writes one")
+        on_note(f"{path} is not there yet: cudaforge init -f {shlex.quote(str(path))} writes one")
     for one in files:
         (repository / one.path).parent.mkdir(parents=True, exist_ok=True)
         write_atomically(repository / one.path, one.text)

@@ -153,3 +153,9 @@ def test_files_that_do_not_say_whose_they_are_are_renewed(system: str, in_a_proj
         path.write_text(seal(name, of_before.replace("# For cudaforge.toml\n", "")))
     assert run_command_line(["init", "--ci", system]) == 0
     assert {path: path.read_text() for path in files} == files
+
+
+def test_the_command_that_writes_the_declaration_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["init", "--ci", "github", "-f", "my images.toml"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "my images.toml is not there yet: cudaforge init -f 'my images.toml' writes one" in told
