@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from cudaforge import __version__
 from cudaforge.cli.main import run_command_line
@@ -159,3 +160,28 @@ def test_the_command_that_writes_the_declaration_can_be_pasted(capsys: pytest.Ca
     assert run_command_line(["init", "--ci", "github", "-f", "my images.toml"]) == 0
     told = " ".join(capsys.readouterr().err.split())
     assert "my images.toml is not there yet: cudaforge init -f 'my images.toml' writes one" in told
+
+
+@pytest.mark.parametrize(
+    "name", ["\u5716\u50cf", "\N{GRINNING FACE}x", "it's: #1", "a\N{NO-BREAK SPACE}\u00e9"]
+)
+def test_a_project_of_any_name_has_a_workflow_of_its_own(name: str, in_a_project: Path) -> None:
+    (in_a_project / ".git").mkdir()
+    (in_a_project / name).mkdir()
+    for file in ("cudaforge.toml", f"{name}/cudaforge.toml"):
+        assert run_command_line(["init", "-f", file]) == 0
+        assert run_command_line(["init", "--ci", "github", "-f", file]) == 0
+    (own,) = (in_a_project / ".github/workflows").glob("cudaforge-*.yml")
+    workflow = yaml.safe_load(own.read_text())
+    assert workflow["name"] == f"cudaforge {name}"
+    assert workflow["defaults"]["run"]["working-directory"] == name
+
+
+def test_a_directory_that_looks_like_an_option_is_none(in_a_project: Path) -> None:
+    (in_a_project / ".git").mkdir()
+    (in_a_project / "-x y").mkdir()
+    assert run_command_line(["init", "--ci", "gitlab", "-f", "./-x y/cudaforge.toml"]) == 0
+    lines = [text for path in in_a_project.rglob("*.yml") for text in path.read_text().splitlines()]
+    entered = [line for line in lines if "cd " in line]
+    assert len(entered) == 4
+    assert all("cd './-x y" in line for line in entered)
