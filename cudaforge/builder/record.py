@@ -115,7 +115,7 @@ def keep_outcome(state: Path, image: LockedImage, result: BuildResult) -> None:
         "build": dict(result_to_json(result)),
     }
     try:
-        write_atomically(path, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+        write_atomically(path, json.dumps(document, indent=1) + "\n")
     except (CudaforgeError, OSError):
         # The build is told all the same: a full disk may be why it failed. What was left before is over.
         with contextlib.suppress(OSError):

@@ -91,7 +91,7 @@ def audit(
     if wanted == "json":
         write_json(report.audits_json(reports, auditing.worst(reports)))
     elif wanted == "sarif":
-        write_text(json.dumps(report.audits_sarif(reports, __version__), indent=2, ensure_ascii=False))
+        write_text(json.dumps(report.audits_sarif(reports, __version__), indent=2))
     elif wanted == "github":
         write_text(report.audits_github(reports))
     else:

@@ -17,7 +17,7 @@ def outdated(
     images: Images = None, *, file: File = DEFAULT_FILE, offline: Offline = False, as_json: AsJson = False
 ) -> int:
     """Say what could move, and what the wishes hold back. Exits with 1 where something could, with 3 where
-    that is not known."""
+    that is not known and was to be asked."""
     from cudaforge.pipeline import decide, outlook
     from cudaforge.report.outlooks import describe_outlook, outlook_json
 

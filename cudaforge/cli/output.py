@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,11 +12,15 @@ from cudaforge.errors import CudaforgeError, Problem
 from cudaforge.report.problems import broken_lines, describe_problems
 
 JSON_SCHEMA = 1
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 
 
 def write_text(text: str) -> None:
-    """Write an answer for people."""
-    sys.stdout.write(text if text.endswith("\n") else text + "\n")
+    """Write an answer for people. What stdout cannot take of it, as a name that is not UTF-8, is escaped."""
+    out = sys.stdout
+    if out.errors == "strict":
+        text = text.encode(out.encoding, "backslashreplace").decode(out.encoding)
+    out.write(text if text.endswith("\n") else text + "\n")
 
 
 def terminal_width() -> int:
@@ -30,7 +35,8 @@ def _message_width() -> int | None:
 
 def write_json(document: dict[str, object]) -> None:
     """Write the one JSON document of a command."""
-    sys.stdout.write(json.dumps({"schema": JSON_SCHEMA, **document}, indent=2, ensure_ascii=False) + "\n")
+    text = json.dumps({"schema": JSON_SCHEMA, **document}, indent=2, ensure_ascii=False)
+    sys.stdout.write(_printable_json(text) + "\n")
 
 
 def write_json_lists(lists: Mapping[str, Iterable[str]]) -> None:
@@ -41,10 +47,19 @@ def write_json_lists(lists: Mapping[str, Iterable[str]]) -> None:
         out.write(f", {json.dumps(name)}: [")
         before = "\n"
         for entry in entries:
-            out.write(before + entry)
+            out.write(before + _printable_json(entry))
             before = ",\n"
         out.write("]")
     out.write("}\n")
+
+
+def _printable_json(text: str) -> str:
+    """JSON as stdout can take it: where it cannot take all, with JSON's escapes for what is not ASCII."""
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return _NOT_ASCII.sub(lambda match: json.dumps(match[0])[1:-1], text)
+    return text
 
 
 def write_note(text: str) -> None:

@@ -28,7 +28,7 @@ _LEVELS = {
 }
 _NAMES = {one.name: one for one in Severity} | {"MODERATE": Severity.MEDIUM, "IMPORTANT": Severity.HIGH}
 _LINE = re.compile(
-    r"^[ \t]*(?P<key>Package|(?:Installed |Fix |Fixed )?Version|Severity|Vulnerability(?= ))"
+    r"^[ \t]*(?P<key>Package|(?:Installed |Fix |Fixed )?Version|Severity|Vulnerability(?= \S*\d\S*[ \t]*$))"
     r":?[ \t]*(?P<value>.*?)[ \t]*$",
     re.M,
 )
@@ -122,8 +122,8 @@ def _check_trivy(values: Mapping[str, object], file: str) -> None:
     """Refuse a report in which nothing was looked at for vulnerabilities: of secrets alone, or of a system
     that Trivy does not know."""
     # Releases of before did not say the class of a result.
-    classes = {result.get("Class", "os-pkgs") for result in _maps(values.get("Results"))}
-    if classes.isdisjoint(("os-pkgs", "lang-pkgs")):
+    classes = [result.get("Class", "os-pkgs") for result in _maps(values.get("Results"))]
+    if not any(one in ("os-pkgs", "lang-pkgs") for one in classes):
         raise _refused(file, "Trivy has looked at no packages in it")
 
 

@@ -39,6 +39,7 @@ _HEADER = """\
 """
 MEND = "cudaforge lock"
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
+_FILE_NAME = re.compile(r"(?!\.{1,2}\Z)[^/\0]+")
 _PACKAGE_FIELDS = 6
 _UNPINNED = "unpinned"
 DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
@@ -106,7 +107,7 @@ def _load_lock(text: str, *, file: str, closure_of: Callable[[str, str], Closure
         bases = load_bases(document.get("bases", []))
         return Lock(
             project=document["project"],
-            file=str(document.get("file", USUAL_DECLARATION)),
+            file=_load_file(document.get("file", USUAL_DECLARATION), file),
             declaration=document["declaration"],
             matrix=document["matrix"],
             tools=document.get("tools", {}),
@@ -176,6 +177,12 @@ def _load_day(day: object, file: str) -> str | None:
     if found is not None:
         return found
     raise damaged(file, f"as_of is {day!r}, and no day")
+
+
+def _load_file(name: object, file: str) -> str:
+    if isinstance(name, str) and _FILE_NAME.fullmatch(name):
+        return name
+    raise damaged(file, "its file is no name of a declaration beside it")
 
 
 def _other_schema(schema: object, file: str) -> NegativeAnswer:

@@ -120,7 +120,7 @@ def _save(verdict: Verdict, order: Order, declaration: Declaration) -> None:
     from cudaforge.verifier import verdict_to_json
 
     path = state_directory(declaration) / "verdicts" / f"{verdict.name}@{order.form.value}.json"
-    write_atomically(path, json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n")
+    write_atomically(path, json.dumps(verdict_to_json(verdict), indent=2) + "\n")
 
 
 def _read(file: str) -> str:

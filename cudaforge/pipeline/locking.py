@@ -112,7 +112,7 @@ def lock(
         entries = [one.entry for one in fitted.values() if one.entry is not None]
         made = Lock(
             project=declaration.project,
-            file=declaration.path.name,
+            file=_file_name(declaration),
             declaration=declaration.digest,
             matrix=matrix_of(declaration).revision,
             tools=tools(),
@@ -210,10 +210,15 @@ def _read_before(path: Path, as_of: str | None, on_note: Note) -> _Before:
     return _Before(lock=found, images={image.name: image for image in found.images})
 
 
+def _file_name(declaration: Declaration) -> str:
+    """The name of its file as a lock can write it: a byte that is no UTF-8 is a replacement character."""
+    return os.fsencode(declaration.path.name).decode("utf-8", "replace")
+
+
 def _refuse_other(previous: Lock | None, declaration: Declaration) -> None:
     """A directory has one lock: that of another declaration is not ours to replace, unless it was renamed."""
-    name = declaration.path.name
-    if previous is None or previous.file == name or not (declaration.root / previous.file).exists():
+    name = _file_name(declaration)
+    if previous is None or previous.file == name or not os.path.lexists(declaration.root / previous.file):
         return
     raise InputError(
         Problem(

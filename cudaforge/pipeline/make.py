@@ -177,7 +177,7 @@ def make(  # noqa: PLR0913 -- one keyword for each option of `up`
     told = run_json(lock.images, run.builds, run.verdicts, lock.dropped)
     write_atomically(
         state_directory(declaration) / "results.json",
-        json.dumps({"schema": 1, **told}, indent=2, ensure_ascii=False) + "\n",
+        json.dumps({"schema": 1, **told}, indent=2) + "\n",
     )
     if lost:
         error = SurroundingsError(lost)

@@ -170,5 +170,5 @@ class _Verification:
         """Keep a verdict for later runs and reports."""
         from cudaforge.verifier import verdict_to_json
 
-        text = json.dumps(verdict_to_json(verdict), indent=2, ensure_ascii=False) + "\n"
+        text = json.dumps(verdict_to_json(verdict), indent=2) + "\n"
         write_atomically(self._file, text)

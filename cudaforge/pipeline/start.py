@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import json
 import re
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from cudaforge.declaration.layers import real_directory
 from cudaforge.declaration.schema import declaration_schema
 from cudaforge.display import show
 from cudaforge.errors import InputError, Location, Problem
-from cudaforge.files import find_obstacle, write_atomically
+from cudaforge.files import find_obstacle, write_atomically, write_together
 from cudaforge.matrix import load_matrix
 from cudaforge.pipeline.host import ignore
 
@@ -86,13 +87,12 @@ def init_ci(path: Path, *, system: str, force: bool = False, on_note: Note = ign
         if not is_ours(one.path, there):
             raise _not_ours(target, "not as cudaforge wrote it")
         other = declaration_of(there)
-        if other != declaration_of(one.text):
+        # One that was written before files said whose they are says nothing of it.
+        if other not in (None, declaration_of(one.text)):
             raise _not_ours(target, f"for {other}")
     if not path.exists():
-        on_note(f"{path} is not there yet: cudaforge init -f {path} writes one")
-    for one in files:
-        (repository / one.path).parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(repository / one.path, one.text)
+        on_note(f"{path} is not there yet: cudaforge init -f {shlex.quote(str(path))} writes one")
+    write_together({repository / one.path: one.text for one in files})
     return tuple(repository / one.path for one in files)
 
 

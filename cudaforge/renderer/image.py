@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -31,6 +32,8 @@ from cudaforge.resources import find_resource
 
 if TYPE_CHECKING:
     import jinja2
+
+_NOT_ASCII = re.compile(r"[^\x20-\x7e]")
 
 
 def render_image(image: LockedImage) -> RenderedImage:
@@ -131,7 +134,7 @@ def template_environment() -> jinja2.Environment:
     environment.filters["env"] = quote_env
     environment.filters["shell"] = quote_shell
     environment.filters["json"] = dump_words
-    environment.filters["json_text"] = _dump_text
+    environment.filters["yaml_string"] = _quote_yaml
     environment.filters["yaml_text"] = _dump_scalar
     return environment
 
@@ -144,9 +147,10 @@ def _dump_scalar(text: str) -> str:
         is_plain = yaml.safe_load(f"- {text}") == [text]
     except yaml.YAMLError:
         is_plain = False
-    return text if is_plain else _dump_text(text)
+    return text if is_plain else _quote_yaml(text)
 
 
-def _dump_text(text: str) -> str:
-    """A text in quotes as JSON and YAML read it alike: YAML knows no surrogate pairs."""
-    return json.dumps(text, ensure_ascii=False)
+def _quote_yaml(text: str) -> str:
+    """One line as YAML in quotes. JSON's escapes are not YAML's beyond the first 65,536 characters."""
+    quoted = json.dumps(text, ensure_ascii=False)
+    return _NOT_ASCII.sub(lambda match: f"\\U{ord(match[0]):08x}", quoted)

@@ -16,7 +16,7 @@ CI_FILES: Mapping[str, Mapping[str, str]] = {
 }
 """For each CI system its files, relative to the repository, with their templates. Of several projects in one
 repository GitHub has a file for each."""
-_PLAIN = re.compile(r"[^A-Za-z0-9]+")
+_PLAIN = re.compile(r"[\W_]+")
 _DECLARATION = "cudaforge.toml"
 _EXPRESSION = "${{"
 _OF = re.compile(r"^# For (?P<declaration>.+)$", re.MULTILINE)
@@ -37,8 +37,10 @@ def render_ci(
     unsafe = find_unsafe_character(declaration)
     if unsafe is not None or _EXPRESSION in declaration:
         raise UnsafeText(f"it has {unsafe or 'what CI systems replace: ' + _EXPRESSION}")
-    below = "" if directory == "." else f"{directory}/"
     other = "" if declaration == _DECLARATION else declaration.removesuffix(f"/{_DECLARATION}")
+    if directory.startswith("-"):  # no option of `cd`
+        directory = f"./{directory}"
+    below = "" if directory == "." else f"{directory}/"
     context = {
         "mark": describe_mark("cudaforge init"),
         "declaration": declaration,

@@ -46,9 +46,7 @@ def statement(verdict: Verdict, *, tool: str, subject: str | None = None) -> dic
 
 def statement_text(verdict: Verdict, *, tool: str, subject: str | None = None) -> str:
     """The statement as one line of JSON."""
-    return (
-        json.dumps(statement(verdict, tool=tool, subject=subject), ensure_ascii=False, sort_keys=True) + "\n"
-    )
+    return json.dumps(statement(verdict, tool=tool, subject=subject), sort_keys=True) + "\n"
 
 
 def _names(verdict: Verdict, state: CheckState) -> list[str]:

@@ -1,9 +1,17 @@
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from cudaforge.builder.record import BuildRecord, fingerprint_inputs, load_record, save_record
+from cudaforge.builder.model import BuildResult, BuildState
+from cudaforge.builder.record import (
+    BuildRecord,
+    fingerprint_inputs,
+    keep_outcome,
+    load_record,
+    save_record,
+)
 from cudaforge.errors import InputError
 from cudaforge.lockfile.model import LockedCopy
 from cudaforge.records import replace
@@ -106,3 +114,19 @@ def test_a_record_that_cannot_be_written(tmp_path):
     (tmp_path / "builds").write_text("a file")
     with pytest.raises(InputError, match="builds is a file, where a directory has to be"):
         save_record(tmp_path / "builds" / "x.json", BuildRecord(image_id="1", inputs="2"))
+
+
+def test_how_a_build_ended_is_kept_whatever_the_log_is_called(tmp_path):
+    log = tmp_path / os.fsdecode(b"\xff") / "train.log"
+    result = BuildResult(
+        name="train",
+        state=BuildState.FAILED,
+        reference="x:y",
+        image_id=None,
+        size=None,
+        seconds=1.0,
+        log=str(log),
+    )
+    keep_outcome(tmp_path, GPU_IMAGE, result)
+    (kept,) = (tmp_path / "outcomes").glob("*.json")
+    assert json.loads(kept.read_text())["build"]["log"] == str(log)

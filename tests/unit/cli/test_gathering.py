@@ -349,3 +349,16 @@ def test_a_link_that_a_job_left_is_not_followed(
     told = capsys.readouterr()
     assert "of-the-job" not in told.out
     assert f"a/{name}: left out" in told.err
+
+
+def test_half_a_character_in_what_a_job_left_is_reported(
+    project: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = read_lock(project / "cudaforge.lock").images[0].name
+    leave(tmp_path / "job", verdict(project, name, summary="odd \ud800"))
+    files = [f"r{ending}" for ending in (".html", ".md", ".xml", ".jsonl")]
+    words = [word for file in files for word in ("-o", file)]
+    assert run_command_line(["report", "--merge", str(tmp_path / "job"), *words, "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)["images"]
+    assert "odd \ud800" in [one["summary"] for one in told]
+    assert all((project / file).read_text(encoding="utf-8") for file in files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ import yaml
 from cudaforge import __version__
 from cudaforge.cli.main import run_command_line
 from cudaforge.pipeline.decide import load, resolve
+from cudaforge.renderer.mark import seal
 from cudaforge.resolver import Resolution
 
 
@@ -153,3 +155,47 @@ def test_ci_installs_what_wrote_its_files(
     assert ("came from no index" in told) is is_told
     assert "cudaforge init -f cudaforge.toml writes one" in told
     assert "secret" not in told + "".join(files)
+
+
+@pytest.mark.parametrize("system", ["github", "gitlab"])
+def test_files_that_do_not_say_whose_they_are_are_renewed(system: str, in_a_project: Path) -> None:
+    run_command_line(["init"])
+    assert run_command_line(["init", "--ci", system]) == 0
+    files = {path: path.read_text() for path in in_a_project.rglob("*.yml")}
+    for path, text in files.items():
+        name = path.relative_to(in_a_project).as_posix()
+        of_before = re.sub(r"content sha256:\w+", f"content sha256:{'0' * 64}", text)
+        path.write_text(seal(name, of_before.replace("# For cudaforge.toml\n", "")))
+    assert run_command_line(["init", "--ci", system]) == 0
+    assert {path: path.read_text() for path in files} == files
+
+
+def test_the_command_that_writes_the_declaration_can_be_pasted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command_line(["init", "--ci", "github", "-f", "my images.toml"]) == 0
+    told = " ".join(capsys.readouterr().err.split())
+    assert "my images.toml is not there yet: cudaforge init -f 'my images.toml' writes one" in told
+
+
+@pytest.mark.parametrize(
+    "name", ["\u5716\u50cf", "\N{GRINNING FACE}x", "it's: #1", "a\N{NO-BREAK SPACE}\u00e9"]
+)
+def test_a_project_of_any_name_has_a_workflow_of_its_own(name: str, in_a_project: Path) -> None:
+    (in_a_project / ".git").mkdir()
+    (in_a_project / name).mkdir()
+    for file in ("cudaforge.toml", f"{name}/cudaforge.toml"):
+        assert run_command_line(["init", "-f", file]) == 0
+        assert run_command_line(["init", "--ci", "github", "-f", file]) == 0
+    (own,) = (in_a_project / ".github/workflows").glob("cudaforge-*.yml")
+    workflow = yaml.safe_load(own.read_text())
+    assert workflow["name"] == f"cudaforge {name}"
+    assert workflow["defaults"]["run"]["working-directory"] == name
+
+
+def test_a_directory_that_looks_like_an_option_is_none(in_a_project: Path) -> None:
+    (in_a_project / ".git").mkdir()
+    (in_a_project / "-x y").mkdir()
+    assert run_command_line(["init", "--ci", "gitlab", "-f", "./-x y/cudaforge.toml"]) == 0
+    lines = [text for path in in_a_project.rglob("*.yml") for text in path.read_text().splitlines()]
+    entered = [line for line in lines if "cd " in line]
+    assert len(entered) == 4
+    assert all("cd './-x y" in line for line in entered)

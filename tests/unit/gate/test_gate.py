@@ -239,6 +239,19 @@ def test_the_words_of_a_description_are_not_the_scanners(tmp_path: Path, capsys)
         assert (found["severity"], found["fixed_in"]) == ("high", fixed)
 
 
+def test_a_sentence_that_begins_with_vulnerability_names_none(tmp_path: Path, capsys):
+    report = sarif(results=[{"ruleId": "CVE-2026-0001", "message": {"text": "Vulnerability found in bash"}}])
+    assert main(["gate", write(tmp_path / "r.json", report), "--fail-on", "low", "--json"]) == 1
+    assert [one["id"] for one in json.loads(capsys.readouterr().out)["blocking"]] == ["CVE-2026-0001"]
+
+
+@pytest.mark.parametrize("value", [[], {}, 5, None])
+def test_a_class_that_is_no_word_is_none_of_packages(value: object, tmp_path: Path, capsys):
+    report = {"SchemaVersion": 2, "ArtifactName": "x", "Results": [{"Class": value, "Target": "a"}]}
+    assert main(["gate", write(tmp_path / "r.json", report)]) == 2
+    assert "Trivy has looked at no packages" in capsys.readouterr().err
+
+
 def test_an_identifier_of_a_distribution_is_allowed_by_its_name(tmp_path: Path):
     report = write(tmp_path / "r.json", grype_sarif(("ELSA-2026-1234", "openssl", "HIGH", "2")))
     entry = 'id = "ELSA-2026-1234"\npackage = "openssl"\nreason = "not used"\n'

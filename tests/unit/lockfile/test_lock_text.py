@@ -259,6 +259,13 @@ def test_the_day_of_a_lock_is_kept_and_checked(tmp_path: Path):
             read_lock(tmp_path / "cudaforge.lock")
 
 
+@pytest.mark.parametrize("name", ["", ".", "..", "../x.toml", "/x.toml", "a\0b", 5, ["x.toml"]])
+def test_what_is_no_name_of_a_declaration_is_damage(name: object, path: Path) -> None:
+    path.write_text(path.read_text().replace("schema = 1\n", f"schema = 1\nfile = {json.dumps(name)}\n"))
+    with pytest.raises(NegativeAnswer, match="no name of a declaration"):
+        read_lock(path)
+
+
 def test_a_lock_of_several_platforms_is_read_back_as_it_was_written() -> None:
     text = dump_closure(BOTH_IMAGE.closure.wheels, python="3.11", platforms=BOTH_IMAGE.platforms)
     closure = load_closure(text, file=BOTH_IMAGE.closure.file)

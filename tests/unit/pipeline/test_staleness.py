@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -200,3 +201,23 @@ def test_the_lock_of_another_declaration_is_left_alone(world: World, run) -> Non
     other.rename(usual)
     assert run("lock")[0] == 0
     assert run("lock", "--check")[0] == 0
+
+
+@pytest.mark.parametrize("name", [os.fsdecode(b"a\xff.toml"), f"{'a' * 250}.toml", 'a "b"\n\N{SNOWMAN}.toml'])
+def test_a_declaration_may_have_any_name(name: str, world: World, run) -> None:
+    world.declare(one=TWIN)
+    Path("cudaforge.toml").rename(name)
+    assert run("lock", "-f", name)[0] == 0
+    assert run("lock", "--check", "-f", name)[0] == 0
+    assert run("render", "-f", name, "-o", "out")[0] == 0
+    Path(name).rename("cudaforge.toml")
+    assert run("lock")[0] == 0
+
+
+def test_a_lock_that_names_a_declaration_of_impossible_length_is_taken_over(world: World, run) -> None:
+    world.declare(one=TWIN)
+    assert run("lock")[0] == 0
+    lock = Path("cudaforge.lock")
+    lock.write_text(lock.read_text().replace("schema = 1\n", f'schema = 1\nfile = "{"a" * 400}"\n'))
+    world.declare(two=TWIN)
+    assert run("lock")[0] == 0
