@@ -187,7 +187,7 @@ def test_the_lock_of_another_declaration_is_left_alone(world: World, run) -> Non
     other = Path("prod.toml")
     other.write_text(usual.read_text().replace("[images.one]", "[images.two]"))
     before = world.files()
-    for words in (("lock", "-f", "prod.toml"), ("up", "-f", "prod.toml")):
+    for words in (("lock", "-f", "prod.toml"), ("up", "-f", "prod.toml", "--relock")):
         code, _, err = run(*words)
         assert code == 2
         assert "the lock beside prod.toml is that of cudaforge.toml" in " ".join(err.split())
