@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from cudaforge.display import visible
+from cudaforge.display import escaped, visible
 from cudaforge.gate import Judgement
 from cudaforge.report.tables import table
 
@@ -24,8 +24,10 @@ def describe_judgement(judgement: Judgement) -> str:
     if judgement.allowed:
         parts.append(
             "\n".join(
-                f"allowed until {entry.expires.isoformat()}: {finding.id} in "
-                f"{finding.package or finding.place}: {entry.reason}"
+                escaped(
+                    f"allowed until {entry.expires.isoformat()}: {finding.id} in "
+                    f"{finding.package or finding.place}: {entry.reason}"
+                )
                 for finding, entry in judgement.allowed
             )
         )

@@ -335,6 +335,13 @@ def test_a_finding_is_one_line_whatever_is_in_it(tmp_path: Path, capsys):
     assert {row.index("-", row.index("1.0")) for row in rows} == {header.index("fixed in")}
 
 
+def test_what_is_allowed_is_one_line_too(tmp_path: Path, capsys):
+    report = write(tmp_path / "r.json", trivy(("CVE-2026-0001", "a\n::add-mask::b", "HIGH", "")))
+    listed = allow(tmp_path, f'[[allow]]\nid = "CVE-2026-0001"\nreason = "not used"\nexpires = {FAR}\n')
+    assert main(["gate", report, "--allow", listed]) == 0
+    assert "in a\\n::add-mask::b: not used" in capsys.readouterr().out
+
+
 def test_words_of_a_report_cannot_touch_the_terminal(tmp_path: Path, capsys):
     report = write(tmp_path / "r.json", trivy(("CVE-2026-0001", "a\x1b[2Jb", "HIGH", "")))
     assert main(["gate", report]) == 1
