@@ -127,17 +127,17 @@ def _require_all(
 def _explained(names: str, complaints: Sequence[str], sources: Sequence[Source]) -> SurroundingsError:
     archive, way = describe_archive(sources), way_to_archive(sources)
     is_dated = find_service(sources) is not None
-    because = tuple(complaints[:_NAMED])
-    gone = None
+    is_gone = False
     if any(apt.is_unreachable(line) for line in complaints):
         what = f"{names} cannot be fetched: {archive} cannot be reached"
     elif any("Hash Sum mismatch" in line or "Size mismatch" in line for line in complaints):
-        gone = f"{archive} has other files than the lock for {names}"
+        what, is_gone = f"{archive} has other files than the lock for {names}", True
     elif complaints and all("404" in line or "File not found" in line for line in complaints):
-        gone = f"{archive} {'does not have' if is_dated else 'no longer has'} {names}"
+        what, is_gone = f"{archive} {'does not have' if is_dated else 'no longer has'} {names}", True
     else:
         what = f"{names} cannot be fetched from {archive}"
-    if gone is None:
-        return SurroundingsError(Problem(what=what, because=because, remedy=way))
     renew = "`cudaforge lock` takes what it has now; or give apt a snapshot that still has them"
-    return PackagesGone(Problem(what=gone, because=because, remedy=way if is_dated else renew))
+    problem = Problem(
+        what=what, because=tuple(complaints[:_NAMED]), remedy=renew if is_gone and not is_dated else way
+    )
+    return PackagesGone(problem) if is_gone else SurroundingsError(problem)

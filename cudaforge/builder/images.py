@@ -29,7 +29,7 @@ from cudaforge.builder.results import cancelled_result, failed_result, made_resu
 from cudaforge.builder.scratch import scratch_directory
 from cudaforge.builder.settings import BuildSettings
 from cudaforge.builder.steps import step_text
-from cudaforge.engine import EngineError, ImageFacts
+from cudaforge.engine import EngineError, ImageFacts, ask_twice
 from cudaforge.errors import (
     CudaforgeError,
     ExitCode,
@@ -287,7 +287,7 @@ class ImageBuilds:
             if other is place or not self._queue.has_builder(other.number):
                 continue
             try:
-                other.check_twice()
+                ask_twice(other.builder.check_alive)
             except EngineError as error:
                 self._take_out(other, error.problems)
             else:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from cudaforge.builder.errors import BuilderFailed
 from cudaforge.builder.protocol import Builder
-from cudaforge.engine import EngineError
 from cudaforge.errors import Problem
 
 
@@ -26,11 +25,3 @@ class Place:
     def out(self) -> BuilderFailed:
         """The error of what it was doing when it was taken out."""
         return BuilderFailed(Problem(what=f"the builder {self.builder.name} is out: {self.out_because}"))
-
-    def check_twice(self) -> None:
-        """Raise EngineError for a builder that answers neither now nor when it is asked once more: a busy one
-        is silent for a while."""
-        try:
-            self.builder.check_alive()
-        except EngineError:
-            self.builder.check_alive()

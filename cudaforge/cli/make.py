@@ -121,8 +121,8 @@ def build(
     from cudaforge.lockfile.shards import predicted_bytes
     from cudaforge.pipeline import decide, publishing
     from cudaforge.pipeline import make as stages
-    from cudaforge.publisher import Publication, publication_to_json
-    from cudaforge.report.builds import describe_builds, describe_publications
+    from cudaforge.publisher import Publication
+    from cudaforge.report.builds import describe_builds, describe_publications, publications_json
     from cudaforge.report.progress import show_progress
 
     declaration = decide.load(file)
@@ -136,7 +136,7 @@ def build(
     published: list[Publication] = []
 
     def to_json(results: Results) -> dict[str, object]:
-        pushed = {one.name: dict(publication_to_json(one)) for one in published}
+        pushed = publications_json(published)
         return {"images": [{**result_to_json(one), "pushed": pushed.get(one.name)} for one in results]}
 
     plan = publishing.plan_push(whole, declaration, order, names=costs.keys()) if order is not None else None

@@ -15,6 +15,7 @@ from cudaforge.engine.errors import (
     EngineTooOld,
     EngineUnreachable,
     PodmanUnusable,
+    ask_twice,
 )
 from cudaforge.engine.filesystem import ImageFilesystem
 from cudaforge.engine.gpus import select_gpus
@@ -57,6 +58,7 @@ __all__ = [
     "Mount",
     "NamedBuilder",
     "PodmanUnusable",
+    "ask_twice",
     "connect",
     "connect_named",
     "own_builder",

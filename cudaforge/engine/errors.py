@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from cudaforge.errors import SurroundingsError
+
+_Answer = TypeVar("_Answer")
 
 
 class EngineError(SurroundingsError):
     """The container engine failed."""
+
+
+def ask_twice(ask: Callable[[], _Answer]) -> _Answer:
+    """What `ask` gives, asked a second time where the engine fails: a busy one is silent for a while."""
+    try:
+        return ask()
+    except EngineError:
+        return ask()
 
 
 class EngineAbsent(EngineError):

@@ -65,8 +65,7 @@ class BasePins:
 
         Raises NotAsked for one that nobody has asked for before `close`.
         """
-        is_own = own is not None and own.reference == request.reference and self._is_kept(own)
-        if own is not None and is_own and _has_all(own, request):
+        if own is not None and self._is_kept(own) and _is_for(own, request):
             return own
         # A registry's digest is of all platforms; what is made here is of one.
         is_made = request.reference.startswith(_BOOTSTRAP)
@@ -206,6 +205,10 @@ def assemble_locked_base(image: LockedImage, *, site: Site, offline: bool = Fals
             )
         )
     return made
+
+
+def _is_for(base: LockedBase, request: BaseRequest) -> bool:
+    return base.reference == request.reference and _has_all(base, request)
 
 
 def _has_all(base: LockedBase, request: BaseRequest) -> bool:

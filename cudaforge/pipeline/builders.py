@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from cudaforge.errors import InputError, Problem
 from cudaforge.pipeline.decide import Note
@@ -12,8 +12,6 @@ from cudaforge.records import replace
 
 if TYPE_CHECKING:
     from cudaforge.engine import Engine, EngineError, NamedBuilder
-
-_Reached = TypeVar("_Reached")
 
 
 def connect_builders(names: tuple[str, ...], *, on_note: Note) -> tuple[NamedBuilder, ...]:
@@ -53,14 +51,14 @@ def find_holders(
     `names` are what `connect_builders` was given, `holders` are builders that it gave. Raises EngineError
     where there are no names, and the engine of the docker command line does not answer.
     """
-    from cudaforge.engine import EngineError, connect, connect_named
+    from cudaforge.engine import EngineError, ask_twice, connect, connect_named
 
     if not names:
-        return dict.fromkeys(holders, _once_more(connect)) if holders else {}, {}
+        return dict.fromkeys(holders, ask_twice(connect)) if holders else {}, {}
     found, lost = {}, {}
     for name in holders:
         try:
-            found[name] = _once_more(partial(connect_named, name)).engine
+            found[name] = ask_twice(partial(connect_named, name)).engine
         except EngineError as error:  # noqa: PERF203 -- each is asked for itself
             lost[name] = error
     return found, lost
@@ -69,16 +67,6 @@ def find_holders(
 def blame(name: str, error: EngineError) -> tuple[Problem, ...]:
     """The problems of an engine, with the builder that it is."""
     return tuple(replace(one, what=f"the builder {name}: {one.what}") for one in error.problems)
-
-
-def _once_more(reach: Callable[[], _Reached]) -> _Reached:
-    """What is reached, asked a second time where it is away: a busy engine is silent for a while."""
-    from cudaforge.engine import EngineError
-
-    try:
-        return reach()
-    except EngineError:
-        return reach()
 
 
 def _together(errors: Sequence[EngineError]) -> EngineError:

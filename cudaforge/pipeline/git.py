@@ -35,9 +35,7 @@ def short_revision(root: Path) -> str:
                 remedy=_way_out(done) or "commit the project, or leave {revision} out of --tag",
             )
         )
-    changes = ask_git(root, "status", "--porcelain", "--untracked-files=no", "--", ".")
-    is_clean = changes.returncode == 0 and not changes.stdout.strip()
-    return done.stdout.strip() + ("" if is_clean else "-dirty")
+    return done.stdout.strip() + ("" if _is_clean(root, "--untracked-files=no") else "-dirty")
 
 
 def find_revision(root: Path, *, on_note: Note) -> str | None:
@@ -49,14 +47,18 @@ def find_revision(root: Path, *, on_note: Note) -> str | None:
             if remedy := _way_out(head):
                 on_note(f"the provenance names no commit: the repository is another user's; {remedy}")
             return None
-        changes = ask_git(root, "status", "--porcelain", "--", ".")
+        return head.stdout.strip() if _is_clean(root) else None
     except process.ProgramNotFound:
         return None
     except process.ProgramTimeout as error:
         on_note(f"{error}: the provenance names no commit")
         return None
-    is_clean = changes.returncode == 0 and not changes.stdout.strip()
-    return head.stdout.strip() if is_clean else None
+
+
+def _is_clean(root: Path, *options: str) -> bool:
+    """Whether the project's files are as they were committed."""
+    changes = ask_git(root, "status", "--porcelain", *options, "--", ".")
+    return changes.returncode == 0 and not changes.stdout.strip()
 
 
 def _way_out(done: process.Completed) -> str | None:

@@ -86,8 +86,8 @@ def lock(
         gone = {} if offline else find_gone(before.images.values(), site=site)
         for note in _gone_notes(gone, before.images.values()):
             on_note(note)
-        is_kept = previous is not None and is_whole and not gone
-        if previous is not None and is_kept and _is_current(previous, declaration, allow_unpinned):
+        is_usable = is_whole and not gone
+        if previous is not None and is_usable and _is_current(previous, declaration, allow_unpinned):
             drop_unnamed(previous, path)
             return LockOutcome(path=path, lock=previous, previous=previous)
         is_same_day = previous is not None and previous.as_of == declaration.as_of

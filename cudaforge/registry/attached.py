@@ -5,16 +5,15 @@ Source: OCI distribution-spec 1.1, "Listing Referrers" and "Unavailable Referrer
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 
 from cudaforge.records import made, record, replace
-from cudaforge.references import DIGEST
 from cudaforge.registry.manifests import (
     INDEXES,
     ask_manifest,
     checked_digest,
     digest_header,
+    digest_in,
     media_type_of,
     platform_manifests,
 )
@@ -66,9 +65,8 @@ def read_attached(reference: str, access: Access, referrer: Referrer) -> Attache
     if not isinstance(told, Mapping) or told.get("digest") != referrer.subject:
         raise nonsense(manifest, "a referrer that refers to another image")
     layers = values.get("layers")
-    first = layers[0] if isinstance(layers, list) and layers else None
-    digest = first.get("digest") if isinstance(first, Mapping) else None
-    if not isinstance(digest, str) or re.fullmatch(DIGEST, digest) is None:
+    digest = digest_in(layers[0]) if isinstance(layers, list) and layers else None
+    if digest is None:
         raise nonsense(manifest, "a referrer without content")
     blob = session.ask("GET", f"{session.base}/blobs/{digest}", accept="*/*", target=digest)
     checked_digest(blob, digest)
@@ -100,8 +98,8 @@ def _referrers(session: Session, subject: str) -> Iterator[Referrer]:
     for one in entries if isinstance(entries, list) else ():
         if not isinstance(one, Mapping):
             continue
-        digest, kind = one.get("digest"), one.get("artifactType")
-        if isinstance(digest, str) and re.fullmatch(DIGEST, digest):
+        digest, kind = digest_in(one), one.get("artifactType")
+        if digest is not None:
             yield Referrer(
                 subject=subject,
                 digest=digest,

@@ -63,12 +63,18 @@ def checked_digest(response: Response, claimed: str | None) -> str:
     return actual
 
 
+def digest_in(descriptor: object) -> str | None:
+    """The digest in a descriptor of an index or manifest; None where it has none that can be asked for."""
+    digest = descriptor.get("digest") if isinstance(descriptor, Mapping) else None
+    return digest if isinstance(digest, str) and re.fullmatch(DIGEST, digest) else None
+
+
 def platform_manifests(response: Response) -> Iterator[PlatformManifest]:
     """What an index names, without attestations."""
     manifests = json_object(response).get("manifests")
     for one in manifests if isinstance(manifests, list) else ():
-        name, digest = _platform_of(one), one.get("digest") if isinstance(one, Mapping) else None
-        if name is not None and isinstance(digest, str) and re.fullmatch(DIGEST, digest):
+        name, digest = _platform_of(one), digest_in(one)
+        if name is not None and digest is not None:
             yield PlatformManifest(platform=name, digest=digest)
 
 

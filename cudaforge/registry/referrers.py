@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from urllib.parse import urljoin
 
 from cudaforge.errors import NegativeAnswer, Problem
 from cudaforge.records import record
-from cudaforge.references import DIGEST
 from cudaforge.registry.manifests import (
     INDEXES,
     ask_manifest,
     checked_digest,
     digest_header,
+    digest_in,
     media_type_of,
     platform_manifests,
 )
@@ -139,8 +138,8 @@ def _list_by_tag(session: Session, subject: str, descriptor: Mapping[str, object
 
 
 def _is_there(session: Session, entry: object) -> bool:
-    digest = entry.get("digest") if isinstance(entry, Mapping) else None
-    if not isinstance(digest, str) or re.fullmatch(DIGEST, digest) is None:
+    digest = digest_in(entry)
+    if digest is None:
         return False
     try:
         ask_manifest(session, "HEAD", digest)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
+from cudaforge.lockfile.model import USUAL_DECLARATION
 from cudaforge.quoting import UnsafeText, find_unsafe_character
 from cudaforge.renderer.image import template_environment
 from cudaforge.renderer.mark import describe_mark, seal
@@ -17,7 +18,6 @@ CI_FILES: Mapping[str, Mapping[str, str]] = {
 """For each CI system its files, relative to the repository, with their templates. Of several projects in one
 repository GitHub has a file for each."""
 _PLAIN = re.compile(r"[\W_]+")
-_DECLARATION = "cudaforge.toml"
 _EXPRESSION = "${{"
 _OF = re.compile(r"^# For (?P<declaration>.+)$", re.MULTILINE)
 
@@ -37,7 +37,7 @@ def render_ci(
     unsafe = find_unsafe_character(declaration)
     if unsafe is not None or _EXPRESSION in declaration:
         raise UnsafeText(f"it has {unsafe or 'what CI systems replace: ' + _EXPRESSION}")
-    other = "" if declaration == _DECLARATION else declaration.removesuffix(f"/{_DECLARATION}")
+    other = "" if declaration == USUAL_DECLARATION else declaration.removesuffix(f"/{USUAL_DECLARATION}")
     if directory.startswith("-"):  # no option of `cd`
         directory = f"./{directory}"
     below = "" if directory == "." else f"{directory}/"

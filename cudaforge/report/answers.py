@@ -143,7 +143,7 @@ def _describe(names: Sequence[str], answer: Answer, every: ImageAlternatives | N
             describe_resolution(f"{names[0]} (choice {rank})", one) for rank, one in enumerate(others, 2)
         ]
     else:
-        parts.append(f"{names[0]}: {len(others)} other choices\n" + visible(_choices_table(others)))
+        parts.append(f"{names[0]}: {len(others)} other choices\n" + _choices_table(others))
     if every is not None and every.is_cut:
         parts.append(f"{names[0]} has more: the first {len(every.resolutions)} are listed")
     return "\n\n".join(parts)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState
 from cudaforge.builder.steps import step_text
 from cudaforge.display import visible
-from cudaforge.publisher.model import Publication
+from cudaforge.publisher.model import Publication, publication_to_json
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.units import bytes_text
 
@@ -45,6 +45,11 @@ def describe_failure(result: BuildResult) -> str:
     if result.log:
         lines.append(f"  log      {result.log}")
     return visible("\n".join(lines))
+
+
+def publications_json(publications: Sequence[Publication]) -> Mapping[str, Mapping[str, object]]:
+    """What was pushed, for machines, by image name."""
+    return {one.name: publication_to_json(one) for one in publications}
 
 
 def describe_publications(publications: Sequence[Publication]) -> tuple[str, ...]:

@@ -38,7 +38,7 @@ def describe_summaries(rows: Iterable[Mapping[str, object]]) -> str:
         )
         for row in rows
     ]
-    return visible(table(("subject", "rows", "newest", "inferred", "checked", "holds"), cells))
+    return table(("subject", "rows", "newest", "inferred", "checked", "holds"), cells)
 
 
 def _inferred(row: Mapping[str, object]) -> object:

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 
 from cudaforge.builder.model import BuildResult, BuildState, result_to_json
 from cudaforge.lockfile.model import DroppedPoint, LockedImage
-from cudaforge.publisher.model import Publication, publication_to_json
-from cudaforge.report.builds import describe_failure
+from cudaforge.publisher.model import Publication
+from cudaforge.report.builds import describe_failure, publications_json
 from cudaforge.report.tables import seconds_text, table
 from cudaforge.report.verdicts import describe_troubles
 from cudaforge.units import bytes_text
@@ -43,7 +43,7 @@ def run_json(
     published: Sequence[Publication] = (),
 ) -> dict[str, object]:
     """The JSON form of `up`, which is also kept for later reports."""
-    pushed = {one.name: dict(publication_to_json(one)) for one in published}
+    pushed = publications_json(published)
     return {
         "images": [
             {
